@@ -1,0 +1,46 @@
+"""Which processor computes, and why."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+
+
+def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
+    """The device for ``auto``, ``cpu`` or ``cuda``, and a sentence that says why.
+
+    Raises:
+        RegistrationError: CUDA was asked for and is not there, or the name is unknown.
+    """
+    if wanted not in ("auto", "cpu") and not wanted.startswith("cuda"):
+        raise RegistrationError(f"Unknown device {wanted!r}; choose auto, cpu or cuda.")
+    if wanted == "cpu":
+        return torch.device("cpu"), "CPU, as asked."
+    if torch.cuda.is_available():
+        device = torch.device("cuda" if wanted == "auto" else wanted)
+        if device.index is not None and device.index >= torch.cuda.device_count():
+            raise RegistrationError(
+                f"Device {wanted} does not exist; this machine has {torch.cuda.device_count()} GPU(s)."
+            )
+        return device, f"GPU: {torch.cuda.get_device_name(device)}."
+    reason = (
+        "this PyTorch build has no CUDA"
+        if torch.version.cuda is None
+        else "PyTorch finds no usable NVIDIA GPU"
+    )
+    if wanted == "auto":
+        return torch.device("cpu"), f"CPU, because {reason}."
+    raise RegistrationError(f"Device {wanted} was asked for, but {reason}; use --device cpu.")
+
+
+def peak_memory_mb(device: torch.device) -> dict[str, float]:
+    """Peak memory of this process so far, in MB: main memory, and the GPU's where one is used."""
+    scale = 1024**2 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KB elsewhere
+    result = {"main": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale}
+    if device.type == "cuda":
+        result["gpu"] = torch.cuda.max_memory_allocated(device) / 1024**2
+    return {name: round(value, 1) for name, value in result.items()}

@@ -1,0 +1,172 @@
+"""Grid: where the samples of an image or field lie in physical space (LPS, millimetres)."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular, possibly oblique lattice of voxel centres.
+
+    The physical position of index i = (ix, iy, iz) is ``origin + direction @ (spacing * i)``.
+    Arrays on the grid are ``[z, y, x]``, so their shape is the reversed ``size``.
+
+    Attributes:
+        size: Number of voxels along x, y, z.
+        spacing: Distance of voxel centres along the three index axes, in mm.
+        origin: Physical position of the voxel (0, 0, 0), LPS mm.
+        direction: Row-major 3x3 matrix whose columns are the index axes in LPS.
+    """
+
+    size: tuple[int, int, int]
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = IDENTITY
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(int(n) for n in self.size))
+        for name in ("spacing", "origin", "direction"):
+            values = tuple(float(v) for v in np.asarray(getattr(self, name)).ravel())
+            object.__setattr__(self, name, values)
+        if len(self.size) != 3 or len(self.spacing) != 3 or len(self.origin) != 3:
+            raise RegistrationError(
+                f"A grid needs three dimensions, but its size is {self.size} and its spacing "
+                f"{self.spacing}; give a 3D image."
+            )
+        if min(self.size) < 1:
+            raise RegistrationError(f"A grid of size {self.size} holds no voxels.")
+        if not all(np.isfinite(s) and s > 0 for s in self.spacing):
+            raise RegistrationError(
+                f"The voxel spacing {self.spacing} mm is not positive; correct the image's header."
+            )
+        if not np.all(np.isfinite(self.origin)):
+            raise RegistrationError(
+                f"The origin {self.origin} is not finite; correct the image's header."
+            )
+        if len(self.direction) != 9 or abs(np.linalg.det(self._direction())) < 1e-6:
+            raise RegistrationError(
+                f"The direction cosines {self.direction} are singular; correct the image's header."
+            )
+
+    def _direction(self) -> np.ndarray:
+        return np.asarray(self.direction, dtype=np.float64).reshape(3, 3)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape (z, y, x) of an array on this grid."""
+        return self.size[::-1]
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return int(np.prod(self.size))
+
+    @property
+    def extent(self) -> np.ndarray:
+        """Distance in mm between the first and the last voxel centre along x, y, z: [3]."""
+        return (np.asarray(self.size) - 1) * np.asarray(self.spacing)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Index to mm, float64 [3, 3]: ``direction @ diag(spacing)`` (u_mm = matrix @ u_voxel)."""
+        return self._direction() * np.asarray(self.spacing)
+
+    @property
+    def inverse_matrix(self) -> np.ndarray:
+        """Mm to index, float64 [3, 3]."""
+        return np.linalg.inv(self.matrix)
+
+    def to_physical(self, index: np.ndarray) -> np.ndarray:
+        """Physical positions (LPS mm) of continuous indices (x, y, z), both [..., 3]."""
+        return np.asarray(index, dtype=np.float64) @ self.matrix.T + np.asarray(self.origin)
+
+    def to_index(self, points: np.ndarray) -> np.ndarray:
+        """Continuous indices (x, y, z) of physical positions (LPS mm), both [..., 3]."""
+        offset = np.asarray(points, dtype=np.float64) - np.asarray(self.origin)
+        return offset @ self.inverse_matrix.T
+
+    def contains(self, points: np.ndarray, margin: float = 0.5) -> np.ndarray:
+        """Which physical points lie inside, up to ``margin`` voxels past the centres: bool [...]."""
+        index = self.to_index(points)
+        return np.all((index >= -margin) & (index <= np.asarray(self.size) - 1 + margin), axis=-1)
+
+    def corners(self) -> np.ndarray:
+        """The eight outermost voxel centres in LPS mm: [8, 3]."""
+        ends = [(0, n - 1) for n in self.size]
+        return self.to_physical(np.array(list(itertools.product(*ends))))
+
+    def center(self) -> np.ndarray:
+        """The physical centre in mm: [3]."""
+        return self.to_physical((np.asarray(self.size) - 1) / 2)
+
+    def points(
+        self,
+        slab: slice | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> torch.Tensor:
+        """Physical positions of the voxel centres.
+
+        Args:
+            slab: Range of z indices; all when omitted. Whole clinical grids do not fit in memory
+                comfortably (12 bytes a voxel), so large work goes slab by slab.
+
+        Returns:
+            Positions in LPS mm, [z, y, x, 3] with the components ordered (x, y, z).
+        """
+        begin, end, _ = (slab or slice(None)).indices(self.size[2])
+        matrix = torch.as_tensor(self.matrix, dtype=torch.float64)
+        axes = [torch.arange(n, dtype=torch.float64) for n in self.size[:2]]
+        axes.append(torch.arange(begin, end, dtype=torch.float64))
+        terms = [
+            (axis[:, None] * matrix[:, k]).to(device=device, dtype=dtype)
+            for k, axis in enumerate(axes)
+        ]
+        origin = torch.tensor(self.origin, dtype=dtype, device=device)
+        return terms[2][:, None, None] + terms[1][None, :, None] + (terms[0] + origin)[None, None]
+
+    def slabs(self, voxels: int = 2_000_000) -> list[slice]:
+        """Ranges of z that cover the grid with at most about ``voxels`` voxels each."""
+        plane = self.size[0] * self.size[1]
+        depth = max(1, voxels // plane)
+        return [slice(z, min(z + depth, self.size[2])) for z in range(0, self.size[2], depth)]
+
+    def with_spacing(self, spacing: float | tuple[float, float, float]) -> Grid:
+        """The grid over the same box, corner centre to corner centre, near another spacing (mm).
+
+        The first and last voxel centres stay where they are, so the spacing is adapted to divide
+        the extent; an axis of one voxel stays as it is.
+        """
+        wanted = np.broadcast_to(np.asarray(spacing, dtype=np.float64), 3)
+        counts = np.maximum(np.rint(self.extent / wanted).astype(int), 1) + 1
+        size = tuple(int(c) if n > 1 else 1 for c, n in zip(counts, self.size, strict=True))
+        new = tuple(
+            float(e / (n - 1)) if n > 1 else s
+            for e, n, s in zip(self.extent, size, self.spacing, strict=True)
+        )
+        return Grid(size, new, self.origin, self.direction)  # type: ignore[arg-type]
+
+    def cropped(self, lower: tuple[int, int, int], upper: tuple[int, int, int]) -> Grid:
+        """The part from index ``lower`` up to, not including, ``upper`` (x, y, z)."""
+        low = np.maximum(lower, 0)
+        high = np.minimum(upper, self.size)
+        if np.any(high <= low):
+            raise RegistrationError(f"The crop from {lower} to {upper} holds no voxels.")
+        origin = self.to_physical(low)
+        return Grid(tuple(high - low), self.spacing, tuple(origin), self.direction)  # type: ignore[arg-type]
+
+    def same_as(self, other: Grid, tolerance: float = 1e-3) -> bool:
+        """Whether every voxel centre agrees with the other grid's within ``tolerance`` mm."""
+        if self.size != other.size:
+            return False
+        return bool(np.abs(self.corners() - other.corners()).max() <= tolerance)

@@ -1,0 +1,177 @@
+"""What a registration method is, and the registry that panel, command line and docs list."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.transforms import Transform
+
+Quality = Literal["fast", "default", "best"]
+QUALITIES: tuple[Quality, ...] = ("fast", "default", "best")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a user must know before choosing a method.
+
+    Attributes:
+        description: One line: what it is for and what it does.
+        anatomy: Where it was measured, for example ``lung CT, cardiac cine MRI``.
+        modality: Image contrasts it can take.
+        citation: The papers that it rests on.
+        licence: Licence of its weights, or ``no weights``.
+        expected_time: For a typical pair, with the machine.
+        expected_error: Measured error, with the data it was measured on.
+        uses_masks: Whether masks given by the user change the result.
+    """
+
+    description: str
+    anatomy: str
+    modality: str
+    citation: str
+    licence: str
+    expected_time: str
+    expected_error: str
+    uses_masks: bool
+
+
+def parameter(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field of a method's parameter dataclass, with all that a panel needs to show it."""
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method gets besides the two images.
+
+    Attributes:
+        initial: Transform fixed to moving to start from (the affine, or the user's); its result
+            must be part of the transform that the method returns.
+        fixed_mask, moving_mask: Where the images count (non-zero), each on its image's grid.
+        quality: Trade of time for accuracy.
+        device: Where to compute.
+        seed: Of every random choice; the same seed gives the same result.
+        progress: To be called with the fraction done; raises ``Cancelled``.
+        notes: Sentences for the user about choices made (shown and put in the report).
+    """
+
+    initial: Transform | None = None
+    fixed_mask: Image | None = None
+    moving_mask: Image | None = None
+    quality: Quality = "default"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    seed: int = 0
+    progress: Progress = silent
+    notes: list[str] = field(default_factory=list)
+
+
+class Method(ABC):
+    """A registration method: images in, transform out.
+
+    Subclasses set ``name``, ``title``, ``card``, ``Parameters`` (a frozen dataclass built with
+    :func:`parameter`) and ``starts_from_affine``, and are listed by :func:`register_method`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    card: ClassVar[Card]
+    Parameters: ClassVar[type]
+    starts_from_affine: ClassVar[bool] = True
+
+    def __init__(self, parameters: Any = None) -> None:
+        self.parameters = self.Parameters() if parameters is None else parameters
+
+    @abstractmethod
+    def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        """Find T with ``moving(T(x))`` like ``fixed(x)``; both images are checked and finite."""
+
+
+_METHODS: dict[str, type[Method]] = {}
+
+
+def register_method(method: type[Method]) -> type[Method]:
+    """Class decorator: list the method under its name."""
+    _METHODS[method.name] = method
+    return method
+
+
+def method_names() -> list[str]:
+    """Names of all methods, in the order in which they should be offered."""
+    return list(_METHODS)
+
+
+def method_class(name: str) -> type[Method]:
+    """The method of this name.
+
+    Raises:
+        RegistrationError: There is none.
+    """
+    if name not in _METHODS:
+        raise RegistrationError(
+            f"There is no method called {name!r}; choose one of {', '.join(_METHODS)}."
+        )
+    return _METHODS[name]
+
+
+def make_parameters(method: type[Method], values: dict[str, Any]) -> Any:
+    """A method's parameters with some values changed, each checked against its range.
+
+    Raises:
+        RegistrationError: Unknown name, or a value of the wrong type or outside its range.
+    """
+    fields = {f.name: f for f in dataclasses.fields(method.Parameters)}
+    checked = {}
+    for name, value in values.items():
+        if name not in fields:
+            raise RegistrationError(
+                f"Method {method.name} has no parameter {name!r}; it has {', '.join(fields)}."
+            )
+        checked[name] = _checked(method.name, fields[name], value)
+    return method.Parameters(**checked)
+
+
+def _checked(method: str, entry: dataclasses.Field, value: Any) -> Any:
+    kind = type(entry.default)
+    meta = entry.metadata
+    try:
+        if kind is bool and isinstance(value, str):
+            value = {"true": True, "false": False}[value.lower()]
+        else:
+            value = kind(value)
+    except (ValueError, TypeError, KeyError):
+        raise RegistrationError(
+            f"{method}: {entry.name}={value!r} is not of type {kind.__name__}."
+        ) from None
+    low, high, choices = meta["minimum"], meta["maximum"], meta["choices"]
+    if choices is not None and value not in choices:
+        raise RegistrationError(
+            f"{method}: {entry.name}={value!r} is none of {', '.join(choices)}."
+        )
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise RegistrationError(
+            f"{method}: {entry.name}={value} {meta['unit']} lies outside {low} to {high}."
+        )
+    return value

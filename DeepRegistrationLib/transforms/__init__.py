@@ -1,0 +1,36 @@
+"""Spatial transforms: fixed points to moving points, LPS millimetres."""
+
+from DeepRegistrationLib.transforms.affine import Affine
+from DeepRegistrationLib.transforms.base import Transform
+from DeepRegistrationLib.transforms.composite import Composite
+from DeepRegistrationLib.transforms.displacement import DisplacementField
+from DeepRegistrationLib.transforms.io import read_transform, write_transform
+from DeepRegistrationLib.transforms.operations import (
+    Inversion,
+    compose,
+    field_gradient,
+    field_jacobian,
+    invert,
+    jacobian,
+    warp,
+)
+from DeepRegistrationLib.transforms.velocity import VelocityField, exponential, logarithm
+
+__all__ = [
+    "Affine",
+    "Composite",
+    "DisplacementField",
+    "Inversion",
+    "Transform",
+    "VelocityField",
+    "compose",
+    "exponential",
+    "field_gradient",
+    "field_jacobian",
+    "invert",
+    "jacobian",
+    "logarithm",
+    "read_transform",
+    "warp",
+    "write_transform",
+]

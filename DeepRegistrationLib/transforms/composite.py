@@ -1,0 +1,40 @@
+"""Chains of transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from DeepRegistrationLib.transforms.base import Transform
+
+
+class Composite(Transform):
+    """Applies ``transforms`` in the order of the list: T = t[n-1] o ... o t[1] o t[0].
+
+    ITK's composite transform applies its last-added member first; ``transforms.io`` turns the
+    order round.
+    """
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self.transforms: list[Transform] = []
+        for transform in transforms:
+            nested = transform.transforms if isinstance(transform, Composite) else [transform]
+            self.transforms.extend(nested)
+        if not self.transforms:
+            raise ValueError("a composite transform needs at least one member")
+
+    @property
+    def device(self) -> torch.device:
+        return self.transforms[0].device
+
+    def to(self, device: torch.device | str) -> Composite:
+        return Composite([t.to(device) for t in self.transforms])
+
+    def __call__(self, points: torch.Tensor) -> torch.Tensor:
+        for transform in self.transforms:
+            points = transform(points)
+        return points
+
+    def inverse(self) -> Composite:
+        return Composite([t.inverse() for t in reversed(self.transforms)])

@@ -1,0 +1,97 @@
+"""Stationary velocity fields: exponential and logarithm."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.transforms.base import Transform
+from DeepRegistrationLib.transforms.displacement import DisplacementField
+from DeepRegistrationLib.transforms.operations import compose, field_gradient
+
+
+class VelocityField(Transform):
+    """T = exp(v), the flow of a stationary velocity field for unit time; its inverse is exp(-v).
+
+    Args:
+        vectors: v in LPS mm, [3, z, y, x].
+        grid: Where the vectors lie.
+    """
+
+    def __init__(self, vectors: torch.Tensor, grid: Grid) -> None:
+        self.field = DisplacementField(vectors, grid)
+        self._exponential: DisplacementField | None = None
+
+    @property
+    def vectors(self) -> torch.Tensor:
+        """v in LPS mm: [3, z, y, x]."""
+        return self.field.vectors
+
+    @property
+    def grid(self) -> Grid:
+        """Where the vectors lie."""
+        return self.field.grid
+
+    @property
+    def device(self) -> torch.device:
+        return self.vectors.device
+
+    def to(self, device: torch.device | str) -> VelocityField:
+        return VelocityField(self.vectors.to(device), self.grid)
+
+    def exp(self) -> DisplacementField:
+        """The flow as a displacement field (computed once)."""
+        if self._exponential is None:
+            self._exponential = exponential(self.field)
+        return self._exponential
+
+    def __call__(self, points: torch.Tensor) -> torch.Tensor:
+        return self.exp()(points)
+
+    def inverse(self) -> VelocityField:
+        return VelocityField(-self.vectors, self.grid)
+
+
+def exponential(velocity: DisplacementField) -> DisplacementField:
+    """exp(v) by scaling and squaring (Arsigny et al. 2006).
+
+    v is halved N times until max|v| / 2^N < half the smallest spacing; then
+    u <- u + u o (id + u), N times.
+    """
+    longest = float(velocity.vectors.norm(dim=0).max())
+    limit = 0.5 * min(velocity.grid.spacing)
+    steps = max(0, math.ceil(math.log2(longest / limit))) if longest > limit else 0
+    field = DisplacementField(velocity.vectors / 2**steps, velocity.grid)
+    for _ in range(steps):
+        field = compose(field, field, velocity.grid)
+    return field
+
+
+def logarithm(field: DisplacementField, iterations: int = 10) -> tuple[VelocityField, float]:
+    """The stationary velocity field whose exponential is the given diffeomorphism.
+
+    v0 = u; delta = exp(-v) o phi - id; v <- v + delta + [v, delta] / 2 with
+    [v, w] = Jv w - Jw v (Bossa et al. 2008).
+
+    Returns:
+        The velocity field, and max |exp(v) - phi| in mm, measured on the field's grid.
+    """
+    grid = field.grid
+    velocity = field.vectors.clone()
+    for _ in range(iterations):
+        backward = exponential(DisplacementField(-velocity, grid))
+        delta = compose(field, backward, grid).vectors
+        bracket = _apply(field_gradient(velocity, grid), delta) - _apply(
+            field_gradient(delta, grid), velocity
+        )
+        velocity = velocity + delta + 0.5 * bracket
+    result = VelocityField(velocity, grid)
+    error = (result.exp().vectors - field.vectors).norm(dim=0).max()
+    return result, float(error)
+
+
+def _apply(jacobian: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Matrix field [3, 3, z, y, x] times vector field [3, z, y, x]."""
+    return torch.einsum("ij...,j...->i...", jacobian, vectors)
