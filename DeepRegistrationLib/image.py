@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.headers import check_header, is_complete
 from DeepRegistrationLib.sampling import Interpolation, bspline_coefficients, sample
 
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -93,7 +95,15 @@ def from_sitk(image: sitk.Image, name: str = "image") -> Image:
             f"{name} has {image.GetNumberOfComponentsPerPixel()} values a voxel (color or vector "
             "image); give a scalar volume."
         )
+    direction = np.asarray(image.GetDirection()).reshape(3, 3)
+    if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
+        raise RegistrationError(
+            f"{name} has sheared axes (direction cosines {direction.ravel().round(4).tolist()} are "
+            "not orthogonal); resample it on a straight grid first."
+        )
     array = sitk.GetArrayFromImage(image)
+    if array.dtype.kind == "c":
+        raise RegistrationError(f"{name} holds complex numbers; give its magnitude image.")
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:  # torch lacks most unsigned types
         array = array.astype({2: np.int32, 4: np.float64, 8: np.float64}[array.dtype.itemsize])
     return Image(torch.from_numpy(np.ascontiguousarray(array)), grid_of(image), name)
@@ -125,6 +135,8 @@ def read_image(path: str | Path) -> Image:
     path = Path(path)
     if not path.exists():
         raise RegistrationError(f"{path} does not exist; check the file's name.")
+    if path.is_file():
+        check_header(path)
     warnings = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -154,7 +166,11 @@ def _read_series(folder: Path) -> sitk.Image:
 def _reason(error: RuntimeError) -> str:
     """The last line of an ITK exception: what it says, without where it stood in ITK's sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else "unknown error"
+    if not lines:
+        return "unknown error"
+    if "Unable to determine ImageIO" in lines[-1]:
+        return "its format is unknown"
+    return re.sub(r"^((sitk::|ITK )?ERROR|Reason): *", "", lines[-1]).rstrip(".")
 
 
 def write_image(image: Image, path: str | Path) -> None:
@@ -175,3 +191,5 @@ def write_image(image: Image, path: str | Path) -> None:
             f"{path} cannot be written ({_reason(error)}); check the folder's rights and the "
             "free disk space."
         ) from error
+    if not is_complete(path):  # ITK's NIfTI writer says nothing when the disk is full
+        raise RegistrationError(f"{path} could not be written whole; check the free disk space.")

@@ -1,0 +1,97 @@
+"""The command ``deepreg``: exit codes and signals. Only a command's own module imports PyTorch.
+
+Exit codes: 0 done; 2 something the user can mend, including an interruption, told in one sentence
+on stderr with nothing written; 1 a defect of the software.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from DeepRegistrationLib.cli.parser import PROGRAM, build_parser
+from DeepRegistrationLib.errors import Cancelled, RegistrationError
+
+DEBUG = "DEEPREG_DEBUG"  # environment variable: show the traceback and native libraries' messages
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``deepreg``; returns the exit code, never raises."""
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as stop:  # --help, --version and wrong command lines
+        return stop.code if isinstance(stop.code, int) else 2
+    debug = bool(os.environ.get(DEBUG))
+    try:
+        with _terminable(), warnings.catch_warnings():
+            if not debug:
+                warnings.simplefilter("ignore")
+            module, function = arguments.command.split(":")
+            getattr(importlib.import_module(f"{__name__}.{module}"), function)(arguments)
+            sys.stdout.flush()
+        return 0
+    except (KeyboardInterrupt, Cancelled):
+        return _refuse("Interrupted; nothing was written.")
+    except RegistrationError as error:
+        return _refuse(str(error))
+    except BrokenPipeError:  # the reader of our output, for example head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _explain(error, debug)
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    """Tell an unexpected error: the machine's limits are the user's to mend, the rest is ours."""
+    signs = ("out of memory", "allocate memory")
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
+        return _refuse(
+            "There is not enough memory for these images; close other programs, use --quality "
+            "fast, or use images of coarser spacing."
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return _refuse("The disk is full; free some space.")
+    if debug:
+        traceback.print_exc()
+    text = " ".join(str(error).split())[:300]
+    _refuse(
+        f"Unexpected error ({type(error).__name__}: {text}); please report it with what "
+        f"{DEBUG}=1 shows."
+    )
+    return 1
+
+
+def _refuse(sentence: str) -> int:
+    print(f"{PROGRAM}: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal stop a command the way Ctrl-C does: with clean-up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -1,0 +1,84 @@
+"""Files and options of a command line, turned into what the engine takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from DeepRegistrationLib.cli.terminal import native_silence
+from DeepRegistrationLib.devices import choose_device
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmarks import check_landmarks, read_landmarks
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.methods import make_parameters, method_class
+from DeepRegistrationLib.transforms import Transform, read_transform
+
+T = TypeVar("T")
+
+
+def load_image(path: str) -> Image:
+    """Read an image; ITK's own messages stay away."""
+    with native_silence():
+        return read_image(path)
+
+
+def load_transform(path: str, grid: Grid | None = None) -> Transform:
+    """Read a transform; free-form ones are sampled on ``grid``."""
+    if Path(path).is_dir():
+        raise RegistrationError(f"{path} is a folder; give a transform file (.h5, .tfm).")
+    with native_silence():
+        return read_transform(path, grid)
+
+
+def load_optional(load: Callable[..., T], path: str | None, *more: Any) -> T | None:
+    """What ``load`` makes of the path, or None when there is none."""
+    return None if path is None else load(path, *more)
+
+
+def method_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of :func:`DeepRegistrationLib.engine.register`, checked before any work.
+
+    Raises:
+        RegistrationError: Unknown method or parameter, a value out of range, no such device.
+    """
+    parameters = {}
+    for assignment in arguments.parameters:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise RegistrationError(f"--set {assignment} is not NAME=VALUE; write it so.")
+        parameters[name.strip()] = value.strip()
+    make_parameters(method_class(arguments.method), parameters)
+    choose_device(arguments.device)
+    return {
+        "method": arguments.method,
+        "quality": arguments.quality,
+        "parameters": parameters,
+        "device": arguments.device,
+        "inverse": arguments.inverse,
+        "seed": arguments.seed,
+    }
+
+
+def check_landmark_options(arguments: argparse.Namespace) -> None:
+    """Landmarks are given for both images or for none."""
+    if (arguments.fixed_landmarks is None) != (arguments.moving_landmarks is None):
+        raise RegistrationError(
+            "Only one landmark file was given; give both --fixed-landmarks and --moving-landmarks."
+        )
+
+
+def load_landmarks(
+    arguments: argparse.Namespace, fixed: Image | None, moving: Image | None
+) -> dict[str, np.ndarray | None]:
+    """The landmark pair by the names of the report's arguments, checked against the images."""
+    names = ("fixed_landmarks", "moving_landmarks")
+    points = {name: load_optional(read_landmarks, getattr(arguments, name)) for name in names}
+    if points[names[0]] is not None and points[names[1]] is not None:
+        grids = [None if image is None else image.grid for image in (fixed, moving)]
+        check_landmarks(points[names[0]], points[names[1]], *grids)
+    return points

@@ -1,0 +1,157 @@
+"""The command line of ``deepreg``; nothing here imports PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from DeepRegistrationLib import __version__
+
+PROGRAM = "deepreg"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        message = " ".join(message.split())
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; each sets ``command`` to its module and function."""
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Deformable registration of 3D medical images (CT, cine MR). Not a medical "
+        "device.",
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="name", required=True)
+    _add_register(commands)
+    _add_evaluate(commands)
+    _add_apply(commands)
+    _add_demo(commands)
+    methods = commands.add_parser("methods", help="list the registration methods")
+    methods.add_argument("--json", action="store_true", help="all fields, as JSON")
+    methods.set_defaults(command="information:list_methods")
+    info = commands.add_parser("info", help="devices, memory and versions")
+    info.add_argument("--json", action="store_true", help="as JSON")
+    info.set_defaults(command="information:show_info")
+    return parser
+
+
+def _add_register(commands: Any) -> None:
+    parser = commands.add_parser(
+        "register",
+        help="register a moving to a fixed image",
+        description="Register MOVING to FIXED. Writes transform.h5 (maps fixed points to moving "
+        "points, LPS mm; Slicer and ITK read it), warped.nii.gz, jacobian.nii.gz and report.json "
+        "to the output folder; with --inverse also inverse.h5.",
+    )
+    parser.add_argument("fixed", metavar="FIXED", help="image file or folder of a DICOM series")
+    parser.add_argument("moving", metavar="MOVING", help="image file or folder of a DICOM series")
+    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
+    _add_method_options(parser)
+    parser.add_argument("--fixed-mask", metavar="FILE", help="non-zero where FIXED counts")
+    parser.add_argument("--moving-mask", metavar="FILE", help="non-zero where MOVING counts")
+    parser.add_argument(
+        "--initial", metavar="FILE", help="transform fixed to moving to start from (.h5, .tfm)"
+    )
+    _add_landmark_options(parser)
+    parser.set_defaults(command="register:register_files")
+
+
+def _add_method_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--method", default="optimize", help="see 'deepreg methods' (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quality",
+        choices=("fast", "default", "best"),
+        default="default",
+        help="trade of time for accuracy (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        dest="parameters",
+        action="append",
+        default=[],
+        help="change a parameter of the method; may be repeated",
+    )
+    _add_device_option(parser)
+    parser.add_argument("--inverse", action="store_true", help="also write the inverse transform")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same result (default: 0)")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+
+
+def _add_device_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+
+
+def _add_landmark_options(parser: argparse.ArgumentParser) -> None:
+    for side in ("fixed", "moving"):
+        parser.add_argument(
+            f"--{side}-landmarks",
+            metavar="FILE",
+            help=f"points in the {side} image, for the report only (never seen by the method): CSV "
+            "of LPS x,y,z in mm, or Slicer's .fcsv or .mrk.json",
+        )
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a transform",
+        description="Measure a transform (fixed to moving) with landmarks, masks and labels, and "
+        "give the same report as 'register'.",
+    )
+    parser.add_argument("transform", metavar="TRANSFORM", help=".h5, .tfm or displacement image")
+    parser.add_argument("--fixed", metavar="FILE", help="fixed image")
+    parser.add_argument("--moving", metavar="FILE", help="moving image")
+    _add_landmark_options(parser)
+    parser.add_argument("--fixed-mask", metavar="FILE", help="Jacobian and similarity inside it")
+    parser.add_argument("--fixed-labels", metavar="FILE", help="label map of the fixed image")
+    parser.add_argument("--moving-labels", metavar="FILE", help="label map of the moving image")
+    parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    parser.set_defaults(command="evaluate:evaluate_files")
+
+
+def _add_apply(commands: Any) -> None:
+    parser = commands.add_parser(
+        "apply",
+        help="transform an image, a label map or points",
+        description="Images of the moving space come to the fixed space, on the reference's grid. "
+        "Points of the fixed space (.csv, .fcsv, .mrk.json) go to the moving space. --inverse "
+        "turns both round.",
+    )
+    parser.add_argument("transform", metavar="TRANSFORM", help="fixed to moving: .h5, .tfm ...")
+    parser.add_argument("input", metavar="INPUT", help="image, label map or landmark file")
+    parser.add_argument("--output", "-o", metavar="FILE", required=True, help="file to write")
+    parser.add_argument(
+        "--reference", metavar="FILE", help="image that gives the output grid (images only)"
+    )
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--labels", action="store_true", help="INPUT is a label map: no blending")
+    kind.add_argument(
+        "--interpolation",
+        choices=("linear", "cubic", "nearest"),
+        default="linear",
+        help="of the image (default: %(default)s)",
+    )
+    parser.add_argument("--inverse", action="store_true", help="use the inverse transform")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    parser.set_defaults(command="apply:apply_files")
+
+
+def _add_demo(commands: Any) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="register a phantom with known motion",
+        description="Make a chest CT phantom that breathes, register exhale to inhale, and write "
+        "images, landmarks and results.",
+    )
+    parser.add_argument("--output", "-o", metavar="DIR", default="demo", help="default: demo")
+    _add_method_options(parser)
+    parser.set_defaults(command="register:run_demo")

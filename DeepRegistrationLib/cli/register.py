@@ -1,0 +1,126 @@
+"""``deepreg register`` and ``deepreg demo``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from DeepRegistrationLib.cli.inputs import (
+    check_landmark_options,
+    load_image,
+    load_landmarks,
+    load_optional,
+    load_transform,
+    method_options,
+)
+from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
+from DeepRegistrationLib.engine import Registration, register
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmarks import write_landmarks
+from DeepRegistrationLib.evaluation.report import build_report, summary, write_report
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import write_image
+from DeepRegistrationLib.output import atomic_folder, check_folder
+from DeepRegistrationLib.transforms import write_transform
+
+RESULTS = ("transform.h5", "warped.nii.gz", "jacobian.nii.gz", "report.json", "inverse.h5")
+PHANTOM = ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_landmarks.csv")
+_FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
+
+
+def register_files(arguments: argparse.Namespace) -> None:
+    """``deepreg register``."""
+    started = time.perf_counter()
+    options = method_options(arguments)
+    check_folder(arguments.output, owned=RESULTS)
+    _check_inputs_survive(arguments)
+    check_landmark_options(arguments)
+    fixed, moving = load_image(arguments.fixed), load_image(arguments.moving)
+    masks = {
+        "fixed_mask": load_optional(load_image, arguments.fixed_mask),
+        "moving_mask": load_optional(load_image, arguments.moving_mask),
+    }
+    initial = load_optional(load_transform, arguments.initial, fixed.grid)
+    landmarks = load_landmarks(arguments, fixed, moving)
+    seconds = {"read": time.perf_counter() - started}
+    needed = output_size(fixed.grid, arguments.inverse)
+    with atomic_folder(arguments.output, needed=needed, owned=RESULTS) as folder:
+        with shown_progress(arguments.quiet) as progress:
+            result = register(fixed, moving, initial=initial, progress=progress, **masks, **options)
+            progress(1.0, "Writing")
+            result.seconds.update(seconds)
+            report = build_report(
+                result, fixed, moving, fixed_mask=masks["fixed_mask"], **landmarks
+            )
+            _write_results(result, report, folder)
+    _tell(arguments, report, result)
+
+
+def run_demo(arguments: argparse.Namespace) -> None:
+    """``deepreg demo``: a phantom with known motion, registered and measured."""
+    from DeepRegistrationLib.phantoms import thorax
+
+    options = method_options(arguments)
+    check_folder(arguments.output, owned=PHANTOM + RESULTS)
+    pair = thorax(seed=arguments.seed)
+    landmarks = {
+        "fixed_landmarks": np.asarray(pair.fixed_landmarks),
+        "moving_landmarks": np.asarray(pair.moving_landmarks),
+    }
+    needed = 2 * output_size(pair.fixed.grid, arguments.inverse)
+    with atomic_folder(arguments.output, needed=needed, owned=PHANTOM + RESULTS) as folder:
+        with shown_progress(arguments.quiet) as progress:
+            result = register(pair.fixed, pair.moving, progress=progress, **options)
+            report = build_report(
+                result, pair.fixed, pair.moving, fixed_mask=pair.fixed_lungs, **landmarks
+            )
+            _write_results(result, report, folder)
+            with native_silence():
+                write_image(pair.fixed, folder / PHANTOM[0])
+                write_image(pair.moving, folder / PHANTOM[1])
+            for name, points in zip(PHANTOM[2:], landmarks.values(), strict=True):
+                write_landmarks(points, folder / name)
+    _tell(arguments, report, result)
+
+
+def output_size(grid: Grid, inverse: bool) -> int:
+    """Estimated bytes of a result: two float32 images, and fields in float64 as ITK stores them."""
+    volume = grid.voxels * float(np.prod(grid.spacing))
+    nodes = min(grid.voxels, volume / _FIELD_SPACING**3)
+    return int(8 * grid.voxels + 24 * nodes * (2 if inverse else 1))
+
+
+def _check_inputs_survive(arguments: argparse.Namespace) -> None:
+    """Refuse an output folder in which a result would replace a file that is read."""
+    results = {(Path(arguments.output) / name).resolve() for name in RESULTS}
+    names = ("fixed", "moving", "fixed_mask", "moving_mask", "initial")
+    for given in (getattr(arguments, name) for name in names):
+        if given is not None and Path(given).resolve() in results:
+            raise RegistrationError(
+                f"{given} would be overwritten by a result of the same name; choose another "
+                "output folder."
+            )
+
+
+def _write_results(result: Registration, report: dict[str, Any], folder: Path) -> None:
+    with native_silence():
+        write_transform(result.transform, folder / RESULTS[0])
+        write_image(result.warped, folder / RESULTS[1])
+        write_image(result.jacobian, folder / RESULTS[2])
+        if result.inverse is not None:
+            write_transform(result.inverse.field, folder / RESULTS[4])
+    write_report(report, folder / RESULTS[3])
+
+
+def _tell(arguments: argparse.Namespace, report: dict[str, Any], result: Registration) -> None:
+    """Print what was done, unless it shall be quiet."""
+    if arguments.quiet:
+        return
+    for note in result.notes:
+        print(note)
+    print("\n".join(summary(report)))
+    print(f"Wrote {arguments.output} in {report['seconds']['total']:.1f} s on {report['device']}")

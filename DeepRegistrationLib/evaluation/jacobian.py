@@ -1,0 +1,48 @@
+"""Statistics of the Jacobian determinant J = det(dT/dx)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import Image
+
+_SMALLEST = 1e-9  # J is not taken below this before the logarithm
+
+
+def jacobian_statistics(jacobian: Image, mask: Image | None = None) -> dict[str, float]:
+    """How a transform changes volume, and where it folds.
+
+    The logarithm is taken over the voxels with J > 0 (not below 1e-9) and folding is counted
+    apart: the ``SDlogJ`` of Learn2Reg, which adds 3 to J before the logarithm, hides it.
+
+    Args:
+        jacobian: J on a grid, without unit; J > 1 where the tissue is larger in the moving image.
+        mask: On the same grid; only its non-zero voxels count.
+
+    Returns:
+        ``min``, ``max``, ``mean``; ``percent_nonpositive``, the share of voxels with J <= 0 in
+        percent; ``std_log``, the standard deviation of log J over J > 0 (0 where there is none).
+
+    Raises:
+        RegistrationError: The mask is empty or on another grid.
+    """
+    values = jacobian.data.detach().cpu().numpy()
+    if mask is not None:
+        if mask.grid.size != jacobian.grid.size:
+            raise RegistrationError(
+                f"The mask {mask.name} has size {mask.grid.size}, but the Jacobian map has "
+                f"{jacobian.grid.size}; give a mask on the fixed image's grid."
+            )
+        values = values[mask.data.cpu().numpy() != 0]
+    if values.size == 0:
+        raise RegistrationError("The mask is empty; give one that covers the anatomy.")
+    positive = values[values > 0]
+    logarithm = np.log(np.maximum(positive, _SMALLEST))
+    return {
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "mean": float(values.mean(dtype=np.float64)),
+        "percent_nonpositive": 100.0 * float(values.size - positive.size) / values.size,
+        "std_log": float(logarithm.std(dtype=np.float64)) if positive.size else 0.0,
+    }

@@ -1,0 +1,208 @@
+"""Landmark files. Points are LPS mm everywhere; RAS appears only while a file is read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from DeepRegistrationLib.errors import RegistrationError
+
+LANDMARK_FILES = (".csv", ".txt", ".fcsv", ".json")
+
+TO_LPS = {"LPS": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0)}
+_SYSTEMS = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
+_COLUMNS = {"xyz": "LPS", "lps": "LPS", "ras": "RAS"}  # header letters and what they stand for
+
+
+def is_landmark_file(path: str | Path) -> bool:
+    """Whether the file's name is one of a landmark file."""
+    return Path(path).name.lower().endswith(LANDMARK_FILES)
+
+
+def read_landmarks(path: str | Path) -> np.ndarray:
+    """Read points in LPS mm.
+
+    Formats: CSV of ``x,y,z`` in LPS (a header may name the columns ``x,y,z``, ``l,p,s`` or
+    ``r,a,s``; other columns are ignored, ``#`` starts a comment); Slicer's ``.fcsv`` and
+    ``.mrk.json``, each in the coordinate system that it states. Without a statement a .mrk.json
+    or versioned .fcsv is LPS and an unversioned .fcsv is RAS, as Slicer itself reads them.
+
+    Returns:
+        float64 [n, 3].
+
+    Raises:
+        RegistrationError: Missing, unreadable or empty file, a coordinate that is not a finite
+            number, a point without position, or an unknown coordinate system.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RegistrationError(f"{path} does not exist or is no file; check the file's name.")
+    name = path.name.lower()
+    read: Callable[[Path, str], np.ndarray] = _read_csv
+    if name.endswith(".fcsv"):
+        read = _read_fcsv
+    elif name.endswith(".json"):
+        read = _read_markups
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegistrationError(
+            f"{path} cannot be read as text; give landmarks as .csv, .fcsv or .mrk.json."
+        ) from error
+    points = read(path, text)
+    if len(points) == 0:
+        raise RegistrationError(f"{path.name} holds no landmarks; give one x,y,z row a landmark.")
+    if not np.all(np.isfinite(points)):
+        row = int(np.argmax(~np.isfinite(points).all(axis=1))) + 1
+        raise RegistrationError(
+            f"{path.name}: landmark {row} is {shown(points[row - 1])}; every coordinate has to be "
+            "a finite number."
+        )
+    return points
+
+
+def _read_csv(path: Path, text: str) -> np.ndarray:
+    columns, system = [0, 1, 2], "LPS"
+    rows: list[list[float]] = []
+    header_allowed = True
+    for number, line in enumerate(text.splitlines(), start=1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        separator = next((mark for mark in (";", ",", "\t") if mark in line), None)
+        cells = [cell.strip().strip('"') for cell in line.split(separator)]
+        if header_allowed and not any(_is_number(cell) for cell in cells):
+            columns, system = _header_columns(path, cells)
+        else:
+            rows.append(_row(path, number, line, cells, columns))
+        header_allowed = False
+    return np.array(rows, dtype=np.float64).reshape(-1, 3) * TO_LPS[system]
+
+
+def _header_columns(path: Path, cells: list[str]) -> tuple[list[int], str]:
+    """Which columns hold the coordinates, and their system, from a header's names."""
+    names = [re.sub(r"[\s_(\[]*mm[)\]]*$", "", cell.lower()) for cell in cells]
+    for letters, system in _COLUMNS.items():
+        if all(letter in names for letter in letters):
+            return [names.index(letter) for letter in letters], system
+    raise RegistrationError(
+        f"{path.name}: the header {','.join(cells)!r} names no columns x,y,z (LPS), l,p,s or "
+        "r,a,s; name them, or leave the header out."
+    )
+
+
+def _row(path: Path, number: int, line: str, cells: list[str], columns: list[int]) -> list[float]:
+    try:
+        return [float(cells[column]) for column in columns]
+    except (ValueError, IndexError):
+        raise RegistrationError(
+            f"{path.name}, line {number}: {line[:60]!r} is not x,y,z in mm; correct the line."
+        ) from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_fcsv(path: Path, text: str) -> np.ndarray:
+    """Slicer's fiducial CSV: ``# CoordinateSystem = LPS|RAS|0|1``, rows ``id,x,y,z,...``."""
+    stated = re.search(r"^#\s*CoordinateSystem\s*=\s*(\S+)", text, re.MULTILINE | re.IGNORECASE)
+    versioned = re.search(r"^#\s*Markups fiducial file version", text, re.MULTILINE)
+    system = _system(path, stated.group(1) if stated else "LPS" if versioned else "RAS")
+    rows = [
+        _row(path, number, line, line.split(","), [1, 2, 3])
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.startswith("#")
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 3) * TO_LPS[system]
+
+
+def _system(path: Path, stated: str) -> str:
+    if stated.upper() not in _SYSTEMS:
+        raise RegistrationError(
+            f"{path.name} is in the coordinate system {stated!r}; save it as LPS or RAS."
+        )
+    return _SYSTEMS[stated.upper()]
+
+
+def _read_markups(path: Path, text: str) -> np.ndarray:
+    """Slicer's markups JSON (markups-schema-v1.0.3: ``coordinateSystem`` defaults to LPS)."""
+    try:
+        lists: list[dict[str, Any]] = json.loads(text)["markups"]
+        if len(lists) != 1:
+            raise RegistrationError(
+                f"{path.name} holds {len(lists)} point lists; save the landmarks alone."
+            )
+        system = _system(path, str(lists[0].get("coordinateSystem", "LPS")))
+        scale = {"mm": 1.0, "um": 1e-3}[str(lists[0].get("coordinateUnits", "mm"))]
+        points = lists[0].get("controlPoints", [])
+        for number, point in enumerate(points, start=1):
+            if point.get("positionStatus", "defined") in ("undefined", "missing"):
+                raise RegistrationError(
+                    f"{path.name}: point {number} has no position; place it or delete the pair."
+                )
+        values = np.array([p["position"] for p in points], dtype=np.float64).reshape(-1, 3)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RegistrationError(
+            f"{path.name} is not a markups file of Slicer's; save the points as .mrk.json, .fcsv "
+            "or .csv."
+        ) from error
+    return values * scale * TO_LPS[system]
+
+
+def write_landmarks(points: np.ndarray, path: str | Path) -> None:
+    """Write points ([n, 3], LPS mm) as .csv with a header, .fcsv or .mrk.json, all in LPS.
+
+    Raises:
+        RegistrationError: Another suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    rows = [[repr(round(float(value), 6)) for value in point] for point in points]
+    if name.endswith(".fcsv"):
+        lines = [
+            "# Markups fiducial file version = 5.0",
+            "# CoordinateSystem = LPS",
+            "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID",
+        ]
+        lines += [f"{k},{','.join(r)},0,0,0,1,1,1,0,{k},," for k, r in enumerate(rows, start=1)]
+        text = "\n".join(lines) + "\n"
+    elif name.endswith(".json"):
+        text = json.dumps(_markups(points), indent=1) + "\n"
+    elif name.endswith((".csv", ".txt")):
+        text = "\n".join(["x,y,z", *(",".join(row) for row in rows)]) + "\n"
+    else:
+        raise RegistrationError(
+            f"{path.name}: landmarks are written as .csv, .fcsv or .mrk.json; choose one of these."
+        )
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RegistrationError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def _markups(points: np.ndarray) -> dict[str, Any]:
+    control = [
+        {"id": str(k), "label": str(k), "position": [float(v) for v in p]}
+        for k, p in enumerate(points, start=1)
+    ]
+    schema = (
+        "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/"
+        "Resources/Schema/markups-schema-v1.0.3.json#"
+    )
+    fiducials = {"type": "Fiducial", "coordinateSystem": "LPS", "controlPoints": control}
+    return {"@schema": schema, "markups": [fiducials]}
+
+
+def shown(point: np.ndarray) -> str:
+    """A point's coordinates, for a message."""
+    return ", ".join(f"{value:g}" for value in point)

@@ -1,0 +1,281 @@
+"""The report of a registration as plain, JSON-able numbers.
+
+It holds no patient data: base names of files, no paths, no header entries besides size and
+spacing, no coordinates.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from DeepRegistrationLib import __version__
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
+from DeepRegistrationLib.evaluation.landmarks import check_landmarks, target_registration_error
+from DeepRegistrationLib.evaluation.overlap import label_overlap
+from DeepRegistrationLib.evaluation.similarity import similarity
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.transforms import Transform, jacobian, warp
+from DeepRegistrationLib.validation import background, finite
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.engine import Registration
+
+NOTE_SPACE = (
+    "The transform maps points of the fixed image to points of the moving image, LPS mm; "
+    "J > 1 where the tissue is larger in the moving image."
+)
+NOTE_LOG = "std_log is taken over voxels with J > 0; folding is percent_nonpositive."
+
+
+def versions() -> dict[str, str]:
+    """Versions of all that computes."""
+    return {
+        "deepregistration": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "simpleitk": sitk.Version.VersionString(),
+    }
+
+
+def build_report(
+    registration: Registration,
+    fixed: Image,
+    moving: Image,
+    *,
+    fixed_mask: Image | None = None,
+    fixed_landmarks: np.ndarray | None = None,
+    moving_landmarks: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """What a registration did and how good it is.
+
+    Args:
+        registration: From :func:`DeepRegistrationLib.engine.register`.
+        fixed, moving: The images that were registered.
+        fixed_mask: On the fixed grid; Jacobian and similarity are then also given inside it.
+        fixed_landmarks, moving_landmarks: LPS mm, [n, 3], row by row the same place.
+
+    Returns:
+        ``versions``, ``method``, ``quality``, ``parameters``, ``device``, ``device_reason``,
+        ``seed``, ``seconds`` (by stage, and ``total``), ``peak_memory_mb``, ``fixed`` and
+        ``moving`` (name, size, spacing), and of :func:`measure`: ``tre``, ``jacobian``,
+        ``similarity``, ``overlap``; ``inverse_residual_mm`` (mean, max) and ``notes``. What was
+        not measured is None; there is no NaN.
+
+    Raises:
+        RegistrationError: The landmarks are no pairs or lie outside their images.
+    """
+    known = registration.provenance
+    inverse = registration.inverse
+    report = {
+        "versions": versions(),
+        "method": known.get("method"),
+        "quality": known.get("quality"),
+        "parameters": known.get("parameters", {}),
+        "device": known.get("device"),
+        "device_reason": known.get("device_reason"),
+        "seed": known.get("seed"),
+        "seconds": {**registration.seconds, "total": sum(registration.seconds.values())},
+        "peak_memory_mb": known.get("peak_memory_mb"),
+        "fixed": describe(fixed),
+        "moving": describe(moving),
+        **measure(
+            registration.transform,
+            fixed=fixed,
+            moving=moving,
+            warped=registration.warped,
+            determinant=registration.jacobian,
+            fixed_mask=fixed_mask,
+            fixed_landmarks=fixed_landmarks,
+            moving_landmarks=moving_landmarks,
+        ),
+        "inverse_residual_mm": None
+        if inverse is None
+        else {"mean": inverse.residual_mean, "max": inverse.residual_max},
+        "notes": [*registration.notes, NOTE_SPACE, NOTE_LOG],
+    }
+    return json_safe(report)
+
+
+def evaluation_report(transform: Transform, **measured: Any) -> dict[str, Any]:
+    """The same report for a transform of unknown origin; ``measured`` as for :func:`measure`."""
+    unknown = ("method", "quality", "device", "device_reason", "seed")
+    report = {
+        "versions": versions(),
+        **dict.fromkeys(unknown),
+        "parameters": {},
+        "seconds": {},
+        "peak_memory_mb": None,
+        "fixed": describe(measured.get("fixed")),
+        "moving": describe(measured.get("moving")),
+        **measure(transform, **measured),
+        "inverse_residual_mm": None,
+        "notes": [NOTE_SPACE, NOTE_LOG],
+    }
+    return json_safe(report)
+
+
+def describe(image: Image | None) -> dict[str, Any] | None:
+    """Base name, size (x, y, z) and spacing (mm) of an image."""
+    if image is None:
+        return None
+    name = image.name.replace("\\", "/").rsplit("/", 1)[-1]
+    return {"name": name, "size": list(image.grid.size), "spacing": list(image.grid.spacing)}
+
+
+def measure(
+    transform: Transform,
+    *,
+    fixed: Image | None = None,
+    moving: Image | None = None,
+    warped: Image | None = None,
+    determinant: Image | None = None,
+    fixed_mask: Image | None = None,
+    fixed_landmarks: np.ndarray | None = None,
+    moving_landmarks: np.ndarray | None = None,
+    fixed_labels: Image | None = None,
+    moving_labels: Image | None = None,
+) -> dict[str, Any]:
+    """Everything that can be measured from what is given; the rest is None.
+
+    Args:
+        transform: Fixed to moving.
+        fixed, moving: The images; both are needed for the similarity.
+        warped, determinant: Moving image and Jacobian on the fixed grid; computed when omitted.
+        fixed_mask: On the fixed grid.
+        fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
+        fixed_labels, moving_labels: Label maps of the two images.
+
+    Returns:
+        ``tre`` (see :func:`target_registration_error`), ``jacobian`` (see
+        :func:`jacobian_statistics`; ``in_mask`` holds the same inside the mask), ``similarity``
+        (``before``, ``after``), ``overlap`` (label to ``before``, ``after``).
+    """
+    tre = None
+    if fixed_landmarks is not None and moving_landmarks is not None:
+        grids = [None if image is None else image.grid for image in (fixed, moving)]
+        check_landmarks(fixed_landmarks, moving_landmarks, *grids)
+        tre = target_registration_error(transform, fixed_landmarks, moving_landmarks, grids[1])
+    return {
+        "tre": tre,
+        "jacobian": _jacobian(transform, determinant, fixed_mask, fixed, fixed_labels),
+        "similarity": _similarity(transform, fixed, moving, warped, fixed_mask),
+        "overlap": _overlap(transform, fixed_labels, moving_labels),
+    }
+
+
+def _jacobian(
+    transform: Transform, determinant: Image | None, mask: Image | None, *references: Image | None
+) -> dict[str, Any] | None:
+    """Statistics in the whole image and, kept apart, inside the mask (folding hides outside)."""
+    if determinant is None:
+        grid = next((image.grid for image in (*references, mask) if image is not None), None)
+        grid = grid or getattr(transform, "grid", None)
+        if grid is None:
+            return None
+        determinant = jacobian(transform, grid)
+    inside = None if mask is None else jacobian_statistics(determinant, mask)
+    return {**jacobian_statistics(determinant), "in_mask": inside}
+
+
+def _similarity(
+    transform: Transform,
+    fixed: Image | None,
+    moving: Image | None,
+    warped: Image | None,
+    mask: Image | None,
+) -> dict[str, Any] | None:
+    if fixed is None or moving is None:
+        return None
+    fixed, clamped, fill = finite(fixed), finite(moving), background(moving)
+    before = similarity(fixed, clamped.resampled(fixed.grid, fill=fill), mask)
+    if warped is None:
+        warped = warp(clamped, transform, fixed.grid, fill=fill)
+    return {"before": before, "after": similarity(fixed, warped, mask)}
+
+
+def _overlap(
+    transform: Transform, fixed: Image | None, moving: Image | None
+) -> dict[str, Any] | None:
+    if fixed is None or moving is None:
+        return None
+    before = moving.resampled(fixed.grid, interpolation="nearest")
+    after = warp(moving, transform, fixed.grid, interpolation="nearest")
+    initial, final = label_overlap(fixed, before), label_overlap(fixed, after)
+    return {
+        str(label): {"before": initial.get(label), "after": final.get(label)}
+        for label in sorted(initial.keys() | final.keys())
+    }
+
+
+def json_safe(value: Any) -> Any:
+    """Plain Python types for JSON; NaN and infinity, which JSON lacks, become None."""
+    if isinstance(value, dict):
+        return {str(key): json_safe(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_safe(entry) for entry in value]
+    if isinstance(value, (bool, str, int)) or value is None:
+        return value
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        return json_safe(value.tolist())
+    if isinstance(value, np.generic):
+        return json_safe(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def report_text(report: dict[str, Any]) -> str:
+    """The report as JSON."""
+    return json.dumps(report, indent=2, allow_nan=False) + "\n"
+
+
+def write_report(report: dict[str, Any], path: str | Path) -> None:
+    """Write the report as a JSON file.
+
+    Raises:
+        RegistrationError: The file cannot be written.
+    """
+    try:
+        Path(path).write_text(report_text(report), encoding="utf-8")
+    except OSError as error:
+        raise RegistrationError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def summary(report: dict[str, Any]) -> list[str]:
+    """The report's main numbers as lines for a terminal."""
+    lines = []
+    if tre := report["tre"]:
+        before, after = tre["before"], tre["after"]
+        lines.append(
+            f"Target registration error over {tre['n']} landmarks: {before['mean']:.2f} mm before, "
+            f"{after['mean']:.2f} mm after (median {after['median']:.2f}, 95 % {after['p95']:.2f}, "
+            f"max {after['max']:.2f})"
+        )
+    if similar := report["similarity"]:
+        before, after = similar["before"]["local_ncc"], similar["after"]["local_ncc"]
+        if before is not None and after is not None:
+            lines.append(f"Local correlation: {before:.3f} before, {after:.3f} after")
+    for label, overlap in (report["overlap"] or {}).items():
+        dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
+        lines.append(f"Dice of label {label}: {dice[0]:.3f} before, {dice[1]:.3f} after")
+    if volume := report["jacobian"]:
+        text = f"Jacobian {volume['min']:.2f} to {volume['max']:.2f}, "
+        text += f"folding in {volume['percent_nonpositive']:.3f} % of the image"
+        if inside := volume["in_mask"]:
+            text += f", {inside['percent_nonpositive']:.3f} % of the mask"
+        lines.append(text)
+    if residual := report["inverse_residual_mm"]:
+        lines.append(
+            f"Inverse: residual {residual['mean']:.3f} mm mean, {residual['max']:.3f} mm max"
+        )
+    return lines

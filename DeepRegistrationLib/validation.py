@@ -1,0 +1,189 @@
+"""Is this pair fit for registration? Each fault is one sentence that says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.transforms import Transform
+
+AIR = -1000.0
+"""HU of air; also the value that CT padding (-1024, -2048, -3024) is clamped to."""
+
+_CT_MINIMUM = -900.0  # HU: no tissue and no other modality of interest goes as low
+_SAMPLES = 33  # points an axis when the overlap of two boxes is measured
+
+
+def background(image: Image) -> float:
+    """The value to put where an image has none.
+
+    Returns:
+        -1000 for CT (minimum of -900 or less); otherwise the 1st percentile of the voxels, which
+        is the dark surrounding of an MR or PET image.
+    """
+    if is_ct(image):
+        return AIR
+    step = max(1, image.data.numel() // 1_000_000)
+    return float(torch.quantile(image.data.flatten()[::step].float().cpu(), 0.01))
+
+
+def is_ct(image: Image) -> bool:
+    """Whether the values look like Hounsfield units: some voxel is at -900 or below."""
+    return float(image.data.min()) <= _CT_MINIMUM
+
+
+def finite(image: Image) -> Image:
+    """The image as float32, with the padding of CT (below -1000 HU) clamped to air.
+
+    Scanners and converters fill outside the reconstruction circle with -1024, -2048 or -3024; as
+    contrast it would outweigh the anatomy.
+    """
+    data = image.data.float()
+    return replace(image, data=data.clamp(min=AIR) if is_ct(image) else data)
+
+
+def check_pair(
+    fixed: Image,
+    moving: Image,
+    fixed_mask: Image | None = None,
+    moving_mask: Image | None = None,
+    initial: Transform | None = None,
+) -> None:
+    """Check everything that a registration takes for granted.
+
+    Raises:
+        RegistrationError: Not finite, constant, only padding or one voxel thin; no overlap in
+            space (after ``initial`` where given); a mask that is empty, on another grid, or only
+            on background.
+    """
+    check_image(fixed)
+    check_image(moving)
+    if fixed_mask is not None:
+        check_mask(fixed_mask, fixed)
+    if moving_mask is not None:
+        check_mask(moving_mask, moving)
+    check_overlap(fixed, moving, initial)
+
+
+def check_image(image: Image) -> None:
+    """Raise ``RegistrationError`` unless the image has finite contrast in three dimensions."""
+    if min(image.grid.size) < 2:
+        size = " x ".join(str(n) for n in image.grid.size)
+        raise RegistrationError(
+            f"{image.name} is one voxel thin (size {size}); give a volume of several slices."
+        )
+    _check_finite(image)
+    low, high = (float(v) for v in torch.aminmax(image.data))
+    if high <= AIR:
+        raise RegistrationError(
+            f"{image.name} holds only padding (every value between {low:g} and {high:g}, at or "
+            "below air); give an image that shows tissue."
+        )
+    if low == high:
+        raise RegistrationError(
+            f"{image.name} has the value {low:g} in every voxel; give an image with contrast."
+        )
+
+
+def _check_finite(image: Image) -> None:
+    if not image.data.is_floating_point():
+        return
+    wrong = ~torch.isfinite(image.data)
+    count = int(wrong.sum())
+    if count:
+        first = int(wrong.flatten().int().argmax())
+        z, y, x = (int(i) for i in np.unravel_index(first, image.grid.shape))
+        value = float(image.data[z, y, x])
+        raise RegistrationError(
+            f"{image.name} holds {count} voxels that are not finite numbers (the first is {value} "
+            f"at index {x}, {y}, {z}); replace them with the background value."
+        )
+
+
+def check_mask(mask: Image, image: Image) -> None:
+    """Raise ``RegistrationError`` unless the mask covers contrast of its own image."""
+    _check_same_grid(mask, image)
+    _check_finite(mask)
+    inside = mask.data != 0
+    if not bool(inside.any()):
+        raise RegistrationError(
+            f"The mask {mask.name} is empty; give one that is non-zero where {image.name} counts, "
+            "or leave it out."
+        )
+    values = finite(image).data[inside]
+    if float(values.min()) == float(values.max()):
+        raise RegistrationError(
+            f"The mask {mask.name} covers only background of {image.name} (the value "
+            f"{float(values[0]):g} throughout); check that it belongs to this image and is not "
+            "flipped."
+        )
+
+
+def _check_same_grid(mask: Image, image: Image) -> None:
+    if mask.grid.size != image.grid.size:
+        raise RegistrationError(
+            f"The mask {mask.name} has size {_size(mask.grid)}, but its image {image.name} has "
+            f"{_size(image.grid)}; resample the mask on its image's grid."
+        )
+    distance = float(np.abs(mask.grid.corners() - image.grid.corners()).max())
+    if distance > 0.1 * min(image.grid.spacing):
+        raise RegistrationError(
+            f"The mask {mask.name} lies {distance:.3g} mm away from its image {image.name} "
+            "(origin, spacing or direction differ); resample the mask on its image's grid."
+        )
+
+
+def _size(grid: Grid) -> str:
+    return " x ".join(str(n) for n in grid.size)
+
+
+def check_overlap(fixed: Image, moving: Image, initial: Transform | None = None) -> None:
+    """Raise ``RegistrationError`` unless the images share a part of space.
+
+    With ``initial``, the fixed image's voxels are taken to the moving image first.
+    """
+    if initial is not None:
+        _check_initial(fixed, moving, initial)
+        return
+    inside = moving.grid.contains(_box_points(fixed.grid)).any()
+    if not inside and not fixed.grid.contains(_box_points(moving.grid)).any():
+        raise RegistrationError(
+            f"{fixed.name} (center {_position(fixed.grid.corners())}) and {moving.name} (center "
+            f"{_position(moving.grid.corners())}) do not overlap in space; give an "
+            "initial transform (--initial) that brings them together, or correct the image headers."
+        )
+
+
+def _check_initial(fixed: Image, moving: Image, initial: Transform) -> None:
+    for samples in (_SAMPLES, 4 * _SAMPLES):  # the finer one for a moving image of a few mm
+        points = torch.as_tensor(_box_points(fixed.grid, samples), device=initial.device)
+        mapped = initial(points).cpu().numpy()
+        if not np.all(np.isfinite(mapped)):
+            raise RegistrationError(
+                "The initial transform gives positions that are not finite; give another one."
+            )
+        if moving.grid.contains(mapped).any():
+            return
+    raise RegistrationError(
+        f"The initial transform takes the center of {fixed.name} to {_position(mapped)}, outside "
+        f"{moving.name} (center {_position(moving.grid.corners())}); give the transform that maps "
+        "fixed points to moving points, or its inverse if it was stored the other way round."
+    )
+
+
+def _box_points(grid: Grid, samples: int = _SAMPLES) -> np.ndarray:
+    """Points spread evenly over the grid's box, border included, in LPS mm: [n, 3]."""
+    axes = [np.linspace(0, n - 1, min(n, samples)) for n in grid.size]
+    index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    return grid.to_physical(index)
+
+
+def _position(points: np.ndarray) -> str:
+    """The middle of some points, for a message."""
+    x, y, z = points.mean(axis=0)
+    return f"{x:.0f}, {y:.0f}, {z:.0f} mm"
