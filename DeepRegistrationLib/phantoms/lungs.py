@@ -19,8 +19,8 @@ from DeepRegistrationLib.phantoms.shape import Frame, cover
 from DeepRegistrationLib.phantoms.trees import Tree, Tubes, grow, joined, tubes
 
 PARENCHYMA, NODULE = -862.0, 35.0  # HU
-_SPACING = 13.0  # of the points that the arteries reach, mm; veins reach fewer
-_LEAF = 0.62  # radius of the last vessels, mm
+_SPACING = 11.0  # of the points that the arteries reach, mm; veins reach fewer
+_LEAF = 0.8  # radius of the last vessels, mm
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,12 +25,17 @@ import torch
 from torch import Tensor
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.phantoms.shape import half_depth, half_width, middle, radius_and_angle
-from DeepRegistrationLib.phantoms.shape import smoothstep
+from DeepRegistrationLib.phantoms.shape import (
+    half_depth,
+    half_width,
+    middle,
+    radius_and_angle,
+    smoothstep,
+)
 from DeepRegistrationLib.transforms import Transform
 
 LARGEST = 40.0  # mm; the lift stays monotone well beyond
-_APEX, _DOME = 118.0, -80.0  # levels where the lift begins and where it is complete, mm
+_APEX, _DOME = 118.0, -70.0  # levels where the lift begins and where it is complete, mm
 _HINGE = 95.0  # y of the spinous processes: the chest wall moves about them, mm
 
 
@@ -180,7 +185,7 @@ def _lift_slope(z: Tensor) -> Tensor:
 
 def _dome_share(u: Tensor, v: Tensor) -> Tensor:
     """How much of the motion a place gets: most at the back of the right dome, little midline."""
-    lateral = 0.4 + 0.6 * smoothstep(u.abs() / 0.5)
+    lateral = 0.45 + 0.55 * smoothstep(u.abs() / 0.45)
     asymmetry = 0.93 - 0.07 * torch.tanh(3.0 * u)
     depth = 0.93 + 0.07 * torch.tanh(2.0 * v)
     spine = 1.0 - 0.65 * torch.exp(-((u / 0.24) ** 2) - ((v - 0.6) / 0.35) ** 2)

@@ -39,7 +39,7 @@ _VEINS = (
 _NECK = (
     ((-6.0, -16.0, 50.0, 7.0), (-18.0, -10.0, 90.0, 6.0), (-26.0, -4.0, 150.0, 5.5)),
     ((6.0, -2.0, 52.0, 5.0), (14.0, 0.0, 95.0, 4.5), (22.0, -4.0, 150.0, 4.5)),
-    ((15.0, 8.0, 50.0, 5.5), (24.0, 10.0, 92.0, 5.0), (60.0, -2.0, 116.0, 5.0)),
+    ((15.0, 8.0, 50.0, 5.5), (24.0, 10.0, 92.0, 5.0), (38.0, 4.0, 122.0, 5.0)),
 )
 _ESOPHAGUS = (
     (3.0, 27.0, 150.0, 6.5), (4.0, 30.0, 60.0, 6.5), (3.0, 30.0, 0.0, 6.5),
@@ -60,9 +60,9 @@ _HEART_AXES = (0.68, -0.5, -0.54, 0.36, 0.87, -0.35, 0.64, 0.04, 0.77)  # long a
 
 def heart_parts(f: Frame) -> tuple[Tensor, Tensor]:
     """Signed distances of the heart's muscle with its cavities, and of the two ventricles."""
-    ventricles = ellipsoid(f, (22.0, -30.0, -42.0), (58.0, 39.0, 43.0), _HEART_AXES)
+    ventricles = ellipsoid(f, (27.0, -37.0, -46.0), (62.0, 41.0, 45.0), _HEART_AXES)
     left_atrium = ellipsoid(f, (4.0, 8.0, -14.0), (31.0, 17.0, 20.0))
-    right_atrium = ellipsoid(f, (-24.0, -22.0, -34.0), (25.0, 28.0, 33.0))
+    right_atrium = ellipsoid(f, (-22.0, -24.0, -36.0), (26.0, 30.0, 34.0))
     atria = smooth_union(left_atrium, right_atrium, 4.0)
     return smooth_union(ventricles, atria, 5.0), ventricles
 
@@ -87,7 +87,7 @@ def _mediastinum(f: Frame, vessels: Tensor, airways: Tensor, heart: Tensor) -> T
     """Signed distance to everything between the lungs, with its fat."""
     across = f.x - 6.0 * smoothstep((60.0 - f.z) / 60.0)
     ahead = smoothstep((-f.y - 20.0) / 50.0)
-    breadth = 15.0 - 9.0 * ahead + 16.0 * smoothstep((f.z - 45.0) / 70.0)
+    breadth = 15.0 - 11.5 * ahead + 16.0 * smoothstep((f.z - 45.0) / 70.0)
     sheet = across.abs() - breadth
     organs = torch.minimum(torch.minimum(vessels - 2.5, airways - 3.5), heart - 4.0)
     return smooth_union(sheet, organs, 10.0)
@@ -100,7 +100,8 @@ def lung_distance(f: Frame) -> Tensor:
 
 def lung_distance_at(points: Tensor) -> Tensor:
     """As :func:`lung_distance`, of points [n, 3] in the chest's coordinates."""
-    return lung_distance(frame(*points.unbind(-1)))
+    x, y, z = points.unbind(-1)
+    return lung_distance(frame(x, y, z))
 
 
 def _lungs(f: Frame, mediastinum: Tensor) -> Tensor:
@@ -114,29 +115,27 @@ def _lungs(f: Frame, mediastinum: Tensor) -> Tensor:
 
 def paint_wall(hu: Tensor, f: Frame, width: float) -> None:
     """Skin, fat and muscles from outside to the pleura, into ``hu`` [n]."""
-    fat = 9.0 + 8.0 * smoothstep((-f.y - 20.0) / 70.0) + 5.0 * smoothstep((f.x.abs() - 90.0) / 50.0)
-    fat = fat + 4.0 * torch.sin(f.z / 37.0) * smoothstep((-f.y) / 60.0)
+    ahead, aside = smoothstep((-f.y - 20.0) / 70.0), smoothstep((f.x.abs() - 90.0) / 50.0)
+    fat = 9.0 + 8.0 * ahead + 5.0 * aside + 4.0 * torch.sin(f.z / 37.0) * ahead
     hu.lerp_(torch.full_like(hu, SKIN), cover(f.skin, width))
     hu.lerp_(torch.full_like(hu, FAT), cover(f.skin + 2.0, width))
     muscle = 50.0 + 10.0 * torch.sin(f.x / 7.0 + f.z / 23.0) * torch.cos(f.y / 9.0)
     hu.lerp_(muscle, cover(f.skin + fat, width))
-    # Planes of fat between the layers of muscles, and the armpits.
-    deep = (f.skin + fat) < -3.0
-    wave = f.wall + 3.0 * torch.sin(f.phi * 5.0 + f.z / 31.0)
-    plane = (wave - 13.5).abs() - 1.1
-    plane = torch.minimum(plane, (wave - 33.0).abs() - 1.6)
-    armpit = ellipsoid(f, (0.0, 10.0, 80.0), (22.0, 26.0, 40.0))
-    armpit = torch.minimum(plane, torch.where(f.x.abs() > 60.0, _armpits(f), armpit.abs() + 50.0))
-    spine = f.phi * f.rho * 60.0 > 18.0
-    hu.lerp_(torch.full_like(hu, FAT + 10.0), cover(armpit, width) * (deep & spine) * 0.85)
+    # Patches of fat between the layers of muscles, and the armpits.
+    wave = f.wall + 4.0 * torch.sin(f.phi * 5.0 + f.z / 31.0)
+    patchy = 1.5 * torch.sin(f.phi * 7.0 - f.z / 19.0) - 0.3
+    loose = torch.minimum((wave - 14.0).abs(), (wave + 0.25 * f.z - 42.0).abs()) - patchy
+    loose = torch.minimum(loose, _armpits(f))
+    within = (f.skin + fat < -3.0) & (f.phi * f.rho > 0.3)  # not in the muscles of the back
+    hu.lerp_(torch.full_like(hu, FAT + 10.0), cover(loose, width) * within * 0.85)
 
 
 def _armpits(f: Frame) -> Tensor:
-    mirrored = Frame(f.x.abs(), f.y, f.z, f.rho, f.phi, f.wall, f.skin)
-    fat = ellipsoid(mirrored, (118.0, 0.0, 88.0), (16.0, 30.0, 42.0))
-    vessel = tube(mirrored, ((60.0, -4.0, 116.0, 5.0), (114.0, 0.0, 100.0, 5.0),
-                             (124.0, 6.0, 60.0, 4.0)))  # fmt: skip
-    return torch.maximum(fat, -vessel)
+    """Signed distance to the fat of the armpits, around their vessels."""
+    m = f.mirrored()
+    fat = ellipsoid(m, (113.0, 0.0, 88.0), (16.0, 30.0, 42.0))
+    path = ((60.0, -4.0, 116.0, 5.0), (110.0, 0.0, 100.0, 5.0), (119.0, 6.0, 60.0, 4.0))
+    return torch.maximum(fat, -tube(m, path))
 
 
 def paint_interior(hu: Tensor, f: Frame, width: float) -> Tensor:
@@ -150,14 +149,16 @@ def paint_interior(hu: Tensor, f: Frame, width: float) -> Tensor:
 
     fat = FAT + 12.0 * torch.sin(f.x / 9.0) * torch.sin(f.y / 8.0 + f.z / 11.0)
     hu.lerp_(fat, cavity)
+    hu.lerp_(torch.full_like(hu, 52.0), cover(_neck_muscles(f), width) * cavity)
+    hu.lerp_(torch.full_like(hu, 90.0), cover(_thyroid(f), width))
     _paint_abdomen(hu, f, dome, cavity, width)
     hu.lerp_(torch.full_like(hu, 45.0), cover(heart - 0.5, width))
     myocardium = cover(ventricles, width) - cover(ventricles + 10.0, width)
     septum = cover((0.36 * (f.x - 18.0) + 0.87 * (f.y + 34.0)).abs() - 5.0, width)
     septum = septum * cover(ventricles + 10.0, width)
     hu += 14.0 * (myocardium + septum)
-    groove = cover(ellipsoid(f, (2.0, -14.0, -20.0), (40.0, 4.0, 12.0), _HEART_AXES), width)
-    hu.lerp_(torch.full_like(hu, FAT), 0.8 * groove)
+    groove = cover(ellipsoid(f, (2.0, -14.0, -20.0), (32.0, 3.0, 10.0), _HEART_AXES), width)
+    hu.lerp_(torch.full_like(hu, FAT), 0.6 * groove)
     hu.lerp_(torch.full_like(hu, BLOOD), cover(vessels, width))
     gullet = tube(f, _ESOPHAGUS)
     hu.lerp_(torch.full_like(hu, 35.0), cover(gullet, width))
@@ -168,6 +169,21 @@ def paint_interior(hu: Tensor, f: Frame, width: float) -> Tensor:
     return lungs
 
 
+def _neck_muscles(f: Frame) -> Tensor:
+    """Signed distance to the muscles of the neck above the lungs' apices."""
+    m = f.mirrored()
+    deep = tube(m, ((14.0, 20.0, 175.0, 8.0), (30.0, 22.0, 138.0, 9.0), (52.0, 14.0, 112.0, 7.0)))
+    shallow = tube(m, ((34.0, -14.0, 170.0, 8.0), (26.0, -30.0, 128.0, 7.0),
+                       (15.0, -40.0, 96.0, 5.0)))  # fmt: skip
+    straps = tube(m, ((8.0, -18.0, 170.0, 4.0), (9.0, -30.0, 112.0, 4.0)))
+    return torch.minimum(torch.minimum(deep, shallow), straps)
+
+
+def _thyroid(f: Frame) -> Tensor:
+    """Signed distance to the lower poles of the thyroid gland."""
+    return ellipsoid(f.mirrored(), (15.0, -4.0, 142.0), (7.0, 9.0, 18.0))
+
+
 def _paint_abdomen(hu: Tensor, f: Frame, dome: Tensor, cavity: Tensor, width: float) -> None:
     """Diaphragm, liver, stomach with its gas, spleen, the fat around them."""
     rind = torch.maximum(dome + 3.0, f.wall + 4.0)  # what the diaphragm encloses
@@ -176,8 +192,8 @@ def _paint_abdomen(hu: Tensor, f: Frame, dome: Tensor, cavity: Tensor, width: fl
     liver = torch.maximum(rind + 0.5, 0.8 * (f.x - 42.0) + 0.25 * (f.z + 80.0))
     liver = torch.maximum(liver, f.y - 62.0)
     hu.lerp_(60.0 + 4.0 * torch.sin(f.x / 13.0 + f.z / 17.0), cover(liver, width))
-    vein = tube(f, ((-20.0, 6.0, -92.0, 5.0), (-55.0, -10.0, -108.0, 3.5), (-80.0, -8.0, -130.0, 2.5)))
-    hu.lerp_(torch.full_like(hu, 40.0), 0.9 * cover(vein, width))
+    path = ((-20.0, 6.0, -98.0, 5.0), (-55.0, -10.0, -112.0, 3.5), (-80.0, -8.0, -132.0, 2.5))
+    hu.lerp_(torch.full_like(hu, 40.0), 0.9 * cover(tube(f, path), width))
     spleen = ellipsoid(f, (92.0, 42.0, -122.0), (30.0, 30.0, 36.0))
     hu.lerp_(torch.full_like(hu, 52.0), cover(torch.maximum(spleen, rind + 2.0), width))
     stomach = torch.maximum(ellipsoid(f, (58.0, -2.0, -116.0), (36.0, 40.0, 36.0)), rind + 2.0)
@@ -186,11 +202,11 @@ def _paint_abdomen(hu: Tensor, f: Frame, dome: Tensor, cavity: Tensor, width: fl
     hu.lerp_(torch.full_like(hu, 38.0), cover(stomach, width))
     hu.lerp_(torch.full_like(hu, 15.0), cover(stomach + 4.0, width))
     hu.lerp_(torch.full_like(hu, AIR + 20.0), cover(gas, width))
-    muscle = cover(spine_muscle(f), width) * cavity
+    muscle = cover(_spine_muscles(f), width) * cavity
     hu.lerp_(torch.full_like(hu, MUSCLE), muscle)
 
 
-def spine_muscle(f: Frame) -> Tensor:
+def _spine_muscles(f: Frame) -> Tensor:
     """Signed distance to the crura and the psoas beside the lumbar spine."""
-    mirrored = Frame(f.x.abs(), f.y, f.z, f.rho, f.phi, f.wall, f.skin)
-    return tube(mirrored, ((12.0, 34.0, -88.0, 5.0), (20.0, 38.0, -125.0, 9.0), (26.0, 42.0, -165.0, 13.0)))
+    path = ((12.0, 34.0, -88.0, 5.0), (20.0, 38.0, -125.0, 9.0), (26.0, 42.0, -165.0, 13.0))
+    return tube(f.mirrored(), path)

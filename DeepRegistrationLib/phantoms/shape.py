@@ -7,7 +7,8 @@ as closed formulas of the three coordinates, so they can be evaluated at any poi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import itertools
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ def smooth_union(first: Tensor, second: Tensor, radius: float) -> Tensor:
 
 def half_width(z: Tensor) -> Tensor:
     """Half width of the thoracic cavity at level z, mm: wide below, closing towards the apex."""
-    return 46.0 + 80.0 * torch.sigmoid((92.0 - z) / 20.0)
+    return 46.0 + 77.0 * torch.sigmoid((92.0 - z) / 20.0)
 
 
 def front(z: Tensor) -> Tensor:
@@ -49,7 +50,9 @@ def front(z: Tensor) -> Tensor:
 
 def back(z: Tensor) -> Tensor:
     """y of the cavity's back wall beside the spine at level z, mm (kyphosis)."""
-    return 80.0 - 36.0 * torch.sigmoid((z - 92.0) / 22.0) - 14.0 * torch.sigmoid((-z - 125.0) / 18.0)
+    return (
+        80.0 - 36.0 * torch.sigmoid((z - 92.0) / 22.0) - 14.0 * torch.sigmoid((-z - 125.0) / 18.0)
+    )
 
 
 def half_depth(z: Tensor) -> Tensor:
@@ -107,6 +110,10 @@ class Frame:
         """The points of an index list or a mask."""
         return Frame(*(getattr(self, field.name)[index] for field in fields(self)))
 
+    def mirrored(self) -> Frame:
+        """The points with both sides folded onto the left one, for paired shapes."""
+        return replace(self, x=self.x.abs())
+
 
 def frame(x: Tensor, y: Tensor, z: Tensor, skin: Tensor | None = None) -> Frame:
     """Compute a Frame; distances are radial ones, corrected for the slope along z."""
@@ -114,14 +121,14 @@ def frame(x: Tensor, y: Tensor, z: Tensor, skin: Tensor | None = None) -> Frame:
     rho, phi = radius_and_angle(x / half_width(z), offset / half_depth(z))
     radial = torch.sqrt(x * x + offset * offset)
     bell = torch.sigmoid((92.0 - z) / 20.0)
-    slope = (80.0 / 20.0) * bell * (1.0 - bell)  # of half_width
+    slope = (77.0 / 20.0) * bell * (1.0 - bell)  # of half_width
     wall = radial * (1.0 - 1.0 / rho.clamp(min=0.05)) / torch.sqrt(1.0 + slope * slope)
     return Frame(x, y, z, rho, phi, wall, body_distance(x, y, z) if skin is None else skin)
 
 
 def body_distance(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """Signed distance to the skin, mm: a superellipse with pectoral bulge and shoulders."""
-    width = 149.0 - 5.0 * smoothstep((-z - 60.0) / 80.0)
+    width = 143.5 - 3.0 * smoothstep((-z - 60.0) / 80.0)
     rear = 113.0 - 9.0 * smoothstep((z - 60.0) / 80.0)
     ahead = -110.0 + 36.0 * smoothstep((z - 30.0) / 120.0)
     depth, center = 0.5 * (rear - ahead), 0.5 * (rear + ahead)
@@ -136,12 +143,10 @@ def body_distance(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 def diaphragm(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Height of the diaphragm's two domes at inhale, mm, and the steepness of the surface."""
-    top = torch.where(x < 0, -66.0, -76.0) + 0.0 * x
-    blend = smoothstep((x + 30.0) / 60.0)
-    top = torch.lerp(torch.full_like(x, -66.0), torch.full_like(x, -76.0), blend)
+    top = -72.0 - 10.0 * smoothstep((x + 30.0) / 60.0)
     side = x.abs() - 60.0
     across = side / torch.where(side > 0, 70.0, 112.0)
-    along = (y + 8.0) / torch.where(y > -8.0, 92.0, 100.0)
+    along = (y + 8.0) / torch.where(y > -8.0, 92.0, 128.0)
     e2 = across * across + along * along
     drop = 54.0 * e2**1.25
     slope = 54.0 * 2.5 / 75.0 * e2**0.75
@@ -160,7 +165,7 @@ def capsule(f: Frame, start: tuple[float, ...], end: tuple[float, ...]) -> tuple
 def tube(f: Frame, path: tuple[tuple[float, float, float, float], ...]) -> Tensor:
     """Signed distance to a tube along a polyline of (x, y, z, radius), mm."""
     result: Tensor | None = None
-    for first, second in zip(path[:-1], path[1:], strict=True):
+    for first, second in itertools.pairwise(path):
         distance, t = capsule(f, first[:3], second[:3])
         distance = distance - (first[3] + t * (second[3] - first[3]))
         result = distance if result is None else smooth_union(result, distance, 3.0)
@@ -179,5 +184,5 @@ def ellipsoid(
     rows = (tilt[0:3], tilt[3:6], tilt[6:9])
     q = [(r[0] * p[0] + r[1] * p[1] + r[2] * p[2]) / s for r, s in zip(rows, axes, strict=True)]
     k0 = torch.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2)
-    k1 = torch.sqrt(sum((c / s) ** 2 for c, s in zip(q, axes, strict=True)))  # type: ignore[call-overload]
+    k1 = torch.sqrt((q[0] / axes[0]) ** 2 + (q[1] / axes[1]) ** 2 + (q[2] / axes[2]) ** 2)
     return k0 * (k0 - 1.0) / k1.clamp(min=1e-4)

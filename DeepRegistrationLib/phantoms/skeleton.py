@@ -6,6 +6,7 @@ Bones are drawn as a cortical shell around marrow.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -52,11 +53,11 @@ def _bone(
 def _ribs(hu: Tensor, f: Frame, width: float) -> Tensor:
     """Twelve pairs of ribs along the cavity's wall, sinking from the spine to the front."""
     turn = (f.phi / math.pi).clamp(0.0, 1.0)
-    sink = torch.sin((turn.clamp(max=0.75) * (math.pi / 1.5))) ** 2
-    sink = sink * 60.0 - 30.0 * smoothstep((turn - 0.76) / 0.22)  # cartilage climbs again
-    number = (_FIRST - f.z - sink * half_width(f.z) / 126.0) / _PITCH
+    sink = torch.sin(turn.clamp(max=0.78) * (math.pi / 1.56)) ** 2
+    sink = sink * 92.0 - 34.0 * smoothstep((turn - 0.78) / 0.2)  # cartilage climbs again
+    number = (_FIRST - f.z - sink * (half_width(f.z) / 123.0) ** 2) / _PITCH
     nearest = number.round().clamp(1.0, 12.0)
-    along_z = (number - nearest) * _PITCH * 0.88  # the ribs are tilted
+    along_z = (number - nearest) * _PITCH * 0.85  # the ribs are tilted
     height = 6.2 - 1.2 * smoothstep((nearest - 9.0) / 3.0)
     outward = f.wall - 6.0
     q = torch.sqrt((outward / 3.4) ** 2 + (along_z / height) ** 2)
@@ -103,10 +104,10 @@ def _spine(hu: Tensor, f: Frame, width: float) -> Tensor:
 
 def _sternum(hu: Tensor, f: Frame, width: float) -> Tensor:
     """Manubrium and body, with the joint between them."""
-    breadth = 13.0 + 12.0 * smoothstep((f.z - 56.0) / 18.0) + 4.0 * smoothstep((-f.z) / 30.0)
+    breadth = 13.0 + 12.0 * smoothstep((f.z - 46.0) / 18.0) + 4.0 * smoothstep((-f.z) / 30.0)
     depth = (f.y - (front(f.z) - 8.0)).abs() - 5.2
-    plate = torch.maximum(torch.maximum(f.x.abs() - breadth, depth), (f.z - 26.0).abs() - 66.0)
-    joint = 1.2 - (f.z - 56.0).abs()
+    plate = torch.maximum(torch.maximum(f.x.abs() - breadth, depth), (f.z - 18.0).abs() - 62.0)
+    joint = 1.2 - (f.z - 46.0).abs()
     return _bone(hu, torch.maximum(plate, joint), width, 1.2, 130.0)
 
 
@@ -118,14 +119,14 @@ def _scapulae(hu: Tensor, f: Frame, width: float) -> Tensor:
     plate = torch.maximum((f.wall - 21.0 - 5.0 * rise).abs() - 2.2, sides)
     plate = torch.maximum(plate, -5.0 - f.z)
     ridge = torch.maximum((f.z - 66.0 - 22.0 * (f.phi - 0.6)).abs() - 3.5, sides)
-    ridge = torch.maximum(ridge, (f.wall - 30.0).abs() - 8.0)
+    ridge = torch.maximum(torch.maximum(ridge, (f.wall - 30.0).abs() - 8.0), f.skin + 7.0)
     return _bone(hu, torch.minimum(plate, ridge), width, 1.3, 200.0)
 
 
 def _clavicles(hu: Tensor, f: Frame, width: float) -> Tensor:
     """S-shaped tubes from the manubrium to the shoulders."""
-    path = ((23.0, -48.0, 94.0), (55.0, -52.0, 108.0), (95.0, -26.0, 122.0), (140.0, -4.0, 128.0))
-    mirrored = Frame(f.x.abs(), f.y, f.z, f.rho, f.phi, f.wall, f.skin)
-    lines = [capsule(mirrored, a, b)[0] for a, b in zip(path[:-1], path[1:], strict=True)]
+    path = ((23.0, -56.0, 83.0), (55.0, -54.0, 102.0), (95.0, -26.0, 122.0), (140.0, -4.0, 128.0))
+    side = f.mirrored()
+    lines = [capsule(side, a, b)[0] for a, b in itertools.pairwise(path)]
     distance = torch.stack(lines).amin(0) - 6.0
     return _bone(hu, distance, width, 1.8)

@@ -69,7 +69,7 @@ def thorax(
 ) -> PhantomPair:
     """Make a chest CT at inhale (fixed) and at exhale (moving).
 
-    The chest has a fixed size, about 300 x 225 x 290 mm, and stands at the physical origin, where
+    The chest has a fixed size, about 287 x 225 mm and at least 290 mm long, and stands at the physical origin, where
     both grids have their centers: grids only decide how it is sampled.
 
     Args:
@@ -163,7 +163,8 @@ def _paint(
     mask = torch.zeros(points.shape[:1], dtype=torch.uint8)
     skin = body_distance(*points.unbind(-1))
     body = (skin < width).nonzero()[:, 0]
-    f = frame(*points[body].unbind(-1), skin[body])
+    x, y, z = points[body].unbind(-1)
+    f = frame(x, y, z, skin[body])
     hu = torch.full_like(f.x, AIR)
     shell = (f.wall > -width).nonzero()[:, 0]
     hu[shell] = _painted(paint_wall, f, shell, hu, width)
@@ -222,9 +223,10 @@ def _paint_table(hu: Tensor, points: Tensor, width: float) -> None:
 def _landmarks(lungs: Lungs, count: int) -> np.ndarray:
     """Branchings of visible vessels inside the lungs, spread by farthest-point sampling: [n, 3]."""
     depth = lung_distance_at(torch.from_numpy(lungs.branchings)).numpy()
-    clear = np.linalg.norm(
-        lungs.branchings[:, None] - lungs.nodules[None, :, :3], axis=-1
-    ) > lungs.nodules[:, 3] + 4.0
+    clear = (
+        np.linalg.norm(lungs.branchings[:, None] - lungs.nodules[None, :, :3], axis=-1)
+        > lungs.nodules[:, 3] + 4.0
+    )
     usable = (depth < -_DEPTH) & (lungs.branch_radius >= _VISIBLE) & clear.all(axis=1)
     candidates = lungs.branchings[usable]
     if count > len(candidates):

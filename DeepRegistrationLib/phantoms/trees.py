@@ -12,7 +12,7 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.phantoms.shape import cover
 
 _PIECE = 5.0  # length of the straight pieces that a curved branch is drawn with, mm
-_MURRAY = 2.8  # r_parent^m = sum of r_child^m
+_MURRAY = 3.0  # r_parent^m = sum of r_child^m
 
 
 @dataclass(frozen=True, eq=False)
