@@ -83,8 +83,8 @@ def centered_grid(size, spacing, center, degrees=(0.0, 0.0, 0.0)) -> Grid:
 
 
 def smooth(points: np.ndarray) -> np.ndarray:
-    """A smooth scene in LPS mm, between about -900 and 100: [...] of [..., 3]."""
-    result = np.full(points.shape[:-1], -900.0)
+    """A smooth scene in LPS mm, between -950 and about 100: [...] of [..., 3]."""
+    result = np.full(points.shape[:-1], -950.0)
     for center, width in (((5, -8, 20), 16), ((-12, 10, 14), 12), ((14, 12, 30), 10)):
         distance = np.sum((points - np.array(center)) ** 2, axis=-1)
         result = result + 900 * np.exp(-distance / (2 * width**2))

@@ -1,0 +1,164 @@
+"""Pairs of landmarks from two point lists, and their target registration error as tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.space import (
+    between,
+    flipped,
+    map_points,
+    placement,
+    require_node,
+)
+
+_STATISTICS = ("mean", "std", "median", "p95", "max")
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkPairs:
+    """Corresponding points.
+
+    Attributes:
+        labels: Of the fixed points.
+        fixed, moving: LPS mm in the world, [n, 3]; row i of one matches row i of the other.
+    """
+
+    labels: list[str]
+    fixed: np.ndarray
+    moving: np.ndarray
+
+
+def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
+    """The pairs of two point lists, in the order of the lists.
+
+    Pairs are left out where a point of either list is not placed, or is unselected: that is how
+    a doubtful landmark is excluded.
+
+    Args:
+        fixed_node, moving_node: vtkMRMLMarkupsFiducialNode; parent transforms are honored.
+        ignoring: A transform node to be taken as the identity where it lies above the moving
+            points: the one that is evaluated.
+
+    Raises:
+        RegistrationError: Wrong nodes, lists of different length, or no pair left.
+    """
+    require_node(fixed_node, "vtkMRMLMarkupsFiducialNode", "the fixed landmarks")
+    require_node(moving_node, "vtkMRMLMarkupsFiducialNode", "the moving landmarks")
+    count, other = (n.GetNumberOfControlPoints() for n in (fixed_node, moving_node))
+    if count != other:
+        raise RegistrationError(
+            f"{fixed_node.GetName()!r} has {count} points and {moving_node.GetName()!r} {other}; "
+            "landmarks are paired by their order, so give two lists of the same length."
+        )
+    kept = [k for k in range(count) if _counts(fixed_node, k) and _counts(moving_node, k)]
+    if not kept:
+        raise RegistrationError(
+            f"{fixed_node.GetName()!r} and {moving_node.GetName()!r} have no pair of placed and "
+            "selected points; place corresponding points in both lists."
+        )
+    return LandmarkPairs(
+        [fixed_node.GetNthControlPointLabel(k) for k in kept],
+        points_of(fixed_node)[kept],
+        points_of(moving_node, ignoring=ignoring)[kept],
+    )
+
+
+def _counts(node, k: int) -> bool:
+    placed = node.GetNthControlPointPositionStatus(k) == slicer.vtkMRMLMarkupsNode.PositionDefined
+    return placed and bool(node.GetNthControlPointSelected(k))
+
+
+def points_of(node, *, ignoring=None) -> np.ndarray:
+    """Control points where the scene shows them, LPS mm: [n, 3]."""
+    count = node.GetNumberOfControlPoints()
+    own = np.array([node.GetNthControlPointPosition(k) for k in range(count)]).reshape(count, 3)
+    return flipped(map_points(placement(node, ignoring), own))
+
+
+def point_list_from(points: np.ndarray, scene, name: str, color: tuple[float, float, float]):
+    """Add a point list node of LPS points, [n, 3], to the scene."""
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", scene.GenerateUniqueName(name))
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetSelectedColor(*color)
+    display.SetPointLabelsVisibility(False)
+    display.SetGlyphScale(1.5)
+    for number, point in enumerate(flipped(points), start=1):
+        node.AddControlPoint(vtk.vtkVector3d(*point), f"{number}")
+    return node
+
+
+def registration_errors(transform_node, pairs: LandmarkPairs) -> tuple[np.ndarray, np.ndarray]:
+    """T(fixed) - moving before (T = identity) and after, LPS mm: two arrays [n, 3].
+
+    The node itself maps the points, point by point, so every transform of the scene can be
+    evaluated as it is.
+    """
+    require_node(transform_node, "vtkMRMLTransformNode", "the transform")
+    mapped = flipped(map_points(between(None, transform_node), flipped(pairs.fixed)))
+    return pairs.fixed - pairs.moving, mapped - pairs.moving
+
+
+def summary(before: np.ndarray, after: np.ndarray) -> dict:
+    """``{n, before, after}``, each with mean, std, median, p95 and max of the TRE in mm.
+
+    Args:
+        before, after: Error vectors in mm, [n, 3].
+    """
+    from DeepRegistrationLib.evaluation.landmarks import error_statistics  # loads torch
+
+    return {
+        "n": len(before),
+        "before": error_statistics(before),
+        "after": error_statistics(after),
+    }
+
+
+def fill_error_table(node, labels: list[str], before: np.ndarray, after: np.ndarray) -> None:
+    """One row a landmark: label, TRE before and after, and the components of the latter, in mm.
+
+    dx, dy and dz point to the patient's left, back and head (LPS).
+    """
+    columns = {
+        "before": (np.linalg.norm(before, axis=-1), "TRE before registration"),
+        "after": (np.linalg.norm(after, axis=-1), "TRE after registration"),
+        "dx": (after[:, 0], "remaining error towards the patient's left"),
+        "dy": (after[:, 1], "remaining error towards the patient's back"),
+        "dz": (after[:, 2], "remaining error towards the patient's head"),
+    }
+    _fill(node, "label", labels, columns)
+    node.SetColumnDescription("label", "name of the fixed landmark")
+
+
+def fill_summary_table(node, statistics: dict) -> None:
+    """Mean, std, median, p95 and max of the TRE in mm, a row each, and the number of pairs."""
+    columns = {
+        when: (np.array([statistics[when][n] for n in _STATISTICS]), f"TRE {when} registration")
+        for when in ("before", "after")
+    }
+    _fill(node, "statistic", list(_STATISTICS), columns)
+    node.SetDescription(f"Target registration error of {statistics['n']} landmark pairs, in mm")
+
+
+def _fill(node, key: str, labels: list[str], columns: dict) -> None:
+    table = vtk.vtkTable()
+    names = vtk.vtkStringArray()
+    names.SetName(key)
+    for label in labels:
+        names.InsertNextValue(label)
+    table.AddColumn(names)
+    for name, (values, _) in columns.items():
+        column = numpy_support.numpy_to_vtk(np.ascontiguousarray(values, np.float64), deep=True)
+        column.SetName(name)
+        table.AddColumn(column)
+    node.SetAndObserveTable(table)
+    for name, (_, description) in columns.items():
+        node.SetColumnUnitLabel(name, "mm")
+        node.SetColumnDescription(name, description)

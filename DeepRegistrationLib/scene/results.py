@@ -1,0 +1,204 @@
+"""A Registration becomes nodes: all of it is computed first, then the scene is changed at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import slicer
+import torch
+import vtk
+
+from DeepRegistrationLib.engine import Registration
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.scene import colors
+from DeepRegistrationLib.scene.placement import place_under
+from DeepRegistrationLib.scene.space import parents_of
+from DeepRegistrationLib.scene.transforms import (
+    node_class,
+    set_transform,
+    single_transform,
+    vtk_transform,
+)
+from DeepRegistrationLib.scene.volumes import update_volume_node
+from DeepRegistrationLib.transforms import Transform
+
+METHOD = "DeepRegistration.Method"
+"""Attribute of a result's transform node: the name of the method that made it."""
+
+_ROLES = {
+    "warped": "DeepRegistration.Warped",
+    "jacobian": "DeepRegistration.Jacobian",
+    "displacement": "DeepRegistration.Displacement",
+    "inverse": "DeepRegistration.Inverse",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that will be put into the scene, computed.
+
+    Attributes:
+        mapping: Fixed RAS to moving RAS.
+        jacobian, displacement: On the fixed image's grid; displacement magnitude in mm.
+        warped: The moving image on that grid, or None where it was not asked for.
+        inverse: Moving RAS to fixed RAS, or None.
+    """
+
+    mapping: vtk.vtkAbstractTransform
+    jacobian: Image
+    displacement: Image
+    warped: Image | None
+    inverse: vtk.vtkAbstractTransform | None
+
+
+@dataclass(frozen=True, eq=False)
+class ResultNodes:
+    """The nodes of a registration.
+
+    Attributes:
+        transform: Its transform from parent maps fixed points to moving points.
+        jacobian: det(dT/dx), with the module's color node.
+        displacement: |T(x) - x| in mm.
+        warped: The moving volume resampled on the fixed one's grid, when asked for.
+        inverse: Transform node of the inverse, when asked for.
+    """
+
+    transform: slicer.vtkMRMLTransformNode
+    jacobian: slicer.vtkMRMLScalarVolumeNode
+    displacement: slicer.vtkMRMLScalarVolumeNode
+    warped: slicer.vtkMRMLScalarVolumeNode | None = None
+    inverse: slicer.vtkMRMLTransformNode | None = None
+
+
+def prepare(registration: Registration, *, resample: bool) -> Prepared:
+    """Compute all that :func:`commit` needs; touches no scene.
+
+    Args:
+        resample: Whether the warped image shall become a node.
+    """
+    grid = registration.jacobian.grid
+    inversion = registration.inverse
+    return Prepared(
+        mapping=vtk_transform(single_transform(registration.transform, grid)),
+        jacobian=registration.jacobian,
+        displacement=displacement_magnitude(registration.transform, grid),
+        warped=registration.warped if resample else None,
+        inverse=None if inversion is None else vtk_transform(inversion.field),
+    )
+
+
+def displacement_magnitude(transform: Transform, grid: Grid) -> Image:
+    """|T(x) - x| in mm at the voxels of ``grid``, slab by slab."""
+    result = torch.empty(grid.shape)
+    for slab in grid.slabs():
+        points = grid.points(slab, device=transform.device)
+        result[slab] = (transform(points) - points).norm(dim=-1).cpu()
+    return Image(result, grid, "Displacement magnitude")
+
+
+def earlier_result(scene, fixed, moving, method: str):
+    """The transform node that an earlier run of a method made for this pair, or None."""
+    for k in range(scene.GetNumberOfNodesByClass("vtkMRMLTransformNode")):
+        node = scene.GetNthNodeByClass(k, "vtkMRMLTransformNode")
+        if node.GetAttribute(METHOD) == method and _is_of(node, fixed, moving):
+            return node
+    return None
+
+
+def result_above(fixed, moving):
+    """The nearest transform above the moving volume that an earlier run made for this pair."""
+    for node in parents_of(moving):
+        if node.GetAttribute(METHOD) is not None and _is_of(node, fixed, moving):
+            return node
+    return None
+
+
+def _is_of(node, fixed, moving) -> bool:
+    return (
+        node.GetNodeReference(node.GetFixedNodeReferenceRole()) is fixed
+        and node.GetNodeReference(node.GetMovingNodeReferenceRole()) is moving
+    )
+
+
+def commit(
+    prepared: Prepared, scene, fixed, moving, *, method: str, place_moving: bool
+) -> ResultNodes:
+    """Put a registration into the scene.
+
+    The nodes that an earlier run of the same method made for this pair are updated.
+
+    Args:
+        fixed, moving: Volume nodes.
+        place_moving: Put the moving volume under the transform.
+    """
+    title = f"{moving.GetName()} to {fixed.GetName()} ({method})"
+    earlier = result_above(fixed, moving)
+    node = _transform_node(scene, fixed, moving, method, prepared.mapping, title)
+    nodes = ResultNodes(
+        transform=node,
+        jacobian=_volume(node, "jacobian", prepared.jacobian, f"Jacobian, {title}"),
+        displacement=_volume(node, "displacement", prepared.displacement, f"Displacement, {title}"),
+        warped=_warped(node, prepared.warped, moving, f"Warped, {title}"),
+        inverse=_inverse(node, prepared.inverse, fixed, moving, f"Inverse, {title}"),
+    )
+    colors.show_with_range(nodes.jacobian, colors.jacobian_color_node(scene), colors.JACOBIAN_RANGE)
+    colors.show_with_range(
+        nodes.displacement, colors.displacement_color_node(scene), colors.DISPLACEMENT_RANGE
+    )
+    if place_moving:
+        place_under(moving, node, replacing=earlier)
+    return nodes
+
+
+def _transform_node(scene, fixed, moving, method: str, mapping, title: str):
+    """The node for T, with the references that DICOM spatial registration export looks for."""
+    node = earlier_result(scene, fixed, moving, method)
+    wanted = node_class(mapping)
+    if node is None or not node.IsA(wanted):
+        node = scene.AddNewNodeByClass(wanted, scene.GenerateUniqueName(title))
+    set_transform(node, mapping)
+    _refer(node, fixed, moving)
+    node.SetAttribute(METHOD, method)
+    return node
+
+
+def _refer(node, fixed, moving) -> None:
+    node.SetNodeReferenceID(node.GetFixedNodeReferenceRole(), fixed.GetID())
+    node.SetNodeReferenceID(node.GetMovingNodeReferenceRole(), moving.GetID())
+
+
+def _output(transform_node, key: str, class_name: str, name: str):
+    """The output node that the transform node refers to, made on first use."""
+    scene = transform_node.GetScene()
+    node = transform_node.GetNodeReference(_ROLES[key])
+    if node is None or not node.IsA(class_name):
+        node = scene.AddNewNodeByClass(class_name, scene.GenerateUniqueName(name))
+        transform_node.SetNodeReferenceID(_ROLES[key], node.GetID())
+    return node
+
+
+def _volume(transform_node, key: str, image: Image, name: str):
+    node = _output(transform_node, key, "vtkMRMLScalarVolumeNode", name)
+    update_volume_node(node, image)
+    return node
+
+
+def _warped(transform_node, image: Image | None, moving, name: str):
+    if image is None:
+        return None
+    node = _volume(transform_node, "warped", image, name)
+    node.CreateDefaultDisplayNodes()
+    if moving.GetDisplayNode() is not None:
+        node.GetDisplayNode().CopyContent(moving.GetDisplayNode())
+    return node
+
+
+def _inverse(transform_node, mapping, fixed, moving, name: str):
+    """The inverse's node; seen from it, the moving image is the fixed one and vice versa."""
+    if mapping is None:
+        return None
+    node = _output(transform_node, "inverse", node_class(mapping), name)
+    set_transform(node, mapping)
+    _refer(node, moving, fixed)
+    return node

@@ -1,0 +1,130 @@
+"""Two point lists become pairs, and their target registration error becomes tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.landmarks import (
+    landmark_pairs,
+    point_list_from,
+    points_of,
+    registration_errors,
+)
+from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.transforms import transform_node_from
+from DeepRegistrationLib.transforms import Affine
+
+POINTS = np.array([[10.0, 20.0, 30.0], [-5.0, 3.0, 8.0], [0.0, -7.0, 12.0], [4.0, 4.0, 4.0]])
+SHIFT = np.array([3.0, 4.0, 12.0])  # length 13
+
+
+@pytest.fixture
+def lists(scene):
+    """Moving points are the fixed ones, shifted by 13 mm."""
+    return (
+        point_list_from(POINTS, scene, "F", (0, 1, 0)),
+        point_list_from(POINTS + SHIFT, scene, "M", (1, 0, 1)),
+    )
+
+
+def column(table, name: str) -> list[float]:
+    values = table.GetTable().GetColumnByName(name)
+    return [values.GetValue(k) for k in range(values.GetNumberOfValues())]
+
+
+def test_points_are_lps_in_the_engine_and_ras_on_the_node(lists):
+    fixed, _ = lists
+    assert np.allclose(fixed.GetNthControlPointPosition(0), (-10, -20, 30))
+    assert np.allclose(points_of(fixed), POINTS)
+
+
+def test_points_are_taken_where_their_parent_puts_them(lists, add_transform):
+    fixed, _ = lists
+    matrix = np.eye(4)
+    matrix[:3, 3] = (1, 2, 3)  # RAS
+    fixed.SetAndObserveTransformNodeID(add_transform(matrix).GetID())
+    assert np.allclose(points_of(fixed), POINTS + (-1, -2, 3))
+
+
+def test_unselected_and_unplaced_points_leave_their_pair_out(lists):
+    fixed, moving = lists
+    fixed.SetNthControlPointSelected(0, False)
+    moving.UnsetNthControlPointPosition(2)
+    pairs = landmark_pairs(fixed, moving)
+    assert pairs.labels == ["2", "4"]
+    assert np.allclose(pairs.fixed, POINTS[[1, 3]])
+    assert np.allclose(pairs.moving, POINTS[[1, 3]] + SHIFT)
+
+
+def test_lists_of_different_length_are_refused_with_both_numbers(lists):
+    fixed, moving = lists
+    moving.RemoveNthControlPoint(0)
+    with pytest.raises(RegistrationError, match="'F' has 4 points and 'M' 3"):
+        landmark_pairs(fixed, moving)
+
+
+def test_empty_lists_are_refused(scene):
+    empty = point_list_from(np.zeros((0, 3)), scene, "E", (0, 1, 0))
+    with pytest.raises(RegistrationError, match="no pair of placed and selected points"):
+        landmark_pairs(empty, empty)
+
+
+def test_a_missing_list_is_refused(lists):
+    with pytest.raises(RegistrationError, match="No node was given for the moving landmarks"):
+        landmark_pairs(lists[0], None)
+
+
+def test_the_error_of_a_translation_is_what_it_leaves(scene, lists):
+    node = transform_node_from(Affine(translation=(3.0, 4.0, 10.0)), scene, "T")
+    before, after = registration_errors(node, landmark_pairs(*lists))
+    assert np.allclose(before, -SHIFT)
+    assert np.allclose(after, (0, 0, -2))
+
+
+def test_the_tables_hold_a_row_a_landmark_and_the_statistics(scene, lists):
+    node = transform_node_from(Affine(translation=(3.0, 4.0, 10.0)), scene, "T")
+    evaluation = DeepRegistrationLogic(scene).evaluate(node, *lists)
+    table = evaluation.errorTable
+    assert [table.GetColumnName(k) for k in range(6)] == [
+        "label",
+        "before",
+        "after",
+        "dx",
+        "dy",
+        "dz",
+    ]
+    assert table.GetNumberOfRows() == 4
+    assert np.allclose(column(table, "before"), 13)
+    assert np.allclose(column(table, "after"), 2)
+    assert np.allclose(column(table, "dz"), -2)
+    assert table.GetColumnUnitLabel("dz") == "mm"
+    assert np.allclose(column(evaluation.summaryTable, "after"), [2, 0, 2, 2, 2])
+    assert evaluation.statistics["n"] == 4
+    assert evaluation.statistics["before"]["mean"] == pytest.approx(13)
+
+
+def test_evaluating_again_updates_the_same_tables(scene, lists):
+    logic = DeepRegistrationLogic(scene)
+    node = transform_node_from(Affine(), scene, "T")
+    first = logic.evaluate(node, *lists)
+    lists[1].SetNthControlPointPosition(0, *(POINTS[0] * (-1, -1, 1)))
+    second = logic.evaluate(node, *lists)
+    assert second.errorTable is first.errorTable
+    assert column(second.errorTable, "after")[0] == pytest.approx(0)
+
+
+def test_moving_landmarks_under_the_transform_give_the_same_error(scene, lists):
+    """A user may place the moving landmarks under the transform to see them registered."""
+    logic = DeepRegistrationLogic(scene)
+    node = transform_node_from(Affine(translation=(3.0, 4.0, 10.0)), scene, "T")
+    expected = logic.evaluate(node, *lists).statistics
+    lists[1].SetAndObserveTransformNodeID(node.GetID())
+    assert logic.evaluate(node, *lists).statistics == expected
+
+
+def test_evaluating_without_landmarks_says_what_is_missing(scene):
+    node = transform_node_from(Affine(), scene, "T")
+    with pytest.raises(RegistrationError, match="No landmarks were given"):
+        DeepRegistrationLogic(scene).evaluate(node, None, None)
