@@ -16,7 +16,7 @@ from DeepRegistrationLib.phantoms.organs import (
     lung_distance_at,
 )
 from DeepRegistrationLib.phantoms.shape import Frame, cover
-from DeepRegistrationLib.phantoms.trees import Tree, Tubes, grow, joined, tubes
+from DeepRegistrationLib.phantoms.trees import Tree, Tubes, distance_to, grow, joined, tubes
 
 PARENCHYMA, NODULE = -862.0, 35.0  # HU
 _SPACING = 11.0  # of the points that the arteries reach, mm; veins reach fewer
@@ -32,6 +32,7 @@ class Lungs:
         lumen, walls: Air and outer surface of the bronchi.
         branchings: Where three vessels meet: [k, 3] float64, with their radius: [k].
         branch_radius: See ``branchings``.
+        branch_free: Whether the branching is clear of bronchi: [k].
         nodules: Center and radius: [n, 4].
         waves: Wave vectors (rad/mm), phase and amplitude (HU) of the texture: [w, 5].
     """
@@ -41,6 +42,7 @@ class Lungs:
     walls: Tubes
     branchings: np.ndarray
     branch_radius: np.ndarray
+    branch_free: np.ndarray
     nodules: np.ndarray
     waves: np.ndarray
 
@@ -110,12 +112,14 @@ def grown_lungs(seed: int) -> Lungs:
             nodes = tree.branchings()
             points.append(tree.nodes[nodes])
             radii.append(tree.radius[nodes])
+    branchings, outer = np.concatenate(points), joined(walls)
     return Lungs(
         joined(vessels),
         joined(lumen),
-        joined(walls),
-        np.concatenate(points),
+        outer,
+        branchings,
         np.concatenate(radii),
+        distance_to(outer, branchings) > 0.5,
         _nodules(rng),
         _waves(rng),
     )

@@ -1,24 +1,24 @@
 """Breathing of the thorax phantom: an exact map from inhale (fixed) to exhale (moving) points.
 
-T = wall o vortices o lift, three maps that are each invertible in closed form, but for one scalar
-equation per point (Newton, quadratic convergence):
+T = wall o eddies o lift, three maps that are each invertible in closed form, but for one monotone
+scalar equation a point (Newton, to rounding):
 
 * **lift**: the diaphragm rises. A point keeps its relative position (u, v) in the cross-section
   of the thoracic cavity while its level changes, z' = z + A(u, v) g(z). The cavity's wall, the
   parietal pleura rho(u, v) = 1, is therefore mapped onto itself exactly. Without sliding, A fades
   smoothly from the lung to the chest wall; with sliding, it stops at the pleura: the motion
   jumps there along the wall, never across it, so no gap and no overlap can open.
-* **vortices**: rotations about random axes by an angle that depends only on the distance to the
-  center. They keep that distance, so the inverse is the rotation by the opposite angle, and J = 1.
+* **eddies**: balls inside the chest that turn about random axes and gather towards their centers,
+  so that the field is neither smooth on a large scale only nor equal on both sides.
 * **wall**: the chest gets narrower and flatter and the front of the rib cage sinks.
 
-J = det(dT/dx) > 0 everywhere by construction: the cavity's cross-section and 1 + A g'(z) are
-positive.
+J = det(dT/dx) > 0 everywhere by construction: each factor is a cross-section or the slope of a
+monotone function.
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class Breathing(Transform):
     Args:
         motion: Largest rise of the diaphragm, mm, 0 to 40.
         sliding: Whether the lung slides along the chest wall at the pleura.
-        seed: Chooses the vortices.
+        seed: Chooses the eddies.
         inverted: Exhale to inhale instead.
 
     Raises:
@@ -68,8 +68,8 @@ class Breathing(Transform):
         self.motion, self.sliding, self.seed = float(motion), bool(sliding), int(seed)
         self.inverted = inverted
         self._device = torch.device(device)
-        self._strength = self.motion / 12.0  # of the vortices and the wall
-        self._vortices = _random_vortices(self.seed, self._strength)
+        self._strength = self.motion / 12.0  # of the eddies and the wall
+        self._eddies = _random_eddies(self.seed, self._strength)
 
     @property
     def device(self) -> torch.device:
@@ -92,11 +92,13 @@ class Breathing(Transform):
         x, y, z = points.unbind(-1)
         if self.inverted:
             x, y, z = self._wall_inverse(x, y, z)
-            x, y, z = self._swirl(x, y, z, sign=-1.0)
+            for eddy in reversed(self._eddies):
+                x, y, z = eddy.backward(x, y, z)
             x, y, z = self._lift_inverse(x, y, z)
         else:
             x, y, z = self._lift(x, y, z)
-            x, y, z = self._swirl(x, y, z, sign=1.0)
+            for eddy in self._eddies:
+                x, y, z, _ = eddy.forward(x, y, z)
             x, y, z = self._wall(x, y, z)
         return torch.stack([x, y, z], dim=-1)
 
@@ -112,9 +114,13 @@ class Breathing(Transform):
         lifted = z + amplitude * _lift_profile(z)
         area = half_width(lifted) * half_depth(lifted) / (half_width(z) * half_depth(z))
         stretched = 1.0 + amplitude * _lift_slope(z)
-        level = self._swirl(*self._lift(x, y, z), sign=1.0)[2]
-        narrow, flat = self._shrink(level)
-        return area * stretched * narrow * flat
+        result = area * stretched
+        x, y, z = self._lift(x, y, z)
+        for eddy in self._eddies:
+            x, y, z, factor = eddy.forward(x, y, z)
+            result = result * factor
+        narrow, flat = self._shrink(z)
+        return result * narrow * flat
 
     def _amplitude(self, u: Tensor, v: Tensor) -> Tensor:
         """Rise of the level in mm where the lift is complete, at relative positions (u, v)."""
@@ -138,23 +144,6 @@ class Breathing(Transform):
             error = level + amplitude * _lift_profile(level) - z
             level = level - error / (1.0 + amplitude * _lift_slope(level))
         return u * half_width(level), middle(level) + v * half_depth(level), level
-
-    def _swirl(
-        self, x: Tensor, y: Tensor, z: Tensor, *, sign: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """All vortices; the inverse runs them backwards with the opposite angle."""
-        for center, radius, axis, angle in self._vortices[:: 1 if sign > 0 else -1]:
-            cx, cy, cz = center
-            kx, ky, kz = axis
-            px, py, pz = x - cx, y - cy, z - cz
-            inside = (1.0 - (px * px + py * py + pz * pz) / radius**2).clamp(min=0.0)
-            turn = sign * angle * inside * inside
-            sine, rest = torch.sin(turn), 1.0 - torch.cos(turn)
-            along = (kx * px + ky * py + kz * pz) * rest  # Rodrigues' rotation formula
-            x = x + sine * (ky * pz - kz * py) + kx * along - px * rest
-            y = y + sine * (kz * px - kx * pz) + ky * along - py * rest
-            z = z + sine * (kx * py - ky * px) + kz * along - pz * rest
-        return x, y, z
 
     def _shrink(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Factors of the chest's width and depth at level z."""
@@ -192,16 +181,77 @@ def _dome_share(u: Tensor, v: Tensor) -> Tensor:
     return lateral * asymmetry * depth * spine
 
 
-_Vortex = tuple[tuple[float, float, float], float, tuple[float, float, float], float]
+@dataclass(frozen=True)
+class Eddy:
+    """A ball that turns about an axis and gathers towards its center; the identity outside.
+
+    With w = (1 - r^2/R^2)^2, a point is rotated by ``angle`` w, then moved to the distance
+    r (1 + ``gather`` w). The first keeps r and the second the direction, so both are inverted in
+    turn. For |gather| < 1 the second is monotone.
+
+    Attributes:
+        center, radius: Of the ball, mm.
+        axis, angle: Of the rotation: unit vector, and rad at the center.
+        gather: Relative change of lengths at the center.
+    """
+
+    center: tuple[float, float, float]
+    radius: float
+    axis: tuple[float, float, float]
+    angle: float
+    gather: float
+
+    def forward(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The mapped point and the Jacobian determinant."""
+        p = self._offset(x, y, z)
+        q2 = self._squared(p)
+        inside = (1.0 - q2).clamp(min=0.0)
+        scale = 1.0 + self.gather * inside * inside
+        x, y, z = self._placed(p, self.angle * inside * inside, scale)
+        radial = 1.0 + self.gather * inside * (1.0 - 5.0 * q2)  # d(r scale)/dr
+        return x, y, z, scale * scale * radial
+
+    def backward(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The point that :meth:`forward` maps to (x, y, z)."""
+        p = self._offset(x, y, z)
+        goal = torch.sqrt(self._squared(p))  # relative distance after gathering
+        q = goal
+        for _ in range(5):  # Newton; the slope is 1 +- 0.25
+            inside = (1.0 - q * q).clamp(min=0.0)
+            error = q * (1.0 + self.gather * inside * inside) - goal
+            q = q - error / (1.0 + self.gather * inside * (1.0 - 5.0 * q * q))
+        inside = (1.0 - q * q).clamp(min=0.0)
+        inside = inside * inside
+        return self._placed(p, -self.angle * inside, 1.0 / (1.0 + self.gather * inside))
+
+    def _offset(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return x - self.center[0], y - self.center[1], z - self.center[2]
+
+    def _squared(self, p: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        return (p[0] * p[0] + p[1] * p[1] + p[2] * p[2]) / self.radius**2
+
+    def _placed(
+        self, p: tuple[Tensor, Tensor, Tensor], turn: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """center + scale * (rotation of p by ``turn``): Rodrigues' formula."""
+        px, py, pz = p
+        kx, ky, kz = self.axis
+        cosine, sine = scale * torch.cos(turn), scale * torch.sin(turn)
+        along = (kx * px + ky * py + kz * pz) * (scale - cosine)
+        return (
+            self.center[0] + px * cosine + sine * (ky * pz - kz * py) + kx * along,
+            self.center[1] + py * cosine + sine * (kz * px - kx * pz) + ky * along,
+            self.center[2] + pz * cosine + sine * (kx * py - ky * px) + kz * along,
+        )
 
 
-def _random_vortices(seed: int, strength: float) -> list[_Vortex]:
-    """Three vortices a lung and one at the heart: (center, radius, axis, angle at the center).
+def _random_eddies(seed: int, strength: float) -> list[Eddy]:
+    """Three eddies a lung and one at the heart; the lungs' mostly contract at exhale.
 
-    The displacement r * angle * (1 - r^2/R^2)^2 peaks at 0.286 R * angle.
+    The displacement by the rotation, r * angle * (1 - r^2/R^2)^2, peaks at 0.286 R * angle.
     """
     rng = np.random.default_rng([seed, 11])
-    result: list[_Vortex] = []
+    result: list[Eddy] = []
     places = [(s * 62.0, 0.0, z) for s in (-1.0, 1.0) for z in (45.0, -5.0, -45.0)]
     for place in [*places, (20.0, -25.0, -45.0)]:
         center = np.asarray(place) + rng.uniform(-8.0, 8.0, 3)
@@ -209,6 +259,7 @@ def _random_vortices(seed: int, strength: float) -> list[_Vortex]:
         axis = rng.normal(size=3)
         axis /= np.linalg.norm(axis)
         peak = rng.uniform(1.2, 2.6) * strength * rng.choice([-1.0, 1.0])
-        angle = float(np.clip(peak / (0.286 * radius), -math.pi / 2, math.pi / 2))
-        result.append((tuple(center.tolist()), radius, tuple(axis.tolist()), angle))
+        gather = float(np.clip(rng.uniform(-0.08, 0.04) * strength, -0.15, 0.1))
+        angle = float(peak / (0.286 * radius))
+        result.append(Eddy(tuple(center.tolist()), radius, tuple(axis.tolist()), angle, gather))
     return result

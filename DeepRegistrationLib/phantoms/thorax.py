@@ -27,7 +27,8 @@ from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import Transform
 
 _SLAB = 400_000  # voxels that are painted at once: temporaries stay in the processor's cache
-_DEPTH, _VISIBLE = 3.0, 1.0  # landmarks: least depth in the lung, least radius of the vessel, mm
+_DEPTH = 3.0  # of landmarks in the lung at least, mm
+_VISIBLE, _TRUNK = 1.2, 3.0  # radius of the vessels whose branchings are landmarks, mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +79,8 @@ def thorax(
         motion: Largest rise of the diaphragm from inhale to exhale, mm (0 to 40).
         sliding: Whether the lung slides along the chest wall; else the motion fades smoothly.
         noise: Standard deviation, HU.
-        seed: Chooses vessels, nodules, texture, vortices of the motion and noise.
-        landmarks: How many landmarks to place.
+        seed: Chooses vessels, nodules, texture, eddies of the motion and noise.
+        landmarks: How many to place at most; small images hold fewer.
         moving_size: Voxels of the moving image; as the fixed one when omitted.
         moving_spacing: Their size, mm; as the fixed one when omitted.
         direction: Direction cosines of both grids, row-major 3x3.
@@ -100,7 +101,7 @@ def thorax(
     motion_map = Breathing(motion, sliding=sliding, seed=seed)
     progress(0.0, "Growing the trees of the lungs")
     lungs = grown_lungs(seed)
-    points = _landmarks(lungs, landmarks)
+    points, moved = _landmarks(lungs, landmarks, fixed_grid, moving_grid, motion_map)
     still = Breathing(0.0)
     fixed, fixed_lungs = _render(
         lungs, fixed_grid, still, part(progress, 0.05, 0.5), "Painting the inhale"
@@ -113,7 +114,7 @@ def thorax(
         Image(_noisy(moving, noise, seed, 1), moving_grid, "thorax exhale"),
         motion_map,
         points,
-        motion_map(torch.from_numpy(points)).numpy(),
+        moved,
         Image(fixed_lungs, fixed_grid, "thorax inhale lungs"),
         Image(moving_lungs, moving_grid, "thorax exhale lungs"),
     )
@@ -146,7 +147,7 @@ def _render(
     for number, slab in enumerate(slabs):
         here = grid.points(slab)
         points = inverse(here)
-        drawn = [raster.draw(points, slab).reshape(-1) for raster in rasters]
+        drawn = [raster.draw(points, slab) for raster in rasters]
         hu, inside = _paint(lungs, points.reshape(-1, 3), motion, drawn, width)
         _paint_table(hu, here.reshape(-1, 3), width)
         image[slab] = hu.reshape(here.shape[:-1])
@@ -220,27 +221,28 @@ def _paint_table(hu: Tensor, points: Tensor, width: float) -> None:
     hu.copy_(torch.where(air & (x.abs() < 200.0), couch, hu))
 
 
-def _landmarks(lungs: Lungs, count: int) -> np.ndarray:
-    """Branchings of visible vessels inside the lungs, spread by farthest-point sampling: [n, 3]."""
-    depth = lung_distance_at(torch.from_numpy(lungs.branchings)).numpy()
-    clear = (
-        np.linalg.norm(lungs.branchings[:, None] - lungs.nodules[None, :, :3], axis=-1)
-        > lungs.nodules[:, 3] + 4.0
-    )
-    usable = (depth < -_DEPTH) & (lungs.branch_radius >= _VISIBLE) & clear.all(axis=1)
-    candidates = lungs.branchings[usable]
-    if count > len(candidates):
-        raise RegistrationError(
-            f"The phantom has {len(candidates)} branchings that can serve as landmarks, not "
-            f"{count}; ask for fewer."
-        )
-    chosen = [int(np.argmax(candidates[:, 2]))]
+def _landmarks(
+    lungs: Lungs, count: int, fixed: Grid, moving: Grid, motion: Breathing
+) -> tuple[np.ndarray, np.ndarray]:
+    """Branchings of visible vessels, spread by farthest-point sampling, and where they move.
+
+    Those inside the lungs and both images, away from nodules and bronchi, are used: [n, 3] twice.
+    """
+    points, radius = lungs.branchings, lungs.branch_radius
+    moved = motion(torch.from_numpy(points)).numpy()
+    usable = lungs.branch_free & (radius >= _VISIBLE) & (radius <= _TRUNK)
+    usable &= lung_distance_at(torch.from_numpy(points)).numpy() < -_DEPTH
+    usable &= fixed.contains(points, 0.0) & moving.contains(moved, 0.0)
+    for nodule in lungs.nodules:
+        usable &= np.linalg.norm(points - nodule[:3], axis=1) > nodule[3] + 4.0
+    candidates = np.nonzero(usable)[0]
+    chosen: list[int] = []
     nearest = np.full(len(candidates), np.inf)
-    while len(chosen) < count:
-        step = np.linalg.norm(candidates - candidates[chosen[-1]], axis=1)
-        nearest = np.minimum(nearest, step)
+    while len(chosen) < min(count, len(candidates)):
         chosen.append(int(np.argmax(nearest)))
-    return candidates[chosen[:count]]
+        steps = np.linalg.norm(points[candidates] - points[candidates[chosen[-1]]], axis=1)
+        nearest = np.minimum(nearest, steps)
+    return points[candidates[chosen]], moved[candidates[chosen]]
 
 
 def _noisy(image: Tensor, deviation: float, seed: int, stream: int) -> Tensor:

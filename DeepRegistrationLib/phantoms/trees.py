@@ -11,7 +11,7 @@ from torch import Tensor
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.phantoms.shape import cover
 
-_PIECE = 5.0  # length of the straight pieces that a curved branch is drawn with, mm
+_PIECE = 4.0  # length of the straight pieces that a curved branch is drawn with, mm
 _MURRAY = 3.0  # r_parent^m = sum of r_child^m
 
 
@@ -138,6 +138,20 @@ def joined(parts: list[Tubes]) -> Tubes:
     return Tubes(*(torch.cat([getattr(p, name) for p in parts]) for name in Tubes.__annotations__))
 
 
+def distance_to(tubes: Tubes, points: np.ndarray) -> np.ndarray:
+    """Signed distance of points [n, 3] to the nearest tube's surface, mm: [n]."""
+    result = np.full(len(points), np.inf)
+    start, end = tubes.start.numpy().astype(float), tubes.end.numpy().astype(float)
+    radius = np.maximum(tubes.start_radius.numpy(), tubes.end_radius.numpy())
+    for a, b, r in zip(start, end, radius, strict=True):
+        near = np.abs(points - 0.5 * (a + b)).max(axis=1) < np.linalg.norm(b - a) + r + 5.0
+        offset = points[near] - a
+        t = np.clip(offset @ (b - a) / max(float((b - a) @ (b - a)), 1e-6), 0.0, 1.0)
+        distance = np.linalg.norm(offset - t[:, None] * (b - a), axis=1) - r
+        result[near] = np.minimum(result[near], distance)
+    return result
+
+
 class Raster:
     """Draws tubes at the points of a grid that a motion has carried into the chest's coordinates.
 
@@ -157,40 +171,47 @@ class Raster:
         self.center = index.round().long()
         self.per_mm = np.linalg.norm(grid.inverse_matrix, axis=1)  # voxels along each index axis
         half = 0.5 * (tubes.end - tubes.start).norm(dim=-1)
-        reach = half + torch.maximum(tubes.start_radius, tubes.end_radius) + 0.5 * width + 1.0
-        self.reach = (torch.ceil(reach / 1.5) * 1.5).double()  # few classes of equal windows
+        reach = half + torch.maximum(tubes.start_radius, tubes.end_radius) + 0.5 * width + 0.5
+        self.reach = torch.ceil(reach).double()  # few classes of equal windows
 
     def draw(self, points: Tensor, slab: slice) -> Tensor:
-        """Largest cover [nz, y, x] in [0, 1] over all tubes.
+        """Largest cover [nz * y * x] in [0, 1] over all tubes.
 
         Args:
             points: The slab's voxels in the chest's (inhale) coordinates: [nz, y, x, 3].
             slab: Which z indices of the grid they are.
         """
-        size, depth = self.grid.size, slab.stop - slab.start
-        result = torch.zeros(depth * size[1] * size[0])
         flat = points.reshape(-1, 3)
+        result = torch.zeros(len(flat))
+        first = torch.tensor([0, 0, slab.start])
+        last = torch.tensor([self.grid.size[0], self.grid.size[1], slab.stop]) - 1
         for reach in torch.unique(self.reach):
-            window = [int(float(reach) * n + 0.5) for n in self.per_mm]
-            axes = [torch.arange(-w, w + 1) for w in window]
-            offsets = torch.cartesian_prod(*axes)
-            z = self.center[:, 2]
-            near = (self.reach == reach) & (z >= slab.start - window[2])
-            members = (near & (z < slab.stop + window[2])).nonzero()[:, 0]
-            for part in members.split(max(1, 1_000_000 // len(offsets))):
-                self._splat(result, flat, part, offsets, slab)
-        return result.reshape(depth, size[1], size[0])
+            half = torch.tensor([int(float(reach) * n + 0.5) for n in self.per_mm])
+            near = (self.center >= first - half) & (self.center <= last + half)
+            members = (near.all(-1) & (self.reach == reach)).nonzero()[:, 0]
+            window = int((2 * half + 1).prod())
+            for part in members.split(max(1, 500_000 // window)):
+                self._splat(result, flat, part, half, slab)
+        return result
 
     def _splat(
-        self, result: Tensor, points: Tensor, part: Tensor, offsets: Tensor, slab: slice
+        self, result: Tensor, points: Tensor, part: Tensor, half: Tensor, slab: slice
     ) -> None:
-        nx, ny, _ = self.grid.size
-        index = self.center[part][:, None] + offsets  # [tubes, window, 3]
-        x, y, z = index.unbind(-1)
-        valid = (x >= 0) & (x < nx) & (y >= 0) & (y < ny) & (z >= slab.start) & (z < slab.stop)
-        tube = torch.arange(len(part))[:, None].expand_as(x)[valid]
-        voxel = (((z - slab.start) * ny + y) * nx + x)[valid]
-        value = self._cover(points[voxel], part[tube])
+        """Draw tubes of one class: each in a window of +-``half`` voxels around its middle."""
+        bounds = ((0, self.grid.size[0]), (0, self.grid.size[1]), (slab.start, slab.stop))
+        stride = (1, self.grid.size[0], self.grid.size[0] * self.grid.size[1])
+        valid = torch.ones(len(part), 1, 1, 1, dtype=torch.bool)
+        voxel = torch.zeros(len(part), 1, 1, 1, dtype=torch.long)
+        for axis, (low, high) in enumerate(bounds):
+            steps = torch.arange(-int(half[axis]), int(half[axis]) + 1)
+            view = [1, 1, 1]
+            view[2 - axis] = len(steps)
+            index = (self.center[part, axis][:, None] + steps).view(len(part), *view)
+            valid = valid & (index >= low) & (index < high)
+            voxel = voxel + (index - low) * stride[axis]
+        tube = part[:, None, None, None].expand_as(voxel)[valid]
+        voxel = voxel[valid]
+        value = self._cover(points[voxel], tube)
         touched = value > 0
         result.scatter_reduce_(0, voxel[touched], value[touched], "amax")
 
