@@ -9,6 +9,7 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.headers import not_finite
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Transform
 
@@ -99,10 +100,7 @@ def _check_finite(image: Image) -> None:
         first = int(wrong.flatten().int().argmax())
         z, y, x = (int(i) for i in np.unravel_index(first, image.grid.shape))
         value = float(image.data[z, y, x])
-        raise RegistrationError(
-            f"{image.name} holds {count} voxels that are not finite numbers (the first is {value} "
-            f"at index {x}, {y}, {z}); replace them with the background value."
-        )
+        raise not_finite(image.name, count, value, (x, y, z))
 
 
 def check_mask(mask: Image, image: Image) -> None:

@@ -21,8 +21,9 @@ from DeepRegistrationLib.evaluation.landmarks import (
 )
 from DeepRegistrationLib.image import WRITABLE, write_image
 from DeepRegistrationLib.output import atomic_file, check_folder
+from DeepRegistrationLib.sampling import Interpolation
 from DeepRegistrationLib.transforms import Transform, invert, warp
-from DeepRegistrationLib.validation import background, finite
+from DeepRegistrationLib.validation import background
 
 
 def apply_files(arguments: argparse.Namespace) -> None:
@@ -88,12 +89,12 @@ def _appliedload_image(arguments: argparse.Namespace) -> tuple[Callable[[Path], 
         )
     image, grid = load_image(arguments.input), load_image(arguments.reference).grid
     transform = load_transform(arguments.transform, image.grid if arguments.inverse else grid)
-    interpolation = "nearest" if arguments.labels else arguments.interpolation
-    values, fill = (image, 0.0) if arguments.labels else (finite(image), background(image))
+    interpolation: Interpolation = "nearest" if arguments.labels else arguments.interpolation
+    fill = 0.0 if arguments.labels else background(image)
     with torch.no_grad():
         if arguments.inverse:
             transform = invert(transform, grid).field
-        warped = warp(values, transform, grid, interpolation=interpolation, fill=fill)
+        warped = warp(image, transform, grid, interpolation=interpolation, fill=fill)
     if not image.data.is_floating_point():  # keep the voxel type: HU and labels are whole numbers
         limits = torch.iinfo(image.data.dtype)
         whole = warped.data.round().clamp(limits.min, limits.max).to(image.data.dtype)

@@ -76,9 +76,9 @@ def load_landmarks(
     arguments: argparse.Namespace, fixed: Image | None, moving: Image | None
 ) -> dict[str, np.ndarray | None]:
     """The landmark pair by the names of the report's arguments, checked against the images."""
-    names = ("fixed_landmarks", "moving_landmarks")
-    points = {name: load_optional(read_landmarks, getattr(arguments, name)) for name in names}
-    if points[names[0]] is not None and points[names[1]] is not None:
+    fixed_points = load_optional(read_landmarks, arguments.fixed_landmarks)
+    moving_points = load_optional(read_landmarks, arguments.moving_landmarks)
+    if fixed_points is not None and moving_points is not None:
         grids = [None if image is None else image.grid for image in (fixed, moving)]
-        check_landmarks(points[names[0]], points[names[1]], *grids)
-    return points
+        check_landmarks(fixed_points, moving_points, *grids)
+    return {"fixed_landmarks": fixed_points, "moving_landmarks": moving_points}

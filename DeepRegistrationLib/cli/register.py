@@ -40,7 +40,7 @@ def register_files(arguments: argparse.Namespace) -> None:
     _check_inputs_survive(arguments)
     check_landmark_options(arguments)
     fixed, moving = load_image(arguments.fixed), load_image(arguments.moving)
-    masks = {
+    masks: dict[str, Any] = {
         "fixed_mask": load_optional(load_image, arguments.fixed_mask),
         "moving_mask": load_optional(load_image, arguments.moving_mask),
     }
@@ -48,15 +48,15 @@ def register_files(arguments: argparse.Namespace) -> None:
     landmarks = load_landmarks(arguments, fixed, moving)
     seconds = {"read": time.perf_counter() - started}
     needed = output_size(fixed.grid, arguments.inverse)
-    with atomic_folder(arguments.output, needed=needed, owned=RESULTS) as folder:
-        with shown_progress(arguments.quiet) as progress:
-            result = register(fixed, moving, initial=initial, progress=progress, **masks, **options)
-            progress(1.0, "Writing")
-            result.seconds.update(seconds)
-            report = build_report(
-                result, fixed, moving, fixed_mask=masks["fixed_mask"], **landmarks
-            )
-            _write_results(result, report, folder)
+    with (
+        atomic_folder(arguments.output, needed=needed, owned=RESULTS) as folder,
+        shown_progress(arguments.quiet) as progress,
+    ):
+        result = register(fixed, moving, initial=initial, progress=progress, **masks, **options)
+        progress(1.0, "Measuring and writing")
+        result.seconds.update(seconds)
+        report = build_report(result, fixed, moving, fixed_mask=masks["fixed_mask"], **landmarks)
+        _write_results(result, report, folder)
     _tell(arguments, report, result)
 
 
@@ -72,18 +72,20 @@ def run_demo(arguments: argparse.Namespace) -> None:
         "moving_landmarks": np.asarray(pair.moving_landmarks),
     }
     needed = 2 * output_size(pair.fixed.grid, arguments.inverse)
-    with atomic_folder(arguments.output, needed=needed, owned=PHANTOM + RESULTS) as folder:
-        with shown_progress(arguments.quiet) as progress:
-            result = register(pair.fixed, pair.moving, progress=progress, **options)
-            report = build_report(
-                result, pair.fixed, pair.moving, fixed_mask=pair.fixed_lungs, **landmarks
-            )
-            _write_results(result, report, folder)
-            with native_silence():
-                write_image(pair.fixed, folder / PHANTOM[0])
-                write_image(pair.moving, folder / PHANTOM[1])
-            for name, points in zip(PHANTOM[2:], landmarks.values(), strict=True):
-                write_landmarks(points, folder / name)
+    with (
+        atomic_folder(arguments.output, needed=needed, owned=PHANTOM + RESULTS) as folder,
+        shown_progress(arguments.quiet) as progress,
+    ):
+        result = register(pair.fixed, pair.moving, progress=progress, **options)
+        report = build_report(
+            result, pair.fixed, pair.moving, fixed_mask=pair.fixed_lungs, **landmarks
+        )
+        _write_results(result, report, folder)
+        with native_silence():
+            write_image(pair.fixed, folder / PHANTOM[0])
+            write_image(pair.moving, folder / PHANTOM[1])
+        for name, points in zip(PHANTOM[2:], landmarks.values(), strict=True):
+            write_landmarks(points, folder / name)
     _tell(arguments, report, result)
 
 

@@ -74,8 +74,37 @@ def build_report(
     Raises:
         RegistrationError: The landmarks are no pairs or lie outside their images.
     """
-    known = registration.provenance
-    inverse = registration.inverse
+    measured = measure(
+        registration.transform,
+        fixed=fixed,
+        moving=moving,
+        warped=registration.warped,
+        determinant=registration.jacobian,
+        fixed_mask=fixed_mask,
+        fixed_landmarks=fixed_landmarks,
+        moving_landmarks=moving_landmarks,
+    )
+    return _assembled(fixed, moving, measured, registration)
+
+
+def evaluation_report(
+    transform: Transform, *, fixed: Image | None = None, moving: Image | None = None, **more: Any
+) -> dict[str, Any]:
+    """The same report for a transform of unknown origin; arguments as for :func:`measure`."""
+    measured = measure(transform, fixed=fixed, moving=moving, **more)
+    return _assembled(fixed, moving, measured, None)
+
+
+def _assembled(
+    fixed: Image | None,
+    moving: Image | None,
+    measured: dict[str, Any],
+    registration: Registration | None,
+) -> dict[str, Any]:
+    known = {} if registration is None else registration.provenance
+    seconds = {} if registration is None else registration.seconds
+    inverse = None if registration is None else registration.inverse
+    residual = inverse and {"mean": inverse.residual_mean, "max": inverse.residual_max}
     report = {
         "versions": versions(),
         "method": known.get("method"),
@@ -84,42 +113,13 @@ def build_report(
         "device": known.get("device"),
         "device_reason": known.get("device_reason"),
         "seed": known.get("seed"),
-        "seconds": {**registration.seconds, "total": sum(registration.seconds.values())},
+        "seconds": {**seconds, "total": sum(seconds.values())} if seconds else {},
         "peak_memory_mb": known.get("peak_memory_mb"),
         "fixed": describe(fixed),
         "moving": describe(moving),
-        **measure(
-            registration.transform,
-            fixed=fixed,
-            moving=moving,
-            warped=registration.warped,
-            determinant=registration.jacobian,
-            fixed_mask=fixed_mask,
-            fixed_landmarks=fixed_landmarks,
-            moving_landmarks=moving_landmarks,
-        ),
-        "inverse_residual_mm": None
-        if inverse is None
-        else {"mean": inverse.residual_mean, "max": inverse.residual_max},
-        "notes": [*registration.notes, NOTE_SPACE, NOTE_LOG],
-    }
-    return json_safe(report)
-
-
-def evaluation_report(transform: Transform, **measured: Any) -> dict[str, Any]:
-    """The same report for a transform of unknown origin; ``measured`` as for :func:`measure`."""
-    unknown = ("method", "quality", "device", "device_reason", "seed")
-    report = {
-        "versions": versions(),
-        **dict.fromkeys(unknown),
-        "parameters": {},
-        "seconds": {},
-        "peak_memory_mb": None,
-        "fixed": describe(measured.get("fixed")),
-        "moving": describe(measured.get("moving")),
-        **measure(transform, **measured),
-        "inverse_residual_mm": None,
-        "notes": [NOTE_SPACE, NOTE_LOG],
+        **measured,
+        "inverse_residual_mm": residual,
+        "notes": [*(registration.notes if registration else []), NOTE_SPACE, NOTE_LOG],
     }
     return json_safe(report)
 

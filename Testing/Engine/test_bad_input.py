@@ -1,0 +1,482 @@
+"""Bad input: exit 2, one sentence on stderr, no traceback, nothing written.
+
+Each case runs the real command line, most of them inside this process.
+"""
+
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from trivial import install, volume
+
+from DeepRegistrationLib import output
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.cli import register as register_command
+from DeepRegistrationLib.evaluation import write_landmarks
+from DeepRegistrationLib.transforms import Affine, write_transform
+
+ROOT = Path(__file__).parents[2]
+SIZE = (14, 12, 10)
+Disk = namedtuple("Disk", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def shift(monkeypatch):
+    """The trivial method, offered as ``shift``."""
+    return install(monkeypatch)
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A good pair: paths of fixed and moving."""
+    return volume(tmp_path / "fixed.nii.gz"), volume(tmp_path / "moving.nii.gz")
+
+
+@pytest.fixture
+def refuse(tmp_path, capfd):
+    """Run a command line, check that it is refused as promised, return the sentence."""
+
+    def run(*arguments):
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        assert main([str(argument) for argument in arguments]) == 2
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        assert len(captured.err.splitlines()) == 1, captured.err
+        assert "Traceback" not in captured.err
+        after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        assert set(after) == set(before)
+        return captured.err.strip()
+
+    return run
+
+
+def assert_says(sentence, pattern):
+    assert sentence.startswith("deepreg: ")
+    assert re.search(pattern, sentence), sentence
+
+
+def register(fixed, moving, out, *options):
+    return ("register", fixed, moving, "-o", out, "--method", "shift", *options)
+
+
+# Image files ----------------------------------------------------------------------------------
+
+
+def metaimage(path, spacing="1 1 1", direction="1 0 0 0 1 0 0 0 1"):
+    """A MetaImage with any header, valid or not."""
+    head = (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+        f"TransformMatrix = {direction}\nElementSpacing = {spacing}\nDimSize = 8 8 8\n"
+        "ElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    )
+    voxels = np.random.default_rng(0).integers(-900, 100, 512).astype("<i2").tobytes()
+    path.write_bytes(head.encode() + voxels)
+
+
+def nifti_with_spacing(path, value):
+    """A NIfTI file whose first pixdim is ``value``."""
+    volume(path.with_name("plain.nii"))
+    content = bytearray(path.with_name("plain.nii").read_bytes())
+    content[80:84] = np.float32(value).tobytes()
+    path.with_name("plain.nii").unlink()
+    path.write_bytes(content)
+
+
+def truncated(path, part):
+    """A file of noise without its end."""
+    volume(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+
+
+def with_value(path, value):
+    values = np.random.default_rng(0).normal(-500, 100, SIZE[::-1]).astype(np.float32)
+    values[3, 4, 5] = value
+    volume(path, values=values)
+
+
+def color(path):
+    values = np.random.default_rng(0).integers(0, 255, (*SIZE[::-1], 3)).astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(values, isVector=True), str(path))
+
+
+def flat(value):
+    return lambda path: volume(path, values=np.full(SIZE[::-1], value, dtype=np.int16))
+
+
+BAD_FILES = {
+    "missing": ("gone.nii.gz", lambda path: None, "does not exist"),
+    "empty file": ("empty.nii.gz", lambda path: path.touch(), "cannot be read as an image"),
+    "text": ("text.nrrd", lambda path: path.write_text("hello"), "cannot be read as an image"),
+    "unknown format": ("notes.docx", lambda path: path.write_text("hello"), "cannot be read"),
+    "no DICOM folder": ("folder", lambda path: path.mkdir(), "holds no DICOM series"),
+    "cut short .nii": ("cut.nii", lambda path: truncated(path, 0.5), "cut short"),
+    "cut short .nii.gz": ("cut.nii.gz", lambda path: truncated(path, 0.5), "cut short"),
+    "nearly nothing left": ("cut.nii.gz", lambda path: truncated(path, 0.05), "cut short|cannot"),
+    "cut short .mha": ("cut.mha", lambda path: truncated(path, 0.5), "cut short"),
+    "cut short .nrrd": ("cut.nrrd", lambda path: truncated(path, 0.5), "cannot be read"),
+    "2D": (
+        "flat.nii.gz",
+        lambda path: volume(path, size=(20, 20), spacing=(1.0, 1.0), origin=(0.0, 0.0)),
+        "2D.*3D volume",
+    ),
+    "4D": (
+        "series.nii.gz",
+        lambda path: volume(path, size=(8, 8, 8, 3), spacing=(1.0,) * 4, origin=(0.0,) * 4),
+        "4D.*one frame",
+    ),
+    "color": ("rgb.nii.gz", color, "3 values a voxel .color"),
+    "NaN": ("nan.mha", lambda path: with_value(path, np.nan), "nan at index 5, 4, 3"),
+    "infinity": ("inf.nrrd", lambda path: with_value(path, np.inf), "inf at index 5, 4, 3"),
+    "NaN in .nii.gz": ("n.nii.gz", lambda path: with_value(path, np.nan), "nan at index 5, 4, 3"),
+    "infinity in .nii": ("i.nii", lambda path: with_value(path, -np.inf), "-inf at index 5, 4, 3"),
+    "constant": ("constant.nii.gz", flat(12), "the value 12 in every voxel"),
+    "all padding": ("padding.nii.gz", flat(-3024), "only padding"),
+    "one voxel thin": (
+        "thin.nii.gz",
+        lambda path: volume(path, size=(14, 12, 1)),
+        "one voxel thin .size 14 x 12 x 1",
+    ),
+    "negative spacing": ("n.mha", lambda path: metaimage(path, "-1 1 1"), "spacing of -1 x 1 x 1"),
+    "zero spacing": ("z.mha", lambda path: metaimage(path, "1 0 1"), "spacing of 1 x 0 x 1"),
+    "negative NIfTI spacing": (
+        "n.nii",
+        lambda path: nifti_with_spacing(path, -2),
+        "spacing of -2 x 2 x 2.5",
+    ),
+    "zero NIfTI spacing": ("z.nii", lambda path: nifti_with_spacing(path, 0), "spacing of 0 x 2"),
+    "spacing not a number": ("s.mha", lambda path: metaimage(path, "1 nan 1"), "1 x nan x 1"),
+    "sheared axes": (
+        "shear.mha",
+        lambda path: metaimage(path, direction="1 0.3 0 0 1 0 0 0 1"),
+        "sheared",
+    ),
+}
+
+
+@pytest.mark.parametrize("side", ["fixed", "moving"])
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_image_is_refused(case, side, good, refuse, tmp_path):
+    name, make, says = BAD_FILES[case]
+    bad = tmp_path / name
+    make(bad)
+    pair = (bad, good[1]) if side == "fixed" else (good[0], bad)
+    assert_says(refuse(*register(*pair, tmp_path / "out")), says)
+
+
+def test_images_without_overlap_are_refused_and_initial_is_named(good, refuse, tmp_path):
+    far = volume(tmp_path / "far.nii.gz", origin=(900.0, 0.0, 0.0))
+    sentence = refuse(*register(good[0], far, tmp_path / "out"))
+    assert_says(sentence, "do not overlap in space.*--initial")
+
+
+@pytest.mark.parametrize("side", ["--fixed-mask", "--moving-mask"])
+@pytest.mark.parametrize(
+    ("mask", "says"),
+    [
+        ({"size": (14, 12, 11)}, "size 14 x 12 x 11.*14 x 12 x 10"),
+        ({"origin": (0.0, 5.0, 30.0)}, "lies 10 mm away"),
+        ({"values": np.zeros(SIZE[::-1], np.uint8)}, "is empty"),
+    ],
+)
+def test_a_bad_mask_is_refused(side, mask, says, good, refuse, tmp_path):
+    path = volume(tmp_path / "mask.nii.gz", **mask)
+    assert_says(refuse(*register(*good, tmp_path / "out", side, path)), says)
+
+
+def test_a_mask_beside_the_content_is_refused(refuse, tmp_path):
+    values = np.full(SIZE[::-1], -1000.0, dtype=np.float32)
+    values[:5] += np.random.default_rng(0).normal(600, 100, values[:5].shape)
+    mask = np.zeros(SIZE[::-1], dtype=np.uint8)
+    mask[6:] = 1
+    image = volume(tmp_path / "half.nii.gz", values=values)
+    path = volume(tmp_path / "mask.nii.gz", values=mask)
+    sentence = refuse(*register(image, image, tmp_path / "out", "--fixed-mask", path))
+    assert_says(sentence, "covers only background")
+
+
+# Landmarks ------------------------------------------------------------------------------------
+
+INSIDE = np.array([[0.0, 12.0, 40.0], [4.0, 14.0, 38.0]])
+
+
+@pytest.mark.parametrize(
+    ("points", "says"),
+    [
+        (INSIDE[:1], "2 fixed but 1 moving"),
+        (INSIDE + [0, 0, 100], "2 of 2 moving landmarks lie outside"),
+        (np.zeros((0, 3)), "holds no landmarks"),
+    ],
+)
+def test_bad_landmarks_are_refused_before_the_method_runs(
+    points, says, good, refuse, shift, tmp_path
+):
+    write_landmarks(INSIDE, tmp_path / "f.csv")
+    write_landmarks(points, tmp_path / "m.csv")
+    options = ("--fixed-landmarks", tmp_path / "f.csv", "--moving-landmarks", tmp_path / "m.csv")
+    assert_says(refuse(*register(*good, tmp_path / "out", *options)), says)
+    assert shift.calls == []
+
+
+def test_one_landmark_file_alone_is_refused(good, refuse, tmp_path):
+    write_landmarks(INSIDE, tmp_path / "f.csv")
+    options = ("--fixed-landmarks", tmp_path / "f.csv")
+    assert_says(refuse(*register(*good, tmp_path / "out", *options)), "Only one landmark file")
+
+
+# Options --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--method", "magic"), "no method called 'magic'.*shift"),
+        (("--set", "size=3"), "no parameter 'size'.*scale"),
+        (("--set", "scale"), "not NAME=VALUE"),
+        (("--set", "scale=big"), "not of type float"),
+        (("--set", "scale=9"), "outside 0.0 to 5.0"),
+        (("--device", "abacus"), "Unknown device 'abacus'"),
+        (("--initial", "nowhere.h5"), "nowhere.h5 does not exist"),
+        (("--quality", "perfect"), "invalid choice: 'perfect'"),
+    ],
+)
+def test_a_bad_option_is_refused(options, says, good, refuse, tmp_path):
+    assert_says(refuse(*register(*good, tmp_path / "out", *options)).replace(" register", ""), says)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_where_there_is_none_is_refused(good, refuse, tmp_path):
+    sentence = refuse(*register(*good, tmp_path / "out", "--device", "cuda"))
+    assert_says(sentence, "cuda was asked for.*--device cpu")
+
+
+@pytest.mark.parametrize("name", ["bad.h5", "bad.tfm", "bad.nii.gz"])
+def test_a_file_that_is_no_transform_is_refused(name, good, refuse, tmp_path):
+    (tmp_path / name).write_text("hello")
+    sentence = refuse(*register(*good, tmp_path / "out", "--initial", tmp_path / name))
+    assert_says(sentence, "cannot be read as a transform")
+
+
+def test_an_image_given_as_transform_is_refused(good, refuse, tmp_path):
+    sentence = refuse(*register(*good, tmp_path / "out", "--initial", good[0]))
+    assert_says(sentence, "not a displacement field")
+
+
+def test_apply_and_evaluate_refuse_what_does_not_fit(good, refuse, tmp_path):
+    transform = tmp_path / "t.tfm"
+    write_transform(Affine(translation=(1, 2, 3)), transform)
+    write_landmarks(INSIDE, tmp_path / "p.csv")
+    out = tmp_path / "out.nii.gz"
+    assert_says(refuse("apply", transform, good[0], "-o", out), "--reference")
+    assert_says(refuse("apply", transform, tmp_path / "p.csv", "-o", out), "not of one kind")
+    other = ("apply", transform, good[0], "--reference", good[0], "-o", tmp_path / "a.png")
+    assert_says(refuse(*other), "images are written as")
+    assert_says(refuse("evaluate", transform, "--fixed-labels", good[0]), "Only one label map")
+    assert_says(refuse("evaluate", tmp_path / "gone.h5"), "does not exist")
+
+
+# The output folder ----------------------------------------------------------------------------
+
+
+def test_a_file_in_the_place_of_the_output_folder_is_refused(good, refuse, shift, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    for out in (tmp_path / "out", tmp_path / "out" / "deeper"):
+        assert_says(refuse(*register(*good, out)), "cannot be made, because .*out is a file")
+    assert shift.calls == []
+
+
+def test_an_unwritable_folder_is_refused_before_any_work(
+    good, refuse, shift, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(output.os, "access", lambda path, mode: False)
+    assert_says(refuse(*register(*good, tmp_path / "out")), "no write permission")
+    assert shift.calls == []
+
+
+def test_a_read_only_file_system_is_refused(good, refuse, tmp_path, monkeypatch):
+    def mkdir(*arguments, **named):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    assert_says(refuse(*register(*good, tmp_path / "out")), "Read-only file system")
+
+
+def test_a_disk_with_too_little_space_is_refused_before_any_work(
+    good, refuse, shift, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(output.shutil, "disk_usage", lambda path: Disk(10**9, 10**9, 10**6))
+    assert_says(refuse(*register(*good, tmp_path / "out")), r"only 1 MB are free")
+    assert shift.calls == []
+
+
+def test_the_estimated_size_bounds_what_is_written(good, tmp_path):
+    main([str(a) for a in register(*good, tmp_path / "out", "--inverse", "-q")])
+    written = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
+    estimate = register_command.output_size(
+        register_command.load_image(str(good[0])).grid, inverse=True
+    )
+    assert written <= estimate + output._SPARE
+
+
+def test_a_disk_that_fills_up_while_writing_leaves_nothing(good, refuse, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(register_command, "write_report", full)
+    assert_says(refuse(*register(*good, tmp_path / "out")), "disk became full")
+
+
+def test_a_file_that_itk_cut_short_in_silence_is_noticed(good, refuse, tmp_path, monkeypatch):
+    write = register_command.write_image
+
+    def cut(image, path):
+        write(image, path)
+        with open(path, "rb+") as file:
+            file.truncate(500)
+
+    monkeypatch.setattr(register_command, "write_image", cut)
+    assert_says(refuse(*register(*good, tmp_path / "out")), "disk became full")
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0 or not shutil.which("mount"),
+    reason="mounting a small disk needs root",
+)
+def test_a_really_full_disk_leaves_nothing_on_it(good, refuse, tmp_path, monkeypatch):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    big = {"size": (40, 40, 30)}
+    images = [volume(tmp_path / f"{name}.nii.gz", **big) for name in ("a", "b")]
+    monkeypatch.setattr(output, "_SPARE", 1000)
+    monkeypatch.setattr(register_command, "output_size", lambda grid, inverse: 1000)
+    try:
+        assert_says(refuse(*register(*images, disk / "out")), "disk became full")
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_an_earlier_result_survives_a_failure(good, refuse, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert main([str(a) for a in register(*good, out, "-q")]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(register_command, "write_report", full)
+    refuse(*register(*good, out, "--set", "scale=2"))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_an_input_is_never_overwritten(good, refuse, tmp_path):
+    shutil.copy(good[1], tmp_path / "warped.nii.gz")
+    sentence = refuse(*register(good[0], tmp_path / "warped.nii.gz", tmp_path))
+    assert_says(sentence, "would be overwritten")
+
+
+# Defects, memory, interruption ----------------------------------------------------------------
+
+
+def test_a_defect_is_exit_1_with_one_line(good, shift, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(shift, "error", ZeroDivisionError("division\nby zero"))
+    assert main([str(a) for a in register(*good, tmp_path / "out")]) == 1
+    error = capfd.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "ZeroDivisionError: division by zero" in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 GB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    ],
+)
+def test_too_little_memory_is_the_users_to_mend(error, good, refuse, shift, tmp_path, monkeypatch):
+    monkeypatch.setattr(shift, "error", error)
+    assert_says(refuse(*register(*good, tmp_path / "out")), "not enough memory")
+
+
+def test_ctrl_c_inside_the_method_leaves_nothing(good, refuse, shift, tmp_path, monkeypatch):
+    monkeypatch.setattr(shift, "error", KeyboardInterrupt())
+    assert_says(refuse(*register(*good, tmp_path / "out")), "Interrupted; nothing was written")
+
+
+SLOW = """
+import sys, time
+sys.path[:0] = [{root!r}, {here!r}]
+import trivial
+from DeepRegistrationLib.methods import register_method
+from DeepRegistrationLib.cli import main
+
+class Slow(trivial.Shift):
+    name = "slow"
+    def register(self, fixed, moving, context):
+        print("started", flush=True)
+        for _ in range(600):
+            time.sleep(0.05)
+            context.progress(0.1, "waiting")
+
+register_method(Slow)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_stops_the_process_and_cleans_up(number, good, tmp_path):
+    code = SLOW.format(root=str(ROOT), here=str(Path(__file__).parent))
+    command = [str(a) for a in register(*good, tmp_path / "out")]
+    command[command.index("shift")] = "slow"
+    before = set(tmp_path.iterdir())
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout.readline() == "started\n"
+    assert any("partial" in path.name for path in tmp_path.iterdir())
+    begin = time.perf_counter()
+    process.send_signal(number)
+    _, error = process.communicate(timeout=20)
+    assert time.perf_counter() - begin < 5
+    assert process.returncode == 2
+    assert error == "deepreg: Interrupted; nothing was written.\n"
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_the_installed_command_behaves_the_same(good, tmp_path):
+    command = [sys.executable, "-m", "DeepRegistrationLib", "register", "gone.nii", str(good[1])]
+    ran = subprocess.run(
+        [*command, "-o", str(tmp_path / "out"), "--method", "affine"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert len(ran.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
