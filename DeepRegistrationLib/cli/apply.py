@@ -15,14 +15,14 @@ from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import (
     is_landmark_file,
-    map_points,
+    mapped_points,
     read_landmarks,
     write_landmarks,
 )
 from DeepRegistrationLib.image import WRITABLE, write_image
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.sampling import Interpolation
-from DeepRegistrationLib.transforms import Transform, invert, warp
+from DeepRegistrationLib.transforms import Transform, invert, solve, warp
 from DeepRegistrationLib.validation import background
 
 
@@ -52,22 +52,20 @@ def _applied_points(arguments: argparse.Namespace) -> Callable[[Path], None]:
     reference = load_optional(load_image, arguments.reference)
     transform = load_transform(arguments.transform, None if reference is None else reference.grid)
     mapped = (
-        inverse_points(transform, points) if arguments.inverse else map_points(transform, points)
+        inverse_points(transform, points) if arguments.inverse else mapped_points(transform, points)
     )
     return lambda path: write_landmarks(mapped, path)
 
 
 def inverse_points(transform: Transform, points: np.ndarray) -> np.ndarray:
-    """x with T(x) = point for each point ([n, 3], LPS mm), by fixed point in float64.
+    """x with T(x) = point for each point ([n, 3], LPS mm), in float64.
 
     Raises:
         RegistrationError: The transform cannot be inverted at a point to 0.1 mm: it folds there.
     """
-    from DeepRegistrationLib.transforms.operations import _solve
-
     targets = torch.as_tensor(np.asarray(points, dtype=np.float64))
     with torch.no_grad():
-        found, residual = _solve(transform, targets, 200, 1e-4)
+        found, residual = solve(transform, targets, tolerance=1e-4)
     if float(residual.max()) > 0.1:
         raise RegistrationError(
             f"The transform has no inverse at point {int(residual.argmax()) + 1} (residual "

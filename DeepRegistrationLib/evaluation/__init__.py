@@ -3,7 +3,7 @@
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmarks import (
     check_landmarks,
-    map_points,
+    mapped_points,
     read_landmarks,
     target_registration_error,
     write_landmarks,
@@ -23,7 +23,7 @@ __all__ = [
     "jacobian_statistics",
     "label_overlap",
     "local_correlation",
-    "map_points",
+    "mapped_points",
     "normalized_correlation",
     "read_landmarks",
     "similarity",

@@ -24,7 +24,7 @@ __all__ = [
     "check_landmarks",
     "error_statistics",
     "is_landmark_file",
-    "map_points",
+    "mapped_points",
     "read_landmarks",
     "target_registration_error",
     "write_landmarks",
@@ -78,7 +78,7 @@ def _check_inside(side: str, points: np.ndarray, grid: Grid) -> None:
     )
 
 
-def map_points(transform: Transform, points: np.ndarray) -> np.ndarray:
+def mapped_points(transform: Transform, points: np.ndarray) -> np.ndarray:
     """T of points in LPS mm, computed in float64: [n, 3]."""
     values = torch.as_tensor(np.asarray(points, dtype=np.float64), device=transform.device)
     with torch.no_grad():
@@ -107,7 +107,7 @@ def target_registration_error(
     """
     fixed_points = np.asarray(fixed_points, dtype=np.float64)
     moving_points = np.asarray(moving_points, dtype=np.float64)
-    mapped = map_points(transform, fixed_points)
+    mapped = mapped_points(transform, fixed_points)
     snapped = None
     if moving_grid is not None:
         nearest = np.floor(moving_grid.to_index(mapped) + 0.5)

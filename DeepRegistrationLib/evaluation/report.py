@@ -68,8 +68,8 @@ def build_report(
         ``versions``, ``method``, ``quality``, ``parameters``, ``device``, ``device_reason``,
         ``seed``, ``seconds`` (by stage, and ``total``), ``peak_memory_mb``, ``fixed`` and
         ``moving`` (name, size, spacing), and of :func:`measure`: ``tre``, ``jacobian``,
-        ``similarity``, ``overlap``; ``inverse_residual_mm`` (mean, max) and ``notes``. What was
-        not measured is None; there is no NaN.
+        ``similarity``, ``overlap``; ``inverse_residual_mm`` (mean, max, and roundtrip_max, which
+        is large where T folds) and ``notes``. What was not measured is None; there is no NaN.
 
     Raises:
         RegistrationError: The landmarks are no pairs or lie outside their images.
@@ -104,7 +104,11 @@ def _assembled(
     known = {} if registration is None else registration.provenance
     seconds = {} if registration is None else registration.seconds
     inverse = None if registration is None else registration.inverse
-    residual = inverse and {"mean": inverse.residual_mean, "max": inverse.residual_max}
+    residual = inverse and {
+        "mean": inverse.residual_mean,
+        "max": inverse.residual_max,
+        "roundtrip_max": inverse.roundtrip_max,
+    }
     report = {
         "versions": versions(),
         "method": known.get("method"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -72,3 +73,13 @@ def volume(
     image.SetOrigin(origin)
     sitk.WriteImage(image, str(path))
     return path
+
+
+def assert_says(sentence: str, pattern: str) -> None:
+    """Check that a sentence of the command line says something."""
+    assert re.search(pattern, sentence), sentence
+
+
+def register(fixed: object, moving: object, out: object, *options: object) -> tuple[object, ...]:
+    """The command line that registers by the trivial method."""
+    return ("register", fixed, moving, "-o", out, "--method", "shift", *options)

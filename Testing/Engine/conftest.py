@@ -1,0 +1,74 @@
+"""Fixtures of the command-line tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trivial
+
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.evaluation import write_landmarks
+
+
+@pytest.fixture
+def shift(monkeypatch):
+    """The trivial method, offered as ``shift``."""
+    return trivial.install(monkeypatch)
+
+
+@pytest.fixture
+def good(tmp_path, shift):
+    """A good pair for the method ``shift``: paths of fixed and moving."""
+    return trivial.volume(tmp_path / "fixed.nii.gz"), trivial.volume(tmp_path / "moving.nii.gz")
+
+
+@pytest.fixture
+def refuse(tmp_path, capfd, shift):
+    """Run a command line, check that it is refused as promised, return the sentence.
+
+    As promised: exit code 2, one line on stderr, none on stdout, no file made or changed.
+    """
+
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+    def run(*arguments: object) -> str:
+        before, folders = files(), set(tmp_path.rglob("*"))
+        assert main([str(argument) for argument in arguments]) == 2
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        assert len(captured.err.splitlines()) == 1, captured.err
+        assert "Traceback" not in captured.err
+        assert captured.err.startswith("deepreg")
+        assert files() == before
+        assert set(tmp_path.rglob("*")) == folders
+        return captured.err.strip()
+
+    return run
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Paths of a fixed and a moving image of different geometry."""
+    fixed = trivial.volume(tmp_path / "fixed.nii.gz")
+    moving = trivial.volume(
+        tmp_path / "moving.mha",
+        size=(15, 14, 12),
+        spacing=(2.0, 1.8, 2.2),
+        values=np.random.default_rng(1).normal(-400, 200, (12, 14, 15)).astype(np.int16),
+    )
+    return fixed, moving
+
+
+@pytest.fixture
+def landmarks(tmp_path):
+    """Two landmark files that the shift brings to within 1 mm."""
+    fixed = np.array([[0.0, 12.0, 40.0], [4.0, 14.0, 38.0], [2.0, 16.0, 42.0]])
+    write_landmarks(fixed, tmp_path / "fixed.csv")
+    write_landmarks(fixed + trivial.SHIFT + [1.0, 0, 0], tmp_path / "moving.fcsv")
+    return (
+        "--fixed-landmarks",
+        str(tmp_path / "fixed.csv"),
+        "--moving-landmarks",
+        str(tmp_path / "moving.fcsv"),
+    )

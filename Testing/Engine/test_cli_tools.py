@@ -1,0 +1,147 @@
+"""The commands besides register: methods, info, evaluate, apply."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from trivial import SHIFT, volume
+
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.evaluation import read_landmarks
+from DeepRegistrationLib.transforms import Affine, write_transform
+
+
+def register(pair, out, *options):
+    return main(["register", *map(str, pair), "-o", str(out), "--method", "shift", *options])
+
+
+# methods, info --------------------------------------------------------------------------------
+
+
+def test_methods_are_listed_with_parameters_units_and_ranges(shift, capsys):
+    assert main(["methods", "--json"]) == 0
+    listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    parameters = {entry["name"]: entry for entry in listed["shift"]["parameters"]}
+    assert parameters["scale"] == {
+        "name": "scale",
+        "type": "float",
+        "default": 1.0,
+        "help": "factor of the shift",
+        "unit": "",
+        "minimum": 0.0,
+        "maximum": 5.0,
+        "choices": None,
+    }
+    assert parameters["kind"]["choices"] == ["rigid", "loose"]
+    assert listed["shift"]["card"]["licence"] == "no weights"
+    assert main(["methods"]) == 0
+    assert "shift: Known shift" in capsys.readouterr().out
+
+
+def test_info_tells_device_memory_and_versions(capsys):
+    assert main(["info", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["versions"]["torch"] == torch.__version__
+    assert info["cpu_threads"] >= 1
+    assert main(["info"]) == 0
+    assert "Device:" in capsys.readouterr().out
+
+
+# evaluate -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def transform(tmp_path):
+    """A written transform that shifts by SHIFT."""
+    write_transform(Affine(translation=SHIFT), tmp_path / "t.h5")
+    return str(tmp_path / "t.h5")
+
+
+def test_evaluate_prints_the_same_report_as_register_writes(
+    shift, pair, landmarks, tmp_path, capsys
+):
+    register(pair, tmp_path / "out", *landmarks, "-q")
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    images = ["--fixed", str(pair[0]), "--moving", str(pair[1])]
+    assert main(["evaluate", str(tmp_path / "out" / "transform.h5"), *images, *landmarks]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert list(printed) == list(written)
+    assert printed["tre"] == written["tre"]
+    assert printed["similarity"]["after"]["ncc"] == pytest.approx(
+        written["similarity"]["after"]["ncc"], abs=1e-4
+    )
+
+
+def test_evaluate_needs_only_landmarks_and_writes_a_file(transform, landmarks, tmp_path, capsys):
+    out = tmp_path / "report.json"
+    assert main(["evaluate", transform, *landmarks, "-o", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["tre"]["after"]["mean"] == pytest.approx(1, abs=1e-5)
+    assert report["tre"]["snapped"] is None
+    assert report["similarity"] is None
+    assert f"Wrote {out}" in capsys.readouterr().out
+
+
+def test_evaluate_measures_labels(transform, pair, tmp_path, capsys):
+    labels = np.zeros((10, 12, 14), dtype=np.uint8)
+    labels[3:7, 4:9, 4:9] = 2
+    volume(tmp_path / "fl.nii.gz", values=labels)
+    moved = volume(tmp_path / "ml.nii.gz", values=labels, origin=tuple(np.add((-10, 5, 30), SHIFT)))
+    options = ["--fixed-labels", str(tmp_path / "fl.nii.gz"), "--moving-labels", str(moved)]
+    assert main(["evaluate", transform, *options]) == 0
+    overlap = json.loads(capsys.readouterr().out)["overlap"]["2"]
+    assert overlap["after"]["dice"] == 1
+    assert overlap["before"]["dice"] < 1
+
+
+# apply ----------------------------------------------------------------------------------------
+
+
+def test_apply_warps_an_image_as_simpleitk_does_and_keeps_its_type(transform, pair, tmp_path):
+    out = tmp_path / "w.nii.gz"
+    assert (
+        main(["apply", transform, str(pair[1]), "--reference", str(pair[0]), "-o", str(out)]) == 0
+    )
+    fixed, moving, ours = (sitk.ReadImage(str(p)) for p in (*pair, out))
+    reference = sitk.Resample(
+        moving, fixed, sitk.ReadTransform(transform), sitk.sitkLinear, -1000.0
+    )
+    assert ours.GetPixelID() == moving.GetPixelID() == sitk.sitkInt16
+    difference = sitk.GetArrayFromImage(ours).astype(int) - sitk.GetArrayFromImage(reference)
+    assert (np.abs(difference) <= 1).mean() > 0.97
+
+
+def test_apply_keeps_labels_whole(transform, pair, tmp_path):
+    labels = np.random.default_rng(0).choice([0, 3, 9], (12, 14, 15)).astype(np.uint8)
+    source = volume(
+        tmp_path / "labels.nrrd", values=labels, spacing=(2.0, 1.8, 2.2), size=(15, 14, 12)
+    )
+    out = tmp_path / "l.nii.gz"
+    options = ["--reference", str(pair[0]), "-o", str(out), "--labels"]
+    assert main(["apply", transform, str(source), *options]) == 0
+    warped = sitk.ReadImage(str(out))
+    assert warped.GetPixelID() == sitk.sitkUInt8
+    assert set(np.unique(sitk.GetArrayFromImage(warped))) == {0, 3, 9}
+
+
+def test_points_go_from_fixed_to_moving_and_back(transform, landmarks, tmp_path):
+    source = landmarks[1]
+    there, back = str(tmp_path / "there.mrk.json"), str(tmp_path / "back.csv")
+    assert main(["apply", transform, source, "-o", there]) == 0
+    points = read_landmarks(source)
+    np.testing.assert_allclose(read_landmarks(there), points + SHIFT, atol=1e-5)
+    assert main(["apply", transform, there, "-o", back, "--inverse"]) == 0
+    np.testing.assert_allclose(read_landmarks(back), points, atol=1e-3)
+
+
+def test_an_image_goes_back_by_the_inverse(transform, pair, tmp_path):
+    out = tmp_path / "w.nii.gz"
+    options = ["--inverse", "--reference", str(pair[1]), "-o", str(out), "-q"]
+    assert main(["apply", transform, str(pair[0]), *options]) == 0
+    fixed, moving, ours = (sitk.ReadImage(str(p)) for p in (*pair, out))
+    inverse = sitk.TranslationTransform(3, tuple(-s for s in SHIFT))
+    reference = sitk.Resample(fixed, moving, inverse, sitk.sitkLinear, -1000.0)
+    difference = sitk.GetArrayFromImage(ours) - sitk.GetArrayFromImage(reference)
+    assert (np.abs(difference) < 1).mean() > 0.95
