@@ -81,11 +81,14 @@ def _color_node(scene, name: str, table: np.ndarray, names: list[str]):
     return scene.AddNode(node)
 
 
-def show_with_range(volume_node, color_node, limits: tuple[float, float]) -> None:
-    """Display a volume with a color node and a fixed range."""
+def show_with_range(volume_node, color_node, limits: tuple[float, float], title: str) -> None:
+    """Display a volume with a color node, a fixed range and a legend in the slice views."""
     volume_node.CreateDefaultDisplayNodes()
     display = volume_node.GetDisplayNode()
     display.SetAndObserveColorNodeID(color_node.GetID())
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*limits)
     display.SetInterpolate(True)
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume_node)
+    legend.SetTitleText(title)
+    legend.SetLabelFormat("%.1f")

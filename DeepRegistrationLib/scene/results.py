@@ -142,13 +142,17 @@ def commit(
         warped=_warped(node, prepared.warped, moving, f"Warped, {title}"),
         inverse=_inverse(node, prepared.inverse, fixed, moving, f"Inverse, {title}"),
     )
-    colors.show_with_range(nodes.jacobian, colors.jacobian_color_node(scene), colors.JACOBIAN_RANGE)
-    colors.show_with_range(
-        nodes.displacement, colors.displacement_color_node(scene), colors.DISPLACEMENT_RANGE
-    )
+    _show_maps(nodes, scene)
     if place_moving:
         place_under(moving, node, replacing=earlier)
     return nodes
+
+
+def _show_maps(nodes: ResultNodes, scene) -> None:
+    table = colors.jacobian_color_node(scene)
+    colors.show_with_range(nodes.jacobian, table, colors.JACOBIAN_RANGE, "Jacobian")
+    table = colors.displacement_color_node(scene)
+    colors.show_with_range(nodes.displacement, table, colors.DISPLACEMENT_RANGE, "Displacement, mm")
 
 
 def _transform_node(scene, fixed, moving, method: str, mapping, title: str):

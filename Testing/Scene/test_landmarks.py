@@ -45,7 +45,7 @@ def test_points_are_taken_where_their_parent_puts_them(lists, add_transform):
     matrix = np.eye(4)
     matrix[:3, 3] = (1, 2, 3)  # RAS
     fixed.SetAndObserveTransformNodeID(add_transform(matrix).GetID())
-    assert np.allclose(points_of(fixed), POINTS + (-1, -2, 3))
+    assert np.allclose(points_of(fixed), POINTS + np.array([-1, -2, 3]))
 
 
 def test_unselected_and_unplaced_points_leave_their_pair_out(lists):

@@ -49,7 +49,7 @@ def test_the_scene_package_knows_no_widgets(path):
 @pytest.mark.parametrize(
     "statement",
     [
-        "from DeepRegistrationLib.scene.logic import DeepRegistrationLogic; DeepRegistrationLogic()",
+        "from DeepRegistrationLib.scene import logic; logic.DeepRegistrationLogic()",
         "import DeepRegistrationLib",
         "import DeepRegistrationLib.scene.landmarks",
     ],

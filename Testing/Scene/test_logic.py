@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import image_on
+from scenery import image_on
 
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
 from DeepRegistrationLib.scene.transforms import transform_node_from
@@ -91,8 +92,6 @@ def test_registering_again_starts_from_the_volume_not_from_the_result(
 def test_masks_reach_the_method_on_the_images_grids(
     scene, logic, volumes, fixed_image, moving_image, monkeypatch, method_returning
 ):
-    from DeepRegistrationLib.methods import method_class
-
     name = method_returning(Affine())
     seen = {}
     given = method_class(name)
@@ -114,8 +113,6 @@ def test_masks_reach_the_method_on_the_images_grids(
 def test_the_initial_transform_reaches_the_method(
     scene, logic, volumes, monkeypatch, method_returning
 ):
-    from DeepRegistrationLib.methods import method_class
-
     name = method_returning(Affine())
     seen = []
     monkeypatch.setattr(
@@ -152,14 +149,17 @@ def test_cancel_leaves_the_scene_as_it_was(scene, logic, volumes, field, method_
     assert contents(scene) == before
 
 
-def test_a_method_that_fails_leaves_the_scene_as_it_was(scene, logic, volumes, method_returning):
-    class Broken(Affine):
-        def __call__(self, points):
-            raise MemoryError
+def test_a_method_that_fails_leaves_the_scene_as_it_was(
+    scene, logic, volumes, monkeypatch, method_returning
+):
+    def fail(self, fixed, moving, context):
+        raise MemoryError
 
+    name = method_returning(Affine())
+    monkeypatch.setattr(method_class(name), "register", fail)
     before = contents(scene)
     with pytest.raises(MemoryError):
-        logic.register(*volumes, method=method_returning(Broken()))
+        logic.register(*volumes, method=name)
     assert contents(scene) == before
 
 

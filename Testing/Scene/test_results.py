@@ -6,22 +6,12 @@ import numpy as np
 import pytest
 import torch
 import vtk
-from conftest import bump
+from scenery import bump, registration_of
 
-from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.scene import colors, results
 from DeepRegistrationLib.scene.space import matrix_to_numpy
 from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
-from DeepRegistrationLib.transforms import Affine, invert, jacobian, warp
-
-
-def registration_of(transform, fixed, moving, inverse=False) -> Registration:
-    return Registration(
-        transform=transform,
-        warped=warp(moving, transform, fixed.grid, fill=-1000.0),
-        jacobian=jacobian(transform, fixed.grid),
-        inverse=invert(transform, moving.grid) if inverse else None,
-    )
+from DeepRegistrationLib.transforms import Affine
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 import slicer
 import torch
 import vtk
-from conftest import bump, centered_grid, rotation, smooth
+from scenery import bump, centered_grid, rotation, smooth
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import to_sitk

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import vtk
-from conftest import bump, centered_grid, image_on, rotation, smooth
+from scenery import bump, centered_grid, image_on, rotation, smooth
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image

@@ -1,0 +1,146 @@
+"""Pictures rendered by Slicer's slice views show what their titles say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scenery import centered_grid, registration_of
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.scene import canvas, pictures, results, views
+from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.transforms import Affine
+
+PROBLEM = views.rendering_problem()
+rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
+
+TITLE = 48  # pixels above the panels
+PANEL = 520
+
+
+def block(center: tuple[float, float, float]) -> Image:
+    """Soft tissue in air: a cube of 40 mm about a center (LPS)."""
+    grid = centered_grid((40, 40, 40), (2.5, 2.5, 2.5), (0, 0, 0))
+    distance = np.abs(grid.points().numpy() - np.array(center)).max(-1)
+    return Image(torch.from_numpy(np.where(distance < 20, 40.0, -1000.0)).float(), grid, "block")
+
+
+@pytest.fixture
+def shifted(scene):
+    """A block, the same block 20 mm to the patient's left, and their registration."""
+    fixed, moving = block((0, 0, 0)), block((20, 0, 0))
+    nodes = [volume_node_from_image(image, scene) for image in (fixed, moving)]
+    registration = registration_of(Affine(translation=(20.0, 0.0, 0.0)), fixed, moving)
+    prepared = results.prepare(registration, resample=False)
+    made = results.commit(prepared, scene, *nodes, method="given", place_moving=True)
+    return made, *nodes
+
+
+def mean_color(picture: np.ndarray, x: float, y: float, panel: int = 0) -> np.ndarray:
+    """Mean color, in [0, 1], around a place in mm from a panel's middle, right and up."""
+    scale = PANEL / (100 * 1.04)
+    column = round(panel * (PANEL + 6) + PANEL / 2 + x * scale)
+    row = round(TITLE + PANEL / 2 - y * scale)
+    return picture[row - 8 : row + 8, column - 8 : column + 8].reshape(-1, 3).mean(0) / 255
+
+
+def is_green(color) -> bool:
+    return bool(color[1] > color[0] + 0.3 and color[1] > color[2] + 0.3)
+
+
+def is_magenta(color) -> bool:
+    return bool(min(color[0], color[2]) > color[1] + 0.3)
+
+
+def is_gray(color) -> bool:
+    return bool(np.ptp(color) < 0.1)
+
+
+@rendering
+def test_the_overlay_is_green_and_magenta_before_and_gray_after(application, shifted):
+    _, fixed, moving = shifted
+    place = pictures.place_of(fixed)
+    after = pictures.picture_overlay(application, fixed, moving, "After", place)
+    moving.SetAndObserveTransformNodeID(None)
+    before = pictures.picture_overlay(application, fixed, moving, "Before", place)
+    # The patient's left is on the picture's right in an axial view.
+    assert is_green(mean_color(before, -10, 0))
+    assert is_magenta(mean_color(before, 30, 0))
+    assert is_gray(mean_color(before, 10, 0))
+    assert is_gray(mean_color(after, -10, 0))
+    assert mean_color(after, -10, 0).mean() > 0.4
+    assert mean_color(after, 30, 0).max() < 0.3
+
+
+@rendering
+def test_the_jacobian_picture_is_blue_where_tissue_is_smaller_and_yellow_where_it_folds(
+    application, scene, shifted
+):
+    _, fixed, _ = shifted
+    jacobian = block((0, 0, 0))
+    x = jacobian.grid.points()[..., 0]
+    values = torch.where(x > 10, -0.5, torch.where(x < -10, 0.6, 1.0))
+    node = volume_node_from_image(Image(values, jacobian.grid, "J"), scene)
+    picture = pictures.picture_jacobian(application, fixed, node, "J", pictures.place_of(fixed))
+    folding, unchanged, smaller = (mean_color(picture, mm, 0) for mm in (30, 0, -15))
+    assert folding[0] > 0.7 and folding[1] > 0.6 and folding[2] < 0.4
+    assert is_gray(unchanged)
+    assert smaller[2] > smaller[0] + 0.2
+
+
+@rendering
+def test_the_grid_is_drawn_over_the_moving_image(application, shifted):
+    nodes, fixed, moving = shifted
+    place = pictures.place_of(fixed)
+    picture = pictures.picture_grid(application, moving, nodes.transform, "Grid", place, fixed)
+    panel = picture[TITLE:, :PANEL].astype(int)
+    colored = panel.max(-1) - panel.min(-1) > 60
+    assert 0.01 < colored.mean() < 0.3
+
+
+@rendering
+def test_pictures_leave_the_scene_as_it_was(application, scene, shifted, tmp_path):
+    nodes, fixed, moving = shifted
+    ids = [scene.GetNthNode(k).GetID() for k in range(scene.GetNumberOfNodes())]
+    paths = pictures.write_pictures(
+        application, nodes, fixed, moving, tmp_path, captions={"before": "20 mm"}
+    )
+    assert [path.name for path in paths] == ["before.png", "after.png", "jacobian.png", "grid.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert [scene.GetNthNode(k).GetID() for k in range(scene.GetNumberOfNodes())] == ids
+    assert moving.GetParentTransformNode() is nodes.transform
+    assert nodes.transform.GetNumberOfDisplayNodes() == 0
+
+
+@rendering
+def test_pictures_that_cannot_be_written_are_a_sentence(tmp_path):
+    with pytest.raises(RegistrationError, match="cannot be written"):
+        views.write_png(canvas.blank(4, 4), tmp_path / "missing" / "a.png")
+
+
+def test_without_opengl_the_reason_is_a_sentence_and_nothing_crashes(monkeypatch):
+    monkeypatch.setattr(views, "_PROBE", "import os; os.abort()")
+    problem = views.rendering_problem()
+    assert problem.startswith("No pictures: this machine has no OpenGL")
+    with pytest.raises(RegistrationError, match="libegl1"):
+        views.require_rendering()
+
+
+def test_ct_is_shown_in_a_lung_window_and_other_images_by_their_percentiles(scene):
+    ct = volume_node_from_image(block((0, 0, 0)), scene)
+    assert pictures.display_window(ct) == (-1100.0, 300.0)
+    image = block((0, 0, 0))
+    mri = Image((image.data + 1000) / 10, image.grid, "mri")
+    low, high = pictures.display_window(volume_node_from_image(mri, scene))
+    assert (low, round(high)) == (0, 104)
+
+
+def test_text_is_drawn_where_it_is_asked_for():
+    pixels = canvas.blank(200, 40)
+    width = canvas.draw_text(pixels, "Axial", (100, 20), size=14, align=(0.5, 0.5))
+    columns = np.nonzero(pixels.max((0, 2)))[0]
+    assert columns.min() >= 100 - width / 2 - 1
+    assert columns.max() <= 100 + width / 2 + 1
+    assert pixels.max() > 200
