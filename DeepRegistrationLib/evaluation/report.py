@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def build_report(
     Raises:
         RegistrationError: The landmarks are no pairs or lie outside their images.
     """
+    started = time.perf_counter()
     measured = measure(
         registration.transform,
         fixed=fixed,
@@ -84,7 +86,8 @@ def build_report(
         fixed_landmarks=fixed_landmarks,
         moving_landmarks=moving_landmarks,
     )
-    return _assembled(fixed, moving, measured, registration)
+    seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
+    return _assembled(fixed, moving, measured, registration, seconds)
 
 
 def evaluation_report(
@@ -92,7 +95,7 @@ def evaluation_report(
 ) -> dict[str, Any]:
     """The same report for a transform of unknown origin; arguments as for :func:`measure`."""
     measured = measure(transform, fixed=fixed, moving=moving, **more)
-    return _assembled(fixed, moving, measured, None)
+    return _assembled(fixed, moving, measured, None, {})
 
 
 def _assembled(
@@ -100,9 +103,9 @@ def _assembled(
     moving: Image | None,
     measured: dict[str, Any],
     registration: Registration | None,
+    seconds: dict[str, float],
 ) -> dict[str, Any]:
     known = {} if registration is None else registration.provenance
-    seconds = {} if registration is None else registration.seconds
     inverse = None if registration is None else registration.inverse
     residual = inverse and {
         "mean": inverse.residual_mean,
