@@ -162,7 +162,8 @@ def _nodules(rng: np.random.Generator) -> np.ndarray:
         radius = rng.uniform(3.2, 7.3)
         depth = float(lung_distance_at(torch.from_numpy(center)[None]))
         apart = all(np.linalg.norm(center - other[:3]) > 45.0 for other in found)
-        if depth < -(radius + 5.0) and abs(center[0]) > 55.0 and apart:
+        central = np.linalg.norm(np.abs(center) - (44.0, 8.0, 0.0)) < 50.0  # near a hilum
+        if depth < -(radius + 4.0) and apart and not central:
             found.append(np.append(center, radius))
     return np.array(found)
 

@@ -90,7 +90,9 @@ def _mediastinum(f: Frame, vessels: Tensor, airways: Tensor, heart: Tensor) -> T
     breadth = 15.0 - 11.5 * ahead + 16.0 * smoothstep((f.z - 45.0) / 70.0)
     sheet = across.abs() - breadth
     organs = torch.minimum(torch.minimum(vessels - 2.5, airways - 3.5), heart - 4.0)
-    return smooth_union(sheet, organs, 10.0)
+    # The fat among the vessels around the carina: no pockets of lung between them.
+    core = ellipsoid(f, (2.0, 6.0, 12.0), (33.0, 25.0, 32.0))
+    return smooth_union(sheet, torch.minimum(organs, core), 10.0)
 
 
 def lung_distance(f: Frame) -> Tensor:

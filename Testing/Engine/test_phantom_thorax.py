@@ -1,0 +1,321 @@
+"""The thorax phantom: a chest CT pair whose motion is known exactly."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from DeepRegistrationLib.errors import Cancelled, RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.phantoms.lungs import grown_lungs
+from DeepRegistrationLib.phantoms.motion import Breathing
+from DeepRegistrationLib.phantoms.shape import half_depth, half_width, middle, radius_and_angle
+from DeepRegistrationLib.phantoms.thorax import _render
+from DeepRegistrationLib.progress import silent
+from DeepRegistrationLib.transforms import jacobian, warp
+
+SMALL = {"size": (48, 40, 44), "spacing": (6.0, 6.0, 6.0)}
+
+
+@pytest.fixture(scope="module")
+def clean():
+    """A pair without noise, fine enough to show vessels."""
+    return thorax((96, 76, 88), (3.0, 3.0, 3.0), noise=0.0)
+
+
+@pytest.fixture(scope="module")
+def points():
+    """Points all over the chest, float64."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.rand(20_000, 3, generator=generator, dtype=torch.float64) * 280.0 - 140.0
+
+
+def inside_lungs(pair, margin=0):
+    mask = pair.fixed_lungs.data.numpy() > 0
+    return ndimage.binary_erosion(mask, iterations=margin) if margin else mask
+
+
+def wall_points(levels, angles):
+    """Points on the parietal pleura by bisection along rays: [len(levels), len(angles), 3]."""
+    z, angle = torch.meshgrid(
+        torch.as_tensor(levels, dtype=torch.float64),
+        torch.as_tensor(angles, dtype=torch.float64),
+        indexing="ij",
+    )
+    low, high = torch.zeros_like(z), torch.full_like(z, 200.0)
+    for _ in range(60):
+        reach = 0.5 * (low + high)
+        x, y = reach * torch.sin(angle), middle(z) + reach * torch.cos(angle)
+        rho, _ = radius_and_angle(x / half_width(z), (y - middle(z)) / half_depth(z))
+        low, high = torch.where(rho < 1, reach, low), torch.where(rho < 1, high, reach)
+    return torch.stack([x, y, z], dim=-1)
+
+
+# Reproducible
+
+
+def test_the_same_seed_gives_the_same_pair_to_the_last_bit():
+    first = thorax(**SMALL, seed=1)
+    grown_lungs.cache_clear()
+    second = thorax(**SMALL, seed=1)
+    for name in ("fixed", "moving", "fixed_lungs", "moving_lungs"):
+        assert torch.equal(getattr(first, name).data, getattr(second, name).data)
+    assert np.array_equal(first.fixed_landmarks, second.fixed_landmarks)
+    assert np.array_equal(first.moving_landmarks, second.moving_landmarks)
+
+
+def test_another_seed_gives_other_vessels_another_motion_and_other_noise():
+    first, second = (thorax(**SMALL, seed=seed, noise=0.0) for seed in (0, 1))
+    lungs = inside_lungs(first, 1)
+    assert (first.fixed.data - second.fixed.data).abs().numpy()[lungs].mean() > 10
+    middle_of_lung = torch.tensor([[-62.0, 0.0, 0.0]])
+    assert (first.transform(middle_of_lung) - second.transform(middle_of_lung)).norm() > 0.3
+    assert len(cKDTree(first.fixed_landmarks).query_ball_tree(
+        cKDTree(second.fixed_landmarks), 0.01)[0]) == 0  # fmt: skip
+
+
+def test_the_noise_has_the_asked_deviation_and_differs_between_the_images():
+    noisy, clean = (thorax(**SMALL, noise=level, seed=1) for level in (25.0, 0.0))
+    body = (clean.fixed.data > -200) & (clean.moving.data > -200)
+    fixed = (noisy.fixed.data - clean.fixed.data)[body]
+    moving = (noisy.moving.data - clean.moving.data)[body]
+    assert fixed.std() == pytest.approx(25.0, rel=0.05)
+    assert abs(fixed.mean()) < 1.0
+    assert abs(np.corrcoef(fixed, moving)[0, 1]) < 0.05
+
+
+# The motion
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+@pytest.mark.parametrize("motion", [0.0, 12.0, 40.0])
+def test_the_inverse_of_the_motion_returns_every_point(points, motion, sliding):
+    transform = Breathing(motion, sliding=sliding)
+    assert (transform.inverse()(transform(points)) - points).norm(dim=-1).max() < 1e-9
+    assert (transform(transform.inverse()(points)) - points).norm(dim=-1).max() < 1e-9
+    single = points.float()
+    assert (transform.inverse()(transform(single)) - single).norm(dim=-1).max() < 1e-3
+
+
+@pytest.mark.parametrize("motion", [12.0, 40.0])
+@pytest.mark.parametrize("sliding", [False, True])
+def test_the_analytic_jacobian_is_that_of_finite_differences_and_positive(points, motion, sliding):
+    transform, step = Breathing(motion, sliding=sliding, seed=2), 1e-4
+    columns = [
+        (transform(points + step * axis) - transform(points - step * axis)) / (2 * step)
+        for axis in torch.eye(3, dtype=torch.float64)
+    ]
+    reference = torch.linalg.det(torch.stack(columns, dim=-1))
+    error = (transform.jacobian(points) - reference).abs()
+    assert error.quantile(0.999) < 1e-6  # a step across the pleura may hit single points
+    assert transform.jacobian(points).min() > 0.3
+
+
+def test_the_field_of_the_default_motion_does_not_fold_and_the_lungs_contract(clean):
+    values = jacobian(clean.transform, clean.fixed.grid).data.numpy()
+    assert values.min() > 0.6
+    assert values.max() < 1.15
+    assert 0.85 < values[inside_lungs(clean)].mean() < 0.97
+
+
+def test_the_right_dome_rises_by_the_asked_motion_and_the_apex_and_spine_stay(points):
+    transform = Breathing(20.0)
+
+    def rise(x, y, z):
+        point = torch.tensor([x, y, z], dtype=torch.float64)
+        return float((transform(point) - point)[2])
+
+    assert rise(-60.0, 20.0, -72.0) == pytest.approx(20.0, abs=4.5)
+    assert abs(rise(-45.0, 30.0, 112.0)) < 2.5
+    assert abs(rise(0.0, 65.0, 0.0)) < 4.0
+    assert transform(points)[:, 2].sub(points[:, 2]).max() < 24.0
+    assert rise(-60.0, 0.0, -70.0) > rise(60.0, 0.0, -70.0)  # the sides differ
+
+
+def test_a_sliding_lung_moves_along_the_chest_wall_and_never_off_it():
+    transform = Breathing(16.0, sliding=True)
+    wall = wall_points(np.arange(-130.0, 120.0, 1.0), np.linspace(0.6, 2.6, 400))
+    center = torch.stack([0 * wall[..., 0], middle(wall[..., 2]), wall[..., 2]], dim=-1)
+    inward = center + (1 - 1e-9) * (wall - center)
+    outward = center + (1 + 1e-9) * (wall - center)
+    lung, chest = transform(inward), transform(outward)
+    jump = (lung - chest).norm(dim=-1)
+    assert jump[40:80].median() > 8.0  # the lower lateral wall, z from -90 to -50
+    assert jump[-10:].max() < 1.0  # dies out at the apex
+    # Every image of the lung's side lies on the image of the chest's side: no gap, no overlap.
+    surface = cKDTree(chest.reshape(-1, 3).numpy())
+    nearest, _ = surface.query(lung[20:-20, 20:-20].reshape(-1, 3).numpy())
+    assert nearest.max() < 0.8  # the samples are 1 mm apart
+    still = Breathing(16.0)
+    assert (still(inward) - still(outward)).norm(dim=-1).max() < 1e-5
+
+
+def test_the_tissue_behind_a_sliding_pleura_does_not_rise():
+    transform = Breathing(16.0, sliding=True)
+    rib = torch.tensor([[-127.0, 0.0, -60.0], [127.0, 0.0, -60.0]], dtype=torch.float64)
+    lung = torch.tensor([[-115.0, 0.0, -60.0], [115.0, 0.0, -60.0]], dtype=torch.float64)
+    assert (transform(rib) - rib)[:, 2].abs().max() < 3.0
+    assert (transform(lung) - lung)[:, 2].min() > 8.0
+
+
+# The images show that motion
+
+
+def test_the_moving_image_warped_by_the_true_motion_is_the_fixed_one(clean):
+    lungs = inside_lungs(clean, 2)
+    fixed = clean.fixed.data.numpy()
+    warped = warp(
+        clean.moving, clean.transform, clean.fixed.grid, interpolation="cubic", fill=-1000.0
+    ).data.numpy()
+    moving = clean.moving.data.numpy()
+    assert np.corrcoef(fixed[lungs], moving[lungs])[0, 1] < 0.6
+    assert np.corrcoef(fixed[lungs], warped[lungs])[0, 1] > 0.95
+    vessels = lungs & (fixed > -600)
+    assert vessels.sum() > 2000
+    before, after = (np.abs(fixed - other)[vessels].mean() for other in (moving, warped))
+    assert after < 0.3 * before
+
+
+def test_the_lungs_keep_their_mass(clean):
+    lungs = inside_lungs(clean, 2)
+    fixed = clean.fixed.data.numpy()
+    warped = warp(clean.moving, clean.transform, clean.fixed.grid, fill=-1000.0).data.numpy()
+    packed = (warped + 1000.0) * jacobian(clean.transform, clean.fixed.grid).data.numpy() - 1000
+    # Interpolation smears vessels, so their neighborhood does not count.
+    vessels = ndimage.binary_dilation((fixed > -780) | (warped > -700))
+    parenchyma = lungs & ~vessels
+    assert (warped - fixed)[parenchyma].mean() > 8.0  # denser at exhale
+    assert abs((packed - fixed)[parenchyma].mean()) < 2.0
+
+
+def test_the_masks_are_the_lungs_and_move_with_them(clean):
+    for mask, low, high in ((clean.fixed_lungs, 1.5, 2.5), (clean.moving_lungs, 1.3, 2.4)):
+        assert mask.data.dtype == torch.uint8
+        labels, count = ndimage.label(mask.data.numpy())
+        volumes = np.sort(np.bincount(labels.ravel())[1:] * 27e-6)  # litres
+        assert count >= 2
+        assert all(low < volume < high for volume in volumes[-2:])
+        assert volumes[:-2].sum() < 5e-4  # single voxels in the thin recess over the diaphragm
+    assert clean.moving_lungs.data.sum() < 0.97 * clean.fixed_lungs.data.sum()
+    moved = warp(
+        clean.moving_lungs, clean.transform, clean.fixed.grid, interpolation="nearest"
+    ).data.numpy()
+    fixed = clean.fixed_lungs.data.numpy()
+    assert 2 * (moved * fixed).sum() / (moved.sum() + fixed.sum()) > 0.96
+
+
+def test_the_densities_are_those_of_a_chest_ct(clean):
+    hu, grid = clean.fixed.data.numpy(), clean.fixed.grid
+
+    def median(x, y, z, half=2):
+        i, j, k = np.rint(grid.to_index(np.array([x, y, z]))).astype(int)
+        return np.median(hu[k - half : k + half, j - half : j + half, i - half : i + half])
+
+    assert hu[0, 0, 0] == -1000
+    assert -900 < np.median(hu[inside_lungs(clean, 2)]) < -800
+    assert median(0.0, 10.0, 80.0, 1) < -950  # trachea
+    assert 20 < median(20.0, -35.0, -45.0) < 80  # heart
+    assert 40 < median(-60.0, 0.0, -110.0) < 80  # liver
+    assert median(0.0, 58.0, -6.0, 1) > 120  # vertebral body
+    assert np.percentile(hu, 99.9) > 400  # cortical bone
+    assert hu.max() < 1000
+    fat = (hu > -130) & (hu < -60)
+    assert fat.mean() > 0.03
+    front, behind = hu[:, : grid.size[1] // 2], hu[:, grid.size[1] // 2 :]
+    lungs = inside_lungs(clean, 2)
+    lungs_front, lungs_behind = lungs[:, : grid.size[1] // 2], lungs[:, grid.size[1] // 2 :]
+    assert np.median(behind[lungs_behind]) > np.median(front[lungs_front]) + 5  # gravity
+
+
+# Landmarks
+
+
+def test_landmarks_are_spread_inside_both_lungs_and_map_exactly(clean):
+    fixed, moving = clean.fixed_landmarks, clean.moving_landmarks
+    assert fixed.shape == moving.shape == (100, 3)
+    assert np.array_equal(clean.transform(torch.from_numpy(fixed)).numpy(), moving)
+    for mask, where in ((clean.fixed_lungs, fixed), (clean.moving_lungs, moving)):
+        i, j, k = np.rint(mask.grid.to_index(where)).astype(int).T
+        assert mask.data.numpy()[k, j, i].all()
+    assert min((fixed[:, 0] < 0).sum(), (fixed[:, 0] > 0).sum()) > 25
+    assert np.ptp(fixed[:, 2]) > 130
+    assert cKDTree(fixed).query(fixed, 2)[0][:, 1].min() > 6.0
+
+
+def test_landmarks_move_by_a_plausible_amount(clean):
+    distance = np.linalg.norm(clean.moving_landmarks - clean.fixed_landmarks, axis=1)
+    assert 4.0 < distance.mean() < 12.0
+    assert 7.0 < distance.max() < 16.0
+
+
+def test_vessels_branch_at_the_landmarks(clean):
+    lungs = grown_lungs(0)
+    branches = []
+    for landmark in clean.fixed_landmarks[::5]:
+        grid = Grid((17, 17, 17), (0.8, 0.8, 0.8))
+        grid = Grid(grid.size, grid.spacing, tuple(landmark - grid.center()))
+        hu = _render(lungs, grid, Breathing(0.0), silent, "")[0].numpy()
+        assert hu[8, 8, 8] > -100
+        distance = np.linalg.norm(grid.points().numpy() - landmark, axis=-1)
+        shell = (distance > 4.2) & (distance < 5.6) & (hu > -450)
+        branches.append(ndimage.label(shell, np.ones((3, 3, 3)))[1])
+    assert np.mean(np.array(branches) >= 3) > 0.75
+
+
+# Grids
+
+
+def test_other_grids_show_the_same_chest(clean):
+    tilt = np.deg2rad(20.0)
+    oblique = (np.cos(tilt), -np.sin(tilt), 0, np.sin(tilt), np.cos(tilt), 0, 0, 0, -1)
+    other = thorax(
+        (130, 120, 53),
+        (2.5, 2.6, 5.0),
+        noise=0.0,
+        direction=oblique,
+        moving_size=(80, 72, 60),
+        moving_spacing=(4.5, 4.5, 4.5),
+    )
+    assert other.moving.data.shape == other.moving_lungs.data.shape == (60, 72, 80)
+    assert other.moving.grid.direction == other.fixed.grid.direction == pytest.approx(oblique)
+    for mine, reference in ((other.fixed, clean.fixed), (other.moving, clean.moving)):
+        near = reference.grid.contains(mine.grid.points().numpy(), -4.0)
+        values = reference.resampled(mine.grid).data.numpy()
+        assert np.corrcoef(mine.data.numpy()[near], values[near])[0, 1] > 0.97
+        assert abs((mine.data.numpy() - values)[near].mean()) < 12
+    there = torch.from_numpy(clean.fixed_landmarks)
+    assert torch.equal(other.transform(there), clean.transform(there))
+
+
+def test_a_small_field_of_view_holds_only_its_own_landmarks():
+    pair = thorax((40, 40, 40), (2.0, 2.0, 2.0), noise=0.0)
+    assert 0 < len(pair.fixed_landmarks) < 100
+    assert pair.fixed.grid.contains(pair.fixed_landmarks).all()
+    assert pair.moving.grid.contains(pair.moving_landmarks).all()
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"motion": 60.0}, {"motion": -1.0}, {"noise": -2.0}, {"landmarks": -1}, {"seed": -1}],
+)
+def test_an_option_outside_its_range_is_refused_with_its_value(wrong):
+    with pytest.raises(RegistrationError, match=str(next(iter(wrong.values())))):
+        thorax(**SMALL, **wrong)
+
+
+def test_progress_grows_to_one_and_can_cancel():
+    fractions = []
+    thorax(**SMALL, progress=lambda fraction, message: fractions.append(fraction))
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+    def cancel(fraction, message):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        thorax(**SMALL, progress=cancel)
