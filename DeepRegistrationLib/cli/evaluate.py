@@ -40,12 +40,16 @@ def evaluate_files(arguments: argparse.Namespace) -> None:
             check_image(image)
     given = {
         "fixed_mask": load_optional(load_image, arguments.fixed_mask),
+        "moving_mask": load_optional(load_image, arguments.moving_mask),
         "fixed_labels": load_optional(load_image, arguments.fixed_labels),
         "moving_labels": load_optional(load_image, arguments.moving_labels),
     }
-    if fixed is not None and given["fixed_mask"] is not None:
-        check_mask(given["fixed_mask"], fixed)
-    references = [image for image in (fixed, *given.values()) if image is not None]
+    for image, mask in ((fixed, given["fixed_mask"]), (moving, given["moving_mask"])):
+        if image is not None and mask is not None:
+            check_mask(mask, image)
+    references = [
+        image for image in (fixed, given["fixed_mask"], given["fixed_labels"]) if image is not None
+    ]
     transform = load_transform(arguments.transform, references[0].grid if references else None)
     landmarks = load_landmarks(arguments, fixed, moving)
     with torch.no_grad():

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
@@ -74,7 +72,7 @@ def check_landmark_options(arguments: argparse.Namespace) -> None:
 
 def load_landmarks(
     arguments: argparse.Namespace, fixed: Image | None, moving: Image | None
-) -> dict[str, np.ndarray | None]:
+) -> dict[str, Any]:
     """The landmark pair by the names of the report's arguments, checked against the images."""
     fixed_points = load_optional(read_landmarks, arguments.fixed_landmarks)
     moving_points = load_optional(read_landmarks, arguments.moving_landmarks)

@@ -110,7 +110,8 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--fixed", metavar="FILE", help="fixed image")
     parser.add_argument("--moving", metavar="FILE", help="moving image")
     _add_landmark_options(parser)
-    parser.add_argument("--fixed-mask", metavar="FILE", help="Jacobian and similarity inside it")
+    parser.add_argument("--fixed-mask", metavar="FILE", help="measure inside it")
+    parser.add_argument("--moving-mask", metavar="FILE", help="for the overlap of the masks")
     parser.add_argument("--fixed-labels", metavar="FILE", help="label map of the fixed image")
     parser.add_argument("--moving-labels", metavar="FILE", help="label map of the moving image")
     parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
@@ -152,6 +153,11 @@ def _add_demo(commands: Any) -> None:
         description="Make a chest CT phantom that breathes, register exhale to inhale, and write "
         "images, landmarks and results.",
     )
-    parser.add_argument("--output", "-o", metavar="DIR", default="demo", help="default: demo")
+    parser.add_argument(
+        "--output", "-o", metavar="DIR", default="deepreg-demo", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--spacing", type=float, default=2.0, help="voxel size in mm, 1 to 8 (default: 2)"
+    )
     _add_method_options(parser)
     parser.set_defaults(command="register:run_demo")

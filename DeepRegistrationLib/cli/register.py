@@ -29,6 +29,7 @@ from DeepRegistrationLib.transforms import write_transform
 
 RESULTS = ("transform.h5", "warped.nii.gz", "jacobian.nii.gz", "report.json", "inverse.h5")
 PHANTOM = ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_landmarks.csv")
+_CHEST = (320.0, 256.0, 288.0)  # mm, the box of the phantom
 _FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
 
 
@@ -66,8 +67,11 @@ def run_demo(arguments: argparse.Namespace) -> None:
 
     options = method_options(arguments)
     check_folder(arguments.output, owned=PHANTOM + RESULTS)
-    pair = thorax(seed=arguments.seed)
-    landmarks = {
+    if not 1 <= arguments.spacing <= 8:
+        raise RegistrationError(f"--spacing {arguments.spacing:g} is not within 1 to 8 mm.")
+    size = [round(extent / arguments.spacing) for extent in _CHEST]
+    pair = thorax(tuple(size), (arguments.spacing,) * 3, seed=arguments.seed)
+    landmarks: dict[str, Any] = {
         "fixed_landmarks": np.asarray(pair.fixed_landmarks),
         "moving_landmarks": np.asarray(pair.moving_landmarks),
     }

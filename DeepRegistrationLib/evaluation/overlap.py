@@ -34,7 +34,7 @@ def label_overlap(
         )
     a, b = _whole_numbers(first), _whole_numbers(second)
     if labels is None:
-        labels = sorted({int(v) for v in np.union1d(np.unique(a), np.unique(b))} - {0})
+        labels = sorted((_labels(a) | _labels(b)) - {0})
     return {label: _compare(a == label, b == label, first.grid.spacing) for label in labels}
 
 
@@ -48,7 +48,14 @@ def _whole_numbers(image: Image) -> np.ndarray:
             f"{image.name} holds values that are not whole numbers; give a label map (and warp it "
             "with nearest-neighbor interpolation)."
         )
-    return whole.astype(np.int64)
+    return whole.astype(np.int32)
+
+
+def _labels(values: np.ndarray) -> set[int]:
+    """The values that occur; counting is much faster than np.unique's sorting."""
+    if values.min() >= 0 and values.max() < 1 << 16:
+        return {int(label) for label in np.flatnonzero(np.bincount(values.ravel()))}
+    return {int(label) for label in np.unique(values)}
 
 
 def _compare(

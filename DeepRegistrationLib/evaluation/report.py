@@ -19,13 +19,9 @@ import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
-from DeepRegistrationLib.evaluation.landmarks import check_landmarks, target_registration_error
-from DeepRegistrationLib.evaluation.overlap import label_overlap
-from DeepRegistrationLib.evaluation.similarity import similarity
+from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.transforms import Transform, jacobian, warp
-from DeepRegistrationLib.validation import background, finite
+from DeepRegistrationLib.transforms import Transform
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.engine import Registration
@@ -62,7 +58,7 @@ def build_report(
     Args:
         registration: From :func:`DeepRegistrationLib.engine.register`.
         fixed, moving: The images that were registered.
-        fixed_mask: On the fixed grid; Jacobian and similarity are then also given inside it.
+        fixed_mask: On the fixed grid; the similarity is of its inside, the Jacobian of both.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3], row by row the same place.
 
     Returns:
@@ -139,91 +135,6 @@ def describe(image: Image | None) -> dict[str, Any] | None:
     return {"name": name, "size": list(image.grid.size), "spacing": list(image.grid.spacing)}
 
 
-def measure(
-    transform: Transform,
-    *,
-    fixed: Image | None = None,
-    moving: Image | None = None,
-    warped: Image | None = None,
-    determinant: Image | None = None,
-    fixed_mask: Image | None = None,
-    fixed_landmarks: np.ndarray | None = None,
-    moving_landmarks: np.ndarray | None = None,
-    fixed_labels: Image | None = None,
-    moving_labels: Image | None = None,
-) -> dict[str, Any]:
-    """Everything that can be measured from what is given; the rest is None.
-
-    Args:
-        transform: Fixed to moving.
-        fixed, moving: The images; both are needed for the similarity.
-        warped, determinant: Moving image and Jacobian on the fixed grid; computed when omitted.
-        fixed_mask: On the fixed grid.
-        fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
-        fixed_labels, moving_labels: Label maps of the two images.
-
-    Returns:
-        ``tre`` (see :func:`target_registration_error`), ``jacobian`` (see
-        :func:`jacobian_statistics`; ``in_mask`` holds the same inside the mask), ``similarity``
-        (``before``, ``after``), ``overlap`` (label to ``before``, ``after``).
-    """
-    tre = None
-    if fixed_landmarks is not None and moving_landmarks is not None:
-        grids = [None if image is None else image.grid for image in (fixed, moving)]
-        check_landmarks(fixed_landmarks, moving_landmarks, *grids)
-        tre = target_registration_error(transform, fixed_landmarks, moving_landmarks, grids[1])
-    return {
-        "tre": tre,
-        "jacobian": _jacobian(transform, determinant, fixed_mask, fixed, fixed_labels),
-        "similarity": _similarity(transform, fixed, moving, warped, fixed_mask),
-        "overlap": _overlap(transform, fixed_labels, moving_labels),
-    }
-
-
-def _jacobian(
-    transform: Transform, determinant: Image | None, mask: Image | None, *references: Image | None
-) -> dict[str, Any] | None:
-    """Statistics in the whole image and, kept apart, inside the mask (folding hides outside)."""
-    if determinant is None:
-        grid = next((image.grid for image in (*references, mask) if image is not None), None)
-        grid = grid or getattr(transform, "grid", None)
-        if grid is None:
-            return None
-        determinant = jacobian(transform, grid)
-    inside = None if mask is None else jacobian_statistics(determinant, mask)
-    return {**jacobian_statistics(determinant), "in_mask": inside}
-
-
-def _similarity(
-    transform: Transform,
-    fixed: Image | None,
-    moving: Image | None,
-    warped: Image | None,
-    mask: Image | None,
-) -> dict[str, Any] | None:
-    if fixed is None or moving is None:
-        return None
-    fixed, clamped, fill = finite(fixed), finite(moving), background(moving)
-    before = similarity(fixed, clamped.resampled(fixed.grid, fill=fill), mask)
-    if warped is None:
-        warped = warp(clamped, transform, fixed.grid, fill=fill)
-    return {"before": before, "after": similarity(fixed, warped, mask)}
-
-
-def _overlap(
-    transform: Transform, fixed: Image | None, moving: Image | None
-) -> dict[str, Any] | None:
-    if fixed is None or moving is None:
-        return None
-    before = moving.resampled(fixed.grid, interpolation="nearest")
-    after = warp(moving, transform, fixed.grid, interpolation="nearest")
-    initial, final = label_overlap(fixed, before), label_overlap(fixed, after)
-    return {
-        str(label): {"before": initial.get(label), "after": final.get(label)}
-        for label in sorted(initial.keys() | final.keys())
-    }
-
-
 def json_safe(value: Any) -> Any:
     """Plain Python types for JSON; NaN and infinity, which JSON lacks, become None."""
     if isinstance(value, dict):
@@ -274,7 +185,8 @@ def summary(report: dict[str, Any]) -> list[str]:
             lines.append(f"Local correlation: {before:.3f} before, {after:.3f} after")
     for label, overlap in (report["overlap"] or {}).items():
         dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
-        lines.append(f"Dice of label {label}: {dice[0]:.3f} before, {dice[1]:.3f} after")
+        what = "the masks" if label == "mask" else f"label {label}"
+        lines.append(f"Dice of {what}: {dice[0]:.3f} before, {dice[1]:.3f} after")
     if volume := report["jacobian"]:
         text = f"Jacobian {volume['min']:.2f} to {volume['max']:.2f}, "
         text += f"folding in {volume['percent_nonpositive']:.3f} % of the image"

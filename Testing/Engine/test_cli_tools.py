@@ -96,6 +96,19 @@ def test_evaluate_measures_labels(transform, pair, tmp_path, capsys):
     assert overlap["before"]["dice"] < 1
 
 
+def test_evaluate_measures_the_overlap_of_two_masks(transform, pair, tmp_path, capsys):
+    mask = np.zeros((10, 12, 14), dtype=np.uint8)
+    mask[3:7, 4:9, 4:9] = 255
+    fixed = volume(tmp_path / "fm.nii.gz", values=mask)
+    moving = volume(tmp_path / "mm.nii.gz", values=mask, origin=tuple(np.add((-10, 5, 30), SHIFT)))
+    options = ["--fixed-mask", str(fixed), "--moving-mask", str(moving)]
+    assert main(["evaluate", transform, *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["overlap"]["mask"]["after"]["dice"] == 1
+    assert report["overlap"]["mask"]["before"]["dice"] < 1
+    assert report["jacobian"]["in_mask"]["mean"] == pytest.approx(1, abs=1e-4)
+
+
 # apply ----------------------------------------------------------------------------------------
 
 
@@ -145,3 +158,20 @@ def test_an_image_goes_back_by_the_inverse(transform, pair, tmp_path):
     reference = sitk.Resample(fixed, moving, inverse, sitk.sitkLinear, -1000.0)
     difference = sitk.GetArrayFromImage(ours) - sitk.GetArrayFromImage(reference)
     assert (np.abs(difference) < 1).mean() > 0.95
+
+
+# demo -----------------------------------------------------------------------------------------
+
+
+def test_the_demo_registers_a_phantom_and_writes_it_with_its_landmarks(shift, tmp_path, capsys):
+    out = tmp_path / "demo"
+    options = ["--method", "shift", "--spacing", "8", "-o", str(out)]
+    assert main(["demo", *options]) == 0
+    assert "Target registration error" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    fixed = sitk.ReadImage(str(out / "fixed.nii.gz"))
+    assert report["fixed"]["size"] == list(fixed.GetSize())
+    assert report["jacobian"]["in_mask"]["mean"] == pytest.approx(1, abs=1e-3)
+    points = [read_landmarks(out / f"{side}_landmarks.csv") for side in ("fixed", "moving")]
+    distance = np.linalg.norm(points[0] - points[1], axis=1).mean()
+    assert report["tre"]["before"]["mean"] == pytest.approx(distance, abs=1e-4)

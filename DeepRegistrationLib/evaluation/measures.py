@@ -1,0 +1,112 @@
+"""Everything that can be measured of a transform, from whatever is known of the images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
+from DeepRegistrationLib.evaluation.landmarks import check_landmarks, target_registration_error
+from DeepRegistrationLib.evaluation.overlap import label_overlap
+from DeepRegistrationLib.evaluation.similarity import similarity
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.transforms import Transform, jacobian, warp
+from DeepRegistrationLib.validation import background, finite
+
+
+def measure(
+    transform: Transform,
+    *,
+    fixed: Image | None = None,
+    moving: Image | None = None,
+    warped: Image | None = None,
+    determinant: Image | None = None,
+    fixed_mask: Image | None = None,
+    moving_mask: Image | None = None,
+    fixed_landmarks: np.ndarray | None = None,
+    moving_landmarks: np.ndarray | None = None,
+    fixed_labels: Image | None = None,
+    moving_labels: Image | None = None,
+) -> dict[str, Any]:
+    """Everything that can be measured from what is given; the rest is None.
+
+    Args:
+        transform: Fixed to moving.
+        fixed, moving: The images; both are needed for the similarity.
+        warped, determinant: Moving image and Jacobian on the fixed grid; computed when omitted.
+        fixed_mask: On the fixed grid; the similarity is taken inside it.
+        moving_mask: On the moving grid; with both masks their overlap is given.
+        fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
+        fixed_labels, moving_labels: Label maps of the two images.
+
+    Returns:
+        ``tre`` (see :func:`target_registration_error`), ``jacobian`` (see
+        :func:`jacobian_statistics`; ``in_mask`` holds the same inside the mask), ``similarity``
+        (``before``, ``after``), ``overlap`` (label, or ``mask``, to ``before``, ``after``).
+    """
+    tre = None
+    if fixed_landmarks is not None and moving_landmarks is not None:
+        grids = [None if image is None else image.grid for image in (fixed, moving)]
+        check_landmarks(fixed_landmarks, moving_landmarks, *grids)
+        tre = target_registration_error(transform, fixed_landmarks, moving_landmarks, grids[1])
+    return {
+        "tre": tre,
+        "jacobian": _jacobian(transform, determinant, fixed_mask, fixed, fixed_labels),
+        "similarity": _similarity(transform, fixed, moving, warped, fixed_mask),
+        "overlap": {
+            **_overlap(transform, _binary(fixed_mask), _binary(moving_mask), "mask"),
+            **_overlap(transform, fixed_labels, moving_labels),
+        }
+        or None,
+    }
+
+
+def _jacobian(
+    transform: Transform, determinant: Image | None, mask: Image | None, *references: Image | None
+) -> dict[str, Any] | None:
+    """Statistics in the whole image and, kept apart, inside the mask (folding hides outside)."""
+    if determinant is None:
+        grid = next((image.grid for image in (*references, mask) if image is not None), None)
+        grid = grid or getattr(transform, "grid", None)
+        if grid is None:
+            return None
+        determinant = jacobian(transform, grid)
+    inside = None if mask is None else jacobian_statistics(determinant, mask)
+    return {**jacobian_statistics(determinant), "in_mask": inside}
+
+
+def _similarity(
+    transform: Transform,
+    fixed: Image | None,
+    moving: Image | None,
+    warped: Image | None,
+    mask: Image | None,
+) -> dict[str, Any] | None:
+    if fixed is None or moving is None:
+        return None
+    fixed, clamped, fill = finite(fixed), finite(moving), background(moving)
+    before = similarity(fixed, clamped.resampled(fixed.grid, fill=fill), mask)
+    if warped is None:
+        warped = warp(clamped, transform, fixed.grid, fill=fill)
+    return {"before": before, "after": similarity(fixed, warped, mask)}
+
+
+def _binary(mask: Image | None) -> Image | None:
+    return None if mask is None else replace(mask, data=(mask.data != 0).to(torch.uint8))
+
+
+def _overlap(
+    transform: Transform, fixed: Image | None, moving: Image | None, name: str = ""
+) -> dict[str, Any]:
+    if fixed is None or moving is None:
+        return {}
+    before = moving.resampled(fixed.grid, interpolation="nearest")
+    after = warp(moving, transform, fixed.grid, interpolation="nearest")
+    initial, final = label_overlap(fixed, before), label_overlap(fixed, after)
+    return {
+        name or str(label): {"before": initial.get(label), "after": final.get(label)}
+        for label in sorted(initial.keys() | final.keys())
+    }
