@@ -89,6 +89,8 @@ def show_with_range(volume_node, color_node, limits: tuple[float, float], title:
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*limits)
     display.SetInterpolate(True)
+    if not volume_node.GetScene().IsNodeClassRegistered("vtkMRMLColorLegendDisplayNode"):
+        return  # a scene without Slicer's Colors module
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume_node)
     legend.SetTitleText(title)
     legend.SetLabelFormat("%.1f")

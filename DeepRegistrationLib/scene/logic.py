@@ -11,6 +11,7 @@ import slicer
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene import landmarks
 from DeepRegistrationLib.scene.space import require_node
+from DeepRegistrationLib.scene.transaction import undone_on_error
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.engine import Registration
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 
 ERRORS = "DeepRegistration.LandmarkErrors"
 SUMMARY = "DeepRegistration.LandmarkSummary"
+
+METHODS = {
+    "optimize": "Deformable, by optimization",
+    "affine": "Affine",
+}
+"""Methods and their titles, for a panel that must not load the engine to show them."""
+
+QUALITIES = {
+    "fast": "Fast",
+    "default": "Default",
+    "best": "Best",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +61,20 @@ class RegistrationResult:
     nodes: ResultNodes
     registration: Registration
     landmarks: LandmarkEvaluation | None
+
+    def summary(self) -> list[str]:
+        """What to tell the user, a sentence a line."""
+        seconds = sum(self.registration.seconds.values())
+        lines = [f"Registered in {seconds:.1f} s."]
+        if self.landmarks is not None:
+            before, after = (self.landmarks.statistics[when] for when in ("before", "after"))
+            lines.append(
+                f"Target registration error over {self.landmarks.statistics['n']} landmarks: "
+                f"{before['mean']:.2f} mm before, {after['mean']:.2f} mm after."
+            )
+        folded = float((self.registration.jacobian.data <= 0).float().mean()) * 100
+        lines.append(f"Folding (Jacobian <= 0) in {folded:.3f} % of the image.")
+        return lines + list(self.registration.notes)
 
 
 class DeepRegistrationLogic:
@@ -142,15 +169,16 @@ class DeepRegistrationLogic:
             **optional,
         )
         prepared = results.prepare(registration, resample=resample)
-        nodes = results.commit(
-            prepared,
-            self.mrmlScene,
-            fixedNode,
-            movingNode,
-            method=method,
-            place_moving=placeMoving,
-        )
-        evaluation = None if pairs is None else self._tables(nodes.transform, pairs)
+        with undone_on_error(self.mrmlScene):
+            nodes = results.commit(
+                prepared,
+                self.mrmlScene,
+                fixedNode,
+                movingNode,
+                method=method,
+                place_moving=placeMoving,
+            )
+            evaluation = None if pairs is None else self._tables(nodes.transform, pairs)
         return RegistrationResult(nodes, registration, evaluation)
 
     def evaluate(self, transformNode, fixedLandmarks, movingLandmarks) -> LandmarkEvaluation:

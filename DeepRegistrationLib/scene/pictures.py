@@ -22,12 +22,8 @@ from DeepRegistrationLib.scene.canvas import (
     draw_text,
 )
 from DeepRegistrationLib.scene.stand_ins import grid_display, stand_in, without_transform
-from DeepRegistrationLib.scene.views import (
-    SliceView,
-    require_rendering,
-    visiting,
-    write_png,
-)
+from DeepRegistrationLib.scene.transaction import visiting
+from DeepRegistrationLib.scene.views import SliceView, require_rendering, write_png
 
 _PANEL = 520  # pixels
 _GAP = 6

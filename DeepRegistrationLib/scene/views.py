@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import slicer
@@ -185,25 +183,10 @@ class SliceView:
         return np.all((index >= -0.5) & (index <= last), axis=-1)
 
     def close(self) -> None:
-        """Free the window; the view's nodes stay in the scene (see :func:`visiting`)."""
+        """Free the window; the view's nodes stay in the scene (see ``transaction.visiting``)."""
         self._managers.SetMRMLDisplayableNode(None)
         self._logic.SetMRMLScene(None)
         self._window.Finalize()
-
-
-@contextmanager
-def visiting(scene) -> Iterator[None]:
-    """Take every node out again that was added to the scene inside this block.
-
-    Views, displays and their logics add nodes of their own accord, too many kinds to name.
-    """
-    before = {scene.GetNthNode(k).GetID() for k in range(scene.GetNumberOfNodes())}
-    try:
-        yield
-    finally:
-        nodes = [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
-        for node in reversed([node for node in nodes if node.GetID() not in before]):
-            scene.RemoveNode(node)
 
 
 def write_png(pixels: np.ndarray, path) -> None:

@@ -163,6 +163,29 @@ def test_a_method_that_fails_leaves_the_scene_as_it_was(
     assert contents(scene) == before
 
 
+def test_an_error_while_nodes_are_added_takes_them_out_again(
+    scene, logic, volumes, field, monkeypatch, method_returning
+):
+    def fail(*args):
+        raise RuntimeError
+
+    before = {node_id for node_id, _, _ in contents(scene)}
+    monkeypatch.setattr("DeepRegistrationLib.scene.results._show_maps", fail)
+    with pytest.raises(RuntimeError):
+        logic.register(*volumes, method=method_returning(field))
+    assert {node_id for node_id, _, _ in contents(scene)} == before
+    assert volumes[1].GetParentTransformNode() is None
+
+
+def test_the_panel_offers_what_the_engine_has():
+    from DeepRegistrationLib.methods import QUALITIES, method_names
+    from DeepRegistrationLib.scene.logic import METHODS
+    from DeepRegistrationLib.scene.logic import QUALITIES as OFFERED
+
+    assert list(METHODS) == method_names()
+    assert tuple(OFFERED) == QUALITIES
+
+
 def test_the_same_volume_twice_is_refused(logic, volumes):
     with pytest.raises(RegistrationError, match="chosen both as fixed and as moving"):
         logic.register(volumes[0], volumes[0])
