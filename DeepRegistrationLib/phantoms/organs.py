@@ -91,8 +91,9 @@ def _mediastinum(f: Frame, vessels: Tensor, airways: Tensor, heart: Tensor) -> T
     sheet = across.abs() - breadth
     organs = torch.minimum(torch.minimum(vessels - 2.5, airways - 3.5), heart - 4.0)
     # The fat among the vessels around the carina: no pockets of lung between them.
-    core = ellipsoid(f, (2.0, 6.0, 12.0), (33.0, 25.0, 32.0))
-    return smooth_union(sheet, torch.minimum(organs, core), 10.0)
+    core = ellipsoid(f, (1.0, 6.0, 8.0), (35.0, 25.0, 34.0))
+    upper = ellipsoid(f, (-4.0, 0.0, 34.0), (25.0, 22.0, 24.0))
+    return smooth_union(sheet, torch.minimum(organs, torch.minimum(core, upper)), 12.0)
 
 
 def lung_distance(f: Frame) -> Tensor:

@@ -28,7 +28,7 @@ from DeepRegistrationLib.transforms import Transform
 
 _SLAB = 400_000  # voxels that are painted at once: temporaries stay in the processor's cache
 _DEPTH = 3.0  # of landmarks in the lung at least, mm
-_VISIBLE, _TRUNK = 1.2, 3.0  # radius of the vessels whose branchings are landmarks, mm
+_VISIBLE, _TRUNK = 1.1, 2.2  # radius of the vessels whose branchings are landmarks, mm
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.phantoms.shape import cover
 
 _PIECE = 4.0  # length of the straight pieces that a curved branch is drawn with, mm
+_NEAR, _GAP = 5.0, 2.0  # clear branchings: after so many mm there is such a gap, mm
 _MURRAY = 3.0  # r_parent^m = sum of r_child^m
 
 
@@ -32,9 +33,18 @@ class Tree:
     heading: np.ndarray
 
     def branchings(self) -> np.ndarray:
-        """Indices of the nodes with two or more branches behind them."""
-        children = np.bincount(self.parent[1:], minlength=len(self.nodes))
-        return np.nonzero((children >= 2) & (self.parent >= 0))[0]
+        """Indices of the clear branchings, where a CT shows two branches apart after a few mm."""
+        order = np.argsort(self.parent, kind="stable")
+        order = order[self.parent[order] > 0]  # not the root's own branches
+        first, second = order[:-1], order[1:]
+        twins = self.parent[first] == self.parent[second]
+        first, second = first[twins], second[twins]
+        node = self.parent[first]
+        branches = [self.nodes[child] - self.nodes[node] for child in (first, second)]
+        lengths = [np.linalg.norm(branch, axis=1) for branch in branches]
+        ends = [_NEAR * b / n[:, None] for b, n in zip(branches, lengths, strict=True)]
+        apart = np.linalg.norm(ends[0] - ends[1], axis=1) - self.radius[first] - self.radius[second]
+        return node[(np.minimum(*lengths) > _NEAR) & (apart > _GAP)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +126,7 @@ def tubes(tree: Tree, rng: np.random.Generator, *, above: float = 0.0) -> Tubes:
     parent = tree.parent[child]
     begin, end = tree.nodes[parent], tree.nodes[child]
     length = np.linalg.norm(end - begin, axis=1)
-    pull = 0.35 * tree.heading[parent] + 0.65 * tree.heading[child]
+    pull = 0.2 * tree.heading[parent] + 0.8 * tree.heading[child]
     wiggle = rng.normal(scale=0.06, size=begin.shape)
     control = begin + 0.5 * length[:, None] * (pull + wiggle)
     first = np.minimum(tree.radius[parent], 1.25 * tree.radius[child])
