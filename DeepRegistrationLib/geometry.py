@@ -122,18 +122,18 @@ class Grid:
                 comfortably (12 bytes a voxel), so large work goes slab by slab.
 
         Returns:
-            Positions in LPS mm, [z, y, x, 3] with the components ordered (x, y, z).
+            Positions in LPS mm, [z, y, x, 3] with the components ordered (x, y, z); in memory each
+            component lies in one piece.
         """
         begin, end, _ = (slab or slice(None)).indices(self.size[2])
         matrix = torch.as_tensor(self.matrix, dtype=torch.float64)
-        axes = [torch.arange(n, dtype=torch.float64) for n in self.size[:2]]
-        axes.append(torch.arange(begin, end, dtype=torch.float64))
-        terms = [
-            (axis[:, None] * matrix[:, k]).to(device=device, dtype=dtype)
-            for k, axis in enumerate(axes)
-        ]
-        origin = torch.tensor(self.origin, dtype=dtype, device=device)
-        return terms[2][:, None, None] + terms[1][None, :, None] + (terms[0] + origin)[None, None]
+        x, y, z = (torch.arange(n, dtype=torch.float64) for n in (*self.size[:2], end - begin))
+        result = torch.empty(3, len(z), len(y), len(x), dtype=dtype, device=device)
+        for k in range(3):
+            outer = (z + begin)[:, None] * matrix[k, 2] + y * matrix[k, 1] + self.origin[k]
+            inner = (x * matrix[k, 0]).to(device=device, dtype=dtype)
+            torch.add(outer.to(device=device, dtype=dtype)[..., None], inner, out=result[k])
+        return result.movedim(0, -1)
 
     def slabs(self, voxels: int = 2_000_000) -> list[slice]:
         """Ranges of z that cover the grid with at most about ``voxels`` voxels each."""
@@ -164,6 +164,18 @@ class Grid:
             raise RegistrationError(f"The crop from {lower} to {upper} holds no voxels.")
         origin = self.to_physical(low)
         return Grid(tuple(high - low), self.spacing, tuple(origin), self.direction)  # type: ignore[arg-type]
+
+    def pulled_back(self, matrix: np.ndarray, translation: np.ndarray) -> Grid:
+        """The grid before an affine map: its voxels land on this grid's by ``matrix @ x + t``.
+
+        So values on this grid, looked up at ``matrix @ x + t``, are the values on the pulled-back
+        grid at x. Its direction may be sheared.
+        """
+        back = np.linalg.inv(np.asarray(matrix, dtype=np.float64))
+        axes = back @ self.matrix
+        spacing = np.linalg.norm(axes, axis=0)
+        origin = back @ (np.asarray(self.origin) - np.asarray(translation))
+        return Grid(self.size, tuple(spacing), tuple(origin), tuple((axes / spacing).ravel()))  # type: ignore[arg-type]
 
     def same_as(self, other: Grid, tolerance: float = 1e-3) -> bool:
         """Whether every voxel centre agrees with the other grid's within ``tolerance`` mm."""

@@ -13,7 +13,13 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.headers import check_header, is_complete
-from DeepRegistrationLib.sampling import Interpolation, bspline_coefficients, sample
+from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.sampling import (
+    Interpolation,
+    bspline_coefficients,
+    sample,
+)
+from DeepRegistrationLib.separable import parallel_positions, sample_parallel
 
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
@@ -57,18 +63,31 @@ class Image:
         return sample(values, self.grid, points, interpolation=interpolation, fill=fill)[0]
 
     def resampled(
-        self, grid: Grid, *, interpolation: Interpolation = "linear", fill: float | None = 0.0
+        self,
+        grid: Grid,
+        *,
+        interpolation: Interpolation = "linear",
+        fill: float | None = 0.0,
+        progress: Progress = silent,
     ) -> Image:
         """The image on another grid (any spacing, origin, direction): float32."""
-        values = self.data.float()[None]
+        parallel = parallel_positions(self.grid, grid) if interpolation != "cubic" else None
+        values = self.data[None] if parallel else self.data.float()[None]
         if interpolation == "cubic":
             values = bspline_coefficients(values)
         result = torch.empty(grid.shape, device=self.data.device)
-        for slab in grid.slabs():
-            points = grid.points(slab, device=self.data.device)
-            result[slab] = sample(
-                values, self.grid, points, interpolation=interpolation, fill=fill
-            )[0]
+        slabs = grid.slabs()
+        for number, slab in enumerate(slabs):
+            if parallel:
+                result[slab] = sample_parallel(
+                    values, parallel, slab, fill, nearest=interpolation == "nearest"
+                )[0]
+            else:
+                points = grid.points(slab, device=self.data.device)
+                result[slab] = sample(
+                    values, self.grid, points, interpolation=interpolation, fill=fill
+                )[0]
+            progress((number + 1) / len(slabs), "Resampling the image")
         return Image(result, grid, self.name)
 
 
@@ -160,7 +179,27 @@ def _read_series(folder: Path) -> sitk.Image:
             f"{folder} holds {len(series)} DICOM series; put the one to register in a folder of "
             "its own."
         )
-    return sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
+    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+    image = sitk.ReadImage(files)
+    if image.HasMetaDataKey("ITK_non_uniform_sampling_deviation"):
+        _check_slices(files, folder)
+    return image
+
+
+def _check_slices(files: tuple[str, ...], folder: Path) -> None:
+    """Refuse uneven slice distances: ITK would spread the slices evenly and shift them."""
+    positions = []
+    for name in files:
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(name)
+        reader.ReadImageInformation()
+        positions.append(reader.GetOrigin()[:3])
+    gaps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
+    if np.ptp(gaps) > 0.1 * np.median(gaps):
+        raise RegistrationError(
+            f"The slices in {folder} lie {gaps.min():.2f} to {gaps.max():.2f} mm apart: some are "
+            "missing or belong to another series; give the folder of one complete series."
+        )
 
 
 def _reason(error: RuntimeError) -> str:

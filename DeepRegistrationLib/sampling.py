@@ -2,13 +2,18 @@
 
 Voxel centres carry the samples (``align_corners=True`` arithmetic). Inside the half voxel around
 the outermost centres the border value is kept, as ITK does; further out is ``fill``.
+
+Coordinates are never multiplied with ``@``: under autocast, or with TF32 allowed, a GPU would
+round them to ten bits, which is a third of a millimetre.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -17,20 +22,38 @@ from DeepRegistrationLib.geometry import Grid
 Interpolation = Literal["linear", "cubic", "nearest"]
 
 _POLE = math.sqrt(3.0) - 2.0  # of the cubic B-spline's inverse filter (Unser 1999, eq. 13)
-_TAPS = 14  # |pole|^14 = 1e-8, below float32
+_TAPS = 16  # |pole|^16 = 7e-10, below float32
+
+
+def map_points(points: torch.Tensor, matrix: np.ndarray, offset: np.ndarray) -> torch.Tensor:
+    """``matrix @ p + offset`` of points [..., 3], in the points' precision on every device.
+
+    The result has its components in separate planes in memory (a view [..., 3] of [3, ...]),
+    which elementwise arithmetic and ``grid_sample`` read faster.
+    """
+    x, y, z = points.unbind(-1)
+    rows = []
+    for (a, b, c), d in zip(np.asarray(matrix).tolist(), np.asarray(offset).tolist(), strict=True):
+        rows.append((x * a).add(y, alpha=b).add(z, alpha=c).add(d))
+    return torch.stack(rows).movedim(0, -1)
 
 
 def indices_of(points: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Continuous voxel indices (x, y, z) of physical points in mm, both [..., 3]."""
-    matrix = torch.as_tensor(grid.inverse_matrix, dtype=points.dtype, device=points.device)
-    origin = torch.tensor(grid.origin, dtype=points.dtype, device=points.device)
-    return (points - origin) @ matrix.T
+    inverse = grid.inverse_matrix
+    return map_points(points, inverse, -inverse @ np.asarray(grid.origin))
 
 
 def normalized(index: torch.Tensor, size: tuple[int, int, int]) -> torch.Tensor:
     """Voxel indices (x, y, z) to the [-1, 1] of ``grid_sample`` with ``align_corners=True``."""
-    last = torch.tensor([max(n - 1, 1) for n in size], dtype=index.dtype, device=index.device)
-    return index * (2.0 / last) - 1.0
+    return map_points(index, *_to_normalized(size))
+
+
+def _to_normalized(size: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and offset from voxel indices to [-1, 1]; the middle of the voxels becomes 0."""
+    last = np.asarray(size) - 1.0
+    scale = 2.0 / np.maximum(last, 1.0)
+    return np.diag(scale), -0.5 * scale * last
 
 
 def sample(
@@ -53,9 +76,13 @@ def sample(
     Returns:
         [C, ...], the leading shape of ``points`` behind the channels.
     """
-    return sample_at_indices(
-        values, indices_of(points, grid), interpolation=interpolation, fill=fill
-    )
+    if interpolation != "linear":
+        index = indices_of(points, grid)
+        return sample_at_indices(values, index, interpolation=interpolation, fill=fill)
+    scale, shift = _to_normalized(grid.size)
+    matrix = scale @ grid.inverse_matrix  # one pass from mm to [-1, 1]
+    locations = map_points(points, matrix, shift - matrix @ np.asarray(grid.origin))
+    return _lookup(values, locations, "bilinear", fill)
 
 
 def sample_at_indices(
@@ -67,86 +94,127 @@ def sample_at_indices(
 ) -> torch.Tensor:
     """As :func:`sample`, at continuous voxel indices (x, y, z), [..., 3]."""
     size = (values.shape[3], values.shape[2], values.shape[1])
-    flat = index.reshape(1, -1, 1, 1, 3)
-    if interpolation == "cubic":
-        result = _cubic(values, flat, size)
+    if interpolation == "nearest":
+        # Halves go up, as in ITK; grid_sample would send them to the even neighbour.
+        found = _lookup(values, normalized(torch.floor(index + 0.5), size), "nearest", None)
+    elif interpolation == "linear":
+        return _lookup(values, normalized(index, size), "bilinear", fill)
     else:
-        mode = "bilinear" if interpolation == "linear" else "nearest"
-        result = _lookup(values, flat, size, mode)
-    if fill is not None:
-        last = torch.tensor(size, dtype=index.dtype, device=index.device) - 0.5
-        inside = ((flat >= -0.5) & (flat <= last)).all(-1).reshape(1, -1)
-        result = torch.where(inside, result, result.new_tensor(fill))
-    return result.reshape(values.shape[0], *index.shape[:-1])
+        found = _cubic(values, index.reshape(-1, 3), size, mirror=fill is not None)
+        found = found.reshape(values.shape[0], *index.shape[:-1])
+    return found if fill is None else _filled(found, normalized(index, size), size, fill)
 
 
 def _lookup(
-    values: torch.Tensor, index: torch.Tensor, size: tuple[int, int, int], mode: str
+    values: torch.Tensor, locations: torch.Tensor, mode: str, fill: float | None
 ) -> torch.Tensor:
-    """``grid_sample`` at indices [1, n, 1, 1, 3] with repeated border: [C, n]."""
-    locations = normalized(index, size).to(values.dtype)
+    """``grid_sample`` at locations [..., 3] in [-1, 1] with repeated border: [C, ...]."""
     found = F.grid_sample(
-        values[None], locations, mode=mode, padding_mode="border", align_corners=True
+        values[None],
+        locations.reshape(1, 1, 1, -1, 3).to(values.dtype),
+        mode=mode,
+        padding_mode="border",
+        align_corners=True,
     )
-    return found[0, :, :, 0, 0]
+    found = found.reshape(values.shape[0], *locations.shape[:-1])
+    return found if fill is None else _filled(found, locations, values.shape[:0:-1], fill)
+
+
+def _filled(
+    found: torch.Tensor, locations: torch.Tensor, size: Sequence[int], fill: float
+) -> torch.Tensor:
+    """``fill`` where a location lies more than half a voxel past the outermost centres."""
+    inside = torch.ones(locations.shape[:-1], dtype=torch.bool, device=found.device)
+    for n, position in zip(size, locations.unbind(-1), strict=True):
+        inside &= position.abs() <= n / max(n - 1, 1)
+    return found.masked_fill(~inside, fill)
 
 
 def _cubic(
-    coefficients: torch.Tensor, index: torch.Tensor, size: tuple[int, int, int]
+    coefficients: torch.Tensor, index: torch.Tensor, size: tuple[int, int, int], mirror: bool
 ) -> torch.Tensor:
-    """Cubic B-spline from eight trilinear look-ups (Sigg & Hadwiger 2005), border mirrored."""
-    last = torch.tensor(size, dtype=index.dtype, device=index.device) - 1
-    index = _mirror(index, last)
-    base = torch.floor(index)
-    t = index - base
-    w0 = (1 - t) ** 3 / 6
-    w1 = (4 - 6 * t**2 + 3 * t**3) / 6
-    w3 = t**3 / 6
-    w2 = 1 - w0 - w1 - w3
-    low, high = w0 + w1, w2 + w3
-    positions = (base - 1 + w1 / low, base + 1 + w3 / high)
-    weights = (low, high)
-    total = coefficients.new_zeros(coefficients.shape[0], index.shape[1])
-    for corner in range(8):
-        pick = [(corner >> k) & 1 for k in range(3)]
-        place = torch.stack([positions[p][..., k] for k, p in enumerate(pick)], -1)
-        weight = weights[pick[0]][..., 0] * weights[pick[1]][..., 1] * weights[pick[2]][..., 2]
-        place = _mirror(place, last)
-        total += weight[0, :, 0, 0].to(total.dtype) * _lookup(coefficients, place, size, "bilinear")
+    """Cubic B-spline from eight trilinear look-ups (Sigg & Hadwiger 2005) at [n, 3]: [C, n].
+
+    Indices in the half voxel outside are reflected, as ITK does, or held at the border.
+    """
+    chunk = 65_536 if index.device.type == "cpu" else 4_000_000  # on a CPU: what its cache holds
+    parts = [_cubic_part(coefficients, i, size, mirror) for i in index.split(chunk)]
+    return torch.cat(parts, dim=1)
+
+
+def _cubic_part(
+    coefficients: torch.Tensor, index: torch.Tensor, size: tuple[int, int, int], mirror: bool
+) -> torch.Tensor:
+    places, weights = [], []
+    for position, n in zip(index.unbind(-1), size, strict=True):
+        position = _mirror(position, n - 1) if mirror else position.clamp(0, n - 1)
+        base = torch.floor(position)
+        t = position - base
+        w0 = (1 - t) ** 3 / 6
+        w3 = t**3 / 6
+        low = w0 + 2 / 3 - t**2 + 3 * w3
+        high = 1 - low
+        scale = 2.0 / max(n - 1, 1)
+        left = _mirror(base - w0 / low, n - 1) * scale - 1
+        right = _mirror(base + 1 + w3 / high, n - 1) * scale - 1
+        places.append((left.to(coefficients.dtype), right.to(coefficients.dtype)))
+        weights.append((low.to(coefficients.dtype), high.to(coefficients.dtype)))
+    total = coefficients.new_zeros(coefficients.shape[0], len(index))
+    for z in (0, 1):
+        for y in (0, 1):
+            outer = weights[2][z] * weights[1][y]
+            for x in (0, 1):
+                place = torch.stack([places[0][x], places[1][y], places[2][z]], -1)
+                found = F.grid_sample(
+                    coefficients[None],
+                    place[None, None, None],
+                    padding_mode="border",
+                    align_corners=True,
+                )
+                total = total + outer * weights[0][x] * found[0, :, 0, 0]
     return total
 
 
-def _mirror(index: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-    """Indices just outside [0, last] reflected at the outermost centres, as the filter assumes."""
-    index = index.abs()
-    index = torch.where(index > last, 2 * last - index, index)
-    return torch.minimum(index.clamp(min=0), last)
+def _mirror(index: torch.Tensor, last: int) -> torch.Tensor:
+    """Indices near [0, last] reflected at the outermost centres, as the filter assumes."""
+    return (last - (index.abs() - last).abs()).clamp(min=0)
 
 
 def bspline_coefficients(values: torch.Tensor) -> torch.Tensor:
     """Coefficients of the interpolating cubic B-spline with mirrored borders.
 
-    The inverse filter is applied as a symmetric convolution with 6 pole/(pole^2 - 1) pole^|k|
-    (Unser 1999), cut where it falls below float32.
+    A causal and an anticausal recursive filter along each axis (Unser 1999, eqs. 13 to 16). No
+    convolution: a GPU may round those to TF32, which is an error of 1 HU in 1000.
 
     Args:
-        values: [C, z, y, x].
+        values: [C, z, y, x], floating point.
 
     Returns:
         [C, z, y, x]; ``sample(..., interpolation="cubic")`` of it returns ``values`` at the voxels.
     """
-    taps = torch.arange(-_TAPS, _TAPS + 1, dtype=torch.float64).abs()
-    kernel = (6 * _POLE / (_POLE**2 - 1) * _POLE**taps).to(values)
-    result = values
-    for axis in (1, 2, 3):
-        n = result.shape[axis]
-        if n == 1:
-            continue
-        lines = result.movedim(axis, -1)
-        shape = lines.shape
-        position = torch.arange(-_TAPS, n + _TAPS, device=values.device) % (2 * (n - 1))
-        mirrored = torch.minimum(position, 2 * (n - 1) - position)
-        padded = lines.reshape(-1, 1, n)[..., mirrored]
-        filtered = F.conv1d(padded, kernel[None, None])
-        result = filtered.reshape(shape).movedim(-1, axis)
-    return result.contiguous()
+    result = values.clone(memory_format=torch.contiguous_format)
+    for axis in (1, 2):
+        _filter_lines(result.movedim(axis, 0))
+    for slab in result.split(16, dim=1):  # rows lie along memory: turn them, a slab at a time
+        lines = slab.movedim(3, 0).contiguous()
+        _filter_lines(lines)
+        slab.copy_(lines.movedim(0, 3))
+    return result
+
+
+def _filter_lines(lines: torch.Tensor) -> None:
+    """The inverse B-spline filter along the first dimension, in place."""
+    n = lines.shape[0]
+    if n == 1:
+        return
+    lines.mul_(6.0)
+    start = torch.zeros_like(lines[0])
+    for k in range(_TAPS):
+        position = k % (2 * (n - 1))
+        start.add_(lines[min(position, 2 * (n - 1) - position)], alpha=_POLE**k)
+    lines[0] = start
+    for k in range(1, n):
+        lines[k].add_(lines[k - 1], alpha=_POLE)
+    lines[n - 1].add_(lines[n - 2], alpha=_POLE).mul_(_POLE / (_POLE**2 - 1))
+    for k in range(n - 2, -1, -1):
+        lines[k].sub_(lines[k + 1]).mul_(-_POLE)

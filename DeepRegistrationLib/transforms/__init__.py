@@ -4,17 +4,20 @@ from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite
 from DeepRegistrationLib.transforms.displacement import DisplacementField
+from DeepRegistrationLib.transforms.inversion import Inversion, invert, solve
 from DeepRegistrationLib.transforms.io import read_transform, write_transform
 from DeepRegistrationLib.transforms.operations import (
-    Inversion,
     compose,
     field_gradient,
     field_jacobian,
-    invert,
     jacobian,
     warp,
 )
-from DeepRegistrationLib.transforms.velocity import VelocityField, exponential, logarithm
+from DeepRegistrationLib.transforms.velocity import (
+    VelocityField,
+    exponential,
+    logarithm,
+)
 
 __all__ = [
     "Affine",
@@ -31,6 +34,7 @@ __all__ = [
     "jacobian",
     "logarithm",
     "read_transform",
+    "solve",
     "warp",
     "write_transform",
 ]

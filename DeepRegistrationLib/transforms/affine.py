@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.sampling import map_points
 from DeepRegistrationLib.transforms.base import Transform
 
 
@@ -52,9 +53,7 @@ class Affine(Transform):
         return Affine(self.matrix, self.translation, device)
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
-        matrix = torch.as_tensor(self.matrix, dtype=points.dtype, device=points.device)
-        shift = torch.as_tensor(self.translation, dtype=points.dtype, device=points.device)
-        return points @ matrix.T + shift
+        return map_points(points, self.matrix, self.translation)
 
     def inverse(self) -> Affine:
         matrix = np.linalg.inv(self.matrix)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 
 
@@ -36,5 +38,27 @@ class Composite(Transform):
             points = transform(points)
         return points
 
+    def at_voxels(self, grid: Grid, slab: slice | None = None) -> torch.Tensor:
+        points = self.transforms[0].at_voxels(grid, slab)
+        for transform in self.transforms[1:]:
+            points = transform(points)
+        return points
+
     def inverse(self) -> Composite:
         return Composite([t.inverse() for t in reversed(self.transforms)])
+
+
+def split_affine(transform: Transform) -> tuple[Transform | None, Affine]:
+    """T as (rest, affine) with T = affine o rest: what costs time, and what algebra can absorb.
+
+    The affine members that are applied last are merged into one (the identity where there are
+    none); the rest is None where nothing else is left.
+    """
+    members = list(transform.transforms) if isinstance(transform, Composite) else [transform]
+    tail = Affine(device=transform.device)
+    while members and isinstance(last := members[-1], Affine):
+        tail = last.then(tail)
+        members.pop()
+    if not members:
+        return None, tail
+    return members[0] if len(members) == 1 else Composite(members), tail

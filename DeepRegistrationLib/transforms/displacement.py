@@ -7,6 +7,7 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.sampling import sample
+from DeepRegistrationLib.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.transforms.base import Transform
 
 
@@ -47,7 +48,23 @@ class DisplacementField(Transform):
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
         return points + self.displacement(points)
 
+    def at_voxels(self, grid: Grid, slab: slice | None = None) -> torch.Tensor:
+        points = grid.points(slab, device=self.device)
+        positions = parallel_positions(self.grid, grid)
+        if positions is None:
+            return self(points)
+        return points + sample_parallel(self.vectors, positions, slab).movedim(0, -1)
+
+    def on_grid(self, grid: Grid) -> DisplacementField:
+        positions = parallel_positions(self.grid, grid)
+        if positions is None:
+            return super().on_grid(grid)
+        vectors = torch.empty(3, *grid.shape, device=self.device)
+        for slab in grid.slabs():
+            vectors[:, slab] = sample_parallel(self.vectors, positions, slab)
+        return DisplacementField(vectors, grid)
+
     def inverse(self) -> DisplacementField:
-        from DeepRegistrationLib.transforms.operations import invert
+        from DeepRegistrationLib.transforms.inversion import invert
 
         return invert(self).field

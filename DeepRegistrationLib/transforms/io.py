@@ -26,11 +26,19 @@ FIELD_FILES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
 
 def displacement_image(field: DisplacementField, double: bool = False) -> sitk.Image:
-    """A SimpleITK vector image of u in LPS mm; float64 only where ITK's classes demand it."""
-    array = field.vectors.detach().cpu().movedim(0, -1).contiguous().numpy()
-    if double:
-        array = array.astype(np.float64)
-    return set_geometry(sitk.GetImageFromArray(array, isVector=True), field.grid)
+    """A SimpleITK vector image of u in LPS mm; float64 only where ITK's classes demand it.
+
+    Filled slab by slab: 512 x 512 x 300 vectors are 0.9 GB, in float64 1.9 GB, and each whole
+    copy on the way would take as much again.
+    """
+    kind, dtype = (
+        (sitk.sitkVectorFloat64, np.float64) if double else (sitk.sitkVectorFloat32, np.float32)
+    )
+    image = sitk.Image(field.grid.size, kind, 3)
+    for slab in field.grid.slabs():
+        part = field.vectors[:, slab].detach().cpu().movedim(0, -1).numpy().astype(dtype, "C")
+        image[:, :, slab] = sitk.GetImageFromArray(part, isVector=True)
+    return set_geometry(image, field.grid)
 
 
 def field_of(image: sitk.Image) -> DisplacementField:
@@ -73,13 +81,28 @@ def from_itk(transform: sitk.Transform, grid: Grid | None = None) -> Transform:
     if isinstance(transform, sitk.CompositeTransform):
         count = transform.GetNumberOfTransforms()
         members = [transform.GetNthTransform(k) for k in range(count)]
-        return Composite([from_itk(t, grid) for t in reversed(members)] or [Affine()])
+        if all(_has_our_form(t) for t in members):
+            return Composite([from_itk(t, grid) for t in reversed(members)] or [Affine()])
+        return _sampled(transform, grid)  # a free-form member does not see the grid itself
     if isinstance(transform, sitk.DisplacementFieldTransform):
         return field_of(transform.GetDisplacementField())
     if transform.IsLinear():
         origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
         columns = [np.array(transform.TransformPoint(tuple(e))) - origin for e in np.eye(3)]
         return Affine(np.stack(columns, 1), origin)
+    return _sampled(transform, grid)
+
+
+def _has_our_form(transform: sitk.Transform) -> bool:
+    transform = transform.Downcast()
+    if isinstance(transform, sitk.CompositeTransform):
+        count = transform.GetNumberOfTransforms()
+        return all(_has_our_form(transform.GetNthTransform(k)) for k in range(count))
+    return isinstance(transform, sitk.DisplacementFieldTransform) or transform.IsLinear()
+
+
+def _sampled(transform: sitk.Transform, grid: Grid | None) -> DisplacementField:
+    """Any ITK transform as the displacement field that it gives at the voxels of ``grid``."""
     if grid is None:
         raise RegistrationError(
             f"A {transform.GetName()} needs an image to be sampled on; give the fixed image."

@@ -1,9 +1,10 @@
-"""Warp, compose, invert, Jacobian determinant."""
+"""Warp, compose, Jacobian determinant."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
+import numpy as np
 import torch
 
 from DeepRegistrationLib.geometry import Grid
@@ -11,8 +12,9 @@ from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.sampling import Interpolation, bspline_coefficients, sample
 from DeepRegistrationLib.transforms.base import Transform
-from DeepRegistrationLib.transforms.composite import Composite
+from DeepRegistrationLib.transforms.composite import Composite, split_affine
 from DeepRegistrationLib.transforms.displacement import DisplacementField
+from DeepRegistrationLib.transforms.inversion import solve as _solve  # noqa: F401
 
 
 def warp(
@@ -36,17 +38,19 @@ def warp(
     Returns:
         Float32 image on ``grid``.
     """
-    device = moving.data.device
+    rest, affine = split_affine(transform)
+    source = moving.grid.pulled_back(affine.matrix, affine.translation)
+    if rest is None:
+        moved = replace(moving, grid=source, name=f"{moving.name} warped")
+        return moved.resampled(grid, interpolation=interpolation, fill=fill, progress=progress)
     values = moving.data.float()[None]
     if interpolation == "cubic":
         values = bspline_coefficients(values)
-    result = torch.empty(grid.shape, device=device)
+    result = torch.empty(grid.shape, device=values.device)
     slabs = grid.slabs()
     for number, slab in enumerate(slabs):
-        points = transform(grid.points(slab, device=device))
-        result[slab] = sample(
-            values, moving.grid, points, interpolation=interpolation, fill=fill
-        )[0]
+        points = rest.at_voxels(grid, slab)
+        result[slab] = sample(values, source, points, interpolation=interpolation, fill=fill)[0]
         progress((number + 1) / len(slabs), "Warping the moving image")
     return Image(result, grid, f"{moving.name} warped")
 
@@ -68,136 +72,66 @@ def field_gradient(vectors: torch.Tensor, grid: Grid) -> torch.Tensor:
     Returns:
         du_i/dx_j: [3 (i), 3 (j), z, y, x].
     """
-    by_index = torch.stack([_difference(vectors, axis) for axis in (3, 2, 1)], dim=1)
-    inverse = torch.as_tensor(grid.inverse_matrix, dtype=vectors.dtype, device=vectors.device)
-    return torch.einsum("ik...,kj->ij...", by_index, inverse)
+    by_index = [_twice_derivative(vectors, axis) for axis in (3, 2, 1)]
+    inverse = (0.5 * grid.inverse_matrix).tolist()
+    columns = [sum(d * row[j] for d, row in zip(by_index, inverse, strict=True)) for j in range(3)]
+    return torch.stack(columns, dim=1)
 
 
-def _difference(values: torch.Tensor, axis: int) -> torch.Tensor:
-    """Derivative along one array axis per voxel, same shape; zero along an axis of one voxel."""
+def _twice_derivative(values: torch.Tensor, axis: int) -> torch.Tensor:
+    """Twice the derivative per voxel along an array axis, same shape; zero where it has one voxel.
+
+    (The half of a central difference is left to the caller, who multiplies anyway.)
+    """
     n = values.shape[axis]
     if n == 1:
         return torch.zeros_like(values)
-    result = torch.empty_like(values)
-    if n > 2:
-        inner = (values.narrow(axis, 2, n - 2) - values.narrow(axis, 0, n - 2)) * 0.5
-        result.narrow(axis, 1, n - 2).copy_(inner)
-    result.narrow(axis, 0, 1).copy_(values.narrow(axis, 1, 1) - values.narrow(axis, 0, 1))
-    result.narrow(axis, n - 1, 1).copy_(
-        values.narrow(axis, n - 1, 1) - values.narrow(axis, n - 2, 1)
-    )
-    return result
+    first = values.narrow(axis, 1, 1) - values.narrow(axis, 0, 1)
+    last = values.narrow(axis, n - 1, 1) - values.narrow(axis, n - 2, 1)
+    if n == 2:
+        return torch.cat([2 * first, 2 * last], dim=axis)
+    inner = values.narrow(axis, 2, n - 2) - values.narrow(axis, 0, n - 2)
+    return torch.cat([2 * first, inner, 2 * last], dim=axis)
 
 
-def _determinant(m: torch.Tensor) -> torch.Tensor:
-    """Determinant of matrices [3, 3, ...]; torch.linalg.det is slow for many small ones."""
-    return (
-        m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
-        - m[0, 1] * (m[1, 0] * m[2, 2] - m[1, 2] * m[2, 0])
-        + m[0, 2] * (m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0])
-    )
+def _determinant(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+    """Determinant of the matrices with columns a, b, c, each [3, ...]."""
+    minors = [torch.addcmul(b[i] * c[j], b[j], c[i], value=-1) for i, j in ((1, 2), (2, 0), (0, 1))]
+    return torch.addcmul(torch.addcmul(a[0] * minors[0], a[1], minors[1]), a[2], minors[2])
 
 
 def field_jacobian(field: DisplacementField) -> torch.Tensor:
-    """J = det(I + du/dx) at the field's own grid points, slab by slab: [z, y, x]."""
-    grid = field.grid
-    result = torch.empty(grid.shape, device=field.device)
-    eye = torch.eye(3, device=field.device)[:, :, None, None, None]
-    for slab in grid.slabs():
-        low, high = max(slab.start - 1, 0), min(slab.stop + 1, grid.size[2])
-        gradient = field_gradient(field.vectors[:, low:high], grid)
-        inner = slice(slab.start - low, slab.stop - low)
-        result[slab] = _determinant(gradient[:, :, inner] + eye)
-    return result
+    """J = det(I + du/dx) at the field's own grid points: [z, y, x]."""
+    return jacobian(field, field.grid).data
 
 
 def jacobian(transform: Transform, grid: Grid, progress: Progress = silent) -> Image:
     """Jacobian determinant det(dT/dx) of any transform at the voxels of ``grid``.
 
     T is differentiated by central differences over the voxels of ``grid`` (one-sided at its
-    border), slab by slab with one plane of overlap. J > 1: the tissue is larger in the moving
-    image; J <= 0: folding.
+    border), slab by slab with one plane of overlap: det(dT/dx) = det(dT/d index) / det(D S).
+    J > 1: the tissue is larger in the moving image; J <= 0: folding.
     """
     result = torch.empty(grid.shape, device=transform.device)
-    eye = torch.eye(3, device=transform.device)[:, :, None, None, None]
+    rest, affine = split_affine(transform)
+    volume = float(np.linalg.det(affine.matrix))
+    if rest is None:
+        return Image(result.fill_(volume), grid, "Jacobian determinant")
+    scale = volume * float(np.linalg.det(grid.inverse_matrix)) / 8  # of three doubled derivatives
     slabs = grid.slabs()
     for number, slab in enumerate(slabs):
         low, high = max(slab.start - 1, 0), min(slab.stop + 1, grid.size[2])
-        points = grid.points(slice(low, high), device=transform.device)
-        vectors = (transform(points) - points).movedim(-1, 0)
+        mapped = rest.at_voxels(grid, slice(low, high)).movedim(-1, 0)
         inner = slice(slab.start - low, slab.stop - low)
-        result[slab] = _determinant(field_gradient(vectors, grid)[:, :, inner] + eye)
+        columns = []
+        for k, axis in enumerate((3, 2, 1)):
+            if grid.size[k] == 1:  # no neighbour: taken as rigid along that axis
+                step = torch.as_tensor(2 * grid.matrix[:, k], dtype=mapped.dtype)
+                columns.append(step.to(mapped.device)[:, None, None, None])
+            elif axis == 1:
+                columns.append(_twice_derivative(mapped, axis)[:, inner])
+            else:
+                columns.append(_twice_derivative(mapped[:, inner], axis))
+        result[slab] = _determinant(*columns) * scale
         progress((number + 1) / len(slabs), "Computing the Jacobian determinant")
     return Image(result, grid, "Jacobian determinant")
-
-
-@dataclass(frozen=True)
-class Inversion:
-    """An inverse field and how good it is.
-
-    Attributes:
-        field: T^-1(y) = y + v(y).
-        residual_mean: Mean |T(T^-1(y)) - y| over the grid, mm.
-        residual_max: Its maximum, mm (large where T folds: no inverse exists there).
-    """
-
-    field: DisplacementField
-    residual_mean: float
-    residual_max: float
-
-
-def invert(
-    transform: Transform,
-    grid: Grid | None = None,
-    *,
-    iterations: int = 60,
-    tolerance: float = 1e-3,
-    progress: Progress = silent,
-) -> Inversion:
-    """Invert by the damped fixed point v <- v - r, r = T(y + v) - y (Chen et al. 2008).
-
-    Where an update would not make a point's residual smaller, its step is halved, so that strong
-    compression converges too. The best value of each point is kept.
-
-    Args:
-        transform: The map to invert.
-        grid: Where to compute the inverse; the field's own grid when omitted.
-        tolerance: Stop when all residuals are below this, in mm.
-    """
-    if grid is None:
-        if not isinstance(transform, DisplacementField):
-            raise ValueError("invert: only a displacement field brings a grid of its own")
-        grid = transform.grid
-    vectors = torch.empty(3, *grid.shape, device=transform.device)
-    slabs = grid.slabs(500_000)
-    total, worst = 0.0, 0.0
-    for number, slab in enumerate(slabs):
-        points = grid.points(slab, device=transform.device)
-        solution, residual = _solve(transform, points, iterations, tolerance)
-        vectors[:, slab] = (solution - points).movedim(-1, 0)
-        total += float(residual.double().sum())
-        worst = max(worst, float(residual.max()))
-        progress((number + 1) / len(slabs), "Inverting the transform")
-    return Inversion(DisplacementField(vectors, grid), total / grid.voxels, worst)
-
-
-def _solve(
-    transform: Transform, targets: torch.Tensor, iterations: int, tolerance: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """x with T(x) = target for each target [..., 3], and |T(x) - target| [...]."""
-    best = targets.clone()
-    error = transform(best) - targets
-    residual = error.norm(dim=-1)
-    step = torch.ones_like(residual)
-    for _ in range(iterations):
-        if float(residual.max()) < tolerance:
-            break
-        trial = best - step[..., None] * error
-        trial_error = transform(trial) - targets
-        trial_residual = trial_error.norm(dim=-1)
-        better = trial_residual < residual
-        best = torch.where(better[..., None], trial, best)
-        error = torch.where(better[..., None], trial_error, error)
-        residual = torch.where(better, trial_residual, residual)
-        step = torch.where(better, (step * 1.5).clamp(max=1.0), step * 0.5)
-    return best, residual

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trivial
 
 from DeepRegistrationLib.cli import main
@@ -72,3 +73,11 @@ def landmarks(tmp_path):
         "--moving-landmarks",
         str(tmp_path / "moving.fcsv"),
     )
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request):
+    """Each processor that this machine has."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("this machine has no CUDA device")
+    return torch.device(request.param)
