@@ -72,6 +72,10 @@ class Application:
         remote = slicer.vtkMRMLRemoteIOLogic()
         remote.SetMRMLScene(self.scene)
         remote.SetMRMLApplicationLogic(self.logic)
+        cache = Path(self._home.name) / "cache"
+        cache.mkdir()
+        (cache / ".slicer-cache").touch()  # what Slicer takes as a sign that it may empty it
+        remote.GetCacheManager().SetRemoteCacheDirectory(str(cache))
         manager = slicer.vtkDataIOManagerLogic()
         manager.SetMRMLScene(self.scene)
         manager.SetAndObserveDataIOManager(remote.GetDataIOManager())

@@ -72,8 +72,12 @@ class RegistrationResult:
                 f"Target registration error over {self.landmarks.statistics['n']} landmarks: "
                 f"{before['mean']:.2f} mm before, {after['mean']:.2f} mm after."
             )
-        folded = float((self.registration.jacobian.data <= 0).float().mean()) * 100
-        lines.append(f"Folding (Jacobian <= 0) in {folded:.3f} % of the image.")
+        folded = self.registration.jacobian.data <= 0
+        where = f"{100 * float(folded.float().mean()):.3f} % of the image"
+        if self.registration.fixed_mask is not None:
+            inside = folded[self.registration.fixed_mask.data != 0]
+            where += f" and {100 * float(inside.float().mean()):.3f} % of the mask"
+        lines.append(f"Folding (Jacobian <= 0) in {where}.")
         return lines + list(self.registration.notes)
 
 

@@ -21,9 +21,16 @@ from DeepRegistrationLib.scene.canvas import (
     draw_key,
     draw_text,
 )
-from DeepRegistrationLib.scene.stand_ins import grid_display, stand_in, without_transform
+from DeepRegistrationLib.scene.space import between, flipped, map_points
+from DeepRegistrationLib.scene.stand_ins import (
+    displacement_colors,
+    grid_display,
+    stand_in,
+    without_transform,
+)
 from DeepRegistrationLib.scene.transaction import visiting
 from DeepRegistrationLib.scene.views import SliceView, require_rendering, write_png
+from DeepRegistrationLib.scene.volumes import image_from_node
 
 _PANEL = 520  # pixels
 _GAP = 6
@@ -38,7 +45,7 @@ _MAGENTA: Color = (0.95, 0.1, 0.95)
 _AGREE: Color = (0.75, 0.75, 0.75)
 
 _GRID_MM = 10.0  # distance of the lines
-_GRID_TOP = 12.0  # mm; top of the color scale of displacements
+_GRID_MARGIN = 0.3  # rendered around the picture: lines move in from there
 
 _LUNG_WINDOW = (-1100.0, 300.0)  # HU: vessels, fissures and the chest wall all show
 
@@ -80,9 +87,13 @@ def picture_overlay(application, fixed, moving, title: str, place: Place) -> np.
     with visiting(application.scene):
         green = stand_in(fixed, "vtkMRMLColorTableNodeGreen", limits)
         magenta = stand_in(moving, "vtkMRMLColorTableNodeMagenta", limits)
-        panels = _panels(
-            application, place, lambda view: view.show(green, magenta, add=True), fixed
-        )
+        # A slice view's own addition shows tissue of one volume gray where the other one ends.
+        one = _slices(application, place, lambda view: view.show(green), fixed)
+        other = _slices(application, place, lambda view: view.show(magenta), fixed)
+    panels = [
+        np.minimum(a.astype(int) + b, 255).astype(np.uint8) for a, b in zip(one, other, strict=True)
+    ]
+    _label(panels, place)
     picture = _framed(panels, title)
     key = [(_GREEN, "fixed only"), (_MAGENTA, "moving only"), (_AGREE, "both agree")]
     draw_key(picture, key, picture.shape[1] - 16, _TITLE // 2)
@@ -133,21 +144,30 @@ def picture_grid(application, moving, transform, title: str, place: Place, regio
         transform: Transform node.
         region: Volume node over which the grid is drawn; usually the fixed volume.
     """
+    top = _largest_displacement(transform, region)
+    scale = displacement_colors(top)
     with visiting(application.scene):
         gray = stand_in(moving, "vtkMRMLColorTableNodeGrey", display_window(moving))
-        display = grid_display(transform, region, _GRID_MM)
+        grid_display(transform, region, _GRID_MM, scale)
         try:
-            panels = _panels(application, place, lambda view: view.show(gray), region)
-            mapping = display.GetColorMap()
-            scale = np.array([mapping.GetColor(mm) for mm in np.linspace(0, _GRID_TOP, 256)])
+            panels = _slices(application, place, lambda view: view.show(gray), region, _GRID_MARGIN)
         finally:
             transform.RemoveNthDisplayNodeID(transform.GetNumberOfDisplayNodes() - 1)
-    ticks = [(mm, f"{mm:g} mm") for mm in (0, 2, 5, 10)] + [
-        (_GRID_TOP, f"{_GRID_TOP:g} mm or more")
-    ]
-    bar = color_bar(_PANEL, scale, (0.0, _GRID_TOP), ticks, "Displacement")
+    _label(panels, place)
+    table = np.array([scale.GetColor(mm) for mm in np.linspace(0, top, 256)])
+    ticks = [(share * top, f"{share * top:g} mm") for share in (0, 0.25, 0.5, 0.75)]
+    ticks.append((top, f"{top:g} mm or more"))
+    bar = color_bar(_PANEL, table, (0.0, top), ticks, "Displacement")
     draw_text(bar, f"one line every {_GRID_MM:g} mm", (12, _PANEL - 10), size=11, color=GRAY)
     return _framed([*panels, bar], title)
+
+
+def _largest_displacement(transform, region) -> float:
+    """Top of the color scale, mm: what 98 % of the region stays below, in steps of 4 mm."""
+    grid = image_from_node(region).grid
+    points = flipped(grid.with_spacing(tuple(grid.extent / 16 + 1e-3)).points().numpy())
+    moved = map_points(between(None, transform), points) - points
+    return float(4 * np.ceil(max(np.percentile(np.linalg.norm(moved, axis=-1), 98), 1.0) / 4))
 
 
 def write_pictures(
@@ -220,25 +240,29 @@ def _panels(application, place: Place, show, region=None) -> list[np.ndarray]:
     return panels
 
 
-def _slices(application, place: Place, show, region=None) -> list[np.ndarray]:
+def _slices(application, place: Place, show, region=None, margin: float = 0.0) -> list[np.ndarray]:
     """The three slices; ``show`` gets each view and chooses its volumes.
 
     Args:
         region: Volume node outside of which the pictures are left black.
+        margin: Share of the width that is rendered on every side, and cut off.
     """
     panels = []
+    edge = round(_PANEL * margin)
+    size = _PANEL + 2 * edge
     for orientation, _ in _VIEWS:
         axis, _ = _ACROSS[orientation]
         center = place.middle.copy()
         center[axis] = place.slices[axis]
         with visiting(application.scene):
-            view = SliceView(application, f"Picture{orientation}", orientation, (_PANEL, _PANEL))
+            view = SliceView(application, f"Picture{orientation}", orientation, (size, size))
             try:
                 show(view)
-                view.look_at(center, place.width)
-                panels.append(view.pixels())
+                view.look_at(center, place.width * size / _PANEL)
+                pixels = view.pixels()
                 if region is not None:
-                    panels[-1][~view.covered_by(region)] = 0
+                    pixels[~view.covered_by(region)] = 0
+                panels.append(pixels[edge : edge + _PANEL, edge : edge + _PANEL].copy())
             finally:
                 view.close()
     return panels

@@ -92,8 +92,8 @@ def displacement_magnitude(transform: Transform, grid: Grid) -> Image:
     """|T(x) - x| in mm at the voxels of ``grid``, slab by slab."""
     result = torch.empty(grid.shape)
     for slab in grid.slabs():
-        points = grid.points(slab, device=transform.device)
-        result[slab] = (transform(points) - points).norm(dim=-1).cpu()
+        moved = transform.at_voxels(grid, slab) - grid.points(slab, device=transform.device)
+        result[slab] = moved.norm(dim=-1).cpu()
     return Image(result, grid, "Displacement magnitude")
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import slicer
 import vtk
 
+_GRAY_TO_RED = ((0.45, 0.45, 0.45), (0.1, 0.85, 0.2), (1.0, 0.9, 0.1), (1.0, 0.1, 0.1))
+
 
 def stand_in(volume, color_node_id: str, limits: tuple[float, float]):
     """A volume node that shares another's voxels and place but not its display."""
@@ -43,11 +45,20 @@ def without_transform(volume, transform) -> Iterator[None]:
         node.SetAndObserveTransformNodeID(transform.GetID())
 
 
-def grid_display(transform, region, spacing: float):
+def displacement_colors(top: float) -> vtk.vtkColorTransferFunction:
+    """Gray over green and yellow to red, from 0 to ``top`` mm."""
+    result = vtk.vtkColorTransferFunction()
+    for share, color in zip((0, 0.2, 0.55, 1), _GRAY_TO_RED, strict=True):
+        result.AddRGBPoint(share * top, *color)
+    return result
+
+
+def grid_display(transform, region, spacing: float, scale: vtk.vtkColorTransferFunction):
     """Let the slice views draw the transform's deformed grid, colored by displacement.
 
     Args:
         spacing: Distance of the lines, mm.
+        scale: Color of a displacement in mm.
     """
     display = slicer.vtkMRMLTransformDisplayNode()
     transform.GetScene().AddNode(display)
@@ -56,6 +67,7 @@ def grid_display(transform, region, spacing: float):
     display.SetGridSpacingMm(spacing)
     display.SetGridResolutionMm(2.0)
     display.SetGridScalePercent(100)
+    display.SetColorMap(scale)
     display.SetVisibility(True)
     display.SetVisibility2D(True)
     transform.AddAndObserveDisplayNodeID(display.GetID())

@@ -129,19 +129,9 @@ class SliceView:
         """The vtkMRMLSliceCompositeNode: what the view shows."""
         return self._logic.GetSliceCompositeNode()
 
-    def show(self, background, foreground=None, *, opacity: float = 1.0, add: bool = False) -> None:
-        """Choose the volumes.
-
-        Args:
-            background, foreground: Volume nodes.
-            opacity: Of the foreground.
-            add: Add the colors of the two instead of laying one over the other.
-        """
-        composite = self.composite
-        composite.SetBackgroundVolumeID(background.GetID())
-        composite.SetForegroundVolumeID(None if foreground is None else foreground.GetID())
-        composite.SetForegroundOpacity(opacity)
-        composite.SetCompositing(composite.Add if add else composite.Alpha)
+    def show(self, volume) -> None:
+        """Choose the volume node that the view shows."""
+        self.composite.SetBackgroundVolumeID(volume.GetID())
 
     def look_at(self, center: np.ndarray, width_mm: float) -> None:
         """Center the view on a RAS point; ``width_mm`` fills the view's width."""
