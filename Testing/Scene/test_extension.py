@@ -56,3 +56,10 @@ def test_icons_are_pngs_of_128_pixels(path):
     header = (ROOT / path).read_bytes()[:24]
     assert header.startswith(b"\x89PNG")
     assert struct.unpack(">II", header[16:24]) == (128, 128)
+
+
+def test_every_picture_that_the_extension_shows_exists():
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    paths = re.findall(r"raw/main/(\S+?\.png)", text)
+    assert len(paths) >= 3
+    assert all((ROOT / path).is_file() for path in paths)
