@@ -8,22 +8,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
+from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.lungs import find_lungs
 from DeepRegistrationLib.methods import Context, Quality, make_parameters, method_class
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import (
-    Affine,
     Inversion,
     Transform,
     invert,
     jacobian,
     warp,
 )
-from DeepRegistrationLib.validation import background, check_pair, finite
+from DeepRegistrationLib.validation import background, check_pair, finite, is_ct
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,7 @@ class Registration:
         warped: The moving image on the fixed image's grid, interpolated once.
         jacobian: det(dT/dx) on the fixed image's grid.
         inverse: Moving points to fixed points with its residual, when it was asked for.
+        fixed_mask: The mask that was used, given or found.
         seconds: Wall time of each stage.
         notes: Sentences about choices that were made for the user.
         provenance: Versions, method, parameters, device, seed, peak memory.
@@ -45,6 +48,7 @@ class Registration:
     warped: Image
     jacobian: Image
     inverse: Inversion | None = None
+    fixed_mask: Image | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -90,40 +94,44 @@ def register(
     place, reason = choose_device(device)
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
     seconds: dict[str, float] = {}
+    notes: list[str] = []
+    fixed_here, moving_here = finite(fixed).to(place), finite(moving).to(place)
+    with _timed(seconds, "masks", place):
+        progress(0.01, "Looking for the lungs")
+        masks = find_masks(fixed_here, moving_here, fixed_mask, moving_mask, notes)
     context = Context(
         initial=None if initial is None else initial.to(place),
-        fixed_mask=None if fixed_mask is None else fixed_mask.to(place),
-        moving_mask=None if moving_mask is None else moving_mask.to(place),
+        fixed_mask=masks[0],
+        moving_mask=masks[1],
         quality=quality,
         device=place,
         seed=seed,
-        progress=part(progress, 0.02, 0.85),
+        progress=part(progress, 0.05, 0.85),
+        notes=notes,
     )
-    fixed_here, moving_here = finite(fixed).to(place), finite(moving).to(place)
     with torch.no_grad(), _timed(seconds, "register", place):
         transform = chosen(values).register(fixed_here, moving_here, context)
     with torch.no_grad(), _timed(seconds, "warp", place):
-        warped = warp(
-            moving_here,
-            transform,
-            fixed.grid,
-            fill=background(moving),
-            progress=part(progress, 0.85, 0.92),
-        )
+        fill = background(moving)
+        report = part(progress, 0.85, 0.9)
+        warped = warp(moving_here, transform, fixed.grid, fill=fill, progress=report)
     with torch.no_grad(), _timed(seconds, "jacobian", place):
-        determinant = jacobian(transform, fixed.grid, part(progress, 0.92, 0.97))
+        determinant = jacobian(transform, fixed.grid, part(progress, 0.9, 0.95))
     inversion = None
     if inverse:
         with torch.no_grad(), _timed(seconds, "inverse", place):
-            inversion = invert(transform, inverse_grid(transform, moving), progress=silent)
+            inversion = invert(
+                transform, inverse_grid(moving.grid), progress=part(progress, 0.95, 1.0)
+            )
     progress(1.0, "Done")
     return Registration(
         transform=transform.to("cpu"),
         warped=warped.to("cpu"),
         jacobian=determinant.to("cpu"),
-        inverse=inversion,
+        inverse=None if inversion is None else inversion.to("cpu"),
+        fixed_mask=None if masks[0] is None else masks[0].to("cpu"),
         seconds=seconds,
-        notes=context.notes,
+        notes=notes,
         provenance={
             "deepregistration": __version__,
             "torch": torch.__version__,
@@ -136,3 +144,54 @@ def register(
             "peak_memory_mb": peak_memory_mb(place),
         },
     )
+
+
+def find_masks(
+    fixed: Image,
+    moving: Image,
+    fixed_mask: Image | None,
+    moving_mask: Image | None,
+    notes: list[str],
+) -> tuple[Image | None, Image | None]:
+    """The given masks on the images' device; in a chest CT, the lungs where none was given.
+
+    What was found is said in ``notes``. Lungs count only when both images show them: a mask on
+    one side alone would not be comparable.
+    """
+    device = fixed.data.device
+    given = [None if m is None else m.to(device) for m in (fixed_mask, moving_mask)]
+    if all(m is not None for m in given) or not (is_ct(fixed) and is_ct(moving)):
+        return given[0], given[1]
+    found = [
+        m if m is not None else find_lungs(image)
+        for m, image in zip(given, (fixed, moving), strict=True)
+    ]
+    if any(m is None for m in found):
+        return given[0], given[1]
+    for side, before, mask in zip(("fixed", "moving"), given, found, strict=True):
+        if before is None and mask is not None:
+            litres = float((mask.data != 0).sum()) * float(np.prod(mask.grid.spacing)) / 1e6
+            notes.append(
+                f"No {side} mask was given: the lungs were found by threshold ({litres:.1f} l) "
+                "and used as the mask."
+            )
+    return found[0], found[1]
+
+
+def inverse_grid(grid: Grid) -> Grid:
+    """Where the inverse is computed: the moving image's box, with voxels of at least 2 mm.
+
+    The forward field is no finer, and an inverse at the resolution of a clinical CT would be a
+    file of gigabytes.
+    """
+    return grid.with_spacing(tuple(max(s, 2.0) for s in grid.spacing))  # type: ignore[arg-type]
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str, device: torch.device) -> Iterator[None]:
+    """Record the wall time of a stage, GPU work included."""
+    begin = time.perf_counter()
+    yield
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    seconds[stage] = round(time.perf_counter() - begin, 3)

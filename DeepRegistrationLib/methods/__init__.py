@@ -13,7 +13,13 @@ from DeepRegistrationLib.methods.base import (
     register_method,
 )
 
+# isort: split
+from DeepRegistrationLib.methods.optimize import Optimize
+from DeepRegistrationLib.methods.affine import AffineRegistration
+
 __all__ = [
+    "AffineRegistration",
+    "Optimize",
     "QUALITIES",
     "Card",
     "Context",

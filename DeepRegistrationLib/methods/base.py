@@ -92,14 +92,13 @@ class Method(ABC):
     """A registration method: images in, transform out.
 
     Subclasses set ``name``, ``title``, ``card``, ``Parameters`` (a frozen dataclass built with
-    :func:`parameter`) and ``starts_from_affine``, and are listed by :func:`register_method`.
+    :func:`parameter`), and are listed by :func:`register_method`.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     card: ClassVar[Card]
     Parameters: ClassVar[type]
-    starts_from_affine: ClassVar[bool] = True
 
     def __init__(self, parameters: Any = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters

@@ -1,0 +1,45 @@
+"""DeepRegistration: deformable registration of medical images, the engine.
+
+``from DeepRegistrationLib import register, read_image``. Names are imported on first use, so
+importing the package alone does not load PyTorch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Affine": "transforms",
+    "Cancelled": "errors",
+    "Composite": "transforms",
+    "DisplacementField": "transforms",
+    "Grid": "geometry",
+    "Image": "image",
+    "Registration": "engine",
+    "RegistrationError": "errors",
+    "VelocityField": "transforms",
+    "invert": "transforms",
+    "jacobian": "transforms",
+    "method_names": "methods",
+    "read_image": "image",
+    "read_transform": "transforms",
+    "register": "engine",
+    "warp": "transforms",
+    "write_image": "image",
+    "write_transform": "transforms",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,104 @@
+"""One level of the instance optimization: Adam on B-spline control points."""
+
+from __future__ import annotations
+
+import torch
+
+from DeepRegistrationLib.methods.presets import Level, Preset
+from DeepRegistrationLib.progress import Progress
+from DeepRegistrationLib.regularization import bending_energy, folding_penalty
+from DeepRegistrationLib.sampling import sample_at_indices
+from DeepRegistrationLib.similarity import LocalCorrelation
+from DeepRegistrationLib.transforms.bspline import BSplineLattice
+
+_STEP = 0.3  # of a voxel: how far Adam moves a control point in one iteration at first
+_FOLDING = 20.0  # weight of the folding penalty
+
+
+def fit_level(
+    fixed: torch.Tensor,
+    moving: torch.Tensor,
+    pad: tuple[int, int, int],
+    weight: torch.Tensor,
+    start: torch.Tensor,
+    level: Level,
+    preset: Preset,
+    spacing: tuple[float, float, float],
+    progress: Progress,
+) -> torch.Tensor:
+    """Fit the displacement at one resolution.
+
+    Args:
+        fixed: [z, y, x].
+        moving: The moving image brought near by the start, on the same lattice with ``pad`` more
+            voxels on either side of x, y, z.
+        weight: Where the fixed image counts, [z, y, x].
+        start: Displacement so far along the lattice's axes, mm, [3, z, y, x].
+        spacing: Of the voxels along x, y, z, mm.
+
+    Returns:
+        The displacement, as ``start``.
+    """
+    lattice = BSplineLattice(
+        tuple(fixed.shape),  # type: ignore[arg-type]
+        tuple(level.control / s for s in spacing),  # type: ignore[arg-type]
+        fixed.device,
+    )
+    controls = tuple(max(level.control, s) for s in spacing)
+    similarity = LocalCorrelation(
+        fixed, weight, tuple(level.window / s for s in spacing), preset.noise  # type: ignore[arg-type]
+    )
+    # The energy is integrated over space and compared with the volume that counts, so that the
+    # balance does not depend on how much surrounding the image has.
+    cell = controls[0] * controls[1] * controls[2]
+    counted = float(weight.sum()) * spacing[0] * spacing[1] * spacing[2]
+    share = torch.Size(lattice.control_shape).numel() * cell / counted
+    index = _indices(fixed.shape, pad, fixed.device)
+    scale = torch.tensor(spacing, device=fixed.device)
+    finest = min(spacing)
+    with torch.enable_grad():
+        coefficients = lattice.fit(start).requires_grad_(True)
+        optimizer = torch.optim.Adam([coefficients], lr=_STEP * finest)
+        for iteration in range(level.iterations):
+            progress(iteration / level.iterations, "")
+            optimizer.param_groups[0]["lr"] = _STEP * finest * _cooling(iteration / level.iterations)
+            optimizer.zero_grad()
+            displacement = lattice.evaluate(coefficients)
+            places = index + displacement.movedim(0, -1) / scale
+            warped = sample_at_indices(moving[None], places, fill=None)[0]
+            smooth = bending_energy(coefficients, controls)  # type: ignore[arg-type]
+            folding = folding_penalty(coefficients, controls)  # type: ignore[arg-type]
+            loss = similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
+            loss.backward()
+            optimizer.step()
+    return lattice.evaluate(coefficients.detach())
+
+
+def _cooling(done: float) -> float:
+    """Factor on the step: full for the first half, then a half, then a fifth."""
+    return 1.0 if done < 0.5 else 0.5 if done < 0.8 else 0.2
+
+
+def _indices(
+    shape: torch.Size, pad: tuple[int, int, int], device: torch.device
+) -> torch.Tensor:
+    """Voxel indices (x, y, z) into the padded array of every voxel: [z, y, x, 3]."""
+    axes = [
+        torch.arange(n, device=device, dtype=torch.float32) + p
+        for n, p in zip(shape, pad[::-1], strict=True)
+    ]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    return torch.stack((x, y, z), dim=-1)
+
+
+def taper(shape: tuple[int, int, int], margin: list[float], device: torch.device) -> torch.Tensor:
+    """Weight that rises smoothly from 0 at the border to 1 at ``margin`` voxels (x, y, z) inside."""
+    result = torch.ones(shape, device=device)
+    for axis, (n, width) in enumerate(zip(shape, margin[::-1], strict=True)):
+        position = torch.arange(n, device=device, dtype=torch.float32)
+        depth = torch.minimum(position, n - 1 - position) / max(width, 1.0)
+        ramp = depth.clamp(0, 1)
+        view = [1, 1, 1]
+        view[axis] = n
+        result = result * (ramp * ramp * (3 - 2 * ramp)).reshape(view)
+    return result

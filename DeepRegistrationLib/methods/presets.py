@@ -1,0 +1,123 @@
+"""Settings of the instance optimization for each anatomy and quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.methods.base import Quality
+from DeepRegistrationLib.validation import is_ct
+
+_LUNG_DENSITY = -500.0  # HU
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of the coarse-to-fine optimization.
+
+    Attributes:
+        spacing: Of the images, mm; axes with larger voxels keep theirs.
+        control: Spacing of the B-spline control points, mm.
+        iterations: Gradient steps.
+        window: Standard deviation of the local correlation's window, mm.
+        cropped: Work only around the mask (finest levels), instead of on the whole image.
+    """
+
+    spacing: float
+    control: float
+    iterations: int
+    window: float
+    cropped: bool = False
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What suits one anatomy.
+
+    Attributes:
+        title: For messages.
+        affine: Align affinely first.
+        range: Intensities are clamped to this; None: 1st to 99th percentile become 0 and 1.
+        noise: Squared intensity below which windows do not count.
+        bending: Weight of the bending energy.
+        outside: Weight of the image outside the mask.
+        levels: For each quality, coarse to fine.
+    """
+
+    title: str
+    affine: bool
+    range: tuple[float, float] | None
+    noise: float
+    bending: float
+    outside: float
+    levels: dict[Quality, tuple[Level, ...]]
+
+
+LUNG_CT = Preset(
+    title="breathing lungs in CT",
+    affine=True,
+    range=(-1000.0, 300.0),
+    noise=400.0,
+    bending=0.15,
+    outside=0.05,
+    levels={
+        "fast": (Level(8, 16, 40, 12), Level(4, 12, 50, 6)),
+        "default": (Level(8, 16, 40, 12), Level(4, 12, 60, 6), Level(2, 6, 40, 3, True)),
+        "best": (
+            Level(8, 16, 60, 12),
+            Level(4, 12, 80, 6),
+            Level(2, 6, 60, 3, True),
+            Level(1.5, 4.5, 60, 3, True),
+        ),
+    },
+)
+
+CARDIAC_MRI = Preset(
+    title="cardiac cine MRI",
+    affine=False,
+    range=None,
+    noise=2e-3,
+    bending=0.5,
+    outside=0.0,
+    levels={
+        "fast": (Level(6, 12, 40, 12), Level(3, 9, 40, 8)),
+        "default": (Level(6, 12, 40, 12), Level(3, 9, 40, 8), Level(1.5, 6, 40, 6)),
+        "best": (Level(6, 12, 80, 12), Level(3, 9, 80, 8), Level(1.5, 6, 80, 6)),
+    },
+)
+
+GENERAL = Preset(
+    title="any anatomy",
+    affine=True,
+    range=None,
+    noise=2e-3,
+    bending=0.3,
+    outside=0.0,
+    levels={
+        "fast": (Level(8, 24, 40, 12), Level(4, 16, 40, 8)),
+        "default": (Level(8, 24, 40, 12), Level(4, 16, 40, 8), Level(2, 8, 30, 5)),
+        "best": (Level(8, 24, 60, 12), Level(4, 12, 80, 8), Level(2, 6, 60, 4)),
+    },
+)
+
+PRESETS = {"lung_ct": LUNG_CT, "cardiac_mri": CARDIAC_MRI, "general": GENERAL}
+
+
+def choose_preset(fixed: Image, moving: Image, fixed_mask: Image | None) -> tuple[str, str]:
+    """The preset's name for a pair, and a clause that says why.
+
+    CT with a mask of lung density: breathing lungs. Stacks of few thick slices that are not CT, on
+    one grid: frames of a cine series. Everything else: general.
+    """
+    ct = is_ct(fixed) and is_ct(moving)
+    if ct and fixed_mask is not None:
+        density = float(fixed.data[fixed_mask.data != 0].float().median())
+        if density < _LUNG_DENSITY:
+            return "lung_ct", f"CT with a mask of lung density (median {density:.0f} HU)"
+    thick = all(
+        max(i.grid.spacing) >= 2.5 * min(i.grid.spacing) and min(i.grid.size) <= 30
+        for i in (fixed, moving)
+    )
+    if not ct and thick and fixed.grid.same_as(moving.grid, tolerance=0.5):
+        return "cardiac_mri", "both images are stacks of few thick slices on one grid"
+    return "general", "neither lungs in CT nor two frames of a thick-slice series were recognized"

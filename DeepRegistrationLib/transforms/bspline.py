@@ -1,0 +1,73 @@
+"""Cubic B-spline free-form deformation on a grid's own axes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+
+class BSplineLattice:
+    """Uniform cubic B-spline control points over an array (Rueckert et al. 1999, eq. 3).
+
+    Control points are ``stride`` voxels apart and reach one beyond either end. Evaluation at all
+    voxels is a product with a small matrix along each axis, exact and differentiable.
+
+    Args:
+        shape: (z, y, x) of the array.
+        strides: Control spacing in voxels along x, y, z (real numbers).
+        device: Where to compute.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        strides: tuple[float, float, float],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.shape = shape
+        self.bases = [
+            _basis(n, max(stride, 1.0)).to(device)
+            for n, stride in zip(shape, strides[::-1], strict=True)
+        ]
+
+    @property
+    def control_shape(self) -> tuple[int, int, int]:
+        """Number of control points (z, y, x)."""
+        return (self.bases[0].shape[1], self.bases[1].shape[1], self.bases[2].shape[1])
+
+    def evaluate(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Values at every voxel: [C, control z, y, x] to [C, z, y, x]."""
+        values = coefficients @ self.bases[2].T
+        values = self.bases[1] @ values
+        count, depth, height, width = values.shape
+        values = self.bases[0] @ values.reshape(count, depth, height * width)
+        return values.reshape(count, *self.shape)
+
+    def fit(self, values: torch.Tensor) -> torch.Tensor:
+        """Control points whose spline is nearest to ``values`` [C, z, y, x] (least squares)."""
+        for axis, basis in zip((1, 2, 3), self.bases, strict=True):
+            # A little damping: the outermost control points hardly touch the samples.
+            normal = basis.double().T @ basis.double()
+            normal += 1e-6 * torch.eye(normal.shape[0], dtype=torch.float64, device=normal.device)
+            solve = torch.linalg.solve(normal, basis.double().T).to(values.dtype)
+            values = torch.tensordot(solve, values.movedim(axis, 0), 1).movedim(0, axis)
+        return values.contiguous()
+
+
+def _basis(n: int, stride: float) -> torch.Tensor:
+    """Weights of the control points at the n samples of an axis: [n, control points]."""
+    position = torch.arange(n, dtype=torch.float64) / stride
+    cell = torch.floor(position)
+    t = position - cell
+    count = math.floor((n - 1) / stride) + 4
+    weights = torch.zeros(n, count, dtype=torch.float64)
+    pieces = (
+        (1 - t) ** 3 / 6,
+        (4 - 6 * t**2 + 3 * t**3) / 6,
+        (1 + 3 * t + 3 * t**2 - 3 * t**3) / 6,
+        t**3 / 6,
+    )
+    for k, piece in enumerate(pieces):
+        weights[torch.arange(n), cell.long() + k] = piece
+    return weights.float()
