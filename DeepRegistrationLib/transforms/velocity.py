@@ -11,6 +11,8 @@ from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.displacement import DisplacementField
 from DeepRegistrationLib.transforms.operations import compose, field_gradient
 
+_BRACKET_STEPS = 3  # of the logarithm; they converge fast, and then no further
+
 
 class VelocityField(Transform):
     """T = exp(v), the flow of a stationary velocity field for unit time; its inverse is exp(-v).
@@ -82,35 +84,38 @@ def logarithm(
     """The stationary velocity field whose exponential is the given diffeomorphism.
 
     v0 = u; delta = exp(-v) o phi - id; v <- v + delta + [v, delta] / 2 with
-    [v, w] = Jv w - Jw v (Bossa et al. 2008). The v with the smallest delta is kept: not every
-    diffeomorphism has a logarithm, and then the iteration wanders.
+    [v, w] = Jv w - Jw v (Bossa et al. 2008). That ends where exp(-v) and exp(v) differ by
+    interpolation, so v <- v + phi - exp(v) follows. The v with the smallest mean square of
+    phi - exp(v) is kept: not every diffeomorphism has a logarithm, and then v wanders.
 
     Args:
         field: phi.
         iterations: At most.
-        tolerance: Stop when max |delta| is below this, in mm.
+        tolerance: Stop when max |exp(v) - phi| is below this, in mm.
 
     Returns:
         The velocity field, and max |exp(v) - phi| in mm, measured on the field's grid.
     """
     grid = field.grid
-    velocity = best = field.vectors.clone()
-    smallest = math.inf
-    for _ in range(iterations + 1):
+    velocity = field.vectors.clone()
+    best, smallest, longest = velocity, math.inf, math.inf
+    for iteration in range(iterations + 1):
+        difference = field.vectors - exponential(DisplacementField(velocity, grid)).vectors
+        square = float(difference.square().mean())
+        if square < smallest:
+            best, smallest, longest = velocity, square, float(difference.norm(dim=0).max())
+        if longest < tolerance or not math.isfinite(square):
+            break
+        if iteration >= _BRACKET_STEPS:
+            velocity = velocity + difference
+            continue
         backward = exponential(DisplacementField(-velocity, grid))
         delta = compose(field, backward, grid).vectors
-        size = float(delta.norm(dim=0).max())
-        if size < smallest:
-            smallest, best = size, velocity
-        if size < tolerance or not math.isfinite(size):
-            break
         bracket = _apply(field_gradient(velocity, grid), delta) - _apply(
             field_gradient(delta, grid), velocity
         )
         velocity = velocity + delta + 0.5 * bracket
-    result = VelocityField(best, grid)
-    error = (result.exp().vectors - field.vectors).norm(dim=0).max()
-    return result, float(error)
+    return VelocityField(best, grid), longest
 
 
 def _apply(jacobian: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:

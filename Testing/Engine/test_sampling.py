@@ -50,7 +50,8 @@ def test_linear_values_are_those_of_brute_force(name, device):
 @pytest.mark.parametrize("name", GRIDS)
 def test_resampling_to_another_geometry_is_that_of_simpleitk(name, ours, itk):
     image = blobs(GRIDS[name]())
-    center = image.grid.center() + [0.013, 0.027, -0.019]  # no voxel just half-way between two
+    nudge = np.array([0.013, 0.027, -0.019])  # no voxel just half-way between two others
+    center = image.grid.center() + nudge
     target = oblique_grid((20, 24, 21), (1.5, 0.9, 1.9), (0.0, 0.0, 0.0))
     target = Grid(target.size, target.spacing, tuple(center - target.center()), target.direction)
     expected = sitk.GetArrayFromImage(
