@@ -79,7 +79,7 @@ def _pair(arguments: argparse.Namespace) -> DemoPair:
     if arguments.data is not None and len(arguments.data) == 1:
         return folder_pair(arguments.data[0])
     if arguments.data is not None and len(arguments.data) == 2:
-        return files_pair(*arguments.data, *landmarks)
+        return files_pair(arguments.data[0], arguments.data[1], *landmarks)
     if arguments.data is not None:
         raise RegistrationError("--data takes one folder or two image files.")
     if all(named):
@@ -113,7 +113,8 @@ def _run(arguments: argparse.Namespace) -> None:
             pictures.write_pictures(
                 application,
                 result.nodes,
-                *nodes,
+                nodes[0],
+                nodes[1],
                 folder,
                 slices=_slices_of(pair),
                 captions=_captions(report),
@@ -131,7 +132,9 @@ def _register(
     fixed = volume_node_from_image(pair.fixed, scene)
     moving = volume_node_from_image(pair.moving, scene)
     masks = {}
-    if pair.moving_mask is not None:  # of real data; the phantom's lungs are for the report only
+    if (
+        pair.fixed_mask and pair.moving_mask
+    ):  # of real data; the phantom's lungs are for the report only
         masks["fixedMaskNode"] = volume_node_from_image(
             pair.fixed_mask, scene, f"{pair.fixed.name} mask", label_map=True
         )
@@ -139,7 +142,7 @@ def _register(
             pair.moving_mask, scene, f"{pair.moving.name} mask", label_map=True
         )
     points = {}
-    if pair.fixed_landmarks is not None:
+    if pair.fixed_landmarks is not None and pair.moving_landmarks is not None:
         points["fixedLandmarks"] = point_list_from(
             pair.fixed_landmarks, scene, f"{pair.fixed.name} landmarks", (0.1, 0.9, 0.1)
         )
@@ -189,6 +192,7 @@ def _arrange(scene, result: RegistrationResult, fixed, moving) -> None:
     """Let Slicer open the scene as the picture "after" shows it: fixed green, moving magenta."""
     limits = pictures.display_window(fixed)
     for node, color in ((fixed, "Green"), (moving, "Magenta"), (result.nodes.warped, "Grey")):
+        assert node is not None  # the demo asks for the warped volume
         display = node.GetDisplayNode()
         display.SetAndObserveColorNodeID(f"vtkMRMLColorTableNode{color}")
         display.AutoWindowLevelOff()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +69,13 @@ def files_pair(
     if (fixed_landmarks is None) != (moving_landmarks is None):
         raise RegistrationError("Give both landmark files, or none.")
     images = [_named(read_image(path), _stem(path)) for path in (fixed, moving)]
-    points: list[np.ndarray | None] = [None, None]
-    if fixed_landmarks is not None and moving_landmarks is not None:
-        points = [read_landmarks(fixed_landmarks), read_landmarks(moving_landmarks)]
-        check_landmarks(points[0], points[1], images[0].grid, images[1].grid)
     masks = [None if path is None else read_image(path) for path in (fixed_mask, moving_mask)]
-    return DemoPair(images[0], images[1], masks[0], masks[1], points[0], points[1])
+    pair = DemoPair(images[0], images[1], masks[0], masks[1])
+    if fixed_landmarks is None or moving_landmarks is None:
+        return pair
+    points = read_landmarks(fixed_landmarks), read_landmarks(moving_landmarks)
+    check_landmarks(*points, pair.fixed.grid, pair.moving.grid)
+    return replace(pair, fixed_landmarks=points[0], moving_landmarks=points[1])
 
 
 def folder_pair(folder: Path) -> DemoPair:

@@ -6,6 +6,8 @@ world to what lies under the node), so a moving volume placed under it appears r
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import slicer
 import torch
@@ -32,6 +34,8 @@ from DeepRegistrationLib.transforms import (
     VelocityField,
 )
 
+_TO_RAS = np.array([-1, -1, 1], dtype=np.float32)  # of vectors; its own inverse
+
 
 def single_transform(transform: Transform, grid: Grid) -> Affine | DisplacementField:
     """One affine or one displacement field with the same meaning, as a MRML node holds it.
@@ -42,11 +46,9 @@ def single_transform(transform: Transform, grid: Grid) -> Affine | DisplacementF
         grid: The fixed image's grid, which the field has to cover.
     """
     members = transform.transforms if isinstance(transform, Composite) else [transform]
-    if all(isinstance(member, Affine) for member in members):
-        result = members[0]
-        for member in members[1:]:
-            result = result.then(member)
-        return result
+    affines = [member for member in members if isinstance(member, Affine)]
+    if len(affines) == len(members):
+        return reduce(Affine.then, affines)
     if len(members) == 1 and isinstance(members[0], DisplacementField):
         return members[0]
     if len(members) == 1 and isinstance(members[0], VelocityField):
@@ -75,7 +77,7 @@ def grid_transform(field: DisplacementField) -> vtk.vtkAbstractTransform:
     data.SetSpacing(*grid.spacing)
     data.SetOrigin(*flipped(np.array(grid.origin)))
     vectors = field.vectors.detach().cpu().float().movedim(0, -1).numpy()
-    displacements = np.multiply(vectors, np.float32([-1, -1, 1]), dtype=np.float32).reshape(-1, 3)
+    displacements = np.multiply(vectors, _TO_RAS, dtype=np.float32).reshape(-1, 3)
     scalars = numpy_support.numpy_to_vtk(displacements, deep=True)
     scalars.SetName("displacement")
     data.GetPointData().SetScalars(scalars)
@@ -199,5 +201,5 @@ def _own_field(node) -> DisplacementField | None:
     )
     array = numpy_support.vtk_to_numpy(data.GetPointData().GetScalars())
     scaled = array * stored.GetDisplacementScale() + stored.GetDisplacementShift()
-    vectors = np.float32(scaled.reshape(*grid.shape, 3)) * np.float32([-1, -1, 1])
+    vectors = np.float32(scaled.reshape(*grid.shape, 3)) * _TO_RAS
     return DisplacementField(torch.from_numpy(vectors).movedim(-1, 0).contiguous(), grid)
