@@ -95,7 +95,7 @@ class Grid:
         return offset @ self.inverse_matrix.T
 
     def contains(self, points: np.ndarray, margin: float = 0.5) -> np.ndarray:
-        """Which points (LPS mm) are inside, up to ``margin`` voxels past the centres: bool [...]."""
+        """Which points (LPS mm) lie inside, to ``margin`` voxels past the centres: bool [...]."""
         index = self.to_index(points)
         return np.all((index >= -margin) & (index <= np.asarray(self.size) - 1 + margin), axis=-1)
 

@@ -15,7 +15,7 @@ from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite
 from DeepRegistrationLib.transforms.displacement import DisplacementField
 
-_FIXED_POINT_STEPS = 8  # then Newton: faster where the map compresses or stretches strongly
+_FIXED_POINT_STEPS = 4  # then Newton: faster where the map compresses or stretches strongly
 _PROBE = 0.05  # mm, of the finite differences in a Newton step
 
 

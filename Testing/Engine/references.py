@@ -40,7 +40,18 @@ def straight_grid(size=(23, 19, 17), spacing=(1.1, 1.7, 2.6), origin=(-9.0, 2.0,
     return Grid(size, spacing, origin)
 
 
-GRIDS = {"straight": straight_grid, "ras": ras_grid, "oblique": oblique_grid}
+def left_handed_grid(size=(23, 19, 17), spacing=(1.1, 1.7, 2.6), origin=(20.0, -8.0, 5.0)) -> Grid:
+    """An oblique grid whose x axis is mirrored: the determinant of its direction is -1."""
+    mirrored = rotation(-9, 14, 21) @ np.diag([-1.0, 1.0, 1.0])
+    return Grid(size, spacing, origin, tuple(mirrored.ravel()))
+
+
+GRIDS = {
+    "straight": straight_grid,
+    "ras": ras_grid,
+    "oblique": oblique_grid,
+    "left-handed": left_handed_grid,
+}
 
 
 def waves(points: np.ndarray, amplitude: float = 2.0, length: float = 40.0) -> np.ndarray:

@@ -226,6 +226,16 @@ def test_strong_but_invertible_compression_and_stretch_are_inverted(strength):
     assert recomputed(field, inversion.field).max() < 1.1e-3
 
 
+@pytest.mark.parametrize(("amplitude", "length"), [(9.0, 60.0), (10.5, 70.0)])
+def test_a_map_close_to_folding_everywhere_is_inverted(amplitude, length):
+    """Only a step that is halved where it overshoots gets there."""
+    field = wave_field(oblique_grid((30, 28, 26), (1.5, 1.8, 2.0)), amplitude, length)
+    assert 0.09 < field_jacobian(field).min() < 0.13
+    inversion = invert(field)
+    assert inversion.residual_max < 1e-3
+    assert recomputed(field, inversion.field).max() < 1.1e-3
+
+
 def test_where_the_map_folds_the_round_trip_is_large():
     """Every point may still have an original, so the residual alone would not tell."""
     grid = straight_grid((12, 12, 60), (2.0, 2.0, 1.5))
