@@ -14,7 +14,6 @@ from DeepRegistrationLib.sampling import Interpolation, bspline_coefficients, sa
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite, split_affine
 from DeepRegistrationLib.transforms.displacement import DisplacementField
-from DeepRegistrationLib.transforms.inversion import solve as _solve  # noqa: F401
 
 
 def warp(

@@ -17,7 +17,7 @@ from DeepRegistrationLib.transforms import Affine, DisplacementField, warp
 from DeepRegistrationLib.transforms.io import to_itk
 
 SCRIPT = Path(__file__).resolve().parents[1] / "Benchmarks" / "memory.py"
-SIZE = (512, 512, 60)
+SIZE = (512, 512, 40)
 FLOAT_MB = SIZE[0] * SIZE[1] * SIZE[2] * 4 / 2**20
 SLABS_MB = 450  # temporary planes of one slab of two million voxels, whatever the image's size
 
