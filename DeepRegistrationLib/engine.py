@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,7 @@ def register(
         transform=transform.to("cpu"),
         warped=warped.to("cpu"),
         jacobian=determinant.to("cpu"),
-        inverse=None if inversion is None else inversion.to("cpu"),
+        inverse=inversion and replace(inversion, field=inversion.field.to("cpu")),
         fixed_mask=None if masks[0] is None else masks[0].to("cpu"),
         seconds=seconds,
         notes=notes,

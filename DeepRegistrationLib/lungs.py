@@ -66,9 +66,7 @@ def _block_mean(image: Image) -> tuple[np.ndarray, Grid]:
     return pooled.numpy(), coarse
 
 
-def _lung_labels(
-    values: np.ndarray, cores: np.ndarray, count: int, voxel_ml: float
-) -> list[int]:
+def _lung_labels(values: np.ndarray, cores: np.ndarray, count: int, voxel_ml: float) -> list[int]:
     """Labels of the cores that are lungs by volume and mean density."""
     labels = np.arange(1, count + 1)
     if count == 0:

@@ -9,9 +9,13 @@ from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.similarity import gaussian_mean
 
 
-def coarser_spacing(grid: Grid, spacing: float) -> tuple[float, float, float]:
-    """``spacing`` along every axis whose voxels are smaller, the voxel size along the others."""
-    return tuple(max(spacing, s) for s in grid.spacing)  # type: ignore[return-value]
+def level_spacing(grid: Grid, spacing: float) -> tuple[float, float, float]:
+    """``spacing`` along every axis, but the voxel size along axes of much thicker slices.
+
+    Slices up to twice as thick are interpolated, which makes sub-voxel shifts across them
+    smoother to find; thicker ones hold too little to interpolate.
+    """
+    return tuple(spacing if s <= 2 * spacing else s for s in grid.spacing)  # type: ignore[return-value]
 
 
 def smoothed(image: Image, spacing: float) -> Image:
@@ -20,10 +24,10 @@ def smoothed(image: Image, spacing: float) -> Image:
     Every axis is smoothed to the resolution of the new voxels (a Gaussian of half a new voxel,
     less the half voxel that the old ones have already); thick slices stay as they are.
     """
-    wanted = np.array(coarser_spacing(image.grid, spacing))
+    wanted = np.array(level_spacing(image.grid, spacing))
     ratio = wanted / np.array(image.grid.spacing)
     sigma = 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
     values = gaussian_mean(image.data.float(), tuple(sigma))
     return Image(values, image.grid, image.name).resampled(
-        image.grid.with_spacing(tuple(wanted)), fill=None
+        image.grid.with_spacing(tuple(wanted)), interpolation="cubic", fill=None
     )

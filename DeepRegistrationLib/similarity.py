@@ -9,17 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
-
-# The twelve pairs of the self-similarity context: neighbours of the six-neighbourhood that are
-# sqrt(2) apart (Heinrich et al. 2013, "Towards realtime multimodal fusion").
-_NEIGHBOURS = ((0, 0, -1), (0, 0, 1), (0, -1, 0), (0, 1, 0), (-1, 0, 0), (1, 0, 0))
-_PAIRS = tuple(
-    (a, b)
-    for k, a in enumerate(_NEIGHBOURS)
-    for b in _NEIGHBOURS[:k]
-    if sum((i - j) ** 2 for i, j in zip(a, b, strict=True)) == 2
-)
 
 
 @lru_cache(maxsize=64)
@@ -31,25 +20,32 @@ def _window_matrix(n: int, sigma: float, device: str) -> torch.Tensor:
     return (weight / weight.sum(1, keepdim=True)).float().to(device)
 
 
-def gaussian_mean(values: torch.Tensor, sigma: tuple[float, float, float]) -> torch.Tensor:
+def gaussian_mean(
+    values: torch.Tensor, sigma: tuple[float, float, float], *, adjoint: bool = False
+) -> torch.Tensor:
     """Gaussian-weighted local mean.
 
     Args:
         values: [..., z, y, x].
         sigma: Standard deviation in voxels along x, y, z; below 0.3 the axis is left as it is.
+        adjoint: Apply the transpose (it differs at the border, where weights are renormalized).
 
     Returns:
         Same shape.
     """
     depth, height, width = values.shape[-3:]
-    device = str(values.device)
+
+    def matrix(n: int, sd: float) -> torch.Tensor:
+        weights = _window_matrix(n, sd, str(values.device)).to(values.dtype)
+        return weights.T if adjoint else weights
+
     if sigma[0] >= 0.3 and width > 1:
-        values = values @ _window_matrix(width, sigma[0], device).T
+        values = values @ matrix(width, sigma[0]).T
     if sigma[1] >= 0.3 and height > 1:
-        values = _window_matrix(height, sigma[1], device) @ values
+        values = matrix(height, sigma[1]) @ values
     if sigma[2] >= 0.3 and depth > 1:
         flat = values.reshape(*values.shape[:-3], depth, height * width)
-        values = (_window_matrix(depth, sigma[2], device) @ flat).reshape(values.shape)
+        values = (matrix(depth, sigma[2]) @ flat).reshape(values.shape)
     return values
 
 
@@ -74,49 +70,54 @@ class LocalCorrelation:
         noise: float,
     ) -> None:
         self.sigma, self.noise = sigma, noise
-        self.fixed = fixed
-        self.mean = gaussian_mean(fixed, sigma)
-        variance = (gaussian_mean(fixed * fixed, sigma) - self.mean**2).clamp(min=0)
-        self.scale = (variance + noise).rsqrt()
+        # Means near zero keep the float32 differences below exact.
+        self.offset = fixed.mean()
+        self.fixed = fixed - self.offset
+        self.mean, square = gaussian_mean(torch.stack([self.fixed, self.fixed**2]), sigma)
+        self.scale = (square - self.mean**2).clamp(min=0).add(noise).rsqrt()
         self.weight = weight / weight.sum()
 
     def map(self, warped: torch.Tensor) -> torch.Tensor:
         """The local correlation in [-1, 1] at every voxel: [z, y, x]."""
-        mean = gaussian_mean(warped, self.sigma)
-        variance = (gaussian_mean(warped * warped, self.sigma) - mean**2).clamp(min=0)
-        covariance = gaussian_mean(self.fixed * warped, self.sigma) - self.mean * mean
-        return covariance * self.scale * (variance + self.noise).rsqrt()
+        return self._statistics(warped - self.offset)[3]
 
     def __call__(self, warped: torch.Tensor) -> torch.Tensor:
-        """The loss: a scalar in [0, 2]."""
-        return ((1.0 - self.map(warped)) * self.weight).sum()
+        """The loss, a scalar in [0, 2]; its gradient is computed in closed form."""
+        return _CorrelationLoss.apply(warped, self)
+
+    def _statistics(self, warped: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Mean of W, 1 / (var W + e), its root, and rho, given W less the offset."""
+        channels = torch.stack([warped, warped * warped, self.fixed * warped])
+        mean, square, product = gaussian_mean(channels, self.sigma)
+        inverse = square.addcmul_(mean, mean, value=-1).clamp_(min=0).add_(self.noise).reciprocal_()
+        root = inverse.sqrt()
+        rho = product.addcmul_(self.mean, mean, value=-1).mul_(self.scale).mul_(root)
+        return mean, inverse, root, rho
 
 
-def mind_ssc(
-    image: torch.Tensor, *, sigma: float = 0.8, distance: int = 2
-) -> torch.Tensor:
-    """MIND self-similarity context descriptor (Heinrich et al. 2013, eq. 3-5).
+class _CorrelationLoss(torch.autograd.Function):
+    """Sum of weight (1 - rho), with the gradient written out: a third of autograd's passes.
 
-    Args:
-        image: [z, y, x].
-        sigma: Gaussian patch weighting, in voxels.
-        distance: Of the six neighbours from the voxel, in voxels.
-
-    Returns:
-        [12, z, y, x], each in (0, 1].
+    With G the windowed mean, d rho / d cov = s_F s_W and d rho / d var = -rho / (2 (var + e)), so
+    dL/dW = G'(d mean) + 2 W G'(d var) + F G'(d cov), d mean = -mean_F d cov - 2 mean_W d var.
     """
-    padded = F.pad(image[None, None], (distance,) * 6, mode="replicate")[0, 0]
-    size = image.shape
 
-    def shifted(offset: tuple[int, int, int]) -> torch.Tensor:
-        begin = [distance + distance * o for o in offset]
-        return padded[tuple(slice(b, b + n) for b, n in zip(begin, size, strict=True))]
+    @staticmethod
+    def forward(ctx, warped: torch.Tensor, terms: LocalCorrelation) -> torch.Tensor:
+        centered = warped - terms.offset
+        mean, inverse, root, rho = terms._statistics(centered)
+        loss = terms.weight.sum() - (terms.weight * rho).sum()
+        by_covariance = root.mul_(terms.scale).mul_(terms.weight).neg_()
+        by_variance = inverse.mul_(rho).mul_(terms.weight).mul_(0.5)
+        by_mean = mean.mul_(by_variance).mul_(-2).addcmul_(terms.mean, by_covariance, value=-1)
+        back = gaussian_mean(
+            torch.stack([by_mean, by_variance, by_covariance]), terms.sigma, adjoint=True
+        )
+        gradient = back[0].addcmul_(centered, back[1], value=2).addcmul_(terms.fixed, back[2])
+        ctx.save_for_backward(gradient)
+        return loss
 
-    result = torch.empty(len(_PAIRS), *size, device=image.device)
-    for channel, (a, b) in enumerate(_PAIRS):
-        result[channel] = gaussian_mean((shifted(a) - shifted(b)) ** 2, (sigma,) * 3)
-    result -= result.amin(0)
-    variance = result.mean(0)
-    typical = variance.mean()
-    variance = variance.clamp(typical * 1e-3, typical * 1e3).clamp(min=1e-12)
-    return torch.exp(-result / variance)
+    @staticmethod
+    def backward(ctx, upstream: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream, None

@@ -14,8 +14,8 @@ from DeepRegistrationLib.methods.base import (
 )
 
 # isort: split
-from DeepRegistrationLib.methods.optimize import Optimize
 from DeepRegistrationLib.methods.affine import AffineRegistration
+from DeepRegistrationLib.methods.optimize import Optimize
 
 __all__ = [
     "AffineRegistration",

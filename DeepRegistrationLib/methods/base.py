@@ -153,7 +153,7 @@ def make_parameters(method: type[Method], values: dict[str, Any]) -> Any:
 
 
 def _checked(method: str, entry: dataclasses.Field, value: Any) -> Any:
-    kind = type(entry.default)
+    kind: Any = type(entry.default)
     meta = entry.metadata
     try:
         if kind is bool and isinstance(value, str):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from DeepRegistrationLib.methods.presets import Level, Preset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.regularization import bending_energy, folding_penalty
-from DeepRegistrationLib.sampling import sample_at_indices
 from DeepRegistrationLib.similarity import LocalCorrelation
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
@@ -46,26 +46,32 @@ def fit_level(
     )
     controls = tuple(max(level.control, s) for s in spacing)
     similarity = LocalCorrelation(
-        fixed, weight, tuple(level.window / s for s in spacing), preset.noise  # type: ignore[arg-type]
+        fixed,
+        weight,
+        tuple(level.window / s for s in spacing),
+        preset.noise,  # type: ignore[arg-type]
     )
     # The energy is integrated over space and compared with the volume that counts, so that the
     # balance does not depend on how much surrounding the image has.
     cell = controls[0] * controls[1] * controls[2]
     counted = float(weight.sum()) * spacing[0] * spacing[1] * spacing[2]
     share = torch.Size(lattice.control_shape).numel() * cell / counted
-    index = _indices(fixed.shape, pad, fixed.device)
-    scale = torch.tensor(spacing, device=fixed.device)
+    base, scale = _sampling(fixed.shape, pad, moving.shape, spacing, fixed.device)
     finest = min(spacing)
     with torch.enable_grad():
         coefficients = lattice.fit(start).requires_grad_(True)
         optimizer = torch.optim.Adam([coefficients], lr=_STEP * finest)
         for iteration in range(level.iterations):
             progress(iteration / level.iterations, "")
-            optimizer.param_groups[0]["lr"] = _STEP * finest * _cooling(iteration / level.iterations)
+            optimizer.param_groups[0]["lr"] = (
+                _STEP * finest * _cooling(iteration / level.iterations)
+            )
             optimizer.zero_grad()
             displacement = lattice.evaluate(coefficients)
-            places = index + displacement.movedim(0, -1) / scale
-            warped = sample_at_indices(moving[None], places, fill=None)[0]
+            places = torch.addcmul(base, displacement, scale).movedim(0, -1)
+            warped = F.grid_sample(
+                moving[None, None], places[None], padding_mode="border", align_corners=True
+            )[0, 0]
             smooth = bending_energy(coefficients, controls)  # type: ignore[arg-type]
             folding = folding_penalty(coefficients, controls)  # type: ignore[arg-type]
             loss = similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
@@ -79,16 +85,25 @@ def _cooling(done: float) -> float:
     return 1.0 if done < 0.5 else 0.5 if done < 0.8 else 0.2
 
 
-def _indices(
-    shape: torch.Size, pad: tuple[int, int, int], device: torch.device
-) -> torch.Tensor:
-    """Voxel indices (x, y, z) into the padded array of every voxel: [z, y, x, 3]."""
-    axes = [
-        torch.arange(n, device=device, dtype=torch.float32) + p
-        for n, p in zip(shape, pad[::-1], strict=True)
-    ]
+def _sampling(
+    shape: torch.Size,
+    pad: tuple[int, int, int],
+    padded: torch.Size,
+    spacing: tuple[float, float, float],
+    device: torch.device,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where ``grid_sample`` finds each voxel in the padded array, and its units per mm.
+
+    Returns:
+        Positions in [-1, 1] (centres at the ends), [3 (x, y, z), z, y, x], and [3, 1, 1, 1].
+    """
+    axes = []
+    for n, p, total in zip(shape, pad[::-1], padded, strict=True):
+        index = torch.arange(n, device=device, dtype=torch.float32) + p
+        axes.append(index * (2 / (total - 1)) - 1)
     z, y, x = torch.meshgrid(*axes, indexing="ij")
-    return torch.stack((x, y, z), dim=-1)
+    units = [2 / ((n - 1) * s) for n, s in zip(padded[::-1], spacing, strict=True)]
+    return torch.stack((x, y, z)), torch.tensor(units, device=device)[:, None, None, None]
 
 
 def taper(shape: tuple[int, int, int], margin: list[float], device: torch.device) -> torch.Tensor:

@@ -13,15 +13,14 @@ from DeepRegistrationLib.methods.affine import align
 from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
 from DeepRegistrationLib.methods.free_form import fit_level, taper
 from DeepRegistrationLib.methods.presets import PRESETS, Level, Preset, choose_preset
-from DeepRegistrationLib.progress import part
-from DeepRegistrationLib.pyramid import coarser_spacing, smoothed
+from DeepRegistrationLib.progress import Progress, part
+from DeepRegistrationLib.pyramid import level_spacing, smoothed
 from DeepRegistrationLib.sampling import sample
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 from DeepRegistrationLib.validation import background
 
 _MARGIN = 14.0  # mm around the mask in which the finest levels work and fade out
 _REACH = 30.0  # mm past the fixed image's border from which the moving image can be fetched
-_MOST_FIELD_VOXELS = 8_000_000  # of the result: 96 MB
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,13 @@ class Optimize(Method):
             )
             title = f"Deforming, level {number + 1} of {len(levels)} ({level.spacing:g} mm)"
             field = self._level(
-                fixed, moving, context.fixed_mask, start, field, level, preset,
+                fixed,
+                moving,
+                context.fixed_mask,
+                start,
+                field,
+                level,
+                preset,
                 lambda f, _, p=progress, t=title: p(f, t),
             )
         assert field is not None
@@ -102,9 +107,7 @@ class Optimize(Method):
         preset = PRESETS[name]
         return replace(preset, bending=preset.bending * float(self.parameters.smoothness))
 
-    def _start(
-        self, fixed: Image, moving: Image, preset: Preset, context: Context
-    ) -> Transform:
+    def _start(self, fixed: Image, moving: Image, preset: Preset, context: Context) -> Transform:
         if context.initial is not None:
             return context.initial
         if not preset.affine:
@@ -117,7 +120,17 @@ class Optimize(Method):
             progress=part(context.progress, 0.0, 0.15),
         )
 
-    def _level(self, fixed, moving, mask, start, field, level, preset, progress):
+    def _level(
+        self,
+        fixed: Image,
+        moving: Image,
+        mask: Image | None,
+        start: Transform,
+        field: DisplacementField | None,
+        level: Level,
+        preset: Preset,
+        progress: Progress,
+    ) -> DisplacementField:
         """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
         reference = smoothed(fixed, level.spacing)
         weight = torch.ones_like(reference.data)
@@ -131,14 +144,21 @@ class Optimize(Method):
         grid = reference.grid
         outer, pad = _expanded(grid, _REACH)
         coarse = smoothed(moving, level.spacing)
-        shifted = warp(coarse, start, outer, fill=background(moving))
+        shifted = warp(coarse, start, outer, interpolation="cubic", fill=background(moving))
         if field is None:
             before = torch.zeros(3, *grid.shape, device=fixed.data.device)
         else:
             before = _resampled(field, grid)
         after = fit_level(
-            reference.data, shifted.data, pad, weight, before, level, preset,
-            grid.spacing, progress,
+            reference.data,
+            shifted.data,
+            pad,
+            weight,
+            before,
+            level,
+            preset,
+            grid.spacing,
+            progress,
         )
         if not level.cropped or mask is None or field is None:
             return DisplacementField(after, grid)
@@ -159,7 +179,7 @@ def _scaled(image: Image, preset: Preset) -> Image:
 
 
 def _cost(level: Level, grid: Grid) -> float:
-    voxels = np.prod(grid.extent / np.array(coarser_spacing(grid, level.spacing)) + 1)
+    voxels = np.prod(grid.extent / np.array(level_spacing(grid, level.spacing)) + 1)
     return float(voxels) * level.iterations * (0.35 if level.cropped else 1.0)
 
 
@@ -179,7 +199,8 @@ def _expanded(grid: Grid, reach: float) -> tuple[Grid, tuple[int, int, int]]:
     pad[np.array(grid.spacing) > reach / 2] = 1
     size = np.array(grid.size) + 2 * pad
     origin = grid.to_physical(-pad)
-    return Grid(tuple(size), grid.spacing, tuple(origin), grid.direction), tuple(int(p) for p in pad)
+    outer = Grid(tuple(size), grid.spacing, tuple(origin), grid.direction)
+    return outer, (int(pad[0]), int(pad[1]), int(pad[2]))
 
 
 def _resampled(field: DisplacementField, grid: Grid) -> torch.Tensor:

@@ -61,13 +61,12 @@ LUNG_CT = Preset(
     bending=0.15,
     outside=0.05,
     levels={
-        "fast": (Level(8, 16, 40, 12), Level(4, 12, 50, 6)),
-        "default": (Level(8, 16, 40, 12), Level(4, 12, 60, 6), Level(2, 6, 40, 3, True)),
+        "fast": (Level(8, 16, 30, 12), Level(4, 12, 30, 10, True), Level(2, 6, 12, 6, True)),
+        "default": (Level(8, 16, 40, 12), Level(4, 12, 50, 10, True), Level(2, 6, 30, 6, True)),
         "best": (
             Level(8, 16, 60, 12),
-            Level(4, 12, 80, 6),
-            Level(2, 6, 60, 3, True),
-            Level(1.5, 4.5, 60, 3, True),
+            Level(4, 12, 80, 10, True),
+            Level(2, 6, 60, 6, True),
         ),
     },
 )

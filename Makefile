@@ -1,0 +1,44 @@
+# Every target makes what it needs: a virtual environment in .venv with the pinned versions.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+THREADS := OMP_NUM_THREADS=1
+GL := VTK_DEFAULT_OPENGL_WINDOW=vtkEGLRenderWindow
+
+.PHONY: demo test lint bench gpu clean
+
+demo: $(VENV)/test
+	$(GL) $(PY) -m DeepRegistrationLib.scene.demo --output demo $(if $(DEMO_DATA),--data $(DEMO_DATA))
+
+test: lint
+	$(GL) $(THREADS) $(PY) -m pytest -n 2
+
+lint: $(VENV)/test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/bench
+	$(PY) -m Testing.Benchmarks.accuracy --data $(or $(BENCH_DATA),../shared/data)
+	$(PY) -m Testing.Benchmarks.memory
+
+# On a machine with an NVIDIA GPU, with the Python that has PyTorch for it: see
+# Testing/Benchmarks/GPU.md.
+gpu:
+	$(PYTHON) -m pytest Testing/Engine -k cuda
+	$(PYTHON) -m Testing.Benchmarks.gpu
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed.")'
+	$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/bench: $(VENV)/test
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
