@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 
 import torch
@@ -24,7 +23,8 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
         device = torch.device("cuda" if wanted == "auto" else wanted)
         if device.index is not None and device.index >= torch.cuda.device_count():
             raise RegistrationError(
-                f"Device {wanted} does not exist; this machine has {torch.cuda.device_count()} GPU(s)."
+                f"Device {wanted} does not exist; this machine has "
+                f"{torch.cuda.device_count()} GPU(s)."
             )
         return device, f"GPU: {torch.cuda.get_device_name(device)}."
     reason = (
@@ -39,8 +39,12 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:
     """Peak memory of this process so far, in MB: main memory, and the GPU's where one is used."""
-    scale = 1024**2 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KB elsewhere
-    result = {"main": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale}
+    result = {}
+    if sys.platform != "win32":  # which has no resource module
+        import resource
+
+        scale = 1024**2 if sys.platform == "darwin" else 1024  # bytes there, KB elsewhere
+        result["main"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
     if device.type == "cuda":
         result["gpu"] = torch.cuda.max_memory_allocated(device) / 1024**2
     return {name: round(value, 1) for name, value in result.items()}

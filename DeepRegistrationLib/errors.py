@@ -11,5 +11,5 @@ class RegistrationError(Exception):
     """
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - it reports no error
     """The user asked to stop; nothing was changed."""

@@ -45,12 +45,8 @@ def fit_level(
         fixed.device,
     )
     controls = tuple(max(level.control, s) for s in spacing)
-    similarity = LocalCorrelation(
-        fixed,
-        weight,
-        tuple(level.window / s for s in spacing),
-        preset.noise,  # type: ignore[arg-type]
-    )
+    window = (level.window / spacing[0], level.window / spacing[1], level.window / spacing[2])
+    similarity = LocalCorrelation(fixed, weight, window, preset.noise)
     # The energy is integrated over space and compared with the volume that counts, so that the
     # balance does not depend on how much surrounding the image has.
     cell = controls[0] * controls[1] * controls[2]
@@ -107,7 +103,7 @@ def _sampling(
 
 
 def taper(shape: tuple[int, int, int], margin: list[float], device: torch.device) -> torch.Tensor:
-    """Weight that rises smoothly from 0 at the border to 1 at ``margin`` voxels (x, y, z) inside."""
+    """Weight from 0 at the border, rising smoothly to 1 ``margin`` voxels (x, y, z) inside."""
     result = torch.ones(shape, device=device)
     for axis, (n, width) in enumerate(zip(shape, margin[::-1], strict=True)):
         position = torch.arange(n, device=device, dtype=torch.float32)

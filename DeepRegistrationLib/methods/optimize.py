@@ -89,7 +89,7 @@ class Optimize(Method):
                 field,
                 level,
                 preset,
-                lambda f, _, p=progress, t=title: p(f, t),
+                _titled(progress, title),
             )
         assert field is not None
         return _finished(field, start, fixed.grid)
@@ -165,6 +165,10 @@ class Optimize(Method):
         fade = taper(grid.shape, [_MARGIN / s for s in grid.spacing], after.device)
         blended = before + fade * (after - before)
         return _pasted(field, DisplacementField(blended, grid), fixed.grid)
+
+
+def _titled(progress: Progress, title: str) -> Progress:
+    return lambda fraction, _: progress(fraction, title)
 
 
 def _scaled(image: Image, preset: Preset) -> Image:

@@ -75,13 +75,13 @@ CARDIAC_MRI = Preset(
     title="cardiac cine MRI",
     affine=False,
     range=None,
-    noise=2e-3,
-    bending=0.5,
+    noise=5e-4,
+    bending=0.1,
     outside=0.0,
     levels={
-        "fast": (Level(6, 12, 40, 12), Level(3, 9, 40, 8)),
-        "default": (Level(6, 12, 40, 12), Level(3, 9, 40, 8), Level(1.5, 6, 40, 6)),
-        "best": (Level(6, 12, 80, 12), Level(3, 9, 80, 8), Level(1.5, 6, 80, 6)),
+        "fast": (Level(6, 12, 30, 12), Level(3, 9, 30, 10)),
+        "default": (Level(6, 12, 40, 12), Level(3, 9, 40, 10), Level(1.5, 6, 40, 8)),
+        "best": (Level(6, 12, 80, 12), Level(3, 9, 80, 10), Level(1.5, 6, 80, 8)),
     },
 )
 

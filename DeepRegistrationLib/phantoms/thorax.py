@@ -70,8 +70,8 @@ def thorax(
 ) -> PhantomPair:
     """Make a chest CT at inhale (fixed) and at exhale (moving).
 
-    The chest has a fixed size, about 287 x 225 mm and at least 290 mm long, and stands at the physical origin, where
-    both grids have their centers: grids only decide how it is sampled.
+    The chest has a fixed size, about 287 x 225 mm and at least 290 mm long, and stands at the
+    physical origin, where both grids have their centers: grids only decide how it is sampled.
 
     Args:
         size: Voxels of the fixed image along x, y, z.

@@ -135,7 +135,8 @@ def convex_adam(
 ) -> PeerResult:
     """Register with convexAdam (MIND features, default parameters, float32 on the CPU).
 
-    convexAdam needs one grid for both images. With `affine`, Par0011's affine stage comes first.
+    convexAdam needs one grid for both images. With `affine`, Par0011's affine stage comes first,
+    inside `fixed_mask`: that helps here, while Par0011 itself has no mask there.
 
     Args:
         fixed: Fixed scalar image.
@@ -156,12 +157,13 @@ def convex_adam(
     options: dict[str, Any] = {"dtype": torch.float32, "device": torch.device("cpu"), **parameters}
     fixed, moving = (sitk.Cast(image, sitk.sitkFloat32) for image in (fixed, moving))
     inputs = (_to_itk(fixed), _to_itk(moving)) if affine else None
+    region = None if fixed_mask is None else _to_itk(_checked_mask(fixed_mask, fixed), np.uint8)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     start = time.perf_counter()
     linear = sitk.AffineTransform(3)
     if inputs:
-        linear = _affine_of(_run_elastix(*inputs, [_AFFINE], threads=threads))
+        linear = _affine_of(_run_elastix(*inputs, [_AFFINE], threads=threads, mask=region))
     grid = fixed if spacing_mm is None else _isotropic_grid(fixed, spacing_mm)
     with tempfile.TemporaryDirectory() as folder:
         if fixed_mask is not None and moving_mask is not None:
@@ -334,14 +336,14 @@ def _on_grid(
     """Resample to the float array [z, y, x] that convexAdam takes; masks stay 0 or 1.
 
     The outside gets the image's minimum (air in CT). Every axis is padded at its end to a
-    multiple of 6, the stride of the coarse grid: convexAdam fails on odd sizes with masks and
-    stretches its coarse field over a remainder.
+    multiple of 6, the stride of the coarse grid, and to three strides: convexAdam fails below
+    that and on odd sizes with masks, and stretches its coarse field over a remainder.
     """
     minimum = float(sitk.GetArrayViewFromImage(image).min())
     kind = sitk.sitkNearestNeighbor if image.GetPixelID() == sitk.sitkUInt8 else sitk.sitkLinear
     resampled = sitk.Resample(image, grid, transform or sitk.Transform(), kind, minimum)
     array = sitk.GetArrayFromImage(resampled).astype(np.float32)
-    return np.pad(array, [(0, -n % 6) for n in array.shape], mode="edge")
+    return np.pad(array, [(0, max(18 - n, -n % 6)) for n in array.shape], mode="edge")
 
 
 def _save_mask(array: np.ndarray, folder: str, role: str) -> Path:
