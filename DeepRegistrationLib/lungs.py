@@ -13,6 +13,8 @@ from DeepRegistrationLib.image import Image
 _WORKING_SPACING = 2.5  # mm: lungs are found on block means of about this size
 _TISSUE = -320.0  # HU: between parenchyma and chest wall
 _OPEN_AIR = -960.0  # HU: means below are air around the body, in the trachea or the bowel
+_ENCLOSED = 0.5  # of the six axis directions meet tissue: lungs 0.7 or more, even when cropped;
+# air around the body, and the couch in it, which can be as dense as a lung, 0.4 or less
 _CORE_DEPTH = 5.0  # mm from tissue: bronchi, and skin folds open to the outside, have no core
 _REACH = 12.0  # mm from a core to the farthest voxel that still belongs to it
 _CLOSING = 4.0  # mm: vessels of this radius are part of the lungs
@@ -23,9 +25,10 @@ _SHARE_OF_LARGEST = 0.4  # smaller components are bowel gas (traps: 265 ml in on
 def find_lungs(image: Image) -> Image | None:
     """Segment the lungs of a CT, vessels inside included.
 
-    Air deeper than 5 mm forms cores; those with the density of parenchyma and at least 40 % of
-    the largest one's volume are lungs. Every air voxel goes to its nearest core, which parts the
-    lungs from the trachea and from air outside a body that reaches the image's border.
+    Air deeper than 5 mm forms cores; those with the density of parenchyma, with tissue around
+    them and at least 40 % of the largest one's volume are lungs. Every air voxel goes to its
+    nearest core, which parts the lungs from the trachea and from air outside a body that reaches
+    the image's border.
 
     Args:
         image: Hounsfield units, any geometry.
@@ -37,7 +40,7 @@ def find_lungs(image: Image) -> Image | None:
     step = np.array(grid.spacing[::-1])
     air = values < _TISSUE
     cores, count = ndimage.label(ndimage.distance_transform_edt(air, sampling=step) > _CORE_DEPTH)
-    lungs = _lung_labels(values, cores, count, float(np.prod(step)) / 1000)
+    lungs = _lung_labels(values, _enclosure(~air), cores, count, float(np.prod(step)) / 1000)
     if not lungs:
         return None
     seeds = np.isin(cores, lungs)
@@ -66,14 +69,26 @@ def _block_mean(image: Image) -> tuple[np.ndarray, Grid]:
     return pooled.numpy(), coarse
 
 
-def _lung_labels(values: np.ndarray, cores: np.ndarray, count: int, voxel_ml: float) -> list[int]:
-    """Labels of the cores that are lungs by volume and mean density."""
+def _enclosure(tissue: np.ndarray) -> np.ndarray:
+    """In which share of the six axis directions tissue is met before the image ends."""
+    share = np.zeros(tissue.shape, dtype=np.float32)
+    for axis in range(3):
+        share += np.maximum.accumulate(tissue, axis)
+        share += np.flip(np.maximum.accumulate(np.flip(tissue, axis), axis), axis)
+    return share / 6
+
+
+def _lung_labels(
+    values: np.ndarray, enclosure: np.ndarray, cores: np.ndarray, count: int, voxel_ml: float
+) -> list[int]:
+    """Labels of the cores that are lungs by volume, mean density and surroundings."""
     labels = np.arange(1, count + 1)
     if count == 0:
         return []
     volumes = np.asarray(ndimage.sum_labels(cores > 0, cores, labels)) * voxel_ml
     means = np.asarray(ndimage.mean(values, cores, labels))
-    candidates = (volumes >= _SMALLEST) & (means > _OPEN_AIR)
+    enclosed = np.asarray(ndimage.mean(enclosure, cores, labels)) > _ENCLOSED
+    candidates = (volumes >= _SMALLEST) & (means > _OPEN_AIR) & enclosed
     if not candidates.any():
         return []
     largest = volumes[candidates].max()
