@@ -19,6 +19,11 @@ _ROTATION_UNIT = 0.1  # parameters of the matrix and of the shift (mm) get the s
 _SHIFT_UNIT = 10.0  # a step of 1 moves a point 100 mm off the centre equally far by either
 _MARGIN = 8.0  # mm around the fixed mask: its edge is what tells most about the position
 _MOST_POINTS = 60_000
+_STAGES = {  # of the search at each level
+    "translation": ("translation",),
+    "rigid": ("rigid",),
+    "affine": ("rigid", "affine"),
+}
 
 
 @dataclass(frozen=True)
@@ -107,12 +112,10 @@ def align(
         report = part(progress, 0.1 * k, 0.1 * (k + 1))
         found.append(levels[0].search(begin, "translation", 20, report))
     parameters = min(found, key=lambda pair: pair[1])[0]
-    if freedom != "translation":
-        for k, level in enumerate(levels):
-            report = part(progress, 0.3 + 0.23 * k, 0.53 + 0.23 * k)
-            parameters, _ = level.search(parameters, "rigid", iterations, report)
-            if freedom == "affine":
-                parameters, _ = level.search(parameters, "affine", iterations, report)
+    steps = [(level, stage) for level in levels for stage in _STAGES[freedom]]
+    for k, (level, stage) in enumerate(steps):
+        report = part(progress, 0.3 + 0.7 * k / len(steps), 0.3 + 0.7 * (k + 1) / len(steps))
+        parameters, _ = level.search(parameters, stage, iterations, report)
     values = parameters.double().cpu()
     total = _matrix(values, freedom).numpy() @ matrix
     return Affine.about(

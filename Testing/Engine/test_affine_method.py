@@ -1,0 +1,162 @@
+"""The affine registration: known maps of a phantom are found again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from references import rotation
+
+from DeepRegistrationLib.errors import Cancelled
+from DeepRegistrationLib.evaluation import mapped_points, read_landmarks
+from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.methods import AffineRegistration, Context, make_parameters
+from DeepRegistrationLib.methods.affine import align
+from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.progress import silent
+from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.validation import finite
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "lung_followup"
+
+
+@pytest.fixture(scope="module")
+def chest():
+    """A chest at 4 mm, its lungs and their landmarks; noise as in CT."""
+    return thorax((92, 76, 88), (4.0, 4.0, 4.0), motion=0.0)
+
+
+def moved(image, affine, interpolation="cubic"):
+    """The image that shows at ``affine(x)`` what ``image`` shows at x, on the same voxels."""
+    grid = image.grid
+    points = affine.inverse()(grid.points(dtype=torch.float64))
+    fill = -1000.0 if interpolation == "cubic" else 0.0
+    return Image(image.sample(points, interpolation=interpolation, fill=fill), grid)
+
+
+def errors(found, truth, chest):
+    """Distances in mm between found and true positions of the landmarks."""
+    points = chest.fixed_landmarks
+    return np.linalg.norm(mapped_points(found, points) - mapped_points(truth, points), axis=1)
+
+
+def run(fixed, moving, context=None, **parameters):
+    method = AffineRegistration(make_parameters(AffineRegistration, parameters))
+    return method.register(fixed, moving, context or Context())
+
+
+TURNED = Affine.about(np.zeros(3), 1.05 * rotation(3, -2, 8), np.array([18.0, -14.0, 19.0]))
+
+
+@pytest.fixture
+def lungs_of(chest):
+    """The masks for a truth: without them the image's border, where parts are missing, counts."""
+
+    def context(truth, **more):
+        moving = moved(chest.moving_lungs, truth, "nearest")
+        return Context(fixed_mask=chest.fixed_lungs, moving_mask=moving, **more)
+
+    return context
+
+
+def test_a_turn_of_8_degrees_a_scale_of_5_percent_and_a_shift_of_30_mm_are_found(chest, lungs_of):
+    assert np.linalg.norm(TURNED.translation) == pytest.approx(30, abs=1)
+    found = run(chest.fixed, moved(chest.moving, TURNED), lungs_of(TURNED))
+    assert errors(found, TURNED, chest).max() < 0.25  # a sixteenth of a voxel
+
+
+def test_they_are_found_without_masks_too_though_parts_left_the_image(chest):
+    found = run(chest.fixed, moved(chest.moving, TURNED))
+    assert errors(found, TURNED, chest).mean() < 0.5
+    assert errors(found, TURNED, chest).max() < 1.0
+
+
+def test_a_rigid_registration_only_turns_and_shifts(chest, lungs_of):
+    truth = Affine.about(np.zeros(3), rotation(3, -2, 8), np.array([8.0, -6.0, 9.0]))
+    found = run(chest.fixed, moved(chest.moving, truth), lungs_of(truth), freedom="rigid")
+    assert np.allclose(found.matrix @ found.matrix.T, np.eye(3), atol=1e-5)
+    assert np.linalg.det(found.matrix) == pytest.approx(1.0, abs=1e-5)
+    assert errors(found, truth, chest).max() < 0.25
+
+
+@pytest.mark.parametrize("masks", [False, True], ids=["without masks", "with masks"])
+def test_a_translation_only_shifts_and_is_refined_to_the_finest_level(chest, lungs_of, masks):
+    truth = Affine(translation=(8.0, -6.0, 21.0))
+    context = lungs_of(truth) if masks else Context()
+    found = run(chest.fixed, moved(chest.moving, truth), context, freedom="translation")
+    assert np.array_equal(found.matrix, np.eye(3))
+    assert errors(found, truth, chest).max() < 0.5
+
+
+def test_even_of_an_image_turned_upside_down_no_mirrored_map_is_made(chest):
+    upside_down = Image(chest.moving.data.flip(0), chest.moving.grid)
+    found = run(chest.fixed, upside_down, iterations=5)
+    assert np.linalg.det(found.matrix) > 0
+
+
+def test_the_masks_centroids_find_a_shift_between_crops_that_show_different_parts(chest):
+    """The couch of one crop is 32 mm off the other's, each shows its own part of the chest."""
+    truth = Affine(translation=(0.0, 0.0, 32.0))
+    low, high = slice(0, 60), slice(22, 72)  # 4 mm each, before the shift
+
+    def crop(image, part, shift):
+        grid = image.grid.cropped((0, 0, part.start), (*image.grid.size[:2], part.stop))
+        origin = tuple(np.array(grid.origin) + [0, 0, shift])
+        return Image(image.data[part], type(grid)(grid.size, grid.spacing, origin, grid.direction))
+
+    fixed, moving = crop(chest.fixed, low, 0.0), crop(chest.moving, high, 32.0)
+    masks = crop(chest.fixed_lungs, low, 0.0), crop(chest.moving_lungs, high, 32.0)
+    found = run(fixed, moving, Context(fixed_mask=masks[0], moving_mask=masks[1]))
+    inside = moving.grid.contains(mapped_points(truth, chest.fixed_landmarks))
+    inside &= fixed.grid.contains(chest.fixed_landmarks)
+    assert inside.sum() > 30
+    assert errors(found, truth, chest)[inside].mean() < 1.0  # a quarter of a voxel
+
+
+def test_an_affine_start_is_refined_and_is_part_of_the_result(chest, lungs_of):
+    begin = Affine(1.03 * rotation(0, 0, 6), (15.0, -10.0, 16.0))
+    found = run(chest.fixed, moved(chest.moving, TURNED), lungs_of(TURNED, initial=begin))
+    assert errors(found, TURNED, chest).max() < 0.25
+    assert errors(begin, TURNED, chest).mean() > 3
+
+
+def test_other_gain_and_offset_of_the_intensities_do_not_matter(chest):
+    moving = moved(chest.moving, TURNED)
+    other = Image(0.4 * moving.data + 900, moving.grid)
+    first, second = (run(chest.fixed, image) for image in (moving, other))
+    assert errors(first, second, chest).max() < 0.1
+
+
+def test_the_same_images_give_the_same_map_to_the_last_bit(chest):
+    found = [run(chest.fixed, chest.moving, iterations=4) for _ in range(2)]
+    assert np.array_equal(found[0].matrix, found[1].matrix)
+    assert np.array_equal(found[0].translation, found[1].translation)
+
+
+def test_progress_rises_and_a_cancel_in_it_stops_the_search(chest):
+    heard = []
+    run(chest.fixed, chest.moving, Context(progress=lambda f, _: heard.append(f)), iterations=5)
+    assert len(heard) > 10
+    assert heard == sorted(heard)
+    assert 0 <= heard[0]
+    assert heard[-1] <= 1
+
+    def cancel(fraction, _):
+        if fraction > 0.3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run(chest.fixed, chest.moving, Context(progress=cancel))
+
+
+def test_a_real_follow_up_is_brought_near_by_the_lungs():
+    if not REAL.is_dir():
+        pytest.skip("the real data (shared/data/lung_followup) are not here")
+    names = ("baseline", "followup")
+    fixed, moving = (finite(read_image(REAL / f"3DCT_lung_{n}.mha")) for n in names)
+    masks = [read_image(REAL / f"3DCT_lung_{n}_mask.mha") for n in names]
+    points, targets = (read_landmarks(REAL / f"landmarks_inside_{n}_LPS_mm.csv") for n in names)
+    found = align(fixed, moving, *masks, progress=silent)
+    mapped = mapped_points(found, points)
+    assert (mapped - points)[:, 2].mean() == pytest.approx(33.5, abs=5)
+    assert np.linalg.norm(mapped - targets, axis=1).mean() < 6
