@@ -10,7 +10,7 @@ from scipy import ndimage
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 
-_WORKING_SPACING = 2.5  # mm: lungs are found on block means of about this size
+_WORKING_SPACING = 3.5  # mm: lungs are found on block means of about this size
 _TISSUE = -320.0  # HU: between parenchyma and chest wall
 _OPEN_AIR = -960.0  # HU: means below are air around the body, in the trachea or the bowel
 _ENCLOSED = 0.5  # of the six axis directions meet tissue: lungs 0.7 or more, even when cropped;

@@ -6,6 +6,7 @@ import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.sampling import Interpolation
 from DeepRegistrationLib.similarity import gaussian_mean
 
 
@@ -27,7 +28,10 @@ def smoothed(image: Image, spacing: float) -> Image:
     wanted = np.array(level_spacing(image.grid, spacing))
     ratio = wanted / np.array(image.grid.spacing)
     sigma = 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
-    values = gaussian_mean(image.data.float(), tuple(sigma))
-    return Image(values, image.grid, image.name).resampled(
-        image.grid.with_spacing(tuple(wanted)), interpolation="cubic", fill=None
-    )
+    values = Image(gaussian_mean(image.data.float(), tuple(sigma)), image.grid, image.name)
+    grid = image.grid.with_spacing(tuple(wanted))
+    if grid.same_as(image.grid):
+        return values
+    # Linear interpolation blurs where the new voxels are not much larger than the old ones.
+    interpolation: Interpolation = "cubic" if ratio.min() < 1.5 else "linear"
+    return values.resampled(grid, interpolation=interpolation, fill=None)

@@ -58,15 +58,16 @@ LUNG_CT = Preset(
     affine=True,
     range=(-1000.0, 300.0),
     noise=400.0,
-    bending=0.15,
+    bending=0.2,
     outside=0.05,
     levels={
         "fast": (Level(8, 16, 30, 12), Level(4, 12, 30, 10, True), Level(2, 6, 12, 6, True)),
         "default": (Level(8, 16, 40, 12), Level(4, 12, 50, 10, True), Level(2, 6, 30, 6, True)),
         "best": (
-            Level(8, 16, 60, 12),
-            Level(4, 12, 80, 10, True),
-            Level(2, 6, 60, 6, True),
+            Level(8, 16, 40, 12),
+            Level(4, 12, 50, 10, True),
+            Level(2, 6, 30, 6, True),
+            Level(1.5, 5, 20, 4, True),
         ),
     },
 )

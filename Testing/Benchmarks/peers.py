@@ -199,7 +199,7 @@ def symmetric_demons(
     moving: sitk.Image,
     *,
     iterations: tuple[int, ...] = (50, 50, 50),
-    smoothing_mm: float = 2.0,
+    smoothing_mm: float = 3.0,
     threads: int = 2,
 ) -> PeerResult:
     """Register with SimpleITK's fast symmetric forces demons, coarse to fine, without masks.
