@@ -13,10 +13,11 @@ import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.lungs import find_lungs
-from DeepRegistrationLib.methods import Context, Quality, make_parameters, method_class
+from DeepRegistrationLib.methods import QUALITIES, Context, Quality, make_parameters, method_class
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import (
     Inversion,
@@ -91,6 +92,10 @@ def register(
     """
     chosen = method_class(method)
     values = make_parameters(chosen, parameters or {})
+    if quality not in QUALITIES:
+        raise RegistrationError(
+            f"There is no quality {quality!r}; choose one of {', '.join(QUALITIES)}."
+        )
     place, reason = choose_device(device)
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
     seconds: dict[str, float] = {}

@@ -159,7 +159,11 @@ def _checked(method: str, entry: dataclasses.Field, value: Any) -> Any:
         if kind is bool and isinstance(value, str):
             value = {"true": True, "false": False}[value.lower()]
         else:
+            if kind is int and isinstance(value, float) and not value.is_integer():
+                raise ValueError  # int() would drop the fraction
             value = kind(value)
+        if value != value:
+            raise ValueError  # NaN lies in every range, as all comparisons with it are false
     except (ValueError, TypeError, KeyError):
         raise RegistrationError(
             f"{method}: {entry.name}={value!r} is not of type {kind.__name__}."
