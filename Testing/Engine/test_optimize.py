@@ -61,9 +61,9 @@ def chest():
 
 @pytest.fixture(scope="module")
 def lung(chest):
-    """The right lung alone: small, so that it can be registered often."""
+    """The middle of the right lung: small, so that it can be registered often."""
     images = (chest.fixed, chest.moving, chest.fixed_mask, chest.moving_mask)
-    images = [cropped(image, (6, 6, 4), (42, 54, 68)) for image in images]
+    images = [cropped(image, (6, 6, 18), (42, 54, 60)) for image in images]
     inside = images[0].grid.contains(chest.points, -2) & images[1].grid.contains(chest.targets, -2)
     return Pair(*images, chest.points[inside], chest.targets[inside])
 
@@ -84,7 +84,7 @@ def run(pair, *, quality="fast", initial=None, progress=None, notes=None, masks=
 
 @pytest.fixture(scope="module")
 def plain(lung):
-    """The transform of the right lung by its settings, from no start."""
+    """The transform of that lung by its settings, from no start."""
     return run(lung, anatomy="lung_ct")
 
 
@@ -222,33 +222,30 @@ def test_a_deformable_start_is_kept_where_it_is_right_already(lung):
     truth = thorax((8, 8, 8), (30.0,) * 3, landmarks=0).transform
     assert lung.errors(truth).max() < 1e-3
     found = run(lung, anatomy="lung_ct", initial=truth, iterations=0.1)
-    assert lung.errors(found).mean() < 0.25 * VOXEL < lung.before / 6
+    assert lung.errors(found).mean() < 0.25 * VOXEL < lung.before / 5
 
 
 def test_what_lies_far_outside_the_mask_does_not_matter(lung):
     upper = lung.fixed_mask.data.clone()
-    upper[:36] = 0  # z planes from the feet; 4 mm each
+    upper[:27] = 0  # z planes from the feet; 4 mm each
     masked = replace(lung, fixed_mask=replace(lung.fixed_mask, data=upper))
 
     def disturbed(image):
         data = image.data.clone()
-        data[:20] = data[:20].flip(2)  # keeps the histogram, which sets the scale
+        data[:11] = data[:11].flip(2)  # keeps the histogram, which sets the scale
         return replace(image, data=data)
 
     changed = replace(masked, fixed=disturbed(lung.fixed), moving=disturbed(lung.moving))
-    inside = upper.numpy() > 0
 
-    def distance(masks):
+    def distance(where, masks):
         found = [
-            mapped_grid(run(pair, anatomy="general", masks=masks), lung.fixed.grid)[:20]
-            if not masks
-            else mapped_grid(run(pair, anatomy="general"), lung.fixed.grid)[inside]
+            mapped_grid(run(pair, anatomy="general", masks=masks), lung.fixed.grid)[where]
             for pair in (masked, changed)
         ]
         return np.linalg.norm(found[0] - found[1], axis=-1).max()
 
-    assert distance(masks=True) < 0.02  # mm
-    assert distance(masks=False) > 1.0
+    assert distance(upper.numpy() > 0, masks=True) < 0.02  # mm
+    assert distance(slice(0, 11), masks=False) > 1.0
 
 
 def test_the_lungs_mask_changes_the_result_and_does_not_cost_accuracy(lung, plain):
