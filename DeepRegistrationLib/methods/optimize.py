@@ -60,8 +60,9 @@ class Optimize(Method):
         modality="both images of one modality (CT, MRI)",
         citation="Rueckert et al. 1999 (B-splines); Cachier & Ayache 2000 (local correlation).",
         licence="no weights",
-        expected_time="see the table in Testing/Benchmarks",
-        expected_error="see the table in Testing/Benchmarks",
+        expected_time="10 s for a chest CT at 2 mm, 5 s for a cine MRI pair (2 CPU cores)",
+        expected_error="1.0 mm (4D-CT) to 1.4 mm (follow-up CT) at lung landmarks; cine MRI: mean "
+        "Dice 0.84",
         uses_masks=True,
     )
     Parameters = OptimizeParameters
@@ -70,7 +71,7 @@ class Optimize(Method):
         preset = self._preset(fixed, moving, context)
         start = self._start(fixed, moving, preset, context)
         fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
-        levels = preset.levels[context.quality]
+        levels = _useful(preset.levels[context.quality], fixed.grid, moving.grid)
         costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
         field: DisplacementField | None = None
         for number, level in enumerate(levels):
@@ -165,6 +166,12 @@ class Optimize(Method):
         fade = taper(grid.shape, [_MARGIN / s for s in grid.spacing], after.device)
         blended = before + fade * (after - before)
         return _pasted(field, DisplacementField(blended, grid), fixed.grid)
+
+
+def _useful(levels: tuple[Level, ...], fixed: Grid, moving: Grid) -> tuple[Level, ...]:
+    """The levels that are not far finer than the voxels: those cost time and find nothing."""
+    voxel = min(*fixed.spacing, *moving.spacing)
+    return tuple(level for level in levels if level.spacing > 0.6 * voxel) or levels[:1]
 
 
 def _titled(progress: Progress, title: str) -> Progress:

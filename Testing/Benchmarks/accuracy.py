@@ -1,8 +1,10 @@
 """Accuracy and time of this software beside its peers, on real pairs, in one run.
 
-    python -m Testing.Benchmarks.accuracy --data FOLDER [--only lung|heart] [--no-peers]
+    python -m Testing.Benchmarks.accuracy --data FOLDER [--only lung|heart]
+        [--qualities fast default best] [--peers elastix convexAdam demons]
 
-Writes RESULTS.md and results.json beside this file, a row a pair as it finishes. The peers are
+Writes RESULTS.md and results.json beside this file, a row a pair as it finishes; with --add, rows
+of earlier runs stay. The peers are
 elastix with Par0011 and convexAdam's MIND variant (lungs), SimpleITK's symmetric demons and
 convexAdam (hearts).
 """
@@ -27,13 +29,14 @@ from DeepRegistrationLib.evaluation import target_registration_error
 from DeepRegistrationLib.image import Image, to_sitk
 from DeepRegistrationLib.lungs import find_lungs
 from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.transforms import Affine, DisplacementField, Transform, jacobian, warp
+from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp
 from DeepRegistrationLib.transforms.io import field_of
 from Testing.Benchmarks import peers
 from Testing.Benchmarks.cases import HeartPair, LungPair, heart_pairs, lung_pairs
 
 HERE = Path(__file__).parent
 QUALITIES = ("fast", "default", "best")
+PEERS = ("elastix", "convexAdam", "demons")
 Row = dict[str, Any]
 
 
@@ -88,7 +91,9 @@ def lung_row(
     }
 
 
-def run_lungs(pair: LungPair, with_peers: bool, record: Callable[[Row], None]) -> None:
+def run_lungs(
+    pair: LungPair, qualities: list[str], names: list[str], record: Callable[[Row], None]
+) -> None:
     """All qualities of ours, then the peers; peers get the lungs found where no mask is given."""
     found = [find_lungs(image) for image in (pair.fixed, pair.moving)]
     masks = [
@@ -97,7 +102,7 @@ def run_lungs(pair: LungPair, with_peers: bool, record: Callable[[Row], None]) -
     ]
     lungs = masks[0]
     assert lungs is not None
-    for quality in QUALITIES:
+    for quality in qualities:
         begin = time.perf_counter()
         result = register(
             pair.fixed,
@@ -110,12 +115,12 @@ def run_lungs(pair: LungPair, with_peers: bool, record: Callable[[Row], None]) -
         seconds = time.perf_counter() - begin
         transform = result.transform
         record(lung_row(pair, f"optimize {quality}", seconds, transform, transform, lungs))
-    if not with_peers:
-        return
     clamped = [
         sitk.Clamp(to_sitk(i), sitk.sitkFloat32, -1000, 400) for i in (pair.fixed, pair.moving)
     ]
-    for peer in (peers.convex_adam, peers.elastix_par0011):
+    for name, peer in (("convexAdam", peers.convex_adam), ("elastix", peers.elastix_par0011)):
+        if name not in names:
+            continue
         outcome = peer(*clamped, *(to_sitk(m) for m in masks if m is not None))
         field = field_of(outcome.displacement)
         record(lung_row(pair, outcome.name, outcome.seconds, PeerTransform(outcome), field, lungs))
@@ -149,22 +154,24 @@ def heart_row(pair: HeartPair, name: str, seconds: float, transform: Transform) 
     }
 
 
-def run_heart(pair: HeartPair, with_peers: bool, record: Callable[[Row], None]) -> None:
+def run_heart(
+    pair: HeartPair, qualities: list[str], names: list[str], record: Callable[[Row], None]
+) -> None:
     """Before, all qualities of ours, then the peers."""
     record(heart_row(pair, "before", 0.0, Affine()))
-    for quality in QUALITIES:
+    for quality in qualities:
         begin = time.perf_counter()
         result = register(pair.fixed, pair.moving, quality=quality, device="cpu")
         seconds = time.perf_counter() - begin
         record(heart_row(pair, f"optimize {quality}", seconds, result.transform))
-    if not with_peers:
-        return
     images = [sitk.Cast(to_sitk(i), sitk.sitkFloat32) for i in (pair.fixed, pair.moving)]
-    for outcome in (
-        peers.symmetric_demons(*images),
-        peers.convex_adam(*images, affine=False),
-    ):
-        field: DisplacementField = field_of(outcome.displacement)
+    outcomes = []
+    if "demons" in names:
+        outcomes.append(peers.symmetric_demons(*images))
+    if "convexAdam" in names:
+        outcomes.append(peers.convex_adam(*images, affine=False))
+    for outcome in outcomes:
+        field = field_of(outcome.displacement)
         record(heart_row(pair, outcome.name, outcome.seconds, field))
 
 
@@ -221,29 +228,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--only", choices=("lung", "heart"))
-    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--qualities", nargs="*", choices=QUALITIES, default=list(QUALITIES))
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--add", action="store_true", help="keep the rows of earlier runs")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of the tables")
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.error(f"{options.data} is not a folder; give the folder with the data sets")
-    rows: list[Row] = []
+    results = options.output / "results.json"
+    rows: list[Row] = json.loads(results.read_text())["rows"] if options.add else []
 
     def record(row: Row) -> None:
         rows.append(row)
         print(json.dumps(row), flush=True)
-        (options.output / "results.json").write_text(
-            json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n"
-        )
+        results.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
         (options.output / "RESULTS.md").write_text(table(rows))
 
     warm = thorax((32, 26, 29), (10.0, 10.0, 10.0))
     register(warm.fixed, warm.moving, quality="fast", device="cpu")
     if options.only != "heart":
         for pair in lung_pairs(options.data):
-            run_lungs(pair, not options.no_peers, record)
+            run_lungs(pair, options.qualities, options.peers, record)
     if options.only != "lung":
         for heart in heart_pairs(options.data):
-            run_heart(heart, not options.no_peers, record)
+            run_heart(heart, options.qualities, options.peers, record)
 
 
 if __name__ == "__main__":
