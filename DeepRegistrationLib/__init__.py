@@ -6,8 +6,13 @@ importing the package alone does not load PyTorch.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
+
+# PyTorch's threads otherwise wait by spinning: with anything else busy on the machine, such as
+# Slicer's own views, a registration of seconds then takes minutes. Read when PyTorch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 
