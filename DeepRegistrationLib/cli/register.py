@@ -56,7 +56,7 @@ def register_files(arguments: argparse.Namespace) -> None:
         result = register(fixed, moving, initial=initial, progress=progress, **masks, **options)
         progress(1.0, "Measuring and writing")
         result.seconds.update(seconds)
-        report = build_report(result, fixed, moving, fixed_mask=masks["fixed_mask"], **landmarks)
+        report = build_report(result, fixed, moving, **landmarks)
         _write_results(result, report, folder)
     _tell(arguments, report, result)
 

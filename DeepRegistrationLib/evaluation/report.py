@@ -58,7 +58,8 @@ def build_report(
     Args:
         registration: From :func:`DeepRegistrationLib.engine.register`.
         fixed, moving: The images that were registered.
-        fixed_mask: On the fixed grid; the similarity is of its inside, the Jacobian of both.
+        fixed_mask: On the fixed grid, instead of the mask that the registration used; the
+            similarity is of its inside, the Jacobian of its inside and of the whole image.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3], row by row the same place.
 
     Returns:
@@ -78,7 +79,7 @@ def build_report(
         moving=moving,
         warped=registration.warped,
         determinant=registration.jacobian,
-        fixed_mask=fixed_mask,
+        fixed_mask=fixed_mask or registration.fixed_mask,
         fixed_landmarks=fixed_landmarks,
         moving_landmarks=moving_landmarks,
     )

@@ -175,12 +175,12 @@ def run_heart(
         record(heart_row(pair, outcome.name, outcome.seconds, field))
 
 
-def table(rows: list[Row]) -> str:
-    """The results as Markdown."""
+def table(rows: list[Row], note: str = "") -> str:
+    """The results as Markdown; ``note`` tells what was special about the run."""
     lines = [
         "# Accuracy and time, measured",
         "",
-        f"Machine: {machine()}. Made by `make bench`; all rows of a table come from one run.",
+        f"Machine: {machine()}. Made by `make bench`. {note}".strip(),
         "",
         "Landmark errors are continuous TRE in mm, before any rounding to voxels; folding is the",
         "share of voxels with J <= 0 inside the lungs or the heart. Seconds are wall time of the",
@@ -231,6 +231,7 @@ def main() -> None:
     parser.add_argument("--qualities", nargs="*", choices=QUALITIES, default=list(QUALITIES))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--add", action="store_true", help="keep the rows of earlier runs")
+    parser.add_argument("--note", default="", help="what is special about this run")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of the tables")
     options = parser.parse_args()
     if not options.data.is_dir():
@@ -241,8 +242,10 @@ def main() -> None:
     def record(row: Row) -> None:
         rows.append(row)
         print(json.dumps(row), flush=True)
-        results.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-        (options.output / "RESULTS.md").write_text(table(rows))
+        results.write_text(
+            json.dumps({"machine": machine(), "note": options.note, "rows": rows}, indent=1) + "\n"
+        )
+        (options.output / "RESULTS.md").write_text(table(rows, options.note))
 
     warm = thorax((32, 26, 29), (10.0, 10.0, 10.0))
     register(warm.fixed, warm.moving, quality="fast", device="cpu")

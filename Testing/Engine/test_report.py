@@ -143,3 +143,14 @@ def test_the_summary_names_the_main_numbers():
 def test_json_safe_makes_numbers_plain_and_finite():
     given = {1: np.float64("inf"), "a": torch.tensor([1.0, float("nan")]), "b": np.int64(4)}
     assert json_safe(given) == {"1": None, "a": [1.0, None], "b": 4}
+
+
+def test_the_mask_that_the_registration_found_is_the_one_reported():
+    from DeepRegistrationLib import register
+    from DeepRegistrationLib.phantoms import thorax
+
+    pair = thorax((40, 32, 36), (8.0, 8.0, 8.0))
+    result = register(pair.fixed, pair.moving, method="affine", device="cpu")
+    inside = result.jacobian.data[result.fixed_mask.data != 0]
+    report = build_report(result, pair.fixed, pair.moving)
+    assert report["jacobian"]["in_mask"]["mean"] == pytest.approx(float(inside.mean()), rel=1e-4)
