@@ -1,4 +1,4 @@
-"""The registration methods; importing this package lists them all."""
+"""The registration methods; importing this package lists them all, without loading PyTorch."""
 
 from DeepRegistrationLib.methods.base import (
     QUALITIES,

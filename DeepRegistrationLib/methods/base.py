@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.progress import Progress, silent
-from DeepRegistrationLib.transforms import Transform
+
+if TYPE_CHECKING:
+    import torch
+
+    from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.transforms import Transform
 
 Quality = Literal["fast", "default", "best"]
 QUALITIES: tuple[Quality, ...] = ("fast", "default", "best")
@@ -63,6 +65,12 @@ def parameter(
     return field(default=default, metadata=metadata)
 
 
+def _cpu() -> torch.device:
+    import torch  # not before a registration: Slicer shows cards and parameters without it
+
+    return torch.device("cpu")
+
+
 @dataclass(frozen=True)
 class Context:
     """What a method gets besides the two images.
@@ -82,7 +90,7 @@ class Context:
     fixed_mask: Image | None = None
     moving_mask: Image | None = None
     quality: Quality = "default"
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = field(default_factory=_cpu)
     seed: int = 0
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
@@ -90,6 +98,9 @@ class Context:
 
 class Method(ABC):
     """A registration method: images in, transform out.
+
+    Its module is imported without PyTorch, as a panel shows cards and parameters before anything
+    is computed: ``register`` imports what computes.
 
     Subclasses set ``name``, ``title``, ``card``, ``Parameters`` (a frozen dataclass built with
     :func:`parameter`), and are listed by :func:`register_method`.

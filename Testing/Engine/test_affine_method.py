@@ -11,7 +11,7 @@ from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import mapped_points, read_landmarks
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.methods import AffineRegistration, Context, make_parameters
-from DeepRegistrationLib.methods.affine import align
+from DeepRegistrationLib.optimization.affine import align
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.transforms import Affine

@@ -1,6 +1,8 @@
 """The list of methods and the checks of their parameters."""
 
 import dataclasses
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -162,3 +164,8 @@ def test_every_parameter_explains_itself_and_its_default_is_valid(name):
 def test_a_method_made_without_parameters_has_its_defaults(name):
     method = method_class(name)
     assert method().parameters == method.Parameters()
+
+
+def test_cards_and_parameters_are_there_without_loading_torch():
+    code = "import DeepRegistrationLib.methods, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

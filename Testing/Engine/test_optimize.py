@@ -15,7 +15,7 @@ from DeepRegistrationLib.evaluation import mapped_points
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.methods import QUALITIES, Context, Optimize, make_parameters
-from DeepRegistrationLib.methods.presets import PRESETS, choose_preset
+from DeepRegistrationLib.optimization.presets import PRESETS, choose_preset
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.transforms import Affine, jacobian, warp
 

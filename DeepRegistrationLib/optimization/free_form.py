@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from DeepRegistrationLib.methods.presets import Level, Preset
+from DeepRegistrationLib.optimization.presets import Level, Preset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.similarity import LocalCorrelation

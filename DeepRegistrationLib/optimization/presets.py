@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.methods.base import Quality
-from DeepRegistrationLib.validation import is_ct
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
 
 _LUNG_DENSITY = -500.0  # HU
 
@@ -109,6 +111,8 @@ def choose_preset(fixed: Image, moving: Image, fixed_mask: Image | None) -> tupl
     CT with a mask of lung density: breathing lungs. Stacks of few thick slices that are not CT, on
     one grid: frames of a cine series. Everything else: general.
     """
+    from DeepRegistrationLib.validation import is_ct
+
     ct = is_ct(fixed) and is_ct(moving)
     if ct and fixed_mask is not None:
         density = float(fixed.data[fixed_mask.data != 0].float().median())

@@ -1,0 +1,1 @@
+"""What the optimizing methods compute: affine alignment and instance optimization."""

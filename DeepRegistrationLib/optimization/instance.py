@@ -1,0 +1,176 @@
+"""Instance optimization: a B-spline deformation fitted to the pair itself, coarse to fine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.optimization.free_form import fit_level, taper
+from DeepRegistrationLib.optimization.presets import Level, Preset
+from DeepRegistrationLib.progress import Progress, part
+from DeepRegistrationLib.pyramid import level_spacing, smoothed
+from DeepRegistrationLib.sampling import sample
+from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
+from DeepRegistrationLib.validation import background
+
+_MARGIN = 14.0  # mm around the mask in which the finest levels work and fade out
+_REACH = 30.0  # mm past the fixed image's border from which the moving image can be fetched
+
+
+def deform(
+    fixed: Image,
+    moving: Image,
+    mask: Image | None,
+    start: Transform,
+    preset: Preset,
+    levels: tuple[Level, ...],
+    progress: Progress,
+) -> Transform:
+    """Fit a deformation on top of ``start``, level after level.
+
+    Args:
+        mask: Where the fixed image counts; everywhere when None.
+        start: Transform fixed to moving that brings the images near; part of the result.
+        preset: Intensity range, weights of the terms.
+        levels: Coarse to fine; those far finer than the voxels are skipped.
+    """
+    fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
+    levels = _useful(levels, fixed.grid, moving.grid)
+    costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
+    field: DisplacementField | None = None
+    for number, level in enumerate(levels):
+        report = part(progress, costs[number] / costs[-1], costs[number + 1] / costs[-1])
+        title = f"Deforming, level {number + 1} of {len(levels)} ({level.spacing:g} mm)"
+        report = _titled(report, title)
+        field = _level(fixed, moving, mask, start, field, level, preset, report)
+    assert field is not None
+    return _finished(field, start, fixed.grid)
+
+
+def _level(
+    fixed: Image,
+    moving: Image,
+    mask: Image | None,
+    start: Transform,
+    field: DisplacementField | None,
+    level: Level,
+    preset: Preset,
+    progress: Progress,
+) -> DisplacementField:
+    """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
+    reference = smoothed(fixed, level.spacing)
+    weight = torch.ones_like(reference.data)
+    if mask is not None:
+        inside = mask.resampled(reference.grid).data
+        weight = preset.outside + (1 - preset.outside) * inside
+    if level.cropped and mask is not None:
+        box = _box(inside > 0, reference.grid)
+        reference = Image(reference.data[box[0]], box[1], fixed.name)
+        weight = weight[box[0]].contiguous()
+    grid = reference.grid
+    outer, pad = _expanded(grid, _REACH)
+    coarse = smoothed(moving, level.spacing)
+    shifted = warp(coarse, start, outer, interpolation="cubic", fill=background(moving))
+    if field is None:
+        before = torch.zeros(3, *grid.shape, device=fixed.data.device)
+    else:
+        before = _resampled(field, grid)
+    after = fit_level(
+        reference.data,
+        shifted.data,
+        pad,
+        weight,
+        before,
+        level,
+        preset,
+        grid.spacing,
+        progress,
+    )
+    if not level.cropped or mask is None or field is None:
+        return DisplacementField(after, grid)
+    fade = taper(grid.shape, [_MARGIN / s for s in grid.spacing], after.device)
+    blended = before + fade * (after - before)
+    return _pasted(field, DisplacementField(blended, grid), fixed.grid)
+
+
+def _useful(levels: tuple[Level, ...], fixed: Grid, moving: Grid) -> tuple[Level, ...]:
+    """The levels that are not far finer than the voxels: those cost time and find nothing."""
+    voxel = min(*fixed.spacing, *moving.spacing)
+    return tuple(level for level in levels if level.spacing > 0.6 * voxel) or levels[:1]
+
+
+def _titled(progress: Progress, title: str) -> Progress:
+    return lambda fraction, _: progress(fraction, title)
+
+
+def _scaled(image: Image, preset: Preset) -> Image:
+    """Intensities clamped to the preset's range, or their percentiles brought to [0, 1]."""
+    if preset.range is not None:
+        return replace(image, data=image.data.clamp(*preset.range))
+    step = max(1, image.data.numel() // 1_000_000)
+    some = image.data.flatten()[::step]
+    low, high = (float(torch.quantile(some, q)) for q in (0.01, 0.99))
+    scaled = (image.data - low) / max(high - low, 1e-6)
+    return replace(image, data=scaled.clamp(-0.2, 1.5))
+
+
+def _cost(level: Level, grid: Grid) -> float:
+    voxels = np.prod(grid.extent / np.array(level_spacing(grid, level.spacing)) + 1)
+    return float(voxels) * level.iterations * (0.35 if level.cropped else 1.0)
+
+
+def _box(inside: torch.Tensor, grid: Grid) -> tuple[tuple[slice, slice, slice], Grid]:
+    """Array slices and grid of the box around a mask, with the margin."""
+    index = torch.nonzero(inside).cpu().numpy()[:, ::-1]
+    margin = np.ceil(_MARGIN / np.array(grid.spacing)).astype(int)
+    low = np.maximum(index.min(0) - margin, 0)
+    high = np.minimum(index.max(0) + margin + 1, grid.size)
+    slices = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
+    return slices, grid.cropped(tuple(low), tuple(high))  # type: ignore[return-value]
+
+
+def _expanded(grid: Grid, reach: float) -> tuple[Grid, tuple[int, int, int]]:
+    """The grid with ``reach`` mm more on every side, and how many voxels that is (x, y, z)."""
+    pad = np.ceil(reach / np.array(grid.spacing)).astype(int)
+    pad[np.array(grid.spacing) > reach / 2] = 1
+    size = np.array(grid.size) + 2 * pad
+    origin = grid.to_physical(-pad)
+    outer = Grid(tuple(size), grid.spacing, tuple(origin), grid.direction)
+    return outer, (int(pad[0]), int(pad[1]), int(pad[2]))
+
+
+def _resampled(field: DisplacementField, grid: Grid) -> torch.Tensor:
+    """The vectors of a field on another grid: [3, z, y, x]."""
+    result = torch.empty(3, *grid.shape, device=field.device)
+    for slab in grid.slabs():
+        points = grid.points(slab, device=field.device)
+        result[:, slab] = sample(field.vectors, field.grid, points, fill=None)
+    return result
+
+
+def _pasted(whole: DisplacementField, patch: DisplacementField, grid: Grid) -> DisplacementField:
+    """``whole`` at the patch's resolution over the whole fixed image, with the patch set in.
+
+    The patch's grid is a part of ``grid`` at its spacing, and equals ``whole`` at its border.
+    """
+    full = grid.with_spacing(patch.grid.spacing)
+    vectors = _resampled(whole, full)
+    low = np.rint(full.to_index(np.array(patch.grid.origin))).astype(int)
+    z, y, x = (slice(int(o), int(o) + n) for o, n in zip(low[::-1], patch.grid.shape, strict=True))
+    vectors[:, z, y, x] = patch.vectors
+    return DisplacementField(vectors, full)
+
+
+def _finished(field: DisplacementField, start: Transform, grid: Grid) -> Transform:
+    """Vectors along the grid's axes to physical ones, followed by the start."""
+    direction = torch.tensor(grid.direction, device=field.device).reshape(3, 3)
+    vectors = torch.einsum("ij,jzyx->izyx", direction, field.vectors).contiguous()
+    physical = DisplacementField(vectors, field.grid)
+    if isinstance(start, Affine) and np.array_equal(start.matrix, np.eye(3)):
+        if not start.translation.any():
+            return physical
+    return Composite([physical, start])
