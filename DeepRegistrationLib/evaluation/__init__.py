@@ -1,33 +1,33 @@
-"""How good a registration is: landmarks, Jacobian, overlap, similarity, and the report."""
+"""How good a registration is: landmarks, Jacobian, overlap, similarity, and the report.
 
-from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
-from DeepRegistrationLib.evaluation.landmarks import (
-    check_landmarks,
-    mapped_points,
-    read_landmarks,
-    target_registration_error,
-    write_landmarks,
-)
-from DeepRegistrationLib.evaluation.overlap import label_overlap
-from DeepRegistrationLib.evaluation.report import build_report, evaluation_report, write_report
-from DeepRegistrationLib.evaluation.similarity import (
-    local_correlation,
-    normalized_correlation,
-    similarity,
-)
+Names are imported on first use: the landmarks' arithmetic is of use without PyTorch.
+"""
 
-__all__ = [
-    "build_report",
-    "check_landmarks",
-    "evaluation_report",
-    "jacobian_statistics",
-    "label_overlap",
-    "local_correlation",
-    "mapped_points",
-    "normalized_correlation",
-    "read_landmarks",
-    "similarity",
-    "target_registration_error",
-    "write_landmarks",
-    "write_report",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "build_report": "report",
+    "check_landmarks": "landmarks",
+    "evaluation_report": "report",
+    "jacobian_statistics": "jacobian",
+    "label_overlap": "overlap",
+    "local_correlation": "correlation",
+    "mapped_points": "landmarks",
+    "normalized_correlation": "correlation",
+    "read_landmarks": "landmarks",
+    "similarity": "correlation",
+    "target_registration_error": "landmarks",
+    "write_landmarks": "landmarks",
+    "write_report": "report",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

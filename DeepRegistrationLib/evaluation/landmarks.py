@@ -1,11 +1,14 @@
-"""Landmarks: pairs of corresponding points, and the target registration error (TRE)."""
+"""Landmarks: pairs of corresponding points, and the target registration error (TRE).
+
+Everything but :func:`mapped_points` is numpy in float64: importing this loads no PyTorch, so that
+Slicer can show errors before, and without, the engine.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_files import (
@@ -16,8 +19,10 @@ from DeepRegistrationLib.evaluation.landmark_files import (
     shown,
     write_landmarks,
 )
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.transforms import Transform
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.geometry import Grid
+    from DeepRegistrationLib.transforms import Transform
 
 __all__ = [
     "LANDMARK_FILES",
@@ -25,7 +30,9 @@ __all__ = [
     "error_statistics",
     "is_landmark_file",
     "mapped_points",
+    "paired_errors",
     "read_landmarks",
+    "snapped_to_voxels",
     "target_registration_error",
     "write_landmarks",
 ]
@@ -80,6 +87,8 @@ def _check_inside(side: str, points: np.ndarray, grid: Grid) -> None:
 
 def mapped_points(transform: Transform, points: np.ndarray) -> np.ndarray:
     """T of points in LPS mm, computed in float64: [n, 3]."""
+    import torch
+
     values = torch.as_tensor(np.asarray(points, dtype=np.float64), device=transform.device)
     with torch.no_grad():
         return transform(values).cpu().numpy()
@@ -105,19 +114,52 @@ def target_registration_error(
         as DIR-Lab's evaluation does (Castillo et al. 2009), or None without ``moving_grid``.
         ``std`` divides by n.
     """
-    fixed_points = np.asarray(fixed_points, dtype=np.float64)
-    moving_points = np.asarray(moving_points, dtype=np.float64)
     mapped = mapped_points(transform, fixed_points)
-    snapped = None
+    matrix = None
     if moving_grid is not None:
-        nearest = np.floor(moving_grid.to_index(mapped) + 0.5)
-        snapped = error_statistics(moving_grid.to_physical(nearest) - moving_points)
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = moving_grid.matrix, moving_grid.origin
+    return paired_errors(fixed_points, mapped, moving_points, matrix)
+
+
+def paired_errors(
+    fixed_points: np.ndarray,
+    mapped: np.ndarray,
+    moving_points: np.ndarray,
+    index_to_physical: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """:func:`target_registration_error` of points that are mapped already.
+
+    Args:
+        fixed_points, mapped, moving_points: x_F, T(x_F) and x_M, LPS mm, [n, 3].
+        index_to_physical: Voxel index (x, y, z) of the moving image to LPS mm, [4, 4].
+    """
+    fixed_points, mapped, moving_points = (
+        np.asarray(points, dtype=np.float64) for points in (fixed_points, mapped, moving_points)
+    )
+    snapped = None
+    if index_to_physical is not None:
+        snapped = error_statistics(snapped_to_voxels(mapped, index_to_physical) - moving_points)
     return {
         "n": len(fixed_points),
         "before": error_statistics(fixed_points - moving_points),
         "after": error_statistics(mapped - moving_points),
         "snapped": snapped,
     }
+
+
+def snapped_to_voxels(points: np.ndarray, index_to_physical: np.ndarray) -> np.ndarray:
+    """The nearest voxel centers of an image, [..., 3].
+
+    DIR-Lab's evaluation rounds the warped position so (Castillo et al. 2009); halves round up.
+
+    Args:
+        points: LPS mm, [..., 3].
+        index_to_physical: Voxel index (x, y, z) to LPS mm, [4, 4].
+    """
+    matrix, origin = index_to_physical[:3, :3], index_to_physical[:3, 3]
+    index = (np.asarray(points, dtype=np.float64) - origin) @ np.linalg.inv(matrix).T
+    return np.floor(index + 0.5) @ matrix.T + origin
 
 
 def error_statistics(errors: np.ndarray) -> dict[str, Any]:

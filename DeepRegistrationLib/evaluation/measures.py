@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from DeepRegistrationLib.evaluation.correlation import similarity
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks, target_registration_error
 from DeepRegistrationLib.evaluation.overlap import label_overlap
-from DeepRegistrationLib.evaluation.similarity import similarity
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Transform, jacobian, warp
 from DeepRegistrationLib.validation import background, finite
