@@ -159,11 +159,16 @@ def make_parameters(method: type[Method], values: dict[str, Any]) -> Any:
             raise RegistrationError(
                 f"Method {method.name} has no parameter {name!r}; it has {', '.join(fields)}."
             )
-        checked[name] = _checked(method.name, fields[name], value)
+        checked[name] = checked_value(method.name, fields[name], value)
     return method.Parameters(**checked)
 
 
-def _checked(method: str, entry: dataclasses.Field, value: Any) -> Any:
+def checked_value(owner: str, entry: dataclasses.Field, value: Any) -> Any:
+    """A value for a field built with :func:`parameter`, converted to its type and checked.
+
+    Raises:
+        RegistrationError: Wrong type or outside the range; the sentence begins with ``owner``.
+    """
     kind: Any = type(entry.default)
     meta = entry.metadata
     try:
@@ -177,15 +182,13 @@ def _checked(method: str, entry: dataclasses.Field, value: Any) -> Any:
             raise ValueError  # NaN lies in every range, as all comparisons with it are false
     except (ValueError, TypeError, KeyError):
         raise RegistrationError(
-            f"{method}: {entry.name}={value!r} is not of type {kind.__name__}."
+            f"{owner}: {entry.name}={value!r} is not of type {kind.__name__}."
         ) from None
     low, high, choices = meta["minimum"], meta["maximum"], meta["choices"]
     if choices is not None and value not in choices:
-        raise RegistrationError(
-            f"{method}: {entry.name}={value!r} is none of {', '.join(choices)}."
-        )
+        raise RegistrationError(f"{owner}: {entry.name}={value!r} is none of {', '.join(choices)}.")
     if (low is not None and value < low) or (high is not None and value > high):
         raise RegistrationError(
-            f"{method}: {entry.name}={value} {meta['unit']} lies outside {low} to {high}."
+            f"{owner}: {entry.name}={value} {meta['unit']} lies outside {low} to {high}."
         )
     return value

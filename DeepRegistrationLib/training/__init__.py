@@ -1,0 +1,1 @@
+"""Training: one recipe a network, one loop for all."""

@@ -1,0 +1,1 @@
+"""The recipes; importing this package lists them all."""

@@ -1,0 +1,203 @@
+"""Trained weights: <name>.safetensors with a model card <name>.json; found, verified, loaded.
+
+Cards are read without PyTorch, so that a panel can show them before the engine is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from DeepRegistrationLib.errors import RegistrationError
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDER = "DEEPREG_WEIGHTS"  # environment variable: a further folder, searched first
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a user must know about weights, and what the engine needs to load them.
+
+    Attributes:
+        name: File name without suffix.
+        method: Registration method that uses them.
+        title: One line.
+        architecture: Keyword arguments of the network's class.
+        data: What they were trained on, one sentence a data set.
+        licence: Terms of the weights, the data's included.
+        citation: Papers of the method and of the data.
+        recipe: Name and values of the recipe.
+        commit: Of the code that trained them.
+        metrics: Measured on validation data, and on held-out data where there are any.
+        held_out: Patients that training never saw.
+        command: Reproduces them.
+        preview: Trained for a short time, only to show that the method works.
+        sha256: Of the .safetensors file.
+        path: The .safetensors file; not stored.
+    """
+
+    name: str
+    method: str
+    title: str
+    architecture: dict[str, Any]
+    data: list[str]
+    licence: str
+    citation: str
+    recipe: dict[str, Any]
+    commit: str
+    metrics: dict[str, Any]
+    held_out: list[str]
+    command: str
+    preview: bool
+    sha256: str
+    path: Path = field(default=Path(), compare=False)
+
+    def to_json(self) -> str:
+        """The card as it is stored."""
+        values = asdict(self)
+        del values["path"]
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def folders() -> list[Path]:
+    """Where weights are looked for: $DEEPREG_WEIGHTS, the user's folder, beside the package (a
+    checkout, or an installed extension)."""
+    named = os.environ.get(FOLDER)
+    package = Path(__file__).resolve().parent
+    places = [Path(named)] if named else []
+    return [*places, user_folder(), package.parent / "weights", package / "weights"]
+
+
+def user_folder() -> Path:
+    """Where a user keeps own weights."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "deepreg" / "weights"
+
+
+def weight_names(method: str | None = None) -> list[str]:
+    """Names of all weights with a readable card, or of those for one method; final before preview.
+
+    Damaged cards are left out here; :func:`find_weights` explains them.
+    """
+    cards: dict[str, ModelCard] = {}
+    for path in _files(".json"):
+        try:
+            card = read_card(path)
+        except RegistrationError:
+            continue
+        if method in (None, card.method):
+            cards.setdefault(card.name, card)
+    return sorted(cards, key=lambda name: (cards[name].preview, name))
+
+
+def find_weights(method: str, name: str = "auto") -> ModelCard:
+    """The card of the weights to use for a method; ``auto`` takes the first of its names.
+
+    Raises:
+        RegistrationError: None for the method (the sentence names the training command), none of
+            this name, a card without weights, weights without a card, an unreadable card, weights
+            of another method.
+    """
+    names = weight_names(method)
+    if name == "auto":
+        if not names:
+            raise RegistrationError(
+                f"There are no weights for {method}; train them with 'deepreg train' and 'deepreg "
+                f"export', then put <name>.safetensors and <name>.json into {user_folder()}."
+            )
+        name = names[0]
+    card_file = next((p for p in _files(".json") if p.stem == name), None)
+    weights_file = next((p for p in _files(".safetensors") if p.stem == name), None)
+    if card_file is None and weights_file is None:
+        known = f"there are {', '.join(names)}" if names else f"there are none for {method} yet"
+        raise RegistrationError(f"There are no weights called {name!r}; {known}.")
+    if card_file is None:
+        raise RegistrationError(
+            f"The weights {weights_file} have no model card; put {name}.json beside them."
+        )
+    card = read_card(card_file)
+    if not card.path.is_file():
+        raise RegistrationError(
+            f"The model card {card_file} has no weights; put {name}.safetensors beside it."
+        )
+    if card.method != method:
+        raise RegistrationError(f"The weights {name} are for {card.method}, not for {method}.")
+    return card
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read a model card.
+
+    Raises:
+        RegistrationError: It is not one.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        card = ModelCard(**values, path=path.with_suffix(".safetensors"))
+    except (OSError, ValueError, TypeError) as error:
+        raise RegistrationError(
+            f"The model card {path} cannot be read ({error}); get the weights again."
+        ) from error
+    if card.name != path.stem:
+        raise RegistrationError(f"The model card {path} is of {card.name}; rename it back.")
+    return card
+
+
+def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
+    """The state dictionary, float32, after its SHA-256 was checked against the card.
+
+    Raises:
+        RegistrationError: The file is missing, damaged or was changed (hash).
+    """
+    import safetensors.torch
+
+    try:
+        content = card.path.read_bytes()
+    except OSError as error:
+        raise RegistrationError(
+            f"The weights {card.path} cannot be read ({error.strerror}); get them again."
+        ) from error
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise RegistrationError(
+            f"The weights {card.path} are damaged or were changed (their SHA-256 is not the model "
+            "card's); get them again."
+        )
+    state = safetensors.torch.load(content)
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def save_weights(state: dict[str, torch.Tensor], card: ModelCard, folder: Path) -> ModelCard:
+    """Write weights (float16) and card into a folder, both or none; returns the card with hash.
+
+    Raises:
+        RegistrationError: The folder cannot be written to.
+    """
+    import safetensors.torch
+
+    from DeepRegistrationLib.output import atomic_folder
+
+    stored = {
+        k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous()
+        for k, v in state.items()
+    }
+    content = safetensors.torch.save(stored)
+    digest = hashlib.sha256(content).hexdigest()
+    card = replace(card, sha256=digest, path=folder / f"{card.name}.safetensors")
+    with atomic_folder(folder, needed=len(content)) as partial:
+        (partial / card.path.name).write_bytes(content)
+        (partial / f"{card.name}.json").write_text(card.to_json(), encoding="utf-8")
+    return card
+
+
+def _files(suffix: str) -> Iterator[Path]:
+    """Files of a suffix in all folders, in the order in which they take precedence."""
+    for folder in folders():
+        if folder.is_dir():
+            yield from sorted(folder.glob(f"*{suffix}"))
