@@ -10,10 +10,13 @@ import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmarks import error_statistics
+from DeepRegistrationLib.scene.placement import METHOD
 from DeepRegistrationLib.scene.space import (
     between,
     flipped,
     map_points,
+    parents_of,
     placement,
     require_node,
 )
@@ -35,44 +38,101 @@ class LandmarkPairs:
     moving: np.ndarray
 
 
+def pair_indices(fixed_labels: list[str], moving_labels: list[str]) -> tuple[np.ndarray, bool]:
+    """Which points of two lists belong together.
+
+    Equal labels make a pair where every label of the shorter list occurs in the longer one, and
+    none twice: a list stays paired when a point is deleted or the order differs. Otherwise, as
+    with the labels that Slicer gives (``F-1`` and ``M-1``), point k of one list and point k of the
+    other are a pair.
+
+    Returns:
+        Indices into the two lists, [n, 2], in the order of the fixed one; and whether the labels
+        were what paired them.
+    """
+    own, other = set(fixed_labels), set(moving_labels)
+    unique = len(own) == len(fixed_labels) and len(other) == len(moving_labels)
+    if unique and own and other and (own <= other or other <= own):
+        place = {label: k for k, label in enumerate(moving_labels)}
+        pairs = [(k, place[label]) for k, label in enumerate(fixed_labels) if label in place]
+        return np.array(pairs), True
+    count = min(len(fixed_labels), len(moving_labels))
+    return np.repeat(np.arange(count)[:, None], 2, axis=1), False
+
+
 def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
-    """The pairs of two point lists, in the order of the lists.
+    """The pairs of two point lists; see :func:`pair_indices`.
 
     Pairs are left out where a point of either list is not placed, or is unselected: that is how
     a doubtful landmark is excluded.
 
     Args:
         fixed_node, moving_node: vtkMRMLMarkupsFiducialNode; parent transforms are honored.
-        ignoring: A transform node to be taken as the identity where it lies above the moving
-            points: the one that is evaluated.
+        ignoring: The transform that is evaluated; see :func:`taken_as_identity`.
 
     Raises:
-        RegistrationError: Wrong nodes, lists of different length, or no pair left.
+        RegistrationError: Wrong nodes, lists of different length that their labels do not pair,
+            or no pair left.
     """
     require_node(fixed_node, "vtkMRMLMarkupsFiducialNode", "the fixed landmarks")
     require_node(moving_node, "vtkMRMLMarkupsFiducialNode", "the moving landmarks")
-    count, other = (n.GetNumberOfControlPoints() for n in (fixed_node, moving_node))
-    if count != other:
+    fixed_labels, moving_labels = labels_of(fixed_node), labels_of(moving_node)
+    indices, by_label = pair_indices(fixed_labels, moving_labels)
+    if not by_label and len(fixed_labels) != len(moving_labels):
         raise RegistrationError(
-            f"{fixed_node.GetName()!r} has {count} points and {moving_node.GetName()!r} {other}; "
-            "landmarks are paired by their order, so give two lists of the same length."
+            f"{fixed_node.GetName()!r} has {len(fixed_labels)} points and "
+            f"{moving_node.GetName()!r} {len(moving_labels)}; give two lists of the same length, "
+            "paired by their order, or equal labels to the points that belong together."
         )
-    kept = [k for k in range(count) if _counts(fixed_node, k) and _counts(moving_node, k)]
-    if not kept:
+    kept = indices[
+        [_counts(fixed_node, k) and _counts(moving_node, other) for k, other in indices.tolist()]
+    ]
+    if len(kept) == 0:
         raise RegistrationError(
             f"{fixed_node.GetName()!r} and {moving_node.GetName()!r} have no pair of placed and "
             "selected points; place corresponding points in both lists."
         )
+    ignored = taken_as_identity(moving_node, ignoring)
     return LandmarkPairs(
-        [fixed_node.GetNthControlPointLabel(k) for k in kept],
-        points_of(fixed_node)[kept],
-        points_of(moving_node, ignoring=ignoring)[kept],
+        [fixed_labels[k] for k in kept[:, 0]],
+        points_of(fixed_node)[kept[:, 0]],
+        points_of(moving_node, ignoring=ignored)[kept[:, 1]],
     )
 
 
+def taken_as_identity(node, transform):
+    """The transform above a moving node that does not count when ``transform`` is evaluated.
+
+    The error is measured in the moving image's space, |T(fixed) - moving|, but a user may place
+    the moving landmarks under T, or leave them under the result of an earlier registration while
+    T is another transform; both only show where they would be after a registration.
+
+    Args:
+        node: Moving point list or volume.
+        transform: The transform node that is evaluated, or None.
+
+    Returns:
+        ``transform`` where it is above the node, else the nearest result of a registration, or
+        None.
+    """
+    parents = parents_of(node)
+    if transform is not None and transform in parents:
+        return transform
+    return next((parent for parent in parents if parent.GetAttribute(METHOD) is not None), None)
+
+
+def labels_of(node) -> list[str]:
+    """The labels of a point list."""
+    return [node.GetNthControlPointLabel(k) for k in range(node.GetNumberOfControlPoints())]
+
+
+def is_placed(node, k: int) -> bool:
+    """Whether a control point has a position (it is neither missing nor being placed)."""
+    return node.GetNthControlPointPositionStatus(k) == slicer.vtkMRMLMarkupsNode.PositionDefined
+
+
 def _counts(node, k: int) -> bool:
-    placed = node.GetNthControlPointPositionStatus(k) == slicer.vtkMRMLMarkupsNode.PositionDefined
-    return placed and bool(node.GetNthControlPointSelected(k))
+    return is_placed(node, k) and bool(node.GetNthControlPointSelected(k))
 
 
 def points_of(node, *, ignoring=None) -> np.ndarray:
@@ -112,8 +172,6 @@ def summary(before: np.ndarray, after: np.ndarray) -> dict:
     Args:
         before, after: Error vectors in mm, [n, 3].
     """
-    from DeepRegistrationLib.evaluation.landmarks import error_statistics  # loads torch
-
     return {
         "n": len(before),
         "before": error_statistics(before),

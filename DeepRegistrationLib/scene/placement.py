@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from DeepRegistrationLib.scene.space import parents_of
 
+METHOD = "DeepRegistration.Method"
+"""Attribute of a result's transform node: the name of the method that made it."""
+
 _COPY = "DeepRegistration.CopyOf"
 
 

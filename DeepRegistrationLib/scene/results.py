@@ -12,7 +12,7 @@ from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.scene import colors
-from DeepRegistrationLib.scene.placement import place_under
+from DeepRegistrationLib.scene.placement import METHOD, place_under
 from DeepRegistrationLib.scene.space import parents_of
 from DeepRegistrationLib.scene.transforms import (
     node_class,
@@ -22,9 +22,6 @@ from DeepRegistrationLib.scene.transforms import (
 )
 from DeepRegistrationLib.scene.volumes import update_volume_node
 from DeepRegistrationLib.transforms import Transform
-
-METHOD = "DeepRegistration.Method"
-"""Attribute of a result's transform node: the name of the method that made it."""
 
 _ROLES = {
     "warped": "DeepRegistration.Warped",

@@ -61,8 +61,36 @@ def test_unselected_and_unplaced_points_leave_their_pair_out(lists):
 def test_lists_of_different_length_are_refused_with_both_numbers(lists):
     fixed, moving = lists
     moving.RemoveNthControlPoint(0)
+    moving.SetNthControlPointLabel(0, "another name")
     with pytest.raises(RegistrationError, match="'F' has 4 points and 'M' 3"):
         landmark_pairs(fixed, moving)
+
+
+def test_equal_labels_pair_points_whatever_their_order_and_number(lists):
+    fixed, moving = lists
+    moving.RemoveNthControlPoint(0)  # leaves 2, 3, 4
+    moving.SwapControlPoints(0, 2)  # 4, 3, 2
+    pairs = landmark_pairs(fixed, moving)
+    assert pairs.labels == ["2", "3", "4"]
+    assert np.allclose(pairs.moving, POINTS[1:] + SHIFT)
+
+
+def test_the_labels_that_slicer_gives_pair_points_by_their_order(lists):
+    for node, letter in zip(lists, "FM", strict=True):
+        for k in range(4):
+            node.SetNthControlPointLabel(k, f"{letter}-{k + 1}")
+    lists[1].SwapControlPoints(0, 1)
+    assert np.allclose(landmark_pairs(*lists).moving, POINTS[[1, 0, 2, 3]] + SHIFT)
+
+
+def test_moving_landmarks_under_an_earlier_result_are_taken_where_they_were(scene, lists):
+    """Another transform, such as one from BRAINS, is evaluated without moving the landmarks."""
+    logic = DeepRegistrationLogic(scene)
+    result = transform_node_from(Affine(translation=(3.0, 4.0, 10.0)), scene, "T")
+    result.SetAttribute("DeepRegistration.Method", "optimize")
+    other = transform_node_from(Affine(translation=(0.0, 4.0, 12.0)), scene, "BRAINS")
+    lists[1].SetAndObserveTransformNodeID(result.GetID())
+    assert np.isclose(logic.evaluate(other, *lists).statistics["after"]["mean"], 3)
 
 
 def test_empty_lists_are_refused(scene):
