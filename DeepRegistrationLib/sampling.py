@@ -105,6 +105,47 @@ def sample_at_indices(
     return found if fill is None else _filled(found, normalized(index, size), size, fill)
 
 
+def displaced(
+    values: torch.Tensor,
+    displacement: torch.Tensor,
+    first: tuple[int, int, int] = (0, 0, 0),
+    fill: float | None = None,
+) -> torch.Tensor:
+    """``values`` at voxel + displacement, batched and linear: what networks warp with.
+
+    Args:
+        values: [B, C, z, y, x].
+        displacement: In voxels of ``values``, components (x, y, z): [B, 3, z', y', x'].
+        first: Voxel (x, y, z) of ``values`` at which the displacement's block begins.
+        fill: Value outside; None repeats the border's value.
+
+    Returns:
+        [B, C, z', y', x'], in the precision of ``displacement``.
+    """
+    size = values.shape[:1:-1]
+    scale, shift = _to_normalized((size[0], size[1], size[2]))
+    rows = []
+    for k in range(3):
+        shape = [1, 1, 1]
+        shape[2 - k] = -1
+        n = displacement.shape[4 - k]
+        index = torch.arange(n, device=values.device, dtype=displacement.dtype) + first[k]
+        base = (index * scale[k, k] + shift[k]).reshape(shape)
+        rows.append(torch.add(base, displacement[:, k], alpha=float(scale[k, k])))
+    places = torch.stack(rows, dim=-1)
+    with torch.autocast(values.device.type, enabled=False):
+        found = F.grid_sample(
+            values.to(places.dtype),
+            places,
+            padding_mode="border",
+            align_corners=True,
+        )
+    if fill is None:
+        return found
+    inside = (places.abs() <= places.new_tensor([n / max(n - 1, 1) for n in size])).all(-1)
+    return found.masked_fill(~inside[:, None], fill)
+
+
 def _lookup(
     values: torch.Tensor, locations: torch.Tensor, mode: str, fill: float | None
 ) -> torch.Tensor:
