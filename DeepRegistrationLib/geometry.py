@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 
+if TYPE_CHECKING:  # Slicer's own process describes grids without ever loading PyTorch
+    import torch
+
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+_SLAB = ContextVar("voxels of a slab", default=2_000_000)
+
+
+@contextmanager
+def slabs_of(voxels: int) -> Iterator[None]:
+    """Let all work inside this block go in slabs of about so many voxels (memory is short)."""
+    before = _SLAB.set(voxels)
+    try:
+        yield
+    finally:
+        _SLAB.reset(before)
 
 
 @dataclass(frozen=True)
@@ -113,18 +131,22 @@ class Grid:
         slab: slice | None = None,
         *,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> torch.Tensor:
         """Physical positions of the voxel centres.
 
         Args:
             slab: Range of z indices; all when omitted. Whole clinical grids do not fit in memory
                 comfortably (12 bytes a voxel), so large work goes slab by slab.
+            dtype: float32 when omitted.
 
         Returns:
             Positions in LPS mm, [z, y, x, 3] with the components ordered (x, y, z); in memory each
             component lies in one piece.
         """
+        import torch
+
+        dtype = dtype or torch.float32
         begin, end, _ = (slab or slice(None)).indices(self.size[2])
         matrix = torch.as_tensor(self.matrix, dtype=torch.float64)
         x, y, z = (torch.arange(n, dtype=torch.float64) for n in (*self.size[:2], end - begin))
@@ -135,10 +157,20 @@ class Grid:
             torch.add(outer.to(device=device, dtype=dtype)[..., None], inner, out=result[k])
         return result.movedim(0, -1)
 
-    def slabs(self, voxels: int = 2_000_000) -> list[slice]:
-        """Ranges of z that cover the grid with at most about ``voxels`` voxels each."""
+    def positions(self, slab: slice) -> np.ndarray:
+        """As :meth:`points`, in numpy: float64 [z, y, x, 3]."""
+        z, y, x = np.meshgrid(
+            np.arange(self.size[2])[slab], *map(np.arange, self.shape[1:]), indexing="ij"
+        )
+        return self.to_physical(np.stack((x, y, z), axis=-1))
+
+    def slabs(self, voxels: int | None = None) -> list[slice]:
+        """Ranges of z that cover the grid with at most about ``voxels`` voxels each.
+
+        Two millions when omitted, or what :func:`slabs_of` says.
+        """
         plane = self.size[0] * self.size[1]
-        depth = max(1, voxels // plane)
+        depth = max(1, (voxels or _SLAB.get()) // plane)
         return [slice(z, min(z + depth, self.size[2])) for z in range(0, self.size[2], depth)]
 
     def with_spacing(self, spacing: float | tuple[float, float, float]) -> Grid:

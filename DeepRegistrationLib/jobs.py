@@ -1,0 +1,155 @@
+"""The engine on plain numpy data: what Slicer asks for, in its own process or in the child.
+
+Loads PyTorch; the data itself is described in :mod:`DeepRegistrationLib.plain`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.engine import Registration, inverse_grid, register
+from DeepRegistrationLib.evaluation.measures import measure
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.plain import AffineMap, FieldMap, Map, Outcome, Task, Volume
+from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.transforms import Affine, DisplacementField, Transform, invert
+from DeepRegistrationLib.transforms.single import single_transform
+
+_WIDER = {2: np.int32, 4: np.float64, 8: np.float64}  # of unsigned integers, which torch lacks
+
+
+def run(task: Task, progress: Progress = silent) -> Registration:
+    """Register the images of a task.
+
+    Raises:
+        RegistrationError: As the engine's ``register``.
+    """
+    fixed, moving = image_of(task.fixed), image_of(task.moving)
+    return register(
+        fixed,
+        moving,
+        method=task.method,
+        quality=task.quality,  # type: ignore[arg-type]
+        parameters=task.parameters,
+        fixed_mask=mask_of(task.fixed_mask, fixed.grid),
+        moving_mask=mask_of(task.moving_mask, moving.grid),
+        initial=None if task.initial is None else transform_of(task.initial),
+        device=task.device,
+        inverse=task.inverse,
+        seed=task.seed,
+        progress=progress,
+    )
+
+
+def outcome_of(registration: Registration, task: Task) -> Outcome:
+    """What of a registration becomes nodes."""
+    grid = registration.jacobian.grid
+    mask = registration.fixed_mask
+    folded = registration.jacobian.data <= 0
+    folding = {"image": _percentage(folded)}
+    if mask is not None:
+        folding["mask"] = _percentage(folded[mask.data != 0])
+    return Outcome(
+        transform=map_of(single_transform(registration.transform, grid)),
+        jacobian=volume_of(registration.jacobian),
+        displacement=volume_of(displacement_magnitude(registration.transform, grid)),
+        warped=volume_of(registration.warped) if task.warped else None,
+        inverse=None if registration.inverse is None else map_of(registration.inverse.field),
+        fixed_mask=None if mask is None else volume_of(mask),
+        folding=folding,
+        seconds=registration.seconds,
+        notes=registration.notes,
+        provenance=registration.provenance,
+    )
+
+
+def inverse_of(transform: Map, grid: Grid, progress: Progress = silent) -> dict[str, Any]:
+    """The inverse of a transform and its residual in mm.
+
+    Args:
+        transform: Fixed to moving.
+        grid: The moving image's.
+
+    Returns:
+        ``inverse``: Map; ``residual_mm``: ``mean``, ``max``, ``roundtrip_max``, 0 for affines.
+    """
+    forward = transform_of(transform)
+    if isinstance(forward, Affine):
+        residual = {"mean": 0.0, "max": 0.0, "roundtrip_max": 0.0}
+        return {"inverse": map_of(forward.inverse()), "residual_mm": residual}
+    with torch.no_grad():
+        found = invert(forward, inverse_grid(grid), progress=progress)
+    residual = {
+        "mean": found.residual_mean,
+        "max": found.residual_max,
+        "roundtrip_max": found.roundtrip_max,
+    }
+    return {"inverse": map_of(found.field), "residual_mm": residual}
+
+
+def measures_of(transform: Map, **given: Volume | np.ndarray | None) -> dict[str, Any]:
+    """``evaluation.measures.measure`` of plain data; masks and labels may be on any grid."""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        values[name] = image_of(value) if isinstance(value, Volume) else value
+    for side in ("fixed", "moving"):
+        mask, image = given.get(f"{side}_mask"), values.get(side)
+        if isinstance(mask, Volume) and image is not None:
+            values[f"{side}_mask"] = mask_of(mask, image.grid)
+    with torch.no_grad():
+        return measure(transform_of(transform), **values)
+
+
+def displacement_magnitude(transform: Transform, grid: Grid) -> Image:
+    """|T(x) - x| in mm at the voxels of ``grid``, slab by slab."""
+    result = torch.empty(grid.shape)
+    for slab in grid.slabs():
+        moved = transform.at_voxels(grid, slab) - grid.points(slab, device=transform.device)
+        result[slab] = moved.norm(dim=-1).cpu()
+    return Image(result, grid, "Displacement magnitude")
+
+
+def image_of(volume: Volume) -> Image:
+    """An image with a copy of the volume's voxels, in a type that PyTorch computes with."""
+    kind = volume.data.dtype
+    if kind.kind == "u" and kind.itemsize > 1:
+        kind = np.dtype(_WIDER[kind.itemsize])
+    return Image(torch.from_numpy(np.array(volume.data, dtype=kind)), volume.grid, volume.name)
+
+
+def volume_of(image: Image) -> Volume:
+    """The image's voxels, shared where it is on the CPU."""
+    return Volume(image.data.detach().cpu().numpy(), image.grid, image.name)
+
+
+def mask_of(volume: Volume | None, grid: Grid) -> Image | None:
+    """A mask as uint8 on its image's grid, by nearest neighbor."""
+    if volume is None:
+        return None
+    mask = Image(torch.from_numpy((volume.data != 0).astype(np.uint8)), volume.grid, volume.name)
+    if mask.grid.same_as(grid):
+        return mask
+    resampled = mask.resampled(grid, interpolation="nearest")
+    return Image(resampled.data.to(torch.uint8), grid, volume.name)
+
+
+def transform_of(mapping: Map) -> Affine | DisplacementField:
+    """The engine's transform."""
+    if isinstance(mapping, AffineMap):
+        return Affine(mapping.matrix, mapping.translation)
+    return DisplacementField(torch.from_numpy(np.array(mapping.vectors)), mapping.grid)
+
+
+def map_of(transform: Affine | DisplacementField) -> Map:
+    """Plain data of a transform; the vectors are shared where they are on the CPU."""
+    if isinstance(transform, Affine):
+        return AffineMap(transform.matrix, transform.translation)
+    return FieldMap(transform.vectors.detach().float().cpu().numpy(), transform.grid)
+
+
+def _percentage(folded: torch.Tensor) -> float:
+    return 100 * float(folded.float().mean())

@@ -1,0 +1,100 @@
+"""Images and transforms as plain numpy data: what Slicer's process and the engine's exchange.
+
+Nothing here loads PyTorch. :mod:`DeepRegistrationLib.jobs` turns these into the engine's own
+types and back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from DeepRegistrationLib.geometry import Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A scalar image.
+
+    Attributes:
+        data: [z, y, x], any real dtype.
+        grid: Where the voxels lie.
+        name: What to call it in messages.
+    """
+
+    data: np.ndarray
+    grid: Grid
+    name: str = "image"
+
+
+@dataclass(frozen=True, eq=False)
+class AffineMap:
+    """T(x) = matrix @ x + translation; [3, 3] and [3], LPS mm, float64."""
+
+    matrix: np.ndarray
+    translation: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FieldMap:
+    """T(x) = x + u(x); u in LPS mm, components (x, y, z) first: float32 [3, z, y, x]."""
+
+    vectors: np.ndarray
+    grid: Grid
+
+
+Map = AffineMap | FieldMap
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What to register: everything that the engine's ``register`` takes.
+
+    Attributes:
+        fixed, moving: The images.
+        fixed_mask, moving_mask: Non-zero where the image counts, each on any grid.
+        initial: Fixed to moving, replaces the affine stage.
+        method, quality, parameters, device, inverse, seed: As in ``register``.
+        warped: Whether the outcome shall hold the resampled moving image.
+    """
+
+    fixed: Volume
+    moving: Volume
+    fixed_mask: Volume | None = None
+    moving_mask: Volume | None = None
+    initial: Map | None = None
+    method: str = "optimize"
+    quality: str = "default"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    inverse: bool = False
+    seed: int = 0
+    warped: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a registration gave.
+
+    Attributes:
+        transform: Fixed to moving, everything in one.
+        jacobian, displacement: det(dT/dx) and abs(T(x) - x) in mm on the fixed image's grid.
+        warped: The moving image on that grid, when asked for.
+        inverse: Moving to fixed, when asked for.
+        fixed_mask: The mask that was used, given or found, on the fixed image's grid.
+        folding: Percentage of J <= 0 in the ``image`` and, where there is one, in the ``mask``.
+        seconds, notes, provenance: As in the engine's ``Registration``.
+    """
+
+    transform: Map
+    jacobian: Volume
+    displacement: Volume
+    warped: Volume | None = None
+    inverse: Map | None = None
+    fixed_mask: Volume | None = None
+    folding: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)

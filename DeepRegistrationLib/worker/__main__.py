@@ -1,0 +1,8 @@
+"""``python -m DeepRegistrationLib.worker FOLDER``: the child."""
+
+import sys
+
+from DeepRegistrationLib.worker.child import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

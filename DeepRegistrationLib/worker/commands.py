@@ -1,0 +1,77 @@
+"""What the engine's process can be asked for.
+
+A command is a function ``(request, progress) -> result``: two payloads (see :mod:`payload`) and a
+progress that raises ``Cancelled``. Adding one is adding a function here; PyTorch is imported
+inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.plain import Outcome
+from DeepRegistrationLib.progress import Progress
+
+Command = Callable[[dict[str, Any], Progress], Any]
+
+_COMMANDS: dict[str, Command] = {}
+
+
+def command(function: Command) -> Command:
+    """Decorator: offer the function under its own name."""
+    _COMMANDS[function.__name__] = function
+    return function
+
+
+def command_named(name: str) -> Command:
+    """The command of this name.
+
+    Raises:
+        RegistrationError: There is none.
+    """
+    if name not in _COMMANDS:
+        raise RegistrationError(f"The engine cannot do {name!r}; it can do {', '.join(_COMMANDS)}.")
+    return _COMMANDS[name]
+
+
+@command
+def register(request: dict[str, Any], progress: Progress) -> Outcome:
+    """``{"task": Task}`` to an :class:`Outcome`."""
+    from DeepRegistrationLib.jobs import outcome_of, run
+
+    task = request["task"]
+    return outcome_of(run(task, progress), task)
+
+
+@command
+def inverse(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """The inverse of a finished transform, on demand.
+
+    ``{"transform": Map, "grid": Grid of the moving image}`` to ``{"inverse": Map, "residual_mm":
+    {...}}``.
+    """
+    from DeepRegistrationLib.jobs import inverse_of
+
+    return inverse_of(request["transform"], request["grid"], progress)
+
+
+@command
+def evaluate(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Measures of a transform; see ``evaluation.measures.measure``.
+
+    ``{"transform": Map}`` and any of its other arguments: Volumes, and landmarks [n, 3] in LPS mm.
+    """
+    from DeepRegistrationLib.jobs import measures_of
+
+    progress(0.1, "Measuring")
+    return measures_of(**request)
+
+
+@command
+def info(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Devices with names and memory, which one ``auto`` takes and why, versions."""
+    from DeepRegistrationLib.cli.information import machine_info
+
+    return machine_info()

@@ -1,0 +1,96 @@
+"""What to tell the user when the engine's process, or something in it, fails."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import traceback
+
+from DeepRegistrationLib.errors import RegistrationError
+
+DISK = (
+    "The disk with the temporary folder became full; free some space or set another temporary "
+    "folder."
+)
+MEMORY = (
+    "The computer's memory was not enough; close other programs, crop or resample the volumes, or "
+    "choose a faster quality."
+)
+MISSING = "PyTorch, which the engine computes with, is not installed; install it and try again."
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MEMORY_WORDS = ("DefaultCPUAllocator", "not enough memory", "out of memory", "Unable to allocate")
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """Kind (see ``Job.kind``) and sentence of an exception that ended a job."""
+    if isinstance(error, RegistrationError):
+        return "user", str(error)
+    if is_out_of_memory(error):
+        return "memory", MEMORY
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return "disk", DISK
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "missing", MISSING
+    name = type(error).__name__
+    return "defect", f"The engine failed ({name}); this is a defect, please report the details."
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether main memory or a GPU's ran out; told without importing PyTorch."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _MEMORY_WORDS)
+
+
+def trace(error: BaseException) -> str:
+    """Where an exception came from: functions and lines, and no values of variables."""
+    return "".join(traceback.format_exception(error)).strip()
+
+
+def of_exit(code: int, crashed: bool, greeted: bool, stderr: str) -> tuple[str, str]:
+    """Kind and sentence for a process that ended during a job.
+
+    Args:
+        code: Exit status, or the signal's number where ``crashed``.
+        greeted: Whether it had come up at all.
+        stderr: What it said.
+    """
+    killed = code == 137 or (crashed and code == getattr(signal, "SIGKILL", 9))
+    if killed:  # by nobody here, so by the system, which does so when memory runs out
+        return "memory", "The system ended the engine, most likely because memory ran out; " + (
+            MEMORY.split("; ")[1]
+        )
+    if any(word in stderr for word in _MEMORY_WORDS) or "MemoryError" in stderr:
+        return "memory", MEMORY
+    how = f"signal {code}" if crashed else f"exit code {code}"
+    if not greeted:
+        return "crash", f"The engine did not start ({how}); the details say more."
+    return "crash", f"The engine stopped unexpectedly ({how}); nothing was changed, try again."
+
+
+def details(code: int, crashed: bool, stderr: str) -> str:
+    """Technical text for a report."""
+    how = "signal" if crashed else "exit code"
+    return f"The engine's process ended with {how} {code}.\n{stderr}".strip()
+
+
+def not_started(reason: str) -> str:
+    """The sentence for a program that cannot be run."""
+    return f"The engine's process cannot be started ({reason}); reinstall the extension."
+
+
+def not_written(error: OSError) -> str:
+    """The sentence for arrays that cannot be handed over."""
+    return (
+        f"The volumes cannot be written to the temporary folder ({error.strerror}); set another "
+        "temporary folder."
+    )
+
+
+def versions_differ(panel: str, engine: str) -> str:
+    """The sentence for two sides of different releases."""
+    return (
+        f"The panel is version {panel} but the engine is version {engine}; restart Slicer, or "
+        "reinstall the extension."
+    )
