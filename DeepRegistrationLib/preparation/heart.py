@@ -1,0 +1,137 @@
+"""The heart's frame: 64 x 64 x 16 voxels around the ventricles of a short-axis cine MRI.
+
+Rohe et al. 2017 align all cases rigidly by their segmentation and resample them to 64 x 64 x 16.
+The paper does not give the voxel size; here it is 2.5 x 2.5 x 7.5 mm, so that the box of
+157 x 157 x 112 mm holds a dilated heart with a margin. The frame's axes:
+
+- z along the slice axis, from base to apex;
+- x in the slice, from the right ventricle to the left one: the right ventricle lies to the left of
+  the picture, as in most unturned short-axis images;
+- origin of the axes (the middle of the box): the centroid of the ventricles.
+
+Two frames define the rigid alignment of two images: the map from one frame's voxels to the other's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.transforms import Affine
+
+FRAME_SIZE = (64, 64, 16)
+FRAME_SPACING = (2.5, 2.5, 7.5)  # mm
+
+RIGHT, MYOCARDIUM, LEFT = 1, 2, 3
+"""Labels of the right ventricle's cavity, the myocardium and the left ventricle's cavity (ACDC)."""
+
+LABEL_NAMES = {RIGHT: "RV", MYOCARDIUM: "myocardium", LEFT: "LV"}
+
+_USUAL_TURN = np.deg2rad(-25.0)  # of the axis RV -> LV against the rows of an unturned image
+
+
+def standard_frame() -> Grid:
+    """The frame in its own coordinates: axes along x, y, z, the middle at 0 mm."""
+    origin = -0.5 * (np.asarray(FRAME_SIZE) - 1) * FRAME_SPACING
+    return Grid(FRAME_SIZE, FRAME_SPACING, tuple(origin))  # type: ignore[arg-type]
+
+
+def heart_frame(center: np.ndarray, axes: np.ndarray) -> Grid:
+    """The frame at a place.
+
+    Args:
+        center: The middle of the box in LPS mm: [3].
+        axes: Rotation matrix whose columns are the frame's x, y and z axis in LPS: [3, 3].
+    """
+    origin = np.asarray(center) + np.asarray(axes) @ np.asarray(standard_frame().origin)
+    return Grid(FRAME_SIZE, FRAME_SPACING, tuple(origin), tuple(np.asarray(axes).ravel()))  # type: ignore[arg-type]
+
+
+def frame_map(frame: Grid) -> Affine:
+    """The rigid map from the standard frame's coordinates (mm) to LPS."""
+    return Affine(np.asarray(frame.direction).reshape(3, 3), frame.center())
+
+
+def rigid_between(fixed: Grid, moving: Grid) -> Affine:
+    """The rigid map that takes each voxel of the fixed frame to the same one of the moving frame."""
+    return frame_map(fixed).inverse().then(frame_map(moving))
+
+
+def frame_of_labels(labels: Image) -> Grid:
+    """The heart's frame from a segmentation.
+
+    Args:
+        labels: Label map with the right ventricle 1, the myocardium 2 and the left ventricle 3; or
+            any mask of the heart, whose longer axis in the slice is then taken for the axis
+            through both ventricles, turned to the usual side.
+
+    Raises:
+        RegistrationError: The label map is empty.
+    """
+    values = labels.data.detach().cpu().numpy()
+    index = np.argwhere(values != 0)[:, ::-1]
+    if not len(index):
+        raise RegistrationError(
+            f"{labels.name} holds no label; give a segmentation of the heart (RV 1, myocardium 2, "
+            "LV 3)."
+        )
+    kinds = values[values != 0]
+    points = labels.grid.to_physical(index)
+    center = points.mean(axis=0)
+    slice_axis = int(np.argmax(labels.grid.spacing))
+    apex = np.asarray(labels.grid.direction).reshape(3, 3)[:, slice_axis]
+    right, left = points[kinds == RIGHT], points[(kinds == LEFT) | (kinds == MYOCARDIUM)]
+    if len(right) and len(left):
+        across = left.mean(axis=0) - right.mean(axis=0)
+    else:
+        across = _longer_axis(points - center, labels.grid, slice_axis)
+    tail = (((points - center) @ apex) ** 3).mean()  # the heart thins out towards the apex
+    return heart_frame(center, _axes(across, apex if tail >= 0 else -apex))
+
+
+def _axes(across: np.ndarray, apex: np.ndarray) -> np.ndarray:
+    """The right-handed axes with z along ``apex`` and x nearest to ``across``: [3, 3], columns."""
+    x = across - (across @ apex) * apex
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(apex, x), apex], axis=1)
+
+
+def _longer_axis(offsets: np.ndarray, grid: Grid, slice_axis: int) -> np.ndarray:
+    """The in-plane principal axis of a mask, on the side where unturned images have it: [3]."""
+    first, second = (
+        np.asarray(grid.direction).reshape(3, 3)[:, k] for k in range(3) if k != slice_axis
+    )
+    plane = np.stack([first, second], axis=1)
+    _, vectors = np.linalg.eigh(np.cov((offsets @ plane).T))
+    axis = plane @ vectors[:, -1]
+    usual = np.cos(_USUAL_TURN) * first + np.sin(_USUAL_TURN) * second
+    return axis if axis @ usual >= 0 else -axis
+
+
+def usual_frame(image: Image) -> Grid:
+    """The frame of a heart in the middle of the image, base first, in the usual orientation."""
+    slice_axis = int(np.argmax(image.grid.spacing))
+    direction = np.asarray(image.grid.direction).reshape(3, 3)
+    first, second = (direction[:, k] for k in range(3) if k != slice_axis)
+    across = np.cos(_USUAL_TURN) * first + np.sin(_USUAL_TURN) * second
+    return heart_frame(image.grid.center(), _axes(across, direction[:, slice_axis]))
+
+
+def framed(image: Image, frame: Grid) -> torch.Tensor:
+    """The image in the frame: clamped and scaled to about [0, 1], 0 outside it: float32 [z, y, x].
+
+    The 2nd and 98th percentile inside the frame become 0 and 1; values are held in [0, 1.5].
+    """
+    values = image.resampled(frame, fill=None).data
+    inside = Image(torch.ones_like(image.data, dtype=torch.float32), image.grid).resampled(frame)
+    seen = values[inside.data > 0.5]
+    if not len(seen):
+        raise RegistrationError(
+            f"The heart's frame lies outside {image.name}; give a mask of the heart."
+        )
+    low, high = torch.quantile(seen, torch.tensor([0.02, 0.98], device=seen.device)).tolist()
+    scaled = ((values - low) / max(high - low, 1e-6)).clamp(0.0, 1.5)
+    return scaled * (inside.data > 0.5)

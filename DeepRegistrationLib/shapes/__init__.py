@@ -1,0 +1,1 @@
+"""Shapes: surfaces of label maps, currents, shooting, and reference velocity fields from them."""
