@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
 
 _SMALLEST = 1e-9  # J is not taken below this before the logarithm
 
@@ -37,6 +41,11 @@ def jacobian_statistics(jacobian: Image, mask: Image | None = None) -> dict[str,
         values = values[mask.data.cpu().numpy() != 0]
     if values.size == 0:
         raise RegistrationError("The mask is empty; give one that covers the anatomy.")
+    return value_statistics(values)
+
+
+def value_statistics(values: np.ndarray) -> dict[str, float]:
+    """:func:`jacobian_statistics` of J values in an array of any shape, not empty."""
     positive = values[values > 0]
     logarithm = np.log(np.maximum(positive, _SMALLEST))
     return {

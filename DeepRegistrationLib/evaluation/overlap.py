@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import ndimage
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
 
 _FACES = ndimage.generate_binary_structure(3, 1)
 

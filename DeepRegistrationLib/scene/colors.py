@@ -7,6 +7,10 @@ import slicer
 
 JACOBIAN = "Jacobian determinant (DeepRegistration)"
 DISPLACEMENT = "Displacement (DeepRegistration)"
+DIFFERENCE = "Difference (DeepRegistration)"
+EDGES = "Edges (DeepRegistration)"
+
+LANDMARK_ERROR = "Landmark error (DeepRegistration)"
 
 _COLORS = 256
 _STEP = 2.0 / (_COLORS - 1)
@@ -17,8 +21,20 @@ JACOBIAN_RANGE = (-_STEP, 2.0)
 DISPLACEMENT_RANGE = (0.0, 20.0)
 """Fixed display range of displacement magnitudes, in mm."""
 
+ERROR_RANGE = (0.0, 5.0)
+"""Fixed display range of errors at landmarks, in mm; larger ones have the last color."""
+
 FOLDING = (1.0, 0.93, 0.0)
 """Signal color of J <= 0: yellow, which neither branch of the diverging table comes near."""
+
+# Share of the range, red, green, blue: blue over yellow to red, apart for the color blind too.
+_ERROR = (
+    (0.00, 0.16, 0.50, 0.95),
+    (0.25, 0.55, 0.80, 0.95),
+    (0.50, 1.00, 0.90, 0.35),
+    (0.75, 1.00, 0.50, 0.10),
+    (1.00, 0.85, 0.05, 0.10),
+)
 
 # J, red, green, blue. Blue: the tissue is smaller in the moving image; red: larger.
 _DIVERGING = (
@@ -40,6 +56,18 @@ _HEAT = (
     (1.00, 0.99, 1.00, 0.64),
 )
 
+# Share of the range, red, green, blue: light blue over black to light orange, dark where two
+# images agree.
+_DARK_MIDDLE = (
+    (0.00, 0.55, 0.90, 1.00),
+    (0.25, 0.05, 0.45, 0.90),
+    (0.50, 0.04, 0.04, 0.04),
+    (0.75, 0.90, 0.35, 0.05),
+    (1.00, 1.00, 0.85, 0.50),
+)
+
+_EDGE = (1.0, 0.75, 0.0)
+
 
 def jacobian_color_node(scene):
     """The scene's color node for Jacobian maps, made on first use.
@@ -60,6 +88,36 @@ def displacement_color_node(scene):
     shares = np.linspace(0.0, 1.0, _COLORS)
     names = [f"{low + share * (high - low):.1f} mm" for share in shares]
     return _color_node(scene, DISPLACEMENT, _interpolated(_HEAT, shares), names)
+
+
+def error_color_node(scene):
+    """The scene's color node for errors at landmarks, made on first use."""
+    shares = np.linspace(0.0, 1.0, _COLORS)
+    names = [f"{share * ERROR_RANGE[1]:.1f} mm" for share in shares]
+    names[-1] = f"{ERROR_RANGE[1]:.1f} mm or more"
+    return _color_node(scene, LANDMARK_ERROR, _interpolated(_ERROR, shares), names)
+
+
+def difference_color_node(scene):
+    """The scene's color node for differences of images, made on first use.
+
+    Orange where the moving image is brighter, blue where it is darker, dark where they agree.
+    """
+    shares = np.linspace(0.0, 1.0, _COLORS)
+    names = [f"{200 * share - 100:+.0f} %" for share in shares]
+    return _unsaved(_color_node(scene, DIFFERENCE, _interpolated(_DARK_MIDDLE, shares), names))
+
+
+def edge_color_node(scene):
+    """The scene's color node of one color for outlines, made on first use."""
+    return _unsaved(_color_node(scene, EDGES, np.array([_EDGE, _EDGE]), ["none", "edge"]))
+
+
+def _unsaved(node):
+    """The color node of a passing display: not in selectors, not in the saved scene."""
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    return node
 
 
 def _interpolated(points: tuple, at: np.ndarray) -> np.ndarray:

@@ -1,0 +1,244 @@
+"""A registration's quality in plain words, with what the words rest on.
+
+The words never say that a registration is good: measures can show that something is wrong, or that
+nothing wrong was found where it was looked for. Nothing here loads PyTorch.
+
+Limits are those of AAPM Task Group 132 (Brock et al., Med Phys 44:e43, 2017, table V) where it
+gives one: landmark and inverse-consistency errors within the largest voxel edge (2-3 mm), Dice
+within the contouring uncertainty (0.80-0.90), no negative Jacobian determinants. The shares at
+which a caution becomes a problem are this program's own choice, and are marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_TG132 = "AAPM TG-132"
+_OWN = "this program's choice"
+
+LANDMARK_MM = 3.0  # TG-132: the largest voxel edge, 2-3 mm
+CONSISTENCY_MM = 3.0  # TG-132, the same
+DICE = 0.8  # TG-132
+FOLDING_PROBLEM = 1.0  # percent; own choice: TG-132 accepts none
+LANDMARK_SHARE_PROBLEM = 0.1  # own choice: this part of the landmarks above the limit
+FEW_LANDMARKS = 10  # own choice: fewer say little about the rest of the image
+VOLUME_RANGE = (0.5, 2.0)  # mean J of a segment; own choice
+
+LEVELS = ("ok", "unknown", "caution", "problem")
+"""From best to worst; ``ok`` means that a limit was kept, ``unknown`` that evidence is missing."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement.
+
+    Attributes:
+        level: Of ``LEVELS``.
+        text: A sentence with its numbers.
+        basis: The limit that was applied and where it comes from, or "".
+    """
+
+    level: str
+    text: str
+    basis: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of a registration.
+
+    Attributes:
+        level: Of ``LEVELS``: the worst of the findings; ``unknown`` without landmarks and without
+            segmentations of both images, where nothing worse was found.
+        headline: One sentence.
+        findings: What it rests on, the worst first.
+    """
+
+    level: str
+    headline: str
+    findings: tuple[Finding, ...]
+
+    def text(self) -> str:
+        """Headline and findings, one a line."""
+        return "\n".join([self.headline, *(finding.text for finding in self.findings)])
+
+
+def verdict(
+    quality: dict[str, Any] | None,
+    *,
+    labels: Sequence[str] = (),
+    before: Sequence[float] = (),
+    after: Sequence[float] = (),
+    landmark_limit: float = LANDMARK_MM,
+) -> Verdict:
+    """Judge a registration by its measures.
+
+    Args:
+        quality: What ``quality.measure_quality`` gave; None where nothing was measured.
+        labels: Of the landmarks.
+        before, after: Their errors in mm without and with the registration.
+        landmark_limit: An error above this counts, mm.
+    """
+    quality = quality or {}
+    findings = [
+        *_landmarks(labels, np.asarray(before, float), np.asarray(after, float), landmark_limit),
+        *_folding(quality),
+        *_segments(quality.get("segments")),
+        *_overlap(quality.get("overlap")),
+        *_consistency(quality.get("inverse_consistency")),
+        *_similarity(quality.get("similarity")),
+    ]
+    ordered = tuple(sorted(findings, key=lambda finding: -LEVELS.index(finding.level)))
+    proof = len(after) > 0 or bool(quality.get("overlap"))
+    worst = ordered[0].level if ordered else "unknown"
+    level = "unknown" if worst == "ok" and not proof else worst
+    return Verdict(level, _headline(level, ordered, proof), ordered)
+
+
+def _headline(level: str, findings: tuple[Finding, ...], proof: bool) -> str:
+    shown = [finding.text.rstrip(".") for finding in findings if finding.level == level]
+    if level == "problem":
+        return f"Problem: {'; '.join(shown)}."
+    if level == "caution":
+        return f"Look closely: {'; '.join(shown)}."
+    if not proof:
+        return (
+            "Accuracy is not known: there are no landmarks and no segmentations of both images; "
+            "the other measures can only find faults."
+        )
+    if level == "unknown":
+        return f"Not everything is known: {'; '.join(shown)}."
+    kept = "; ".join(finding.text.rstrip(".") for finding in findings)
+    return f"No fault found in what was measured: {kept}."
+
+
+def _landmarks(
+    labels: Sequence[str], before: np.ndarray, after: np.ndarray, limit: float
+) -> list[Finding]:
+    count = len(after)
+    if count == 0:
+        return [Finding("unknown", "No landmarks were given.")]
+    above = int((after > limit).sum())
+    worst = int(np.argmax(after))
+    name = labels[worst] if worst < len(labels) else str(worst + 1)
+    basis = f"limit {limit:g} mm: the largest voxel edge, 2-3 mm, {_TG132}; "
+    basis += f"a problem from {100 * LANDMARK_SHARE_PROBLEM:g} % of the landmarks: {_OWN}"
+    text = f"{above} of {count} landmarks above {limit:g} mm"
+    text += f" (mean {after.mean():.2f} mm, largest {after[worst]:.2f} mm at {name})."
+    if len(before) == count:
+        text = text[:-2] + f"; mean before {before.mean():.2f} mm)."
+    level = "ok" if above == 0 else "caution"
+    if above >= LANDMARK_SHARE_PROBLEM * count and above > 0:
+        level = "problem"
+    findings = [Finding(level, text, basis)]
+    if len(before) == count and after.mean() > before.mean():
+        findings.append(
+            Finding("problem", "The landmarks are further apart than before the registration.")
+        )
+    if count < FEW_LANDMARKS:
+        few = f"Only {count} landmark{'s' if count > 1 else ''}: "
+        few += "the rest of the image is not checked by them."
+        findings.append(Finding("unknown", few, f"fewer than {FEW_LANDMARKS}: {_OWN}"))
+    return findings
+
+
+def _folding(quality: dict[str, Any]) -> list[Finding]:
+    statistics = quality.get("jacobian")
+    if not statistics:
+        return [Finding("unknown", "The Jacobian determinant was not measured.")]
+    inside = statistics.get("in_mask")
+    region = "the mask" if inside else "the image"
+    percent = (inside or statistics)["percent_nonpositive"]
+    basis = f"no negative Jacobian determinant: {_TG132}; "
+    basis += f"a problem from {FOLDING_PROBLEM:g} %: {_OWN}"
+    findings = []
+    if percent > 0:
+        text = f"Folding {_percent(percent)} of {region}{_place(quality, region)}."
+        level = "problem" if percent >= FOLDING_PROBLEM else "caution"
+        findings.append(Finding(level, text, basis))
+    else:
+        smallest = (inside or statistics)["min"]
+        text = f"No folding in {region} (smallest Jacobian determinant {smallest:.2f})."
+        findings.append(Finding("ok", text, basis))
+    outside = statistics["percent_nonpositive"]
+    if inside and percent == 0 and outside > 0:
+        text = f"Folding {_percent(outside)} of the image, none of it in the mask."
+        findings.append(Finding("unknown", text, basis))
+    return findings
+
+
+def _place(quality: dict[str, Any], region: str) -> str:
+    """Where the largest folded place lies."""
+    places = quality.get("folding") or []
+    if not places:
+        return ""
+    x, y, z = places[0]["point"]
+    position = f"{'L' if x >= 0 else 'R'} {abs(x):.0f}, {'P' if y >= 0 else 'A'} {abs(y):.0f}, "
+    position += f"{'S' if z >= 0 else 'I'} {abs(z):.0f} mm"
+    others = f" of {len(places)} places" if len(places) > 1 else ""
+    return f"; the largest{others}: {places[0]['where']} in {region} ({position})"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+
+
+def _segments(segments: dict[str, Any] | None) -> list[Finding]:
+    findings = []
+    for name, values in (segments or {}).items():
+        statistics = values["jacobian"]
+        if statistics["percent_nonpositive"] > 0:
+            text = f"Folding {_percent(statistics['percent_nonpositive'])} of {name}."
+            problem = statistics["percent_nonpositive"] >= FOLDING_PROBLEM
+            level = "problem" if problem else "caution"
+            findings.append(Finding(level, text, f"no negative determinant: {_TG132}"))
+        low, high = VOLUME_RANGE
+        if not low <= statistics["mean"] <= high:
+            text = f"{name} changes its volume from {values['volume_ml']:.3g} ml to "
+            text += f"{values['moving_volume_ml']:.3g} ml."
+            findings.append(Finding("caution", text, f"outside {low:g} to {high:g} fold: {_OWN}"))
+    return findings
+
+
+def _overlap(overlap: dict[str, Any] | None) -> list[Finding]:
+    findings = []
+    for name, values in (overlap or {}).items():
+        before, after = values.get("before"), values.get("after")
+        if not after or after.get("hausdorff95") is None:
+            findings.append(Finding("unknown", f"{name} is missing in one of the two images."))
+            continue
+        text = f"Dice of {name} {after['dice']:.2f}"
+        worse = before is not None and after["dice"] < before["dice"]
+        if before is not None:
+            text += f" ({before['dice']:.2f} before)"
+        text += f", 95 % of its surface within {after['hausdorff95']:.1f} mm."
+        level = "problem" if worse else "ok" if after["dice"] >= DICE else "caution"
+        basis = f"Dice from {DICE:g}: {_TG132}, 0.80-0.90; lower than before: {_OWN}"
+        findings.append(Finding(level, text, basis))
+    return findings
+
+
+def _consistency(values: dict[str, Any] | None) -> list[Finding]:
+    if not values:
+        return []
+    kept = values["p95"] <= CONSISTENCY_MM
+    what = "Forth and back" if values["source"] == "given" else "Forth and numerically back"
+    text = f"{what}, 95 % of {values['n']} points return within {values['p95']:.2g} mm"
+    text += f" (largest {values['max']:.2g} mm)."
+    basis = f"limit {CONSISTENCY_MM:g} mm: the largest voxel edge, 2-3 mm, {_TG132}"
+    return [Finding("ok" if kept else "caution", text, basis)]
+
+
+def _similarity(values: dict[str, Any] | None) -> list[Finding]:
+    if not values:
+        return []
+    before, after = values["before"]["local_ncc"], values["after"]["local_ncc"]
+    if before is None or after is None:
+        return []
+    text = f"Local correlation of the images {before:.2f} before, {after:.2f} after"
+    text += ", which does not show accuracy." if after >= before else ": they are less alike now."
+    return [Finding("ok" if after >= before else "problem", text, f"lower than before: {_OWN}")]

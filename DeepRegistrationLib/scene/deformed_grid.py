@@ -1,0 +1,60 @@
+"""The transform's deformed grid in slice views."""
+
+from __future__ import annotations
+
+from DeepRegistrationLib.scene.slice_views import unlisted
+from DeepRegistrationLib.scene.space import require_node
+from DeepRegistrationLib.scene.stand_ins import displacement_colors
+
+
+class DeformedGrid:
+    """Draws the moving image's regular grid, bent by the transform, until :meth:`close`.
+
+    The transform node's own display nodes are not touched.
+
+    Args:
+        transform: Transform node.
+        region: Volume node over which the grid is drawn; usually the fixed one.
+        slice_nodes: vtkMRMLSliceNodes of the views; all views when omitted.
+        spacing: Distance of the lines, mm.
+        top: Displacement with the color scale's last color, mm.
+    """
+
+    def __init__(
+        self, transform, region, slice_nodes=None, *, spacing: float = 10.0, top: float = 20.0
+    ) -> None:
+        require_node(transform, "vtkMRMLTransformNode", "the transform")
+        self._transform = transform
+        display = unlisted("vtkMRMLTransformDisplayNode", "Deformed grid")
+        display.SetVisualizationMode(display.VIS_MODE_GRID)
+        display.SetAndObserveRegionNode(region)
+        display.SetGridScalePercent(100)
+        display.SetGridLineDiameterMm(0.6)
+        display.SetVisibility(True)
+        display.SetVisibility2D(True)
+        display.SetVisibility3D(False)
+        self.display = transform.GetScene().AddNode(display)
+        self.display.SetColorMap(displacement_colors(top))
+        if slice_nodes is not None:
+            self.display.SetViewNodeIDs([node.GetID() for node in slice_nodes])
+        self.spacing = spacing
+        transform.AddAndObserveDisplayNodeID(self.display.GetID())
+
+    @property
+    def spacing(self) -> float:
+        """Distance of the lines, mm."""
+        return self.display.GetGridSpacingMm()
+
+    @spacing.setter
+    def spacing(self, spacing: float) -> None:
+        self.display.SetGridSpacingMm(max(float(spacing), 2.0))
+        self.display.SetGridResolutionMm(max(float(spacing) / 4, 2.0))
+
+    def close(self) -> None:
+        """Take the grid out of the views and the scene."""
+        if self._transform.GetScene() is not None:
+            for k in reversed(range(self._transform.GetNumberOfDisplayNodes())):
+                if self._transform.GetNthDisplayNode(k) is self.display:
+                    self._transform.RemoveNthDisplayNodeID(k)
+        if self.display.GetScene() is not None:
+            self.display.GetScene().RemoveNode(self.display)

@@ -1,0 +1,137 @@
+"""What several features need of slice views: what they show, and a slice of one's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+_ALPHA = 0  # vtkMRMLSliceCompositeNode's first compositing mode: opacity blending
+
+
+def composite_of(slice_node):
+    """The vtkMRMLSliceCompositeNode that says which volumes a slice view shows, or None."""
+    return slicer.vtkMRMLSliceLogic.GetSliceCompositeNode(slice_node)
+
+
+class ShownVolumes:
+    """Remembers what slice views show and restores it.
+
+    Args:
+        slice_nodes: vtkMRMLSliceNodes.
+    """
+
+    def __init__(self, slice_nodes) -> None:
+        self._state = []
+        for node in slice_nodes:
+            composite = composite_of(node)
+            if composite is not None:
+                self._state.append((composite, _state_of(composite)))
+
+    def restore(self) -> None:
+        """Show again what was shown; volumes and views that are gone are left out."""
+        for composite, (background, foreground, opacity, mode) in self._state:
+            scene = composite.GetScene()
+            if scene is None:
+                continue
+            before = composite.StartModify()
+            composite.SetBackgroundVolumeID(_still(scene, background))
+            composite.SetForegroundVolumeID(_still(scene, foreground))
+            composite.SetForegroundOpacity(opacity)
+            composite.SetCompositing(mode)
+            composite.EndModify(before)
+
+
+def _state_of(composite) -> tuple:
+    return (
+        composite.GetBackgroundVolumeID(),
+        composite.GetForegroundVolumeID(),
+        composite.GetForegroundOpacity(),
+        composite.GetCompositing(),
+    )
+
+
+def _still(scene, node_id: str | None) -> str | None:
+    return node_id if node_id and scene.GetNodeByID(node_id) is not None else None
+
+
+def show_in(slice_node, background, foreground=None, opacity: float = 1.0) -> None:
+    """Let a slice view show one volume node, with another one blended over it."""
+    composite = composite_of(slice_node)
+    before = composite.StartModify()
+    composite.SetBackgroundVolumeID(None if background is None else background.GetID())
+    composite.SetForegroundVolumeID(None if foreground is None else foreground.GetID())
+    composite.SetForegroundOpacity(opacity)
+    composite.SetCompositing(_ALPHA)
+    composite.EndModify(before)
+
+
+class DerivedSlice:
+    """A volume of one slice that lies in a slice view's plane, pixel on pixel.
+
+    It is hidden from selectors and lists, and is not saved with the scene.
+    """
+
+    def __init__(self, slice_node, name: str) -> None:
+        self._slice_node = slice_node
+        scene = slice_node.GetScene()
+        self.volume = scene.AddNode(unlisted("vtkMRMLScalarVolumeNode", name))
+        self.display = scene.AddNode(unlisted("vtkMRMLScalarVolumeDisplayNode", name))
+        self.display.SetInterpolate(False)
+        self.display.AutoWindowLevelOff()
+        self.volume.SetAndObserveDisplayNodeID(self.display.GetID())
+
+    def update(self, values: np.ndarray) -> None:
+        """Show values: float32 [height, width] of the view's pixels, the bottom row first."""
+        height, width = values.shape
+        data = vtk.vtkImageData()
+        data.SetDimensions(width, height, 1)
+        flat = np.ascontiguousarray(values, dtype=np.float32).ravel()
+        data.GetPointData().SetScalars(numpy_support.numpy_to_vtk(flat, deep=True))
+        before = self.volume.StartModify()
+        self.volume.SetIJKToRASMatrix(self._slice_node.GetXYToRAS())
+        self.volume.SetAndObserveImageData(data)
+        self.volume.EndModify(before)
+
+    def close(self) -> None:
+        """Take the volume, its display and its legend out of the scene."""
+        remove_with_displays(self.volume)
+
+
+def unlisted(class_name: str, name: str):
+    """A new node outside the scene: Slicer lists nodes by what they are when they are added."""
+    node = getattr(slicer, class_name)()
+    node.SetName(name)
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    return node
+
+
+def remove_with_displays(node) -> None:
+    """Remove a displayable node and its display nodes, if they are still in a scene."""
+    scene = node.GetScene()
+    if scene is None:
+        return
+    displays = [node.GetNthDisplayNode(k) for k in range(node.GetNumberOfDisplayNodes())]
+    scene.RemoveNode(node)
+    for display in displays:
+        if display is not None and display.GetScene() is not None:
+            scene.RemoveNode(display)
+
+
+class Observers:
+    """VTK observers that are all taken away at once."""
+
+    def __init__(self) -> None:
+        self._tags: list[tuple] = []
+
+    def add(self, node, event, function) -> None:
+        """Call ``function()`` when a node invokes an event."""
+        self._tags.append((node, node.AddObserver(event, lambda *_: function())))
+
+    def clear(self) -> None:
+        """Take all observers away."""
+        for node, tag in self._tags:
+            node.RemoveObserver(tag)
+        self._tags = []
