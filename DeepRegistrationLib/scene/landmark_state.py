@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from DeepRegistrationLib.evaluation.landmarks import paired_errors, snapped_to_voxels
+from DeepRegistrationLib.output import atomic_file
+
+_COLUMNS = ("before", "after", "snapped", "dx", "dy", "dz")
 
 
 def _no_points() -> np.ndarray:
@@ -107,3 +112,21 @@ def _same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
     if first is None or second is None:
         return first is second
     return np.array_equal(first, second)
+
+
+def write_errors(state: LandmarkState, path: str | Path) -> None:
+    """Write a row a landmark as CSV, in mm: label, included, before, after, snapped, dx, dy, dz.
+
+    dx, dy and dz are T(fixed) - moving to the patient's left, back and head; what is not known is
+    left empty.
+
+    Raises:
+        RegistrationError: The file cannot be written; an earlier one is left as it was.
+    """
+    values = np.column_stack([state.before, state.after, state.snapped, state.residual])
+    with atomic_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "included", *(f"{name}_mm" for name in _COLUMNS)])
+        for label, included, row in zip(state.labels, state.included, values, strict=True):
+            numbers = [f"{value:.4f}" if np.isfinite(value) else "" for value in row]
+            writer.writerow([label, int(included), *numbers])
