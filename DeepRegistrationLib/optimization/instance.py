@@ -27,7 +27,7 @@ def deform(
     mask: Image | None,
     start: Transform,
     preset: Preset,
-    levels: tuple[Level, ...],
+    schedules: tuple[tuple[Level, ...], ...],
     progress: Progress,
 ) -> Transform:
     """Fit a deformation on top of ``start``, level after level.
@@ -36,19 +36,34 @@ def deform(
         mask: Where the fixed image counts; everywhere when None.
         start: Transform fixed to moving that brings the images near; part of the result.
         preset: Intensity range, weights of the terms.
-        levels: Coarse to fine; those far finer than the voxels are skipped.
+        schedules: Levels, coarse to fine; those far finer than the voxels are skipped. Several
+            schedules give several fits, and their mean is the result: what one window or control
+            spacing gets wrong by chance is halved.
     """
     fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
-    levels = _useful(levels, fixed.grid, moving.grid)
-    costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
-    field: DisplacementField | None = None
-    for number, level in enumerate(levels):
-        report = part(progress, costs[number] / costs[-1], costs[number + 1] / costs[-1])
-        title = f"Deforming, level {number + 1} of {len(levels)} ({level.spacing:g} mm)"
-        report = _titled(report, title)
-        field = _level(fixed, moving, mask, start, field, level, preset, report)
-    assert field is not None
-    return _finished(field, start, fixed.grid)
+    schedules = tuple(_useful(levels, fixed.grid, moving.grid) for levels in schedules)
+    costs = np.cumsum([0.0] + [_cost(s, fixed.grid) for levels in schedules for s in levels])
+    fields: list[DisplacementField] = []
+    done, total = 0, len(costs) - 1
+    for levels in schedules:
+        field: DisplacementField | None = None
+        for level in levels:
+            report = part(progress, costs[done] / costs[-1], costs[done + 1] / costs[-1])
+            done += 1
+            title = f"Deforming, level {done} of {total} ({level.spacing:g} mm)"
+            field = _level(fixed, moving, mask, start, field, level, preset, _titled(report, title))
+        assert field is not None
+        fields.append(field)
+    return _finished(_mean(fields), start, fixed.grid)
+
+
+def _mean(fields: list[DisplacementField]) -> DisplacementField:
+    """The mean of fields over the same region, on the finest of their grids."""
+    if len(fields) == 1:
+        return fields[0]
+    grid = max((f.grid for f in fields), key=lambda g: float(np.prod(g.size)))
+    vectors = torch.stack([_resampled(f, grid) for f in fields]).mean(0)
+    return DisplacementField(vectors, grid)
 
 
 def _level(
