@@ -1,0 +1,1 @@
+"""What the trained networks compute: images in, fields out."""

@@ -1,0 +1,113 @@
+"""RegNet on whole images: exactly its sliding window, or every second voxel of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+
+from DeepRegistrationLib.networks.regnet import PATCH, RegNet, split_scales
+from DeepRegistrationLib.progress import Progress, silent
+
+REACH = PATCH // 2  # voxels around a point that its displacement depends on
+Slices = tuple[slice, slice, slice]
+
+
+def sliding_window(network: RegNet, images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """The network, patch by patch.
+
+    Args:
+        network: In evaluation mode, in any precision.
+        images: Fixed and moving image in the network's units: [2, z, y, x].
+        points: Voxels (z, y, x) at least 27 from the border: integer [n, 3].
+
+    Returns:
+        Displacements in voxels, float32 [n, 3], components (x, y, z).
+    """
+    found = []
+    for some in points.split(16):
+        patches = torch.stack([_around(images, point) for point in some.tolist()])
+        found.append(_forward(network, patches)[:, :, 0, 0, 0])
+    return torch.cat(found)
+
+
+def dense(
+    network: RegNet,
+    images: torch.Tensor,
+    *,
+    stride: int = 1,
+    tile: int = 96,
+    progress: Progress = silent,
+) -> torch.Tensor:
+    """The displacement of every voxel (stride 1: the sliding window) or of every second (2).
+
+    The fine branch is computed once for each voxel. Its pooling, the coarse branch and what
+    follows work at every second voxel; for stride 1 they run for each of the eight offsets (the
+    same as convolutions with dilation 2, in plain ones).
+
+    Args:
+        network: In evaluation mode, in any precision.
+        images: Fixed and moving image in the network's units with 27 voxels around the part that
+            is wanted: [2, z + 54, y + 54, x + 54].
+        stride: 1 or 2; with 2, the wanted part's voxels 0, 2, 4, ...
+        tile: Wanted voxels along each axis that are computed at once; even.
+
+    Returns:
+        Displacements in voxels, float32 [3, z, y, x], or half as many (rounded up) along the axes.
+    """
+    wanted = [n - 2 * REACH for n in images.shape[1:]]
+    result = torch.empty(3, *(-(-n // stride) for n in wanted), device=images.device)
+    tiles = list(itertools.product(*(range(0, n, tile) for n in wanted)))
+    for number, corner in enumerate(tiles):
+        # Made even, so that each offset finds as many points; the surplus is cut off again.
+        counts = [min(tile, n - begin) for n, begin in zip(wanted, corner, strict=True)]
+        part = _padded_part(images, corner, [2 * (-(-n // 2)) for n in counts])
+        target = tuple(
+            slice(begin // stride, begin // stride - (-n // stride))
+            for begin, n in zip(corner, counts, strict=True)
+        )
+        for where, field in _phases(network, part, stride):
+            place = result[(slice(None), *target)][(slice(None), *where)]
+            place.copy_(field[:, : place.shape[1], : place.shape[2], : place.shape[3]])
+        progress((number + 1) / len(tiles), "Applying RegNet")
+    return result
+
+
+def _phases(
+    network: RegNet, part: torch.Tensor, stride: int
+) -> Iterator[tuple[Slices, torch.Tensor]]:
+    """Where in a tile's result, and what: once for stride 2, for every offset for stride 1."""
+    features = network.features(_suited(network, part[None, :, 13:-13, 13:-13, 13:-13]))
+    for offset in itertools.product(range(2 // stride), repeat=3):
+        from_offset = tuple(slice(o, None) for o in offset)
+        coarse = _suited(network, F.avg_pool3d(part[None][(..., *from_offset)], 2))
+        count = [s - 26 for s in coarse.shape[2:]]
+        inner = features[(..., *from_offset)]
+        inner = inner[..., : 2 * count[0] + 16, : 2 * count[1] + 16, : 2 * count[2] + 16]
+        where = tuple(slice(o, None, 2 // stride) for o in offset)
+        yield where, network.join(inner, coarse)[0].float()  # type: ignore[misc]
+
+
+def _padded_part(images: torch.Tensor, corner: tuple[int, ...], counts: list[int]) -> torch.Tensor:
+    """The images around a tile; where an odd length was made even, the border is repeated."""
+    z, y, x = (slice(begin, begin + n + 2 * REACH) for begin, n in zip(corner, counts, strict=True))
+    part = images[:, z, y, x]
+    missing = [n + 2 * REACH - s for n, s in zip(counts, part.shape[1:], strict=True)]
+    return F.pad(part[None], (0, missing[2], 0, missing[1], 0, missing[0]), mode="replicate")[0]
+
+
+def _around(images: torch.Tensor, point: list[int]) -> torch.Tensor:
+    z, y, x = (slice(p - REACH, p + REACH + 1) for p in point)
+    return images[:, z, y, x]
+
+
+def _forward(network: RegNet, patches: torch.Tensor) -> torch.Tensor:
+    return network(*(_suited(network, scale) for scale in split_scales(patches))).float()
+
+
+def _suited(network: RegNet, images: torch.Tensor) -> torch.Tensor:
+    """In the network's precision (means are taken before) and memory layout."""
+    parameter = next(network.parameters())
+    return images.to(parameter.dtype).contiguous(memory_format=torch.channels_last_3d)

@@ -1,0 +1,49 @@
+"""RegNet's images: voxels of 1 mm, (HU + 1000) / 4095."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.preparation.resampling import AIR
+
+SPACING = 1.0  # mm
+_SCALE = 4095.0  # HU
+
+
+def isotropic_grid(
+    grid: Grid, mask: Image | None = None, *, margin: float = 0.0, spacing: float = SPACING
+) -> Grid:
+    """Voxels of ``spacing`` mm along the grid's axes over its box, or over the mask's.
+
+    Args:
+        mask: Where the result must reach, on ``grid``; everywhere when None.
+        margin: Further mm on every side.
+    """
+    low, high = np.zeros(3), np.array(grid.size) - 1.0
+    if mask is not None:
+        low, high = mask_box(mask.data)
+    reach = margin / np.array(grid.spacing)
+    begin = grid.to_physical(low - reach)
+    length = (high - low + 2 * reach) * np.array(grid.spacing)
+    size = np.floor(length / spacing + 1e-6).astype(int) + 1
+    return Grid(tuple(size), (spacing,) * 3, tuple(begin), grid.direction)  # type: ignore[arg-type]
+
+
+def mask_box(mask: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """First and last index (x, y, z) of the voxels that are not zero, float64 [3] each."""
+    inside = mask != 0
+    low, high = [], []
+    for axis in (2, 1, 0):
+        others = tuple(k for k in range(3) if k != axis)
+        line = torch.nonzero(inside.amax(others)).flatten()
+        low.append(int(line[0]))
+        high.append(int(line[-1]))
+    return np.array(low, dtype=float), np.array(high, dtype=float)
+
+
+def scaled(hounsfield: torch.Tensor) -> torch.Tensor:
+    """What the network sees: 0 for air, 1 for the densest metal."""
+    return (hounsfield - AIR) / _SCALE
