@@ -3,10 +3,9 @@
     python -m Testing.Benchmarks.accuracy --data FOLDER [--only lung|heart]
         [--qualities fast default best] [--peers elastix convexAdam demons]
 
-Writes RESULTS.md and results.json beside this file, a row a pair as it finishes; with --add, rows
-of earlier runs stay. The peers are
-elastix with Par0011 and convexAdam's MIND variant (lungs), SimpleITK's symmetric demons and
-convexAdam (hearts).
+Writes RESULTS.md and results.json beside this file, a row a pair as it finishes; with --add, the
+other rows of earlier runs stay. The peers are elastix with Par0011 and convexAdam's MIND variant
+(lungs), SimpleITK's symmetric demons and convexAdam (hearts).
 """
 
 from __future__ import annotations
@@ -187,7 +186,7 @@ def table(rows: list[Row], note: str = "") -> str:
         "whole registration (ours with warped image and Jacobian map; the peers' without).",
         "",
     ]
-    lung = [r for r in rows if "tre" in r]
+    lung = sorted((r for r in rows if "tre" in r), key=lambda r: str(r["case"]))
     if lung:
         lines += [
             "| pair | method | seconds | TRE before | TRE mean | median | 95 % | folding lungs % "
@@ -230,7 +229,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("lung", "heart"))
     parser.add_argument("--qualities", nargs="*", choices=QUALITIES, default=list(QUALITIES))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--add", action="store_true", help="keep the rows of earlier runs")
+    parser.add_argument("--add", action="store_true", help="keep the other rows of earlier runs")
     parser.add_argument("--note", default="", help="what is special about this run")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of the tables")
     options = parser.parse_args()
@@ -240,6 +239,7 @@ def main() -> None:
     rows: list[Row] = json.loads(results.read_text())["rows"] if options.add else []
 
     def record(row: Row) -> None:
+        rows[:] = [r for r in rows if (r["case"], r["method"]) != (row["case"], row["method"])]
         rows.append(row)
         print(json.dumps(row), flush=True)
         results.write_text(
