@@ -45,8 +45,12 @@ def run(task: Task, progress: Progress = silent) -> Registration:
     )
 
 
-def outcome_of(registration: Registration, task: Task) -> Outcome:
-    """What of a registration becomes nodes."""
+def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
+    """What of a registration becomes nodes.
+
+    Args:
+        warped: Whether the resampled moving image does.
+    """
     grid = registration.jacobian.grid
     mask = registration.fixed_mask
     folded = registration.jacobian.data <= 0
@@ -57,7 +61,7 @@ def outcome_of(registration: Registration, task: Task) -> Outcome:
         transform=map_of(single_transform(registration.transform, grid)),
         jacobian=volume_of(registration.jacobian),
         displacement=volume_of(displacement_magnitude(registration.transform, grid)),
-        warped=volume_of(registration.warped) if task.warped else None,
+        warped=volume_of(registration.warped) if warped else None,
         inverse=None if registration.inverse is None else map_of(registration.inverse.field),
         fixed_mask=None if mask is None else volume_of(mask),
         folding=folding,

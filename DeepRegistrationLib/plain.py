@@ -13,6 +13,12 @@ import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
 
+AIR = -1000.0
+"""HU of air; also the value that CT padding (-1024, -2048, -3024) is clamped to."""
+
+CT_MINIMUM = -900.0
+"""HU: no tissue and no other modality of interest goes as low."""
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:
@@ -27,6 +33,13 @@ class Volume:
     data: np.ndarray
     grid: Grid
     name: str = "image"
+
+
+def background(data: np.ndarray) -> float:
+    """The value to put where an image has none: as ``validation.background``, in numpy."""
+    if float(data.min()) <= CT_MINIMUM:
+        return AIR
+    return float(np.quantile(data.ravel()[:: max(1, data.size // 1_000_000)], 0.01))
 
 
 @dataclass(frozen=True, eq=False)

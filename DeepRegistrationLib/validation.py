@@ -11,12 +11,9 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.headers import not_finite
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.plain import AIR, CT_MINIMUM
 from DeepRegistrationLib.transforms import Transform
 
-AIR = -1000.0
-"""HU of air; also the value that CT padding (-1024, -2048, -3024) is clamped to."""
-
-_CT_MINIMUM = -900.0  # HU: no tissue and no other modality of interest goes as low
 _SAMPLES = 33  # points an axis when the overlap of two boxes is measured
 
 
@@ -35,7 +32,7 @@ def background(image: Image) -> float:
 
 def is_ct(image: Image) -> bool:
     """Whether the values look like Hounsfield units: some voxel is at -900 or below."""
-    return float(image.data.min()) <= _CT_MINIMUM
+    return float(image.data.min()) <= CT_MINIMUM
 
 
 def finite(image: Image) -> Image:

@@ -1,30 +1,26 @@
-"""Mask nodes: label maps, scalar volumes or segmentations, on their image's grid."""
+"""Mask nodes: label maps, scalar volumes or segmentations."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import slicer
-import torch
 import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.scene.space import FLIP, matrix_to_numpy, placement
-from DeepRegistrationLib.scene.volumes import image_from_node, placed_image
+from DeepRegistrationLib.scene.volumes import placed_volume, volume_from_node
 
 
-def mask_from_node(node, image: Image, role: str, *, ignoring=None) -> Image | None:
-    """A mask on the grid of the image that it belongs to.
+def mask_from_node(node, role: str, *, ignoring=None) -> Volume | None:
+    """A mask on its own grid, where the scene shows it; ``jobs`` brings it to its image's.
 
     Args:
         node: Label map, scalar volume (non-zero counts), segmentation (all its segments count), or
             None.
-        image: What :func:`image_from_node` made of the volume that the mask belongs to.
         role: What messages call it ("the fixed mask").
-        ignoring: As in :func:`image_from_node`.
+        ignoring: As in :func:`volume_from_node`.
 
     Raises:
         RegistrationError: Not such a node, without voxels, or without segments.
@@ -32,17 +28,12 @@ def mask_from_node(node, image: Image, role: str, *, ignoring=None) -> Image | N
     if node is None:
         return None
     if node.IsA("vtkMRMLSegmentationNode"):
-        mask = _segmentation(node, role, ignoring)
-    else:
-        mask = image_from_node(node, role, ignoring=ignoring)
-    mask = replace(mask, data=(mask.data != 0).to(torch.uint8))
-    if mask.grid.same_as(image.grid):
-        return mask
-    resampled = mask.resampled(image.grid, interpolation="nearest")
-    return replace(resampled, data=resampled.data.to(torch.uint8))
+        return _segmentation(node, role, ignoring)
+    found = volume_from_node(node, role, ignoring=ignoring)
+    return Volume((found.data != 0).view(np.uint8), found.grid, found.name)
 
 
-def _segmentation(node, role: str, ignoring) -> Image:
+def _segmentation(node, role: str, ignoring) -> Volume:
     """All segments as one binary image."""
     merged = slicer.vtkOrientedImageData()
     count = node.GetSegmentation().GetNumberOfSegments() if node.GetSegmentation() else 0
@@ -59,7 +50,7 @@ def _segmentation(node, role: str, ignoring) -> Image:
     first = np.eye(4)
     first[:3, 3] = extent[::2]
     array = numpy_support.vtk_to_numpy(merged.GetPointData().GetScalars())
-    return placed_image(
+    return placed_volume(
         (array != 0).astype(np.uint8).reshape(merged.GetDimensions()[::-1]),
         FLIP @ matrix_to_numpy(image_to_own) @ first,
         placement(node, ignoring),

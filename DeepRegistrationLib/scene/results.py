@@ -1,27 +1,21 @@
-"""A Registration becomes nodes: all of it is computed first, then the scene is changed at once."""
+"""An outcome becomes nodes: all of it is made ready first, then the scene is changed at once."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import slicer
-import torch
 import vtk
 
-from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.plain import Outcome
 from DeepRegistrationLib.scene import colors
 from DeepRegistrationLib.scene.placement import METHOD, place_under
 from DeepRegistrationLib.scene.space import parents_of
-from DeepRegistrationLib.scene.transforms import (
-    node_class,
-    set_transform,
-    single_transform,
-    vtk_transform,
-)
-from DeepRegistrationLib.scene.volumes import update_volume_node
-from DeepRegistrationLib.transforms import Transform
+from DeepRegistrationLib.scene.transforms import converting, node_class, set_transform
+from DeepRegistrationLib.scene.tre_tables import tables_of
+from DeepRegistrationLib.scene.volumes import copying, exhausted, update_volume_node
 
 _ROLES = {
     "warped": "DeepRegistration.Warped",
@@ -33,19 +27,21 @@ _ROLES = {
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Everything that will be put into the scene, computed.
+    """Everything that will be put into the scene, in VTK's own memory.
 
     Attributes:
+        grid: The fixed image's, on which the volumes lie.
         mapping: Fixed RAS to moving RAS.
-        jacobian, displacement: On the fixed image's grid; displacement magnitude in mm.
+        jacobian, displacement: Displacement magnitude in mm.
         warped: The moving image on that grid, or None where it was not asked for.
         inverse: Moving RAS to fixed RAS, or None.
     """
 
+    grid: Grid
     mapping: vtk.vtkAbstractTransform
-    jacobian: Image
-    displacement: Image
-    warped: Image | None
+    jacobian: vtk.vtkImageData
+    displacement: vtk.vtkImageData
+    warped: vtk.vtkImageData | None
     inverse: vtk.vtkAbstractTransform | None
 
 
@@ -68,30 +64,21 @@ class ResultNodes:
     inverse: slicer.vtkMRMLTransformNode | None = None
 
 
-def prepare(registration: Registration, *, resample: bool) -> Prepared:
-    """Compute all that :func:`commit` needs; touches no scene.
+def prepare(outcome: Outcome) -> Prepared:
+    """Copy all that :func:`commit` needs; touches no scene."""
+    return exhausted(preparing(outcome))
 
-    Args:
-        resample: Whether the warped image shall become a node.
-    """
-    grid = registration.jacobian.grid
-    inversion = registration.inverse
+
+def preparing(outcome: Outcome) -> Generator[None, None, Prepared]:
+    """:func:`prepare` in steps of milliseconds, so that the panel stays responsive."""
     return Prepared(
-        mapping=vtk_transform(single_transform(registration.transform, grid)),
-        jacobian=registration.jacobian,
-        displacement=displacement_magnitude(registration.transform, grid),
-        warped=registration.warped if resample else None,
-        inverse=None if inversion is None else vtk_transform(inversion.field),
+        grid=outcome.jacobian.grid,
+        mapping=(yield from converting(outcome.transform)),
+        jacobian=(yield from copying(outcome.jacobian)),
+        displacement=(yield from copying(outcome.displacement)),
+        warped=None if outcome.warped is None else (yield from copying(outcome.warped)),
+        inverse=None if outcome.inverse is None else (yield from converting(outcome.inverse)),
     )
-
-
-def displacement_magnitude(transform: Transform, grid: Grid) -> Image:
-    """|T(x) - x| in mm at the voxels of ``grid``, slab by slab."""
-    result = torch.empty(grid.shape)
-    for slab in grid.slabs():
-        moved = transform.at_voxels(grid, slab) - grid.points(slab, device=transform.device)
-        result[slab] = moved.norm(dim=-1).cpu()
-    return Image(result, grid, "Displacement magnitude")
 
 
 def earlier_result(scene, fixed, moving, method: str):
@@ -109,6 +96,26 @@ def result_above(fixed, moving):
         if node.GetAttribute(METHOD) is not None and _is_of(node, fixed, moving):
             return node
     return None
+
+
+def outputs_of(node) -> dict:
+    """The nodes that a result's transform node refers to: ``warped``, ``jacobian``, ..."""
+    found = {key: node.GetNodeReference(role) for key, role in _ROLES.items()}
+    return {key: output for key, output in found.items() if output is not None}
+
+
+def changed_by_commit(scene, fixed, moving, method: str) -> tuple[list, list]:
+    """The nodes that an earlier run left and :func:`commit` changes: whose content, whose parent.
+
+    What a new run adds is not among them.
+    """
+    earlier = earlier_result(scene, fixed, moving, method)
+    contents = []
+    if earlier is not None:
+        contents = [earlier, *outputs_of(earlier).values(), *tables_of(earlier)]
+        volumes = [node for node in contents if node.IsA("vtkMRMLVolumeNode")]
+        contents += [node.GetDisplayNode() for node in volumes if node.GetDisplayNode()]
+    return contents, [moving, *parents_of(moving)]
 
 
 def _is_of(node, fixed, moving) -> bool:
@@ -130,13 +137,16 @@ def commit(
         place_moving: Put the moving volume under the transform.
     """
     title = f"{moving.GetName()} to {fixed.GetName()} ({method})"
+    grid = prepared.grid
     earlier = result_above(fixed, moving)
     node = _transform_node(scene, fixed, moving, method, prepared.mapping, title)
     nodes = ResultNodes(
         transform=node,
-        jacobian=_volume(node, "jacobian", prepared.jacobian, f"Jacobian, {title}"),
-        displacement=_volume(node, "displacement", prepared.displacement, f"Displacement, {title}"),
-        warped=_warped(node, prepared.warped, moving, f"Warped, {title}"),
+        jacobian=_volume(node, "jacobian", prepared.jacobian, grid, f"Jacobian, {title}"),
+        displacement=_volume(
+            node, "displacement", prepared.displacement, grid, f"Displacement, {title}"
+        ),
+        warped=_warped(node, prepared.warped, grid, moving, f"Warped, {title}"),
         inverse=_inverse(node, prepared.inverse, fixed, moving, f"Inverse, {title}"),
     )
     _show_maps(nodes, scene)
@@ -179,16 +189,16 @@ def _output(transform_node, key: str, class_name: str, name: str):
     return node
 
 
-def _volume(transform_node, key: str, image: Image, name: str):
+def _volume(transform_node, key: str, data: vtk.vtkImageData, grid: Grid, name: str):
     node = _output(transform_node, key, "vtkMRMLScalarVolumeNode", name)
-    update_volume_node(node, image)
+    update_volume_node(node, data, grid)
     return node
 
 
-def _warped(transform_node, image: Image | None, moving, name: str):
-    if image is None:
+def _warped(transform_node, data: vtk.vtkImageData | None, grid: Grid, moving, name: str):
+    if data is None:
         return None
-    node = _volume(transform_node, "warped", image, name)
+    node = _volume(transform_node, "warped", data, grid, name)
     node.CreateDefaultDisplayNodes()
     if moving.GetDisplayNode() is not None:
         node.GetDisplayNode().CopyContent(moving.GetDisplayNode())

@@ -1,20 +1,69 @@
-"""Taking nodes out of the scene again: after an error, or when they were there only for a while."""
+"""Taking changes of the scene back: after an error, when the user wants it, or after a visit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
+class Record:
+    """What a block added to the scene and changed in it; made by :func:`reversible`.
+
+    Nothing large is copied: new content replaces a node's image or field, it never writes into it.
+    """
+
+    def __init__(self, scene, contents: Iterable, parents: Iterable) -> None:
+        self._scene = scene
+        self._ids = _ids(scene)
+        self._contents = [(node, _shallow_copy(node)) for node in contents]
+        self._before = {node: node.GetTransformNodeID() for node in parents}
+        self._after: dict = {}
+        self._added: list = []
+
+    def close(self) -> None:
+        """The block is over: what it did up to now is what :meth:`undo` takes back."""
+        self._added = [node for node in _nodes(self._scene) if node.GetID() not in self._ids]
+        self._after = {node: node.GetTransformNodeID() for node in self._before}
+
+    @property
+    def undoable(self) -> bool:
+        """Whether something of it is still in the scene."""
+        nodes = [*self._added, *(node for node, _ in self._contents)]
+        return any(self._scene.IsNodePresent(node) for node in nodes)
+
+    def undo(self) -> None:
+        """Remove what was added; give the other nodes their earlier content and parents.
+
+        What was removed, added or placed elsewhere since is left alone.
+        """
+        for node, content in self._contents:
+            if self._scene.IsNodePresent(node):
+                node.CopyContent(content, False)
+        for node, parent in self._before.items():
+            if self._scene.IsNodePresent(node) and node.GetTransformNodeID() == self._after[node]:
+                node.SetAndObserveTransformNodeID(parent)
+        for node in reversed(self._added):
+            if self._scene.IsNodePresent(node):
+                self._scene.RemoveNode(node)
+        self._added, self._contents, self._before = [], [], {}
+
+
 @contextmanager
-def undone_on_error(scene) -> Iterator[None]:
-    """Remove the nodes that were added inside this block if it fails."""
-    before = _ids(scene)
+def reversible(scene, contents: Iterable = (), parents: Iterable = ()) -> Iterator[Record]:
+    """Record what this block does to the scene, and undo it if the block fails.
+
+    Args:
+        contents, parents: Nodes whose content, whose parent transform the block may change,
+            besides adding nodes.
+    """
+    record = Record(scene, contents, parents)
     try:
-        yield
+        yield record
     except BaseException:
-        _remove_all_but(scene, before)
+        record.close()
+        record.undo()
         raise
+    record.close()
 
 
 @contextmanager
@@ -27,7 +76,15 @@ def visiting(scene) -> Iterator[None]:
     try:
         yield
     finally:
-        _remove_all_but(scene, before)
+        for node in reversed(_nodes(scene)):
+            if node.GetID() not in before:
+                scene.RemoveNode(node)
+
+
+def _shallow_copy(node):
+    copy = node.CreateNodeInstance()
+    copy.CopyContent(node, False)
+    return copy
 
 
 def _nodes(scene) -> list:
@@ -36,8 +93,3 @@ def _nodes(scene) -> list:
 
 def _ids(scene) -> set[str]:
     return {node.GetID() for node in _nodes(scene)}
-
-
-def _remove_all_but(scene, ids: set[str]) -> None:
-    for node in reversed([node for node in _nodes(scene) if node.GetID() not in ids]):
-        scene.RemoveNode(node)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.sampling import sample
+from DeepRegistrationLib.plain import Volume, background
 from DeepRegistrationLib.scene.space import (
     FLIP,
     flipped,
@@ -22,14 +23,16 @@ from DeepRegistrationLib.scene.space import (
     placement,
     require_node,
 )
-from DeepRegistrationLib.validation import background
 
-_WIDER = {"uint16": np.int32, "uint32": np.float64, "uint64": np.float64}  # torch lacks these
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
+
 _LATTICE = 17  # points along each axis by which a nonlinearly placed volume's box is found
+_BLOCK = 1 << 20  # voxels copied at once: a few milliseconds
 
 
-def image_from_node(node, role: str = "the volume", *, ignoring=None) -> Image:
-    """The voxels of a volume node, where the scene shows them.
+def volume_from_node(node, role: str = "the volume", *, ignoring=None) -> Volume:
+    """The voxels of a volume node, where the scene shows them, without copying them.
 
     A parent transform is honored. Where it is nonlinear, or shears (gantry tilt), the volume is
     resampled on an upright grid of its own spacing that covers it; the node stays as it is.
@@ -40,11 +43,14 @@ def image_from_node(node, role: str = "the volume", *, ignoring=None) -> Image:
         ignoring: A transform node to be taken as the identity where it lies above the volume: the
             result of an earlier registration.
 
+    Returns:
+        A view of the node's voxels, to be read only; it stays valid when the node is removed.
+
     Raises:
         RegistrationError: No node, not a scalar volume, or one without voxels.
     """
     check_volume_node(node, role)
-    return placed_image(
+    return placed_volume(
         voxels_of(node),
         ijk_to_lps(node),
         placement(node, ignoring),
@@ -53,15 +59,22 @@ def image_from_node(node, role: str = "the volume", *, ignoring=None) -> Image:
     )
 
 
-def placed_image(
+def image_from_node(node, role: str = "the volume", *, ignoring=None) -> Image:
+    """As :func:`volume_from_node`, but a copy that the engine computes with; loads PyTorch."""
+    from DeepRegistrationLib.jobs import image_of
+
+    return image_of(volume_from_node(node, role, ignoring=ignoring))
+
+
+def placed_volume(
     array: np.ndarray,
     own_ijk_to_lps: np.ndarray,
     to_world: vtk.vtkAbstractTransform,
     name: str,
     *,
     labels: bool,
-) -> Image:
-    """An image where a transform puts it; resampled only where no grid describes the place.
+) -> Volume:
+    """A volume where a transform puts it; resampled only where no grid describes the place.
 
     Args:
         array: [z, y, x].
@@ -74,9 +87,9 @@ def placed_image(
         matrix = FLIP @ parent @ FLIP @ own_ijk_to_lps
         direction = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
         if np.allclose(direction.T @ direction, np.eye(3), atol=1e-4):
-            return Image(torch.from_numpy(array), _grid(array.shape, matrix), name)
-    image = Image(torch.from_numpy(array), _grid(array.shape, own_ijk_to_lps), name)
-    return _straightened(image, to_world, labels)
+            return Volume(array, _grid(array.shape, matrix), name)
+    volume = Volume(array, _grid(array.shape, own_ijk_to_lps), name)
+    return _straightened(volume, to_world, labels)
 
 
 def check_volume_node(node, role: str) -> None:
@@ -102,11 +115,10 @@ def check_volume_node(node, role: str) -> None:
 
 
 def voxels_of(node) -> np.ndarray:
-    """A copy of a scalar volume node's voxels in a type that torch has: [z, y, x]."""
+    """A view of a scalar volume node's voxels: [z, y, x]."""
     data = node.GetImageData()
     view = numpy_support.vtk_to_numpy(data.GetPointData().GetScalars())
-    kind = _WIDER.get(view.dtype.name, view.dtype)
-    return np.array(view, dtype=kind).reshape(data.GetDimensions()[::-1])
+    return view.reshape(data.GetDimensions()[::-1])
 
 
 def ijk_to_lps(node) -> np.ndarray:
@@ -123,23 +135,34 @@ def _grid(shape: tuple[int, ...], ijk_to_lps: np.ndarray) -> Grid:
     return Grid(size, tuple(spacing), tuple(ijk_to_lps[:3, 3]), tuple((columns / spacing).ravel()))
 
 
-def _straightened(image: Image, to_world: vtk.vtkAbstractTransform, labels: bool) -> Image:
-    """The image resampled on an upright grid."""
-    grid = _covering_grid(image.grid, to_world)
-    back = to_world.GetInverse()
-    fill = 0.0 if labels else background(image)
-    values = image.data.float()[None]
-    result = torch.empty(grid.shape)
-    for slab in grid.slabs(500_000):
-        points = flipped(map_points(back, flipped(grid.points(slab, dtype=torch.float64).numpy())))
-        result[slab] = sample(
-            values,
-            image.grid,
-            torch.from_numpy(points).float(),
-            interpolation="nearest" if labels else "linear",
-            fill=fill,
-        )[0]
-    return Image(result.to(image.data.dtype) if labels else result, grid, image.name)
+def _straightened(volume: Volume, to_world: vtk.vtkAbstractTransform, labels: bool) -> Volume:
+    """The volume resampled on an upright grid: labels by nearest neighbor, else float32."""
+    grid = _covering_grid(volume.grid, to_world)
+    chain = vtk.vtkGeneralTransform()  # index of the new grid to index of the volume
+    chain.PostMultiply()
+    chain.Concatenate(matrix_to_vtk(FLIP @ _index_to_lps(grid)))
+    chain.Concatenate(to_world.GetInverse())
+    chain.Concatenate(matrix_to_vtk(np.linalg.inv(FLIP @ _index_to_lps(volume.grid))))
+    source = volume if labels else Volume(np.float32(volume.data), volume.grid)
+    reslice = vtk.vtkImageReslice()  # keeps the border's value for half a voxel, as the engine does
+    reslice.SetInputData(vtk_image(source))
+    reslice.SetResliceTransform(chain)
+    reslice.SetOutputSpacing(1, 1, 1)
+    reslice.SetOutputOrigin(0, 0, 0)
+    reslice.SetOutputExtent(*(n for size in grid.size for n in (0, size - 1)))
+    reslice.SetInterpolationMode(vtk.VTK_RESLICE_NEAREST if labels else vtk.VTK_RESLICE_LINEAR)
+    reslice.SetBackgroundLevel(0.0 if labels else background(volume.data))
+    reslice.Update()
+    scalars = reslice.GetOutput().GetPointData().GetScalars()
+    return Volume(numpy_support.vtk_to_numpy(scalars).reshape(grid.shape), grid, volume.name)
+
+
+def _index_to_lps(grid: Grid) -> np.ndarray:
+    """Voxel index to LPS mm: [4, 4]."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = grid.matrix
+    matrix[:3, 3] = grid.origin
+    return matrix
 
 
 def _covering_grid(grid: Grid, to_world: vtk.vtkAbstractTransform) -> Grid:
@@ -159,39 +182,53 @@ def _covering_grid(grid: Grid, to_world: vtk.vtkAbstractTransform) -> Grid:
     return Grid(tuple(size), tuple(spacing), tuple(origin), tuple(direction.ravel()))
 
 
-def vtk_image(image: Image) -> vtk.vtkImageData:
-    """The voxels as a vtkImageData with unit geometry, as volume nodes keep it."""
-    array = np.ascontiguousarray(image.data.detach().cpu().numpy())
+def vtk_image(image: Image | Volume) -> vtk.vtkImageData:
+    """A copy of the voxels as a vtkImageData with unit geometry, as volume nodes keep it."""
+    return exhausted(copying(image))
+
+
+def copying(image: Image | Volume) -> Generator[None, None, vtk.vtkImageData]:
+    """:func:`vtk_image` in steps of milliseconds, so that a view can stay responsive."""
+    source = np.ascontiguousarray(image.data).reshape(-1)
     result = vtk.vtkImageData()
     result.SetDimensions(*image.grid.size)
-    scalars = numpy_support.numpy_to_vtk(array.ravel(), deep=True)
+    result.AllocateScalars(numpy_support.get_vtk_array_type(source.dtype), 1)
+    scalars = result.GetPointData().GetScalars()
     scalars.SetName("scalars")
-    result.GetPointData().SetScalars(scalars)
+    target = numpy_support.vtk_to_numpy(scalars)
+    for begin in range(0, len(source), _BLOCK):
+        target[begin : begin + _BLOCK] = source[begin : begin + _BLOCK]
+        yield
     return result
+
+
+def exhausted(steps: Generator):
+    """Do all steps at once; what the generator returns."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
 
 
 def place_on_grid(node, grid: Grid) -> None:
     """Give a volume node the geometry of ``grid`` in the world, under no transform."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = grid.matrix
-    matrix[:3, 3] = grid.origin
     node.SetAndObserveTransformNodeID(None)
-    node.SetIJKToRASMatrix(matrix_to_vtk(FLIP @ matrix))
+    node.SetIJKToRASMatrix(matrix_to_vtk(FLIP @ _index_to_lps(grid)))
 
 
-def update_volume_node(node, image: Image) -> None:
-    """Put an image into a volume node: voxels, geometry, no parent transform; its name stays."""
-    data = vtk_image(image)
-    place_on_grid(node, image.grid)
+def update_volume_node(node, data: vtk.vtkImageData, grid: Grid) -> None:
+    """Put voxels into a volume node, on ``grid`` and under no transform; its name stays."""
+    place_on_grid(node, grid)
     node.SetAndObserveImageData(data)
 
 
 def volume_node_from_image(
-    image: Image, scene, name: str | None = None, *, label_map: bool = False
+    image: Image | Volume, scene, name: str | None = None, *, label_map: bool = False
 ):
     """Add a volume node with default display to the scene, and return it."""
     kind = "vtkMRMLLabelMapVolumeNode" if label_map else "vtkMRMLScalarVolumeNode"
     node = scene.AddNewNodeByClass(kind, scene.GenerateUniqueName(name or image.name))
-    update_volume_node(node, image)
+    update_volume_node(node, vtk_image(image), image.grid)
     node.CreateDefaultDisplayNodes()
     return node

@@ -14,13 +14,13 @@ from DeepRegistrationLib.transforms.displacement import DisplacementField
 from DeepRegistrationLib.transforms.velocity import VelocityField
 
 
-def single_transform(transform: Transform, grid: Grid) -> Affine | DisplacementField:
+def single_transform(transform: Transform, grid: Grid | None = None) -> Affine | DisplacementField:
     """One affine or one displacement field with the same meaning.
 
     A chain of affines is multiplied; anything else becomes a field on :func:`sampling_grid`.
 
     Args:
-        grid: The fixed image's grid, which the field has to cover.
+        grid: The fixed image's grid, which the field has to cover; needed for a chain with fields.
     """
     members = transform.transforms if isinstance(transform, Composite) else [transform]
     affines = [member for member in members if isinstance(member, Affine)]
@@ -30,6 +30,8 @@ def single_transform(transform: Transform, grid: Grid) -> Affine | DisplacementF
         return members[0]
     if len(members) == 1 and isinstance(members[0], VelocityField):
         return members[0].exp()
+    if grid is None:
+        raise ValueError("single_transform: a chain of transforms needs a grid")
     return transform.on_grid(sampling_grid(transform, grid))
 
 

@@ -42,7 +42,7 @@ def register(request: dict[str, Any], progress: Progress) -> Outcome:
     from DeepRegistrationLib.jobs import outcome_of, run
 
     task = request["task"]
-    return outcome_of(run(task, progress), task)
+    return outcome_of(run(task, progress), warped=task.warped)
 
 
 @command

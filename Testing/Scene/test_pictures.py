@@ -9,6 +9,7 @@ from scenery import centered_grid, registration_of
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.jobs import outcome_of
 from DeepRegistrationLib.scene import canvas, pictures, results, views
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
@@ -33,7 +34,7 @@ def shifted(scene):
     fixed, moving = block((0, 0, 0)), block((20, 0, 0))
     nodes = [volume_node_from_image(image, scene) for image in (fixed, moving)]
     registration = registration_of(Affine(translation=(20.0, 0.0, 0.0)), fixed, moving)
-    prepared = results.prepare(registration, resample=False)
+    prepared = results.prepare(outcome_of(registration, warped=False))
     made = results.commit(prepared, scene, *nodes, method="given", place_moving=True)
     return made, *nodes
 

@@ -8,6 +8,7 @@ import torch
 import vtk
 from scenery import bump, registration_of
 
+from DeepRegistrationLib.jobs import outcome_of
 from DeepRegistrationLib.scene import colors, results
 from DeepRegistrationLib.scene.space import matrix_to_numpy
 from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
@@ -22,7 +23,7 @@ def volumes(scene, fixed_image, moving_image):
 @pytest.fixture
 def committed(scene, volumes, field, fixed_image, moving_image):
     registration = registration_of(field, fixed_image, moving_image, inverse=True)
-    prepared = results.prepare(registration, resample=True)
+    prepared = results.prepare(outcome_of(registration, warped=True))
     return results.commit(prepared, scene, *volumes, method="given", place_moving=True)
 
 
@@ -110,7 +111,11 @@ def test_a_second_run_updates_the_nodes_of_the_first(
     weaker = registration_of(bump(fixed_image.grid, 1.0), fixed_image, moving_image, inverse=True)
     count = scene.GetNumberOfNodes()
     again = results.commit(
-        results.prepare(weaker, resample=True), scene, *volumes, method="given", place_moving=True
+        results.prepare(outcome_of(weaker, warped=True)),
+        scene,
+        *volumes,
+        method="given",
+        place_moving=True,
     )
     assert again.transform is committed.transform
     assert again.jacobian is committed.jacobian
@@ -121,7 +126,11 @@ def test_a_second_run_updates_the_nodes_of_the_first(
 def test_another_method_gets_nodes_of_its_own(scene, volumes, committed, fixed_image, moving_image):
     shift = registration_of(Affine(translation=(1.0, 2.0, 3.0)), fixed_image, moving_image)
     other = results.commit(
-        results.prepare(shift, resample=False), scene, *volumes, method="other", place_moving=True
+        results.prepare(outcome_of(shift, warped=False)),
+        scene,
+        *volumes,
+        method="other",
+        place_moving=True,
     )
     assert other.transform is not committed.transform
     assert other.transform.GetClassName() == "vtkMRMLLinearTransformNode"
@@ -141,7 +150,7 @@ def test_a_moving_volume_keeps_its_own_parent_and_other_nodes_stay(
     shift = registration_of(Affine(translation=(0.0, 7.0, 0.0)), fixed_image, moving_image)
     for _ in range(2):  # the second run must not stack another copy
         nodes = results.commit(
-            results.prepare(shift, resample=False),
+            results.prepare(outcome_of(shift, warped=False)),
             scene,
             *volumes,
             method="given",
@@ -161,7 +170,7 @@ def test_the_warped_volume_is_shown_like_the_moving_one(scene, volumes, fixed_im
     volumes[1].GetDisplayNode().SetWindowLevelMinMax(-1000, 400)
     registration = registration_of(Affine(), fixed_image, moving_image)
     nodes = results.commit(
-        results.prepare(registration, resample=True),
+        results.prepare(outcome_of(registration, warped=True)),
         scene,
         *volumes,
         method="given",

@@ -14,12 +14,12 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import to_sitk
 from DeepRegistrationLib.scene.space import matrix_to_vtk
 from DeepRegistrationLib.scene.transforms import (
-    sampling_grid,
     transform_from_node,
     transform_node_from,
 )
 from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine, Composite, warp, write_transform
+from DeepRegistrationLib.transforms.single import sampling_grid
 
 
 def affine() -> Affine:

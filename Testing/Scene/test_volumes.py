@@ -10,9 +10,15 @@ from scenery import bump, centered_grid, image_on, rotation, smooth
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.jobs import mask_of
 from DeepRegistrationLib.scene.masks import mask_from_node
 from DeepRegistrationLib.scene.transforms import transform_node_from
 from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
+
+
+def mask_on(image, node):
+    """A mask node as the engine gets it: on its image's grid."""
+    return mask_of(mask_from_node(node, "the fixed mask"), image.grid)
 
 
 def world_of_voxel(node, index) -> np.ndarray:
@@ -147,7 +153,7 @@ def test_a_mask_on_another_grid_is_brought_to_the_images(scene, fixed_image):
     node = volume_node_from_image(
         Image(torch.from_numpy(ball.astype(np.int16)), coarse, "ball"), scene, label_map=True
     )
-    mask = mask_from_node(node, fixed_image, "the fixed mask")
+    mask = mask_on(fixed_image, node)
     assert mask.grid.same_as(fixed_image.grid)
     distance = np.linalg.norm(fixed_image.grid.points().numpy() - np.array([2, 3, 20]), axis=-1)
     assert mask.data[torch.from_numpy(distance < 14)].all()
@@ -165,16 +171,16 @@ def test_a_segmentation_serves_as_mask(scene, fixed_image, add_transform):
     slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(
         label_map, segmentation
     )
-    mask = mask_from_node(segmentation, fixed_image, "the fixed mask")
+    mask = mask_on(fixed_image, segmentation)
     assert np.array_equal(mask.data.numpy() != 0, ball)
     shift = np.eye(4)
     shift[2, 3] = 3.1 * 2
     segmentation.SetAndObserveTransformNodeID(add_transform(shift).GetID())
-    moved = mask_from_node(segmentation, fixed_image, "the fixed mask")
+    moved = mask_on(fixed_image, segmentation)
     assert not np.array_equal(moved.data.numpy() != 0, ball)
 
 
 def test_an_empty_segmentation_is_refused(scene, fixed_image):
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "S")
     with pytest.raises(RegistrationError, match="'S' has no segments"):
-        mask_from_node(node, fixed_image, "the fixed mask")
+        mask_on(fixed_image, node)

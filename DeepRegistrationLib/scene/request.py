@@ -1,0 +1,182 @@
+"""A registration as the scene knows it: which nodes, which options; and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.plain import Outcome, Task
+from DeepRegistrationLib.scene import results
+from DeepRegistrationLib.scene.masks import mask_from_node
+from DeepRegistrationLib.scene.transaction import Record, reversible
+from DeepRegistrationLib.scene.transforms import map_from_node
+from DeepRegistrationLib.scene.tre_tables import LandmarkEvaluation, pairs_of, tabulate
+from DeepRegistrationLib.scene.volumes import check_volume_node, volume_from_node
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.engine import Registration
+
+
+@dataclass(frozen=True, eq=False)
+class RegistrationResult:
+    """What a registration made.
+
+    Attributes:
+        nodes: Transform, Jacobian, displacement, and where asked for warped volume and inverse.
+        landmarks: Where landmarks were given.
+        record: ``record.undo()`` gives the scene as it was before the results came.
+        seconds, notes, provenance, folding: As in :class:`~DeepRegistrationLib.plain.Outcome`.
+        registration: The engine's own result, where it ran in this process.
+    """
+
+    nodes: results.ResultNodes
+    landmarks: LandmarkEvaluation | None
+    record: Record
+    seconds: dict[str, float]
+    notes: list[str]
+    provenance: dict[str, Any]
+    folding: dict[str, float]
+    registration: Registration | None = None
+
+    def summary(self) -> list[str]:
+        """What to tell the user, a sentence a line."""
+        lines = [f"Registered in {sum(self.seconds.values()):.1f} s."]
+        if self.landmarks is not None:
+            before, after = (self.landmarks.statistics[when] for when in ("before", "after"))
+            lines.append(
+                f"Target registration error over {self.landmarks.statistics['n']} landmarks: "
+                f"{before['mean']:.2f} mm before, {after['mean']:.2f} mm after."
+            )
+        where = " and ".join(f"{share:.3f} % of the {part}" for part, share in self.folding.items())
+        return [*lines, f"Folding (Jacobian <= 0) in {where}.", *self.notes]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What to register, as nodes.
+
+    Attributes:
+        scene: Where the results go.
+        fixedNode, movingNode: Scalar volumes; parent transforms are honored.
+        method, quality, parameters, device, inverse, seed: As in the engine's ``register``.
+        fixedMaskNode, movingMaskNode: Label map, volume or segmentation; non-zero counts.
+        initialTransformNode: Any transform that moves the moving volume near the fixed one when
+            placed above it; replaces the affine stage.
+        fixedLandmarks, movingLandmarks: Corresponding point lists. They are used for the
+            evaluation afterwards and never reach the method.
+        placeMoving: Put the moving volume under the transform.
+        resample: Also add the moving volume resampled on the fixed one's grid.
+    """
+
+    scene: Any
+    fixedNode: Any
+    movingNode: Any
+    method: str = "optimize"
+    quality: str = "default"
+    parameters: dict[str, Any] | None = None
+    fixedMaskNode: Any = None
+    movingMaskNode: Any = None
+    initialTransformNode: Any = None
+    fixedLandmarks: Any = None
+    movingLandmarks: Any = None
+    device: str = "auto"
+    inverse: bool = False
+    seed: int = 0
+    placeMoving: bool = True
+    resample: bool = False
+
+    def task(self) -> Task:
+        """Everything that the engine needs, as views of the nodes' memory.
+
+        A moving volume that lies under an earlier result of the same pair is taken as if it did
+        not. A warped volume or an inverse that an earlier run with this method made is made
+        again, so that no outdated one stays beside the new transform.
+
+        Raises:
+            RegistrationError: Something that the user can mend.
+        """
+        check_volume_node(self.fixedNode, "the fixed volume")
+        check_volume_node(self.movingNode, "the moving volume")
+        if self.fixedNode is self.movingNode:
+            raise RegistrationError(
+                f"{self.fixedNode.GetName()!r} was chosen both as fixed and as moving volume; "
+                "choose two different volumes."
+            )
+        above = results.result_above(self.fixedNode, self.movingNode)
+        pairs_of(self.fixedLandmarks, self.movingLandmarks, above)  # refuse early
+        fixed = volume_from_node(self.fixedNode, "the fixed volume")
+        initial = None
+        if self.initialTransformNode is not None:
+            initial = map_from_node(self.initialTransformNode, fixed.grid, "the initial transform")
+        had = self._earlier_outputs()
+        return Task(
+            fixed=fixed,
+            moving=volume_from_node(self.movingNode, "the moving volume", ignoring=above),
+            fixed_mask=mask_from_node(self.fixedMaskNode, "the fixed mask"),
+            moving_mask=mask_from_node(self.movingMaskNode, "the moving mask", ignoring=above),
+            initial=initial,
+            method=self.method,
+            quality=self.quality,
+            parameters=self.parameters or {},
+            device=self.device,
+            inverse=self.inverse or "inverse" in had,
+            seed=self.seed,
+            warped=self.resample or "warped" in had,
+        )
+
+    def commit(
+        self,
+        prepared: results.Prepared,
+        outcome: Outcome,
+        registration: Registration | None = None,
+    ) -> RegistrationResult:
+        """Put the results into the scene, all or nothing."""
+        fixed, moving = self.fixedNode, self.movingNode
+        above = results.result_above(fixed, moving)
+        pairs = pairs_of(*self._present_landmarks(), above)
+        contents, parents = results.changed_by_commit(self.scene, fixed, moving, self.method)
+        with reversible(self.scene, contents, parents) as record:
+            nodes = results.commit(
+                prepared,
+                self.scene,
+                fixed,
+                moving,
+                method=self.method,
+                place_moving=self.placeMoving,
+            )
+            evaluation = None if pairs is None else tabulate(nodes.transform, pairs)
+        return RegistrationResult(
+            nodes,
+            evaluation,
+            record,
+            outcome.seconds,
+            outcome.notes,
+            outcome.provenance,
+            outcome.folding,
+            registration,
+        )
+
+    def missing(self) -> str | None:
+        """What was removed from the scene since the start, as messages call it."""
+        for role, node in (("fixed", self.fixedNode), ("moving", self.movingNode)):
+            if not self.scene.IsNodePresent(node):
+                return f"the {role} volume {node.GetName()!r}"
+        return None
+
+    def without_names(self, text: str) -> str:
+        """A technical text without the names of the volumes, which may be a patient's."""
+        for role, node in (("fixed", self.fixedNode), ("moving", self.movingNode)):
+            if node.GetName():
+                text = text.replace(node.GetName(), f"<{role} volume>")
+        return text
+
+    def _earlier_outputs(self) -> dict:
+        earlier = results.earlier_result(self.scene, self.fixedNode, self.movingNode, self.method)
+        return {} if earlier is None else results.outputs_of(earlier)
+
+    def _present_landmarks(self) -> tuple:
+        """The point lists, or none where one of them was removed during the run."""
+        lists = (self.fixedLandmarks, self.movingLandmarks)
+        there = all(node is None or self.scene.IsNodePresent(node) for node in lists)
+        return lists if there else (None, None)
