@@ -1,0 +1,73 @@
+"""The module ``qt``: Qt's classes, and where Qt 5 under PythonQt differs from PySide6."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from PySide6 import QtCore
+
+from .arguments import CLASSES, match
+from .semantics import ensure_application, extend
+from .signals import slot_for
+
+
+def make_qt_module() -> ModuleType:
+    """What ``import qt`` gives in Slicer."""
+    ensure_application()
+    module = ModuleType("qt")
+    module.__dict__.update({n: c for n, c in CLASSES.items() if c._table.module == "qt"})
+    return module
+
+
+class Modal:
+    """What would wait for a person: recorded here, and answered by the test.
+
+    Attributes:
+        shown: (title, text) of each dialog, the oldest first.
+        answers: What the next dialogs return; a dialog without an answer fails the test.
+    """
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, str]] = []
+        self.answers: list[Any] = []
+
+    def ask(self, title: str, text: str) -> Any:
+        self.shown.append((title, text))
+        if not self.answers:
+            raise AssertionError(f"a dialog would wait for an answer: {title!r} {text!r}")
+        return self.answers.pop(0)
+
+
+modal = Modal()
+
+
+def _static_dialog(class_name: str, name: str):
+    def call(*arguments):
+        forms = CLASSES[class_name]._table.statics[name]
+        match(f"{class_name}.{name}", forms, arguments)
+        texts = [argument for argument in arguments if isinstance(argument, str)]
+        return modal.ask(texts[0] if texts else "", texts[1] if len(texts) > 1 else "")
+
+    return staticmethod(call)
+
+
+def _exec(self) -> Any:
+    text = getattr(self, "text", "") if self.inherits("QMessageBox") else ""
+    return modal.ask(self.windowTitle, text)
+
+
+for _class, _names in {
+    "QMessageBox": "critical information question warning about".split(),
+    "QFileDialog": "getExistingDirectory getOpenFileName getOpenFileNames getSaveFileName".split(),
+}.items():
+    extend(_class, **{_name: _static_dialog(_class, _name) for _name in _names})
+
+
+def _single_shot(milliseconds: int, receiver: Any) -> None:
+    """Slicer's PythonQt takes any callable here, and has no property of that name."""
+    QtCore.QTimer.singleShot(milliseconds, slot_for(receiver, 0))
+
+
+extend("QTimer", singleShot=staticmethod(_single_shot))
+extend("QDialog", exec=_exec)

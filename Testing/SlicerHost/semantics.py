@@ -1,0 +1,336 @@
+"""Classes that behave in Python as PythonQt's do, generated from the tables over PySide6.
+
+Module code holds objects of the generated classes; each has its Qt object in ``_qt``, which is
+what QTest wants.  What differs from PySide6, and what happens to a misuse:
+
+- properties are read and written without parentheses; one of a wrong type is refused;
+- an attribute that Slicer lacks does not exist (AttributeError), neither for reading nor writing;
+- one that Slicer has and this host has not raises NotImplementedError;
+- ``connect("clicked(bool)", f)`` refuses a signature that the class does not have;
+- constructors and methods take no keywords, and only what an overload declares;
+- enums are ints, lists come back as tuples, children can be reached by their name.
+"""
+
+from __future__ import annotations
+
+import enum
+import weakref
+from typing import Any
+
+from PySide6 import QtCore, QtWidgets
+
+from . import signals, tables
+from .arguments import CLASSES, IMPLEMENTED, accepts, convert, match, qt_class, unwrap, wrap
+
+
+class PythonQtInstance:
+    """Root of all generated classes."""
+
+    _table: tables.ClassTable
+    _implementation: type | None = None
+
+    def __init__(self, *arguments) -> None:
+        api = _generated(type(self))
+        table = api._table
+        if not table.constructors:
+            raise TypeError(f"{table.name} cannot be created from Python")
+        if api._implementation is None:
+            raise NotImplementedError(f"{table.name} is not written in this host")
+        converted = match(f"{table.name}()", table.constructors, arguments)
+        native = _overriding(type(self), api)(*converted)
+        self._adopt(native)
+
+    @classmethod
+    def _of(cls, native: Any) -> PythonQtInstance:
+        """The Python object of a Qt object: always the same one while somebody holds it."""
+        known = getattr(native, "_pythonqt", None)
+        instance = known() if isinstance(known, weakref.ref) else known
+        if instance is None:
+            instance = cls.__new__(cls)
+            instance._adopt(native)
+        return instance
+
+    def _adopt(self, native: Any) -> None:
+        object.__setattr__(self, "_qt", native)
+        overridden = type(self) is not _generated(type(self))
+        target = super(type(native), native) if hasattr(type(native), "_forwards") else native
+        object.__setattr__(self, "_target", target)
+        if hasattr(native, "__dict__"):
+            native._pythonqt = self if overridden else weakref.ref(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name.endswith("_"):
+            return getattr(self, name[:-1])  # exec_
+        if isinstance(self._qt, QtCore.QObject):
+            for child in self._qt.children():
+                if child.objectName() == name:
+                    return wrap(child)
+            if name in self._qt.dynamicPropertyNames():
+                return wrap(self._qt.property(name))
+        raise AttributeError(f"{type(self).__name__} has no attribute named '{name}'")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        present = getattr(type(self), name, None)
+        if isinstance(present, property) or type(self) is not _generated(type(self)):
+            object.__setattr__(self, name, value)
+        elif isinstance(self._qt, QtCore.QObject) and name in self._qt.dynamicPropertyNames():
+            self._qt.setProperty(name, unwrap(value))
+        else:
+            raise AttributeError(
+                f"'{name}' does not exist on {type(self).__name__} and creating new attributes "
+                "on C++ objects is not allowed"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PythonQtInstance) and bool(self._qt == other._qt)
+
+    def __hash__(self) -> int:
+        return hash(self._qt)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} ({self._qt!r})"
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class ObjectMembers(PythonQtInstance):
+    """What PythonQt itself gives to every QObject."""
+
+    name = property(
+        lambda self: self._qt.objectName(), lambda self, value: self._qt.setObjectName(value)
+    )
+
+    def connect(self, signature: str, receiver: Any, slot: str | None = None) -> bool:
+        if slot is not None:
+            receiver = getattr(receiver, tables.normalized(slot).partition("(")[0])
+        return signals.connect(self, signature, receiver)
+
+    def disconnect(self, signature: str, receiver: Any = None) -> bool:
+        return signals.disconnect(self, signature, receiver)
+
+    def className(self) -> str:
+        return _generated(type(self))._table.name
+
+    def inherits(self, name: str) -> bool:
+        return any(table.name == name for table in tables.chain(self.className()))
+
+    def parent(self) -> Any:
+        return wrap(self._qt.parent())
+
+    def children(self) -> tuple:
+        return wrap(self._qt.children())
+
+    def findChildren(self, kind: Any = None, name: str = "") -> tuple:
+        found = (wrap(child) for child in self._qt.findChildren(QtCore.QObject))
+        return tuple(c for c in found if _is(c, kind) and name in ("", c.objectName))
+
+    def findChild(self, kind: Any = None, name: str = "") -> Any:
+        return next(iter(self.findChildren(kind, name)), None)
+
+    def property(self, name: str) -> Any:
+        if tables.property_type(self.className(), name):
+            return getattr(self, name)
+        return wrap(self._qt.property(name))
+
+    def setProperty(self, name: str, value: Any) -> bool:
+        if tables.property_type(self.className(), name):
+            setattr(self, name, value)
+            return True
+        return self._qt.setProperty(name, unwrap(value))
+
+    def setParent(self, parent: Any, *flags) -> None:
+        self._qt.setParent(*match("setParent", ["QObject*"], (parent,)), *flags)
+
+    def tr(self, text: str) -> str:
+        return text
+
+    def delete(self) -> None:
+        import shiboken6
+
+        shiboken6.delete(self._qt)
+
+
+def _is(child: Any, kind: Any) -> bool:
+    if kind is None:
+        return True
+    return child.inherits(kind) if isinstance(kind, str) else isinstance(child, kind)
+
+
+def implements(name: str):
+    """Decorator: this class of Qt objects stands behind the API class ``name``."""
+
+    def register(implementation: type) -> type:
+        CLASSES[name]._implementation = implementation
+        IMPLEMENTED[implementation] = CLASSES[name]
+        return implementation
+
+    return register
+
+
+def extend(name: str, **members: Any) -> None:
+    """Replace members of an API class, where PythonQt or Qt 5 differ from PySide6."""
+    table = tables.load()[name]
+    for member, value in members.items():
+        known = member in table.methods or member in table.statics
+        assert known, f"{name}.{member} does not exist in Slicer"
+        setattr(CLASSES[name], member, value)
+
+
+def _generate(name: str) -> type:
+    if name in CLASSES:
+        return CLASSES[name]
+    table = tables.load()[name]
+    if table.base in tables.load():
+        base = _generate(table.base)
+    else:
+        base = ObjectMembers if name == "QObject" else PythonQtInstance
+    implementation = qt_class(name)
+    members = {"_table": table, "_implementation": implementation, "__module__": table.module}
+    members |= _enum_members(table, implementation) | _signal_members(table)
+    members |= _method_members(table) | _property_members(table)
+    CLASSES[name] = type(name, (base,), members)
+    if isinstance(implementation, type):
+        IMPLEMENTED[implementation] = CLASSES[name]
+    return CLASSES[name]
+
+
+def _enum_members(table: tables.ClassTable, implementation: Any) -> dict[str, Any]:
+    """Values as ints; also the enums that Qt's own meta-object lists."""
+    result: dict[str, Any] = {}
+    for name, values in table.enums.items():
+        result[name] = type(name, (int,), {})
+        if isinstance(values, dict):
+            result |= values
+        else:
+            members = getattr(implementation, name, None)
+            found = ((value, getattr(members, value, None)) for value in values)
+            result |= {value: member.value for value, member in found if member is not None}
+    meta = getattr(implementation, "staticMetaObject", None)
+    for index in range(meta.enumeratorOffset(), meta.enumeratorCount()) if meta else ():
+        members = getattr(implementation, meta.enumerator(index).name(), None)
+        if isinstance(members, type) and issubclass(members, enum.Enum):
+            result |= {member.name: member.value for member in members}
+    return result
+
+
+def _property_members(table: tables.ClassTable) -> dict[str, property]:
+    def member(name: str, kind: str) -> property:
+        def read(self):
+            return wrap(_read(self, name))
+
+        def write(self, value):
+            _write(self, name, kind, value)
+
+        return property(read, None if name in table.read_only else write)
+
+    return {name: member(name, kind) for name, kind in table.properties.items()}
+
+
+def _read(owner: Any, name: str) -> Any:
+    native = owner._qt
+    if isinstance(getattr(type(native), name, None), property):
+        return getattr(native, name)
+    if name in getattr(native, "plain", {}):
+        return native.plain[name]
+    if native.metaObject().indexOfProperty(name) < 0:
+        raise NotImplementedError(f"{owner.className()}.{name} is not written in this host")
+    value = native.property(name)
+    reader = getattr(owner._target, name, None)
+    return reader() if value is None and callable(reader) else value
+
+
+def _write(owner: Any, name: str, kind: str, value: Any) -> None:
+    if not (accepts(kind, value) or _is_number(kind, value)):
+        raise AttributeError(
+            f"Property '{name}' of type '{kind}' does not accept an object of type "
+            f"{type(value).__name__} ({value!r})"
+        )
+    native = owner._qt
+    converted = convert(kind, value)
+    if isinstance(getattr(type(native), name, None), property):
+        setattr(native, name, converted)
+    elif name in getattr(native, "plain", {}):
+        native.set_plain(name, converted)
+    elif native.metaObject().indexOfProperty(name) >= 0:
+        native.setProperty(name, converted)
+    else:
+        raise NotImplementedError(f"{owner.className()}.{name} is not written in this host")
+
+
+def _is_number(kind: str, value: Any) -> bool:
+    """Qt rounds a float that is written to an integer property."""
+    return accepts("double", value) and accepts(kind, 0)
+
+
+def _method_members(table: tables.ClassTable) -> dict[str, Any]:
+    def method(name: str, overloads: list[str]):
+        def call(self, *arguments):
+            converted = match(f"{table.name}.{name}", overloads, arguments)
+            function = getattr(self._target, name, None)
+            if function is None:
+                raise NotImplementedError(f"{table.name}.{name} is not written in this host")
+            return wrap(function(*converted))
+
+        call.__name__ = name
+        return call
+
+    def static(name: str, overloads: list[str]):
+        def call(*arguments):
+            converted = match(f"{table.name}.{name}", overloads, arguments)
+            function = getattr(CLASSES[table.name]._implementation, name, None)
+            if function is None:
+                raise NotImplementedError(f"{table.name}.{name} is not written in this host")
+            return wrap(function(*converted))
+
+        call.__name__ = name
+        return staticmethod(call)
+
+    statics = {name: static(name, forms) for name, forms in table.statics.items()}
+    return statics | {
+        name: method(name, tables.forms(table.name, name))
+        for name in table.methods
+        if tables.property_type(table.name, name) is None and not hasattr(ObjectMembers, name)
+    }
+
+
+def _signal_members(table: tables.ClassTable) -> dict[str, property]:
+    def member(signature: str) -> property:
+        return property(lambda self: signals.BoundSignal(self, signature))
+
+    return {s.partition("(")[0]: member(s) for s in reversed(table.signals)}
+
+
+def _generated(kind: type) -> type:
+    return next(base for base in kind.__mro__ if "_table" in vars(base))
+
+
+def _overriding(kind: type, api: type) -> type:
+    """A class of Qt objects that calls what a Python subclass overrides."""
+    own = {name for base in kind.__mro__[: kind.__mro__.index(api)] for name in vars(base)}
+    virtual = {name for table in tables.chain(api._table.name) for name in table.virtuals}
+    if not own & virtual:
+        return api._implementation
+    body = {name: _forward(name) for name in own & virtual}
+    return type(kind.__name__, (api._implementation,), {"_forwards": True, **body})
+
+
+def _forward(name: str):
+    def method(native, *arguments):
+        instance = getattr(native, "_pythonqt", None)
+        if instance is None:  # Qt's constructor calls it before Python's is through
+            return getattr(super(type(native), native), name)(*arguments)
+        return unwrap(getattr(instance, name)(*(wrap(argument) for argument in arguments)))
+
+    return method
+
+
+def ensure_application() -> QtWidgets.QApplication:
+    """The application that every widget needs; without a screen it draws off screen."""
+    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["SlicerHost"])
+
+
+for _name in tables.load():
+    _generate(_name)
