@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,18 +38,24 @@ def load_optional(load: Callable[..., T], path: str | None, *more: Any) -> T | N
     return None if path is None else load(path, *more)
 
 
+def assignments(texts: Sequence[str]) -> dict[str, str]:
+    """Names and values of options NAME=VALUE."""
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RegistrationError(f"--set {text} is not NAME=VALUE; write it so.")
+        values[name.strip()] = value.strip()
+    return values
+
+
 def method_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments of :func:`DeepRegistrationLib.engine.register`, checked before any work.
 
     Raises:
         RegistrationError: Unknown method or parameter, a value out of range, no such device.
     """
-    parameters = {}
-    for assignment in arguments.parameters:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise RegistrationError(f"--set {assignment} is not NAME=VALUE; write it so.")
-        parameters[name.strip()] = value.strip()
+    parameters = assignments(arguments.parameters)
     make_parameters(method_class(arguments.method), parameters)
     choose_device(arguments.device)
     return {

@@ -31,6 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_apply(commands)
     _add_demo(commands)
+    _add_train(commands)
+    _add_export(commands)
     methods = commands.add_parser("methods", help="list the registration methods")
     methods.add_argument("--json", action="store_true", help="all fields, as JSON")
     methods.set_defaults(command="information:list_methods")
@@ -161,3 +163,68 @@ def _add_demo(commands: Any) -> None:
     )
     _add_method_options(parser)
     parser.set_defaults(command="register:run_demo")
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a network",
+        description="Train RECIPE on a list of cases: CSV or JSON with the columns image, patient, "
+        "split (train, validation or test) and, where there are any, mask, labels, landmarks. "
+        "Ctrl-C stops with a checkpoint. Several GPUs: torchrun --nproc-per-node N -m "
+        "DeepRegistrationLib train ...",
+    )
+    parser.add_argument("recipe", metavar="RECIPE", help="an unknown one lists all")
+    parser.add_argument(
+        "--data", metavar="LIST", required=True, help="list of cases, .csv or .json"
+    )
+    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="continue the run in DIR")
+    parser.add_argument(
+        "--time-limit", metavar="MIN", type=float, help="stop after so many minutes"
+    )
+    parser.add_argument("--iterations", metavar="N", type=int, help="instead of the recipe's")
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        dest="parameters",
+        action="append",
+        default=[],
+        help="change a value of the recipe; may be repeated",
+    )
+    _add_device_option(parser)
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    parser.set_defaults(command="train:train_recipe")
+
+
+def _add_export(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="make weights of a training run",
+        description="Write NAME.safetensors and its model card NAME.json from the best weights of "
+        "a run.",
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of the run")
+    parser.add_argument("--name", required=True, help="of the weights")
+    parser.add_argument(
+        "--output", "-o", metavar="DIR", default="weights", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--data", metavar="TEXT", action="append", required=True, help="a data set; may be repeated"
+    )
+    parser.add_argument(
+        "--licence", required=True, help="terms of the weights, the data's included"
+    )
+    parser.add_argument(
+        "--held-out", metavar="TEXT", action="append", default=[], help="more held-out patients"
+    )
+    parser.add_argument(
+        "--metric",
+        metavar="NAME=VALUE",
+        dest="metrics",
+        action="append",
+        default=[],
+        help="measured on held-out data; may be repeated",
+    )
+    parser.add_argument("--preview", action="store_true", help="mark as trained for a short time")
+    parser.set_defaults(command="train:export_run")

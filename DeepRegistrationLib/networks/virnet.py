@@ -11,7 +11,7 @@ Each level, width w = 16, convolutions 3^3 with padding, each with batch norm an
 | transposed 2^3, with the skip, n^3 | 2w, w + w, w, w | 4,096 + 13,824 + 6,912 |
 | head 1^3 | w, 3 | 48 |
 
-339,344 kernel weights a level (340,051 with biases and batch norm). Convolutions followed by batch
+339,344 kernel weights a level (340,035 with biases and batch norm). Convolutions followed by batch
 norm have no bias of their own.
 """
 
@@ -68,11 +68,13 @@ class MultilevelVirnet(nn.Module):
         super().__init__()
         self.levels = nn.ModuleList(Virnet(width) for _ in range(levels))
         self.active = levels
+        self.register_buffer("trained", torch.tensor(levels))  # kept with the weights
         self.to(memory_format=_LAYOUT)  # type: ignore[call-overload]
 
     def activate(self, active: int) -> None:
         """Use the first ``active`` levels and train only the last of them."""
         self.active = active
+        self.trained.fill_(active)  # type: ignore[operator]
         for number, level in enumerate(self.levels):
             level.requires_grad_(number == active - 1)
         self.train(self.training)

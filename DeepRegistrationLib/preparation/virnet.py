@@ -15,13 +15,13 @@ from torch import Tensor
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.sampling import map_points
 from DeepRegistrationLib.similarity import gaussian_mean
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,
     DisplacementField,
     Transform,
-    split_affine,
     warp,
 )
 
@@ -51,9 +51,9 @@ class Frame:
     def transform(self, displacement: Tensor) -> Transform:
         """Fixed to moving from a total displacement [1, 3, z, y, x] in voxels of its level."""
         level = level_grid(self.grid, displacement.shape[2])
-        matrix = torch.as_tensor(level.matrix, dtype=torch.float32, device=displacement.device)
-        vectors = (matrix @ displacement[0].float().flatten(1)).reshape(displacement.shape[1:])
-        return Composite([DisplacementField(vectors, level), self.start])
+        voxels = displacement[0].float().movedim(0, -1)
+        vectors = map_points(voxels, level.matrix, np.zeros(3)).movedim(-1, 0)
+        return Composite([DisplacementField(vectors.contiguous(), level), self.start])
 
 
 def frame_pair(
@@ -150,8 +150,3 @@ def _box(
     origin = grid.to_physical(low + cell / 2)
     spacing = cell * np.asarray(grid.spacing)
     return Grid((size,) * 3, tuple(spacing), tuple(origin), grid.direction)  # type: ignore[arg-type]
-
-
-def is_affine(transform: Transform) -> bool:
-    """Whether a transform has no free-form part."""
-    return split_affine(transform)[0] is None

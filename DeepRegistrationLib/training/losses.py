@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-Spacing = tuple[float, float, float]
+from DeepRegistrationLib.sampling import sample_at_indices
 
 
 def gradient(values: Tensor, spacing: Tensor) -> Tensor:
@@ -140,3 +140,31 @@ def field_error(displacement: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 def _less(values: Tensor, axis: int) -> int:
     return values.shape[axis] - 1
+
+
+def landmark_error(
+    displacement: Tensor,
+    points: list[Tensor],
+    spacing: Tensor,
+    first: tuple[int, int, int] = (0, 0, 0),
+) -> Tensor:
+    """Mean distance at landmarks, mm.
+
+    Args:
+        displacement: In voxels, [B, 3, z, y, x].
+        points: Per image [k, 6]: fixed landmark in voxels, true displacement in voxels (x, y, z).
+        spacing: [B, 3], mm.
+        first: Voxel (x, y, z) at which ``displacement`` begins; landmarks outside do not count.
+    """
+    size = displacement.new_tensor(displacement.shape[:1:-1])
+    total, count = displacement.sum() * 0, 0
+    for number, rows in enumerate(points):
+        index = rows[:, :3] - rows.new_tensor(first)
+        inside = ((index >= 0) & (index <= size - 1)).all(1)
+        if inside.any():
+            field = displacement[number]
+            found = sample_at_indices(field, index[inside], fill=None).T
+            error = (found - rows[inside, 3:]) * spacing[number]
+            total = total + error.norm(dim=1).sum()
+            count += int(inside.sum())
+    return total / max(count, 1)

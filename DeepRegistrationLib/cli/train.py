@@ -1,0 +1,86 @@
+"""``deepreg train`` and ``deepreg export``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from DeepRegistrationLib import __version__
+from DeepRegistrationLib.cli.inputs import assignments
+from DeepRegistrationLib.cli.parser import PROGRAM
+from DeepRegistrationLib.cli.terminal import shown_progress
+from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.devices import choose_device
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.training.export import export
+from DeepRegistrationLib.training.loop import train
+from DeepRegistrationLib.training.recipe import make_recipe
+
+
+def train_recipe(arguments: argparse.Namespace) -> None:
+    """``deepreg train``."""
+    values = assignments(arguments.parameters)
+    if arguments.iterations is not None:
+        values["iterations"] = str(arguments.iterations)
+    recipe = make_recipe(arguments.recipe, values)
+    if arguments.time_limit is not None and arguments.time_limit <= 0:
+        raise RegistrationError(f"--time-limit {arguments.time_limit:g} is not positive.")
+    choose_device(arguments.device)
+    cases = read_cases(arguments.data)
+    command = shlex.join([PROGRAM, "train", arguments.recipe, "--data", Path(arguments.data).name])
+    command += "".join(f" --set {name}={shlex.quote(v)}" for name, v in values.items())
+    with shown_progress(arguments.quiet) as progress:
+        outcome = train(
+            recipe,
+            cases,
+            arguments.output,
+            resume=arguments.resume,
+            time_limit=arguments.time_limit,
+            device=arguments.device,
+            details={"command": command, "commit": _commit(), "data": Path(arguments.data).name},
+            progress=progress,
+            report=lambda line: None if arguments.quiet else print(line, flush=True),
+        )
+    if outcome.stopped == "interrupted":
+        raise RegistrationError(
+            f"Interrupted after step {outcome.step}; continue with --resume (a checkpoint was "
+            f"written to {arguments.output})."
+        )
+    if not arguments.quiet:
+        measured = ", ".join(f"{k} {v:.4g}" for k, v in outcome.metrics.items()) or "none yet"
+        print(f"Stopped ({outcome.stopped}) after step {outcome.step}; kept weights: {measured}.")
+
+
+def export_run(arguments: argparse.Namespace) -> None:
+    """``deepreg export``."""
+    card = export(
+        Path(arguments.run),
+        arguments.name,
+        Path(arguments.output),
+        data=arguments.data,
+        licence=arguments.licence,
+        held_out=arguments.held_out,
+        metrics=assignments(arguments.metrics),
+        preview=arguments.preview,
+    )
+    size = card.path.stat().st_size / 1e6
+    print(f"{card.path} ({size:.1f} MB) and {card.path.with_suffix('.json').name}")
+
+
+def _commit() -> str:
+    """The checkout's commit, or the package's version outside one."""
+    folder = Path(sys.modules["DeepRegistrationLib"].__file__ or "").parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return f"version {__version__}"
+    return found.stdout.strip()

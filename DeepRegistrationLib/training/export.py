@@ -1,0 +1,64 @@
+"""From a training run to weights with a model card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.run import Run
+from DeepRegistrationLib.weights import ModelCard, save_weights
+
+
+def export(
+    run: Path,
+    name: str,
+    folder: Path,
+    *,
+    data: Sequence[str],
+    licence: str,
+    held_out: Sequence[str] = (),
+    metrics: dict[str, Any] | None = None,
+    preview: bool = False,
+) -> ModelCard:
+    """Write ``folder/<name>.safetensors`` (float16) and its card.
+
+    Args:
+        run: Folder of a training run.
+        name: Letters, digits, ``.``, ``_`` and ``-``.
+        folder: Made when it does not exist.
+        data: Data sets, one sentence each.
+        licence: Terms of the weights.
+        held_out: Patients that training never saw, besides the list's split ``test``.
+        metrics: Measured on held-out data, besides those of the validation.
+        preview: Trained for a short time only.
+
+    Raises:
+        RegistrationError: A wrong name, no weights in the run, a folder that cannot be written.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise RegistrationError(
+            f"{name!r} is no name for weights; take letters, digits, '.', '_' and '-'."
+        )
+    state, record = Run(run).kept()
+    recipe = make_recipe(record["recipe"], record["values"])
+    card = ModelCard(
+        name=name,
+        method=recipe.method,
+        title=recipe.title,
+        architecture=record["architecture"],
+        data=list(data),
+        licence=licence,
+        citation=recipe.citation,
+        recipe={"name": recipe.name, "values": record["values"], "step": record["step"]},
+        commit=record.get("commit", "unknown"),
+        metrics={"validation": record["metrics"], "held_out": metrics or {}},
+        held_out=sorted({*record.get("held_out", []), *held_out}),
+        command=record.get("command", ""),
+        preview=preview,
+        sha256="",
+    )
+    return save_weights(state, card, folder)
