@@ -51,7 +51,8 @@ class Comparison:
     """Shows a moving volume over a fixed one in slice views until :meth:`close`.
 
     The views follow scrolling, zooming, transforms and new voxels by themselves. When a node that
-    takes part is removed, or the scene is closed, the comparison closes itself.
+    takes part is removed, or the scene is closed, the comparison closes itself. Whoever opens it
+    keeps it and closes it.
 
     Args:
         fixed: Scalar volume node.
@@ -78,6 +79,7 @@ class Comparison:
     ) -> None:
         for volume, role in ((fixed, "fixed"), (moving, "moving")):
             _check_volume(volume, role)
+        _check_mode(mode)
         self.fixed = fixed
         self.moving = moving
         self._later = later or (lambda function: function())
@@ -99,10 +101,7 @@ class Comparison:
 
     @mode.setter
     def mode(self, mode: str) -> None:
-        if mode not in MODES:
-            raise RegistrationError(
-                f"{mode!r} is no way to compare; choose one of {', '.join(MODES)}."
-            )
+        _check_mode(mode)
         if mode != self._mode:
             self._remove_derived()
         self._mode = mode
@@ -174,9 +173,7 @@ class Comparison:
             ):
                 self._observers.add(volume, event, self.update)
         for view in self._views:
-            self._observers.add(
-                view.node, vtk.vtkCommand.ModifiedEvent, lambda view=view: self._update(view)
-            )
+            self._observers.add(view.node, vtk.vtkCommand.ModifiedEvent, self._update, view)
 
     def _close_if_orphaned(self) -> None:
         nodes = [self.fixed, self.moving, *(view.node for view in self._views)]
@@ -207,7 +204,7 @@ class Comparison:
         if self._mode == "checkerboard":
             shown = self.moving.GetScalarVolumeDisplayNode()
             window, level = shown.GetWindow(), shown.GetLevel()
-            if display.GetColorNodeID() != shown.GetColorNodeID():
+            if shown.GetColorNodeID() not in (None, display.GetColorNodeID()):
                 display.SetAndObserveColorNodeID(shown.GetColorNodeID())
             display.SetWindowLevel(window, level)
         elif self._mode == "difference":
@@ -283,6 +280,11 @@ def _check_volume(volume, role: str) -> None:
     if volume is None or volume.GetImageData() is None:
         raise RegistrationError(f"There is no {role} volume to compare; choose one with voxels.")
     volume.CreateDefaultDisplayNodes()
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in MODES:
+        raise RegistrationError(f"{mode!r} is no way to compare; choose one of {', '.join(MODES)}.")
 
 
 def _matrix(volume) -> tuple:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import slicer
 import vtk
@@ -121,14 +123,26 @@ def remove_with_displays(node) -> None:
 
 
 class Observers:
-    """VTK observers that are all taken away at once."""
+    """VTK observers that are all taken away at once.
+
+    They do not keep the object alive whose method they call: VTK's references are hidden from
+    Python's garbage collection, which would otherwise take such an object apart while it is still
+    called.
+    """
 
     def __init__(self) -> None:
         self._tags: list[tuple] = []
 
-    def add(self, node, event, function) -> None:
-        """Call ``function()`` when a node invokes an event."""
-        self._tags.append((node, node.AddObserver(event, lambda *_: function())))
+    def add(self, node, event, method, *arguments) -> None:
+        """Call ``method(*arguments)`` when a node invokes an event."""
+        weak = weakref.WeakMethod(method)
+
+        def call(*_) -> None:
+            function = weak()
+            if function is not None:
+                function(*arguments)
+
+        self._tags.append((node, node.AddObserver(event, call)))
 
     def clear(self) -> None:
         """Take all observers away."""

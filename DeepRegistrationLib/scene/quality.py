@@ -1,0 +1,81 @@
+"""What the worker's ``quality`` command needs, from nodes.
+
+The request holds views of the nodes' own voxels; nothing is computed here that takes long, apart
+from the resampling of nodes that lie under a nonlinear transform.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.scene.masks import mask_from_node
+from DeepRegistrationLib.scene.segments import labels_from_node
+from DeepRegistrationLib.scene.transforms import map_from_node
+from DeepRegistrationLib.scene.volumes import volume_from_node
+
+
+def quality_request(
+    fixed,
+    moving,
+    transform,
+    *,
+    fixed_mask=None,
+    moving_mask=None,
+    fixed_segments=None,
+    moving_segments=None,
+    inverse=None,
+) -> dict[str, Any]:
+    """The arguments of ``evaluation.quality.measure_quality``, as plain data.
+
+    Args:
+        fixed, moving: Scalar volume nodes.
+        transform: Transform node; what lies under it is measured as if it did not.
+        fixed_mask, moving_mask: Label map, volume or segmentation; None to measure everywhere.
+        fixed_segments, moving_segments: Segmentations or label maps. Segments are paired by their
+            name, labels by their number. The fixed one alone gives statistics per segment.
+        inverse: Transform node of the inverse, or None.
+
+    Raises:
+        RegistrationError: A wrong or empty node.
+    """
+    volume = volume_from_node(fixed, "the fixed volume")
+    request: dict[str, Any] = {
+        "transform": map_from_node(transform, volume.grid),
+        "fixed": volume,
+        "moving": volume_from_node(moving, "the moving volume", ignoring=transform),
+        "fixed_mask": mask_from_node(fixed_mask, "the fixed mask"),
+        "moving_mask": mask_from_node(moving_mask, "the moving mask", ignoring=transform),
+    }
+    if inverse is not None:
+        grid = request["moving"].grid
+        request["inverse"] = map_from_node(inverse, grid, "the inverse transform")
+    names: dict[int, str] = {}
+    if fixed_segments is not None:
+        labels, names = labels_from_node(fixed_segments, "the fixed segmentation")
+        request["fixed_labels"] = labels
+    if moving_segments is not None:
+        labels, others = labels_from_node(
+            moving_segments, "the moving segmentation", ignoring=transform
+        )
+        request["moving_labels"], names = _renumbered(labels, others, names)
+    request["label_names"] = {str(number): name for number, name in names.items()}
+    return request
+
+
+def _renumbered(
+    labels: Volume, names: dict[int, str], wanted: dict[int, str]
+) -> tuple[Volume, dict[int, str]]:
+    """The labels with the numbers that their names have in ``wanted``; new names follow."""
+    if not names or not wanted:
+        return labels, wanted or names
+    number_of = {name: number for number, name in wanted.items()}
+    for name in names.values():
+        number_of.setdefault(name, max(number_of.values()) + 1)
+    table = np.zeros(max(names) + 1, np.int32)
+    for number, name in names.items():
+        table[number] = number_of[name]
+    everything = {number: name for name, number in number_of.items()}
+    return Volume(table[labels.data], labels.grid, labels.name), everything
