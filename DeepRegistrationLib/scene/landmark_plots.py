@@ -7,10 +7,10 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from DeepRegistrationLib.evaluation.svg_plots import error_bins
 from DeepRegistrationLib.scene.landmark_state import LandmarkState
 
 _ROLE = "DeepRegistration.LandmarkPlot"
-_BINS = 12  # at least; the bins' width is a round number of mm
 _COLORS = {"before": (0.55, 0.55, 0.55), "after": (0.13, 0.47, 0.85)}
 _TITLES = {
     "histogram": ("Landmark errors", "TRE, mm", "landmarks"),
@@ -92,9 +92,7 @@ class LandmarkPlots:
 
 def histogram(errors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Numbers of landmarks in bins of a round width in mm: columns ``x`` (centers), ``.. y``."""
-    top = max((values.max() for values in errors.values()), default=1.0)
-    width = _round_width(top / _BINS)
-    edges = width * np.arange(int(top // width) + 2)
+    edges = error_bins(errors)
     counts = {f"{when} y": np.histogram(v, edges)[0].astype(float) for when, v in errors.items()}
     return {"x": (edges[:-1] + edges[1:]) / 2, **counts}
 
@@ -124,15 +122,6 @@ def boxes(errors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         x, y = np.array(path).T
         columns[f"{when} x"], columns[f"{when} y"] = place + 0.12 * x, y
     return columns
-
-
-def _round_width(width: float) -> float:
-    """The smallest of 0.1, 0.2, 0.5, 1, 2, 5 ... that is not below ``width``."""
-    for decade in 10.0 ** np.arange(-1, 6):
-        for step in (1, 2, 5):
-            if step * decade >= width:
-                return float(step * decade)
-    return float(width)
 
 
 def _fill(table, columns: dict[str, np.ndarray]) -> None:

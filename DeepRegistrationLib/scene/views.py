@@ -17,6 +17,7 @@ from DeepRegistrationLib.scene.space import between, map_points, matrix_to_numpy
 _MANAGERS = (
     "vtkMRMLVolumeGlyphSliceDisplayableManager",
     "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLModelSliceDisplayableManager",
     "vtkMRMLTransformsDisplayableManager2D",
     "vtkMRMLColorLegendDisplayableManager",
     "vtkMRMLRulerDisplayableManager",
@@ -179,12 +180,8 @@ class SliceView:
         self._window.Finalize()
 
 
-def write_png(pixels: np.ndarray, path) -> None:
-    """Write uint8 [height, width, 3] as a PNG file.
-
-    Raises:
-        RegistrationError: The file cannot be written.
-    """
+def png_of(pixels: np.ndarray) -> bytes:
+    """A PNG file's bytes from uint8 [height, width, 3]."""
     flat = np.ascontiguousarray(pixels[::-1]).reshape(-1, 3)
     data = vtk.vtkImageData()
     data.SetDimensions(pixels.shape[1], pixels.shape[0], 1)
@@ -193,9 +190,18 @@ def write_png(pixels: np.ndarray, path) -> None:
     writer.WriteToMemoryOn()
     writer.SetInputData(data)
     writer.Write()
+    return numpy_support.vtk_to_numpy(writer.GetResult()).tobytes()
+
+
+def write_png(pixels: np.ndarray, path) -> None:
+    """Write uint8 [height, width, 3] as a PNG file.
+
+    Raises:
+        RegistrationError: The file cannot be written.
+    """
     try:
         with open(path, "wb") as file:
-            file.write(numpy_support.vtk_to_numpy(writer.GetResult()).tobytes())
+            file.write(png_of(pixels))
     except OSError as error:
         raise RegistrationError(
             f"{path} cannot be written ({error.strerror}); check the folder's rights."

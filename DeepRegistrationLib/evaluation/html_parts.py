@@ -1,0 +1,71 @@
+"""Pieces of an HTML page; all text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+
+def section(title: str, body: str) -> str:
+    """A section with a heading, or nothing where there is no body."""
+    return f"<section><h2>{escape(title)}</h2>\n{body}</section>\n" if body else ""
+
+
+def pairs_table(values: Mapping[str, Any], title: str = "") -> str:
+    """Names and values, a row each; None is left out."""
+    rows = (
+        f'<tr><td>{escape(str(name).replace("_", " "))}</td><td class="words">'
+        f"{escape(plain(value))}</td></tr>"
+        for name, value in values.items()
+        if value is not None
+    )
+    body = "".join(rows)
+    return f'<div class="tables"><table>{caption(title)}{body}</table></div>\n' if body else ""
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[Any]], title: str, out: Sequence[bool] = ()
+) -> str:
+    """Rows of a name and numbers; those marked in ``out`` are struck out."""
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    lines = []
+    for k, row in enumerate(rows):
+        struck = ' class="out"' if k < len(out) and out[k] else ""
+        cells = "".join(f"<td>{escape(number(value))}</td>" for value in row)
+        lines.append(f"<tr{struck}>{cells}</tr>")
+    return (
+        f'<div class="tables"><table>{caption(title)}<thead><tr>{titles}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>\n"
+    )
+
+
+def caption(text: str) -> str:
+    """A table's caption."""
+    return f"<caption>{escape(text)}</caption>" if text else ""
+
+
+def number(value: Any) -> str:
+    """Two decimals; a dash where nothing is known."""
+    if isinstance(value, str):
+        return value
+    return "–" if value is None or not np.isfinite(value) else f"{value:.2f}"
+
+
+def plain(value: Any) -> str:
+    """A parameter's value as text."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {plain(v)}" for name, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def nested(values: Mapping[str, Any] | None, *keys: str) -> Any:
+    """The value under a path of keys, None where the path ends early."""
+    found: Any = values
+    for key in keys:
+        found = None if found is None else found.get(key)
+    return found

@@ -1,0 +1,55 @@
+"""The style sheet of the HTML report: light and dark by the reader's setting, light on paper."""
+
+STYLE = """
+:root { color-scheme: light dark; --back: #ffffff; --text: #1c2126; --soft: #5b6570;
+  --line: #d9dee3; --panel: #f4f6f8; --before: #9aa3ac; --after: #1f6fc4;
+  --ok: #1b7f4d; --unknown: #5b6570; --caution: #a05a00; --problem: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --back: #14181c; --text: #e6e9ec; --soft: #9aa5b0;
+  --line: #333b43; --panel: #1d2329; --before: #7d8791; --after: #5aa6f0;
+  --ok: #5fcf97; --unknown: #9aa5b0; --caution: #f0a54a; --problem: #ff8a80; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem; max-width: 70rem; background: var(--back);
+  color: var(--text); font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; padding-bottom: .25rem;
+  border-bottom: 1px solid var(--line); }
+p { margin: .4rem 0; } .soft, caption, figcaption, footer { color: var(--soft); }
+.notice { color: var(--soft); font-size: .9rem; }
+.verdict { margin: 1.2rem 0; padding: .8rem 1rem; background: var(--panel);
+  border-left: .3rem solid var(--unknown); overflow-wrap: anywhere; }
+.verdict h2 { border: 0; margin: 0; padding: 0; } .verdict ul { margin: .4rem 0 0; }
+.verdict ul { padding-left: 1.2rem; }
+.ok { border-color: var(--ok); } .caution { border-color: var(--caution); }
+.problem { border-color: var(--problem); }
+li b.ok { color: var(--ok); } li b.unknown { color: var(--unknown); }
+li b.caution { color: var(--caution); } li b.problem { color: var(--problem); }
+.figures { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
+.figures div { flex: 1 1 10rem; padding: .6rem .9rem; background: var(--panel); }
+.figures strong { display: block; font-size: 1.35rem; font-weight: 600; }
+.tables { overflow-x: auto; } table { border-collapse: collapse; margin: .4rem 0 1rem;
+  font-variant-numeric: tabular-nums; font-size: .92rem; }
+caption { text-align: left; padding-bottom: .25rem; }
+th, td { padding: .22rem .8rem .22rem 0; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--line); }
+th { font-weight: 600; vertical-align: bottom; } th:first-child, td:first-child,
+td.words { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+tr.out td { color: var(--soft); text-decoration: line-through; }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem; }
+figure { margin: 0 0 1.2rem; } .plots figure { flex: 1 1 22rem; }
+img { display: block; width: 100%; height: auto; background: #000; }
+svg { display: block; width: 100%; height: auto; font-size: 12px; fill: var(--text); }
+svg .axis, svg .grid { fill: none; stroke: var(--soft); } svg .grid { stroke: var(--line); }
+svg rect.before, svg circle.before { fill: var(--before); }
+svg rect.after, svg circle.after { fill: var(--after); }
+svg .box { fill: none; stroke-width: 1.5; } svg .box.before { stroke: var(--before); }
+svg .box.after { stroke: var(--after); } svg .median { stroke-width: 3; }
+.key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 .9em; }
+.key.before { background: var(--before); } .key.after { background: var(--after); }
+code { font-size: .88em; overflow-wrap: anywhere; }
+footer { margin-top: 2rem; font-size: .85rem; }
+@media print { :root { --back: #fff; --text: #000; --soft: #444; --line: #bbb; --panel: #f2f2f2;
+  --before: #999; --after: #1f6fc4; --ok: #1b7f4d; --caution: #a05a00; --problem: #b3261e; }
+  body { padding: 0; font-size: 10pt; max-width: none; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  figure, tr, .verdict, .figures { break-inside: avoid; } h2 { break-after: avoid; } }
+"""
