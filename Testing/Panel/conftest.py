@@ -42,3 +42,12 @@ def slot_errors():
     qtmodule.modal.__init__()
     yield signals.uncaught
     assert not signals.uncaught, signals.uncaught
+
+
+@pytest.fixture
+def slicer_host():
+    """Slicer's application around a new scene; see SlicerHost.host."""
+    from SlicerHost.host import Host
+
+    with Host() as host:
+        yield host

@@ -1,0 +1,218 @@
+"""The host: a headless stand-in for 3D Slicer in which a scripted module runs unmodified."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+import shiboken6
+import slicer
+import slicer.util
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from DeepRegistrationLib.scene.application import Application
+
+from . import modules, qtmodule, signals
+from .application import SlicerApplication
+from .arguments import unwrap, wrap
+from .ctkmodule import make_ctk_module
+from .main_window import MainWindow
+from .mrmlwidgets import slicer_widget_classes
+from .packaging import Pip, make_i18n_module, make_packaging_module
+from .parameter_node import make_parameter_node_module
+from .rendering import rendering_problem
+from .scripted import make_scripted_module
+from .subject_hierarchy import SubjectHierarchy
+from .util import Dialogs, Patches, patch_util
+
+_BEAT = 2  # ms between two beats of the event loop's probe
+
+
+class Host(contextlib.AbstractContextManager):
+    """Slicer's application around a new scene, for one test.
+
+    >>> with Host() as host:
+    ...     widget = host.load_module("DeepRegistration/DeepRegistration.py")
+    ...     host.dialogs.expect("Install PyTorch?", "No")
+    ...     QTest.mouseClick(widget.registerButton, Qt.MouseButton.LeftButton)
+
+    Attributes:
+        app: slicer.app.
+        scene: slicer.mrmlScene.
+        dialogs: What the module asked, and the test's answers.
+        pip: What the module wanted to install.
+        window: The main window.
+        rendering_problem: Why views stay empty on this machine, or None.
+    """
+
+    def __enter__(self) -> Host:
+        self.rendering_problem = rendering_problem()
+        self._folder = tempfile.TemporaryDirectory(prefix="slicer-host-")
+        home = Path(self._folder.name)
+        self._patches = Patches()
+        self.dialogs, self.pip = Dialogs(), Pip()
+        self._install_modules()
+        self._application = Application()
+        self.scene, logic = self._application.scene, self._application.logic
+        self._add_crosshair()
+        self._hierarchy = SubjectHierarchy(self.scene)
+        self.window = MainWindow()
+        self.app = SlicerApplication(self.scene, logic, home, self.window.viewport)
+        self._patches.set(slicer, "app", wrap(self.app))
+        self._patches.set(slicer, "applicationLogic", logic)
+        self.window.start(self.app)
+        self.app.moduleManager().add_logics(logic)
+        self._path = os.environ["PATH"]
+        os.environ["PATH"] = f"{home / 'bin'}{os.pathsep}{self._path}"
+        QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
+        scope = QtCore.QSettings.Scope.UserScope
+        QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, scope, str(home))
+        self._patches.set(sys, "excepthook", lambda kind, error, _: signals.uncaught.append(error))
+        return self
+
+    def _install_modules(self) -> None:
+        """The names that Slicer's Python has and slicer-core lacks."""
+        self._modules = {
+            "qt": qtmodule.make_qt_module(),
+            "ctk": make_ctk_module(),
+            "slicer.modules": modules.make_modules_module(),
+            "slicer.ScriptedLoadableModule": make_scripted_module(),
+            "slicer.parameterNodeWrapper": make_parameter_node_module(),
+            "slicer.packaging": make_packaging_module(self.pip),
+            "slicer.i18n": make_i18n_module(),
+        }
+        self._replaced = {name: sys.modules.get(name) for name in self._modules}
+        sys.modules.update(self._modules)
+        for name, module in self._modules.items():
+            if name.startswith("slicer."):
+                self._patches.set(slicer, name.removeprefix("slicer."), module)
+        for name, kind in slicer_widget_classes().items():
+            self._patches.set(slicer, name, kind)
+        self._patches.set(slicer, "selfTests", {})
+        patch_util(self._patches, self.dialogs, self.pip)
+        self._patches.set(qtmodule.modal, "ask", self.dialogs.ask_modal)
+
+    def _add_crosshair(self) -> None:
+        crosshair = slicer.vtkMRMLCrosshairNode()
+        crosshair.SetCrosshairName("default")
+        self.scene.AddNode(crosshair)
+
+    def load_module(self, path: Path | str):
+        """Import a scripted module, open its panel, and return its Python widget."""
+        module = self.app.moduleManager().load(Path(path))
+        self.window.show()
+        slicer.util.selectModule(module.name)
+        self.process_events()
+        return slicer.util.getModuleWidget(module.name)
+
+    def process_events(
+        self, seconds: float = 0.0, until: Callable[[], bool] | None = None, timeout: float = 30.0
+    ) -> None:
+        """Let the event loop run.
+
+        Args:
+            seconds: How long at least.
+            until: Run until this is true.
+            timeout: Seconds after which ``until`` has failed.
+
+        Raises:
+            AssertionError: ``until`` did not become true in time.
+        """
+        start = time.monotonic()
+        while True:
+            QtWidgets.QApplication.processEvents()
+            QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete.value)
+            self._raise_errors()
+            spent = time.monotonic() - start
+            if until is None and spent >= seconds:
+                return
+            if until is not None and until():
+                return
+            assert until is None or spent < timeout, f"Waited {timeout} s in vain"
+            time.sleep(0.001)
+
+    def _raise_errors(self) -> None:
+        """Exceptions in slots are only printed in Slicer; here they fail the test."""
+        if signals.uncaught:
+            error = signals.uncaught[0]
+            signals.uncaught.clear()
+            raise error
+
+    @contextlib.contextmanager
+    def longest_block(self) -> Iterator[types.SimpleNamespace]:
+        """Measure the longest time in which the event loop could not run.
+
+        >>> with host.longest_block() as block:
+        ...     host.process_events(until=finished)
+        >>> assert block.seconds < 0.1
+        """
+        probe = types.SimpleNamespace(seconds=0.0)
+        last = time.perf_counter()
+
+        def beat() -> None:
+            nonlocal last
+            now = time.perf_counter()
+            probe.seconds, last = max(probe.seconds, now - last), now
+
+        timer = QtCore.QTimer()
+        timer.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
+        timer.setInterval(_BEAT)
+        timer.timeout.connect(beat)
+        timer.start()
+        try:
+            yield probe
+        finally:
+            timer.stop()
+            beat()
+
+    def screenshot(self, widget=None, path: Path | str | None = None) -> bytes:
+        """A PNG of a widget (of the main window by default), also written to ``path``."""
+        widget = self.window if widget is None else unwrap(widget)
+        self.process_events()
+        data = QtCore.QByteArray()
+        buffer = QtCore.QBuffer(data)
+        buffer.open(QtCore.QIODevice.OpenModeFlag.WriteOnly)
+        widget.grab().save(buffer, "PNG")
+        if path is not None:
+            Path(path).write_bytes(data.data())
+        return data.data()
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            self.process_events()
+            self.app.moduleManager().unload()
+            self.app.layoutManager().close()
+        finally:
+            self._remove()
+        if kind is None:
+            self._raise_errors()
+            self.dialogs.check()
+
+    def _remove(self) -> None:
+        """Leave the process as it was."""
+        self._hierarchy.close()
+        self.window.close()
+        shiboken6.delete(self.window)
+        self.scene.Clear(True)
+        for name, module in self._replaced.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module
+        self._patches.undo()
+        os.environ["PATH"] = self._path
+        self._folder.cleanup()
+
+
+def read_png(data: bytes) -> QtGui.QImage:
+    """A screenshot as a picture whose pixels a test can look at."""
+    return QtGui.QImage.fromData(data, "PNG")

@@ -1,0 +1,172 @@
+"""Which widgets can show a parameter, and how: the connectors that Slicer documents."""
+
+from __future__ import annotations
+
+import enum
+import pathlib
+
+from .parameter_types import Choice, Decimals, Maximum, Minimum, NodeSerializer, SingleStep
+from .parameter_types import WithinRange
+
+
+class Connector:
+    """One widget bound to one parameter.
+
+    Attributes:
+        signal: What the widget emits when the user changes it; empty for a label.
+    """
+
+    signal = ""
+
+    def __init__(self, widget, parameter) -> None:
+        self.widget, self.parameter = widget, parameter
+        self._changed = None
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Set ranges and choices."""
+
+    def connect(self, changed) -> None:
+        self._changed = changed
+        if self.signal:
+            self.widget.connect(self.signal, self._onSignal)
+
+    def disconnect(self) -> None:
+        if self.signal:
+            self.widget.disconnect(self.signal, self._onSignal)
+
+    def _onSignal(self, *_) -> None:
+        self._changed()
+
+    def read(self):
+        raise NotImplementedError
+
+    def write(self, value) -> None:
+        raise NotImplementedError
+
+
+class PropertyConnector(Connector):
+    """A widget with one property that holds the value."""
+
+    def __init__(self, property_: str, signal: str, widget, parameter) -> None:
+        self.property_, self.signal = property_, signal
+        super().__init__(widget, parameter)
+
+    def read(self):
+        value = getattr(self.widget, self.property_)
+        kind = _plain(self.parameter.kind)
+        return kind(value) if kind in (int, float) or _is_path(kind) else value
+
+    def write(self, value) -> None:
+        value = str(value) if isinstance(value, pathlib.PurePath) else value
+        if getattr(self.widget, self.property_) != value:
+            setattr(self.widget, self.property_, value)
+
+
+class NumberConnector(PropertyConnector):
+    """A slider or spin box, with the range of the parameter."""
+
+    def prepare(self) -> None:
+        for hint in self.parameter.hints:
+            if isinstance(hint, (WithinRange, Minimum)):
+                self.widget.minimum = hint.minimum
+            if isinstance(hint, (WithinRange, Maximum)):
+                self.widget.maximum = hint.maximum
+            if isinstance(hint, SingleStep):
+                self.widget.singleStep = hint.value
+            if isinstance(hint, Decimals):
+                self.widget.decimals = hint.value
+        if _plain(self.parameter.kind) is int and self.signal == "valueChanged(double)":
+            self.widget.decimals = 0
+
+
+class ChoiceConnector(Connector):
+    """A combo box with the choices of the parameter."""
+
+    signal = "currentIndexChanged(int)"
+
+    def prepare(self) -> None:
+        kind = _plain(self.parameter.kind)
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            self._choices = list(kind)
+            labels = [c.label() if hasattr(c, "label") else c.name for c in kind]
+        else:
+            hint = next(hint for hint in self.parameter.hints if isinstance(hint, Choice))
+            self._choices = list(hint.choices)
+            labels = [str(choice) for choice in self._choices]
+        self.widget.clear()
+        self.widget.addItems(labels)
+
+    def read(self):
+        return self._choices[self.widget.currentIndex]
+
+    def write(self, value) -> None:
+        self.widget.setCurrentIndex(self._choices.index(value))
+
+
+class NodeConnector(Connector):
+    """A node selector."""
+
+    signal = "currentNodeChanged(vtkMRMLNode*)"
+
+    def read(self):
+        return self.widget.currentNode()
+
+    def write(self, value) -> None:
+        if self.widget.currentNode() is not value:
+            self.widget.setCurrentNode(value)
+
+
+def _plain(kind):
+    """A type without its annotations."""
+    return getattr(kind, "__origin__", kind) if hasattr(kind, "__metadata__") else kind
+
+
+def _is_path(kind) -> bool:
+    return isinstance(kind, type) and issubclass(kind, pathlib.PurePath)
+
+
+# Widget class, what the parameter must be, property, signal; the first that fits is taken.
+_PROPERTIES = (
+    ("QCheckBox", bool, "checked", "toggled(bool)"),
+    ("ctkCheckablePushButton", bool, "checked", "toggled(bool)"),
+    ("QPushButton", bool, "checked", "toggled(bool)"),
+    ("QLineEdit", str, "text", "textChanged(QString)"),
+    ("QLabel", str, "text", ""),
+    ("QTextEdit", str, "plainText", "textChanged()"),
+    ("ctkPathLineEdit", pathlib.PurePath, "currentPath", "currentPathChanged(QString)"),
+    ("ctkDirectoryButton", pathlib.PurePath, "directory", "directoryChanged(QString)"),
+)
+_NUMBERS = (
+    ("QSlider", (int,), "valueChanged(int)"),
+    ("QSpinBox", (int,), "valueChanged(int)"),
+    ("QDoubleSpinBox", (int, float), "valueChanged(double)"),
+    ("ctkSliderWidget", (int, float), "valueChanged(double)"),
+)
+
+
+def connector_for(widget, parameter) -> Connector:
+    """The connector of a widget and a parameter.
+
+    Raises:
+        RuntimeError: Slicer cannot bind such a widget to such a parameter.
+    """
+    kind = _plain(parameter.kind)
+    if isinstance(parameter.serializer, NodeSerializer) and widget.inherits("qMRMLNodeComboBox"):
+        return NodeConnector(widget, parameter)
+    is_enum = isinstance(kind, type) and issubclass(kind, enum.Enum)
+    has_choice = any(isinstance(hint, Choice) for hint in parameter.hints)
+    if widget.inherits("QComboBox") and (is_enum or has_choice):
+        return ChoiceConnector(widget, parameter)
+    for name, kinds, signal in _NUMBERS:
+        if widget.inherits(name) and kind in kinds:
+            return NumberConnector("value", signal, widget, parameter)
+    for name, wanted, property_, signal in _PROPERTIES:
+        if widget.inherits(name) and isinstance(kind, type) and issubclass(kind, wanted):
+            if name == "QPushButton" and not widget.checkable:
+                break
+            return PropertyConnector(property_, signal, widget, parameter)
+    raise RuntimeError(
+        f"Slicer cannot bind parameter {parameter.name} of type {parameter.kind} to a "
+        f"{widget.className()}"
+    )
