@@ -113,8 +113,6 @@ def changed_by_commit(scene, fixed, moving, method: str) -> tuple[list, list]:
     contents = []
     if earlier is not None:
         contents = [earlier, *outputs_of(earlier).values(), *tables_of(earlier)]
-        volumes = [node for node in contents if node.IsA("vtkMRMLVolumeNode")]
-        contents += [node.GetDisplayNode() for node in volumes if node.GetDisplayNode()]
     return contents, [moving, *parents_of(moving)]
 
 
@@ -142,24 +140,14 @@ def commit(
     node = _transform_node(scene, fixed, moving, method, prepared.mapping, title)
     nodes = ResultNodes(
         transform=node,
-        jacobian=_volume(node, "jacobian", prepared.jacobian, grid, f"Jacobian, {title}"),
-        displacement=_volume(
-            node, "displacement", prepared.displacement, grid, f"Displacement, {title}"
-        ),
+        jacobian=_jacobian(node, prepared.jacobian, grid, f"Jacobian, {title}"),
+        displacement=_displacement(node, prepared.displacement, grid, f"Displacement, {title}"),
         warped=_warped(node, prepared.warped, grid, moving, f"Warped, {title}"),
         inverse=_inverse(node, prepared.inverse, fixed, moving, f"Inverse, {title}"),
     )
-    _show_maps(nodes, scene)
     if place_moving:
         place_under(moving, node, replacing=earlier)
     return nodes
-
-
-def _show_maps(nodes: ResultNodes, scene) -> None:
-    table = colors.jacobian_color_node(scene)
-    colors.show_with_range(nodes.jacobian, table, colors.JACOBIAN_RANGE, "Jacobian")
-    table = colors.displacement_color_node(scene)
-    colors.show_with_range(nodes.displacement, table, colors.DISPLACEMENT_RANGE, "Displacement, mm")
 
 
 def _transform_node(scene, fixed, moving, method: str, mapping, title: str):
@@ -189,19 +177,39 @@ def _output(transform_node, key: str, class_name: str, name: str):
     return node
 
 
-def _volume(transform_node, key: str, data: vtk.vtkImageData, grid: Grid, name: str):
-    node = _output(transform_node, key, "vtkMRMLScalarVolumeNode", name)
+# Volumes are shown before they get their voxels: a display node that sees voxels computes a window
+# from their histogram, which takes a second for a clinical CT and is not wanted here.
+
+
+def _jacobian(transform_node, data: vtk.vtkImageData, grid: Grid, name: str):
+    node = _output(transform_node, "jacobian", "vtkMRMLScalarVolumeNode", name)
+    table = colors.jacobian_color_node(node.GetScene())
+    colors.show_with_range(node, table, colors.JACOBIAN_RANGE, "Jacobian")
+    update_volume_node(node, data, grid)
+    return node
+
+
+def _displacement(transform_node, data: vtk.vtkImageData, grid: Grid, name: str):
+    node = _output(transform_node, "displacement", "vtkMRMLScalarVolumeNode", name)
+    table = colors.displacement_color_node(node.GetScene())
+    colors.show_with_range(node, table, colors.DISPLACEMENT_RANGE, "Displacement, mm")
     update_volume_node(node, data, grid)
     return node
 
 
 def _warped(transform_node, data: vtk.vtkImageData | None, grid: Grid, moving, name: str):
+    """The warped volume, which is first shown with the moving one's colors and window."""
     if data is None:
         return None
-    node = _volume(transform_node, "warped", data, grid, name)
-    node.CreateDefaultDisplayNodes()
-    if moving.GetDisplayNode() is not None:
-        node.GetDisplayNode().CopyContent(moving.GetDisplayNode())
+    node = _output(transform_node, "warped", "vtkMRMLScalarVolumeNode", name)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+        display, example = node.GetDisplayNode(), moving.GetDisplayNode()
+        if example is not None:
+            display.CopyContent(example)
+            display.AutoWindowLevelOff()
+            display.SetWindowLevelMinMax(example.GetWindowLevelMin(), example.GetWindowLevelMax())
+    update_volume_node(node, data, grid)
     return node
 
 

@@ -170,7 +170,7 @@ def test_an_error_while_nodes_are_added_takes_them_out_again(
         raise RuntimeError
 
     before = {node_id for node_id, _, _ in contents(scene)}
-    monkeypatch.setattr("DeepRegistrationLib.scene.results._show_maps", fail)
+    monkeypatch.setattr("DeepRegistrationLib.scene.results._inverse", fail)
     with pytest.raises(RuntimeError):
         logic.register(*volumes, method=method_returning(field))
     assert {node_id for node_id, _, _ in contents(scene)} == before
