@@ -123,7 +123,7 @@ def remove_with_displays(node) -> None:
 
 
 class Observers:
-    """VTK observers that are all taken away at once.
+    """VTK observers that are all taken away at once, at the latest with this object.
 
     They do not keep the object alive whose method they call: VTK's references are hidden from
     Python's garbage collection, which would otherwise take such an object apart while it is still
@@ -132,6 +132,7 @@ class Observers:
 
     def __init__(self) -> None:
         self._tags: list[tuple] = []
+        weakref.finalize(self, _take_away, self._tags).atexit = False
 
     def add(self, node, event, method, *arguments) -> None:
         """Call ``method(*arguments)`` when a node invokes an event."""
@@ -146,6 +147,10 @@ class Observers:
 
     def clear(self) -> None:
         """Take all observers away."""
-        for node, tag in self._tags:
-            node.RemoveObserver(tag)
-        self._tags = []
+        _take_away(self._tags)
+
+
+def _take_away(tags: list[tuple]) -> None:
+    while tags:
+        node, tag = tags.pop()
+        node.RemoveObserver(tag)

@@ -18,7 +18,7 @@ from DeepRegistrationLib.scene.space import (
     linear_matrix,
     matrix_to_numpy,
     matrix_to_vtk,
-    placement,
+    parents_of,
     require_node,
 )
 
@@ -64,13 +64,11 @@ class WarpSlider:
     @percent.setter
     def percent(self, percent: float) -> None:
         self._percent = min(max(float(percent), 0.0), 100.0)
-        whole = between(None, self._transform)
+        below = self._transform if self._transform in parents_of(self._moving) else None
         mapping = vtk.vtkGeneralTransform()
         mapping.PostMultiply()
-        for part in parts_of(scaled_transform(whole, self._percent / 100)):
-            mapping.Concatenate(part)
-        for part in parts_of(placement(self._moving, ignoring=self._transform).GetInverse()):
-            mapping.Concatenate(part)
+        mapping.Concatenate(scaled_transform(between(None, self._transform), self._percent / 100))
+        mapping.Concatenate(between(below, self._moving.GetParentTransformNode()))
         self._node.SetAndObserveTransformFromParent(mapping)
 
     def close(self) -> None:
@@ -109,6 +107,7 @@ class WarpSlider:
 
 def parts_of(transform: vtk.vtkAbstractTransform) -> list[vtk.vtkAbstractTransform]:
     """The simple transforms of a chain, the one that is applied first first."""
+    transform.Update()  # an inverse takes over its original's state only now
     if not transform.IsA("vtkGeneralTransform"):
         return [transform]
     count = transform.GetNumberOfConcatenatedTransforms()
