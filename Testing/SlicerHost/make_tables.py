@@ -93,6 +93,7 @@ def parts(arguments: str) -> list[str]:
 
 def from_pythonqt(entry: dict) -> dict:
     """A class of Qt."""
+
     def callables(group: dict) -> dict:
         return {
             name: sorted({types(form[form.index("(") + 1 : form.rindex(")")]) for form in forms})

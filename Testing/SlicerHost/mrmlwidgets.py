@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PySide6 import QtCore, QtWidgets
 
-from . import ctkmodule
 from .arguments import CLASSES
+from .parts import Plain
 from .semantics import ensure_application, implements
 
 
@@ -15,7 +15,7 @@ def slicer_widget_classes() -> dict[str, type]:
     return {n: c for n, c in CLASSES.items() if c._table.module == "slicer"}
 
 
-class InScene(ctkmodule.Plain):
+class InScene(Plain):
     """A widget with a scene, as every qMRML widget is."""
 
     def __init__(self, *arguments) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from PySide6 import QtCore
 
 from .arguments import CLASSES, match
+from .modal import modal
 from .semantics import ensure_application, extend
 from .signals import slot_for
 
@@ -18,28 +19,6 @@ def make_qt_module() -> ModuleType:
     module = ModuleType("qt")
     module.__dict__.update({n: c for n, c in CLASSES.items() if c._table.module == "qt"})
     return module
-
-
-class Modal:
-    """What would wait for a person: recorded here, and answered by the test.
-
-    Attributes:
-        shown: (title, text) of each dialog, the oldest first.
-        answers: What the next dialogs return; a dialog without an answer fails the test.
-    """
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[str, str]] = []
-        self.answers: list[Any] = []
-
-    def ask(self, title: str, text: str) -> Any:
-        self.shown.append((title, text))
-        if not self.answers:
-            raise AssertionError(f"a dialog would wait for an answer: {title!r} {text!r}")
-        return self.answers.pop(0)
-
-
-modal = Modal()
 
 
 def _static_dialog(class_name: str, name: str):

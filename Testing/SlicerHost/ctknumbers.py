@@ -1,0 +1,307 @@
+"""CTK's widgets for numbers.  Tests type into ``widget._qt.spin`` and drag ``widget._qt.slider``."""
+
+from __future__ import annotations
+
+from PySide6 import QtCore, QtWidgets
+
+from .parts import Plain, inner
+from .semantics import implements
+
+_HORIZONTAL = QtCore.Qt.Orientation.Horizontal
+
+
+def _row(widget: QtWidgets.QWidget, *parts: QtWidgets.QWidget) -> None:
+    layout = QtWidgets.QHBoxLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part)
+
+
+def _spin_box(decimals: int, top: float) -> QtWidgets.QDoubleSpinBox:
+    spin = QtWidgets.QDoubleSpinBox()
+    spin.setDecimals(decimals)
+    spin.setMaximum(top)
+    spin.setKeyboardTracking(False)
+    return spin
+
+
+class DoubleSlider(QtWidgets.QSlider):
+    """A slider whose positions are steps of a floating-point range."""
+
+    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
+        super().__init__(_HORIZONTAL, parent)
+        self.low, self.step = 0.0, 1.0
+
+    def set_scale(self, low: float, high: float, step: float) -> None:
+        """Silently: what is shown changes, not the value."""
+        blocked = self.blockSignals(True)
+        self.low, self.step = low, step or (high - low) / 100 or 1.0
+        self.setRange(0, round((high - low) / self.step))
+        self.blockSignals(blocked)
+
+    def show_number(self, value: float) -> None:
+        blocked = self.blockSignals(True)
+        self.setValue(round((value - self.low) / self.step))
+        self.blockSignals(blocked)
+
+    def number(self) -> float:
+        return self.low + self.value() * self.step
+
+
+def _scaling(name: str) -> property:
+    """A property of the spin box that the slider beside it follows."""
+
+    def write(self, value: float) -> None:
+        self.spin.setProperty(name, value)
+        self._scale()
+
+    return property(lambda self: self.spin.property(name), write)
+
+
+def _both(name: str) -> property:
+    """A property that the spin boxes of a range share."""
+
+    def write(self, value) -> None:
+        for spin in (self.low, self.high):
+            spin.setProperty(name, value)
+        if name in ("minimum", "maximum"):
+            self.rangeChanged.emit(self.low.minimum(), self.low.maximum())
+
+    return property(lambda self: self.low.property(name), write)
+
+
+@implements("ctkDoubleSpinBox")
+class CtkDoubleSpinBox(Plain, QtWidgets.QWidget):
+    """A spin box; ``spin`` is the one that takes the keys."""
+
+    defaults = {"decimalsOption": 0, "invertedControls": False, "setMode": 0, "sizeHintPolicy": 0}
+    valueChanged = QtCore.Signal(float)  # noqa: N815
+    valueTextChanged = QtCore.Signal(str)  # noqa: N815
+    editingFinished = QtCore.Signal()  # noqa: N815
+    decimalsChanged = QtCore.Signal(int)  # noqa: N815
+    renamed_signals = {"valueChanged(QString)": "valueTextChanged"}
+
+    minimum, maximum = inner("spin", "minimum"), inner("spin", "maximum")
+    singleStep, value = inner("spin", "singleStep"), inner("spin", "value")  # noqa: N815
+    prefix, suffix = inner("spin", "prefix"), inner("spin", "suffix")
+    alignment, frame = inner("spin", "alignment"), inner("spin", "frame")
+    readOnly, cleanText = inner("spin", "readOnly"), inner("spin", "cleanText")  # noqa: N815
+
+    def build(self) -> None:
+        self.spin = _spin_box(2, 99.99)
+        _row(self, self.spin)
+        self.setFocusProxy(self.spin)
+        self.spin.valueChanged.connect(self.valueChanged)
+        self.spin.textChanged.connect(self.valueTextChanged)
+        self.spin.editingFinished.connect(self.editingFinished)
+
+    @property
+    def decimals(self) -> int:
+        return self.spin.decimals()
+
+    @decimals.setter
+    def decimals(self, count: int) -> None:
+        if count != self.spin.decimals():
+            self.spin.setDecimals(count)
+            self.decimalsChanged.emit(count)
+
+    def setDecimals(self, count: int) -> None:  # noqa: N802
+        self.decimals = count
+
+    def setReadOnly(self, on: bool) -> None:  # noqa: N802
+        self.spin.setReadOnly(on)
+
+    def setValue(self, value: float) -> None:  # noqa: N802
+        self.spin.setValue(value)
+
+    setValueIfDifferent = setValueAlways = setValue  # noqa: N815
+
+    def stepUp(self) -> None:  # noqa: N802
+        self.spin.stepUp()
+
+    def stepDown(self) -> None:  # noqa: N802
+        self.spin.stepDown()
+
+
+@implements("ctkSliderWidget")
+class CtkSliderWidget(Plain, QtWidgets.QWidget):
+    """A slider with a spin box beside it."""
+
+    defaults = {
+        "invertedAppearance": False, "invertedControls": False, "popupSlider": False,
+        "spinBoxVisible": True, "synchronizeSiblings": 0, "tickInterval": 0.0, "tickPosition": 0,
+        "tracking": True, "pageStep": 10.0,
+    }  # fmt: skip
+    valueChanged = QtCore.Signal(float)  # noqa: N815
+    valueIsChanging = QtCore.Signal(float)  # noqa: N815
+    decimalsChanged = QtCore.Signal(int)  # noqa: N815
+
+    value, prefix, suffix = (inner("spin", name) for name in ("value", "prefix", "suffix"))
+    spinBoxAlignment = inner("spin", "alignment")  # noqa: N815
+
+    def build(self) -> None:
+        self.slider, self.spin = DoubleSlider(), _spin_box(2, 99.0)
+        _row(self, self.slider, self.spin)
+        self.setFocusProxy(self.slider)
+        self._scale()
+        self.slider.valueChanged.connect(lambda _: self.spin.setValue(self.slider.number()))
+        self.slider.sliderReleased.connect(self._released)
+        self.spin.valueChanged.connect(self._changed)
+
+    def _changed(self, value: float) -> None:
+        if self.slider.isSliderDown() and not self.plain["tracking"]:
+            self.valueIsChanging.emit(value)
+            return
+        if not self.slider.isSliderDown():
+            self.slider.show_number(value)
+        self.valueChanged.emit(value)
+
+    def _released(self) -> None:
+        if not self.plain["tracking"]:
+            self.valueChanged.emit(self.spin.value())
+
+    def _scale(self) -> None:
+        spin = self.spin
+        self.slider.set_scale(spin.minimum(), spin.maximum(), spin.singleStep())
+        self.slider.show_number(spin.value())
+
+    minimum, maximum, singleStep = (  # noqa: N815
+        _scaling(name) for name in ("minimum", "maximum", "singleStep")
+    )
+
+    @property
+    def decimals(self) -> int:
+        return self.spin.decimals()
+
+    @decimals.setter
+    def decimals(self, count: int) -> None:
+        if count != self.spin.decimals():
+            self.spin.setDecimals(count)
+            self.decimalsChanged.emit(count)
+
+    def plain_changed(self, name: str) -> None:
+        if name == "spinBoxVisible":
+            self.spin.setVisible(self.plain[name])
+
+    def setDecimals(self, count: int) -> None:  # noqa: N802
+        self.decimals = count
+
+    def setSpinBoxVisible(self, visible: bool) -> None:  # noqa: N802
+        self.set_plain("spinBoxVisible", visible)
+
+    def setValue(self, value: float) -> None:  # noqa: N802
+        self.spin.setValue(value)
+
+    def reset(self) -> None:
+        self.spin.setValue(self.spin.minimum())
+
+
+@implements("ctkDoubleSlider")
+class CtkDoubleSlider(Plain, QtWidgets.QWidget):
+    """A slider for floating-point numbers."""
+
+    defaults = {
+        "handleToolTip": "", "invertedAppearance": False, "invertedControls": False,
+        "pageStep": 10.0, "tickInterval": 0.0, "tickPosition": 0,
+        "minimum": 0.0, "maximum": 99.0, "singleStep": 1.0, "value": 0.0,
+    }  # fmt: skip
+    valueChanged = QtCore.Signal(float)  # noqa: N815
+    sliderMoved = QtCore.Signal(float)  # noqa: N815
+    sliderPressed, sliderReleased = QtCore.Signal(), QtCore.Signal()  # noqa: N815
+    rangeChanged = QtCore.Signal(float, float)  # noqa: N815
+    orientation = inner("slider", "orientation")
+    tracking = inner("slider", "tracking")
+
+    def build(self) -> None:
+        self.slider = DoubleSlider()
+        _row(self, self.slider)
+        self.setFocusProxy(self.slider)
+        self.plain_changed("maximum")
+        self.slider.valueChanged.connect(lambda _: self.set_plain("value", self.slider.number()))
+        self.slider.sliderMoved.connect(
+            lambda at: self.sliderMoved.emit(self.slider.low + at * self.slider.step)
+        )
+        self.slider.sliderPressed.connect(self.sliderPressed)
+        self.slider.sliderReleased.connect(self.sliderReleased)
+
+    def set_plain(self, name: str, value) -> None:
+        if name == "value":
+            value = min(max(value, self.plain["minimum"]), self.plain["maximum"])
+        super().set_plain(name, value)
+
+    def plain_changed(self, name: str) -> None:
+        low, high, step, value = (
+            self.plain[key] for key in ("minimum", "maximum", "singleStep", "value")
+        )
+        self.slider.set_scale(low, high, step)
+        self.slider.show_number(value)
+        if name == "value":
+            self.valueChanged.emit(value)
+        elif name in ("minimum", "maximum"):
+            self.rangeChanged.emit(low, high)
+            self.set_plain("value", value)
+
+    def setValue(self, value: float) -> None:  # noqa: N802
+        self.set_plain("value", value)
+
+    def setOrientation(self, orientation) -> None:  # noqa: N802
+        self.slider.setOrientation(orientation)
+
+
+@implements("ctkRangeWidget")
+class CtkRangeWidget(Plain, QtWidgets.QWidget):
+    """Two numbers, the lower never above the upper: ``low`` and ``high`` are their spin boxes."""
+
+    defaults = {
+        "autoSpinBoxWidth": True, "spinBoxAlignment": 4, "spinBoxTextAlignment": 1,
+        "symmetricMoves": False, "tickInterval": 0.0, "tracking": True,
+    }  # fmt: skip
+    minimumValueChanged = QtCore.Signal(float)  # noqa: N815
+    minimumValueIsChanging = QtCore.Signal(float)  # noqa: N815
+    maximumValueChanged = QtCore.Signal(float)  # noqa: N815
+    maximumValueIsChanging = QtCore.Signal(float)  # noqa: N815
+    valuesChanged = QtCore.Signal(float, float)  # noqa: N815
+    rangeChanged = QtCore.Signal(float, float)  # noqa: N815
+    minimumValue, maximumValue = inner("low", "value"), inner("high", "value")  # noqa: N815
+
+    def build(self) -> None:
+        self.low, self.high = _spin_box(2, 99.0), _spin_box(2, 99.0)
+        _row(self, self.low, self.high)
+        self.high.setValue(99.0)
+        self.low.valueChanged.connect(self._low_changed)
+        self.high.valueChanged.connect(self._high_changed)
+
+    def _low_changed(self, value: float) -> None:
+        if value > self.high.value():
+            self.high.setValue(value)
+        self.minimumValueChanged.emit(value)
+        self.valuesChanged.emit(value, self.high.value())
+
+    def _high_changed(self, value: float) -> None:
+        if value < self.low.value():
+            self.low.setValue(value)
+        self.maximumValueChanged.emit(value)
+        self.valuesChanged.emit(self.low.value(), value)
+
+    minimum, maximum, decimals, singleStep, prefix, suffix = (  # noqa: N815
+        _both(n) for n in ("minimum", "maximum", "decimals", "singleStep", "prefix", "suffix")
+    )
+
+    def setRange(self, low: float, high: float) -> None:  # noqa: N802
+        self.minimum, self.maximum = low, high
+
+    def setMinimumValue(self, value: float) -> None:  # noqa: N802
+        self.low.setValue(value)
+
+    def setMaximumValue(self, value: float) -> None:  # noqa: N802
+        self.high.setValue(value)
+
+    def setValues(self, low: float, high: float) -> None:  # noqa: N802
+        self.high.setValue(high)
+        self.low.setValue(low)
+
+    def setDecimals(self, count: int) -> None:  # noqa: N802
+        self.decimals = count
+
+    def reset(self) -> None:
+        self.setValues(self.low.minimum(), self.low.maximum())
