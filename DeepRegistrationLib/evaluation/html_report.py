@@ -37,6 +37,7 @@ class Picture:
 
     title: str
     png: bytes
+    caption: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +180,7 @@ def _pictures(content: ReportContent) -> str:
         )
     figures = (
         f'<figure><img alt="{escape(p.title)}" src="data:image/png;base64,'
-        f'{base64.b64encode(p.png).decode("ascii")}"><figcaption>{escape(p.title)}</figcaption>'
+        f'{base64.b64encode(p.png).decode("ascii")}"><figcaption>{escape(p.caption)}</figcaption>'
         "</figure>\n"
         for p in content.pictures
     )
@@ -282,10 +283,15 @@ def _how(content: ReportContent) -> str:
     """How the result came about, so that it can be had again."""
     given = dict(content.provenance)
     parameters = given.pop("parameters", None) or {}
-    text = pairs_table(given, "Registration") + pairs_table(parameters, "Parameters")
-    text += pairs_table(content.weights, "Weights")
-    text += pairs_table({k: f"{v:.2f}" for k, v in content.seconds.items()}, "Seconds")
-    text += pairs_table(content.versions, "Versions")
+    tables = {
+        "Registration": given,
+        "Parameters": parameters,
+        "Weights": content.weights,
+        "Seconds": {name: f"{value:.2f}" for name, value in content.seconds.items()},
+        "Versions": content.versions,
+    }
+    text = "".join(pairs_table(values, title) for title, values in tables.items())
+    text = f'<div class="columns">{text}</div>\n' if text else ""
     if content.notes:
         text += "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in content.notes) + "</ul>"
     return section("How it was made", text)

@@ -34,6 +34,8 @@ th, td { padding: .22rem .8rem .22rem 0; text-align: right; white-space: nowrap;
 th { font-weight: 600; vertical-align: bottom; } th:first-child, td:first-child,
 td.words { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 tr.out td { color: var(--soft); text-decoration: line-through; }
+.columns { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: start; }
+.columns td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0 0 1.2rem; } .plots figure { flex: 1 1 22rem; }
 img { display: block; width: 100%; height: auto; background: #000; }

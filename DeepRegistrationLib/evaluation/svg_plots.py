@@ -1,7 +1,7 @@
 """Plots of landmark errors as SVG, to be put into an HTML page that styles them.
 
 Colors come from the page: classes ``before`` and ``after`` for what is drawn, ``axis`` and
-``grid`` for lines; text takes the page's color.
+``grid`` for lines; text takes the page's color. What has no style sheet shows the attributes'.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 _BINS = 12  # at least; the bins' width is a round number of mm
 _WIDTH, _HEIGHT = 460, 260
+_COLORS = {"before": "#9aa3ac", "after": "#1f6fc4"}
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 42
 
 
@@ -48,8 +49,8 @@ def histogram_svg(errors: dict[str, np.ndarray]) -> str:
             y, base = axes.y(number), axes.y(0)
             width = axes.x(edges[1] * share) - axes.x(0)
             bars.append(
-                f'<rect class="{when}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
-                f'height="{base - y:.1f}"/>'
+                f'<rect class="{when}" fill="{_COLORS[when]}" x="{x:.1f}" y="{y:.1f}" '
+                f'width="{width:.1f}" height="{base - y:.1f}"/>'
             )
     return axes.svg("".join(bars), "Histogram of the landmark errors")
 
@@ -76,12 +77,13 @@ def _box(axes: _Axes, center: float, when: str, values: np.ndarray) -> str:
     # Dots lie side by side in an order without meaning, so that equal errors stay apart.
     spread = np.resize(np.array([0.0, 0.5, -0.5, 0.25, -0.25, 0.75, -0.75]), len(values))
     dots = "".join(
-        f'<circle class="{when}" cx="{axes.x(center + 0.28 + 0.06 * s):.1f}" '
-        f'cy="{axes.y(v):.1f}" r="1.8"/>'
+        f'<circle class="{when}" fill="{_COLORS[when]}" r="1.8" '
+        f'cx="{axes.x(center + 0.28 + 0.06 * s):.1f}" cy="{axes.y(v):.1f}"/>'
         for v, s in zip(np.sort(values), spread, strict=True)
     )
     return (
-        f'<g class="box {when}"><path d="M{middle:.1f} {low:.1f}V{first:.1f}M{middle:.1f} '
+        f'<g class="box {when}" fill="none" stroke="{_COLORS[when]}">'
+        f'<path d="M{middle:.1f} {low:.1f}V{first:.1f}M{middle:.1f} '
         f"{third:.1f}V{high:.1f}M{left + 12:.1f} {low:.1f}H{right - 12:.1f}M{left + 12:.1f} "
         f'{high:.1f}H{right - 12:.1f}"/><rect x="{left:.1f}" y="{third:.1f}" '
         f'width="{right - left:.1f}" height="{first - third:.1f}"/>'
@@ -120,7 +122,8 @@ class _Axes:
     def svg(self, content: str, label: str) -> str:
         bottom = _HEIGHT - _BOTTOM
         lines = "".join(
-            f'<path class="grid" d="M{_LEFT} {self.y(v):.1f}H{_WIDTH - _RIGHT}"/>'
+            f'<path class="grid" fill="none" stroke="#ddd" '
+            f'd="M{_LEFT} {self.y(v):.1f}H{_WIDTH - _RIGHT}"/>'
             f'<text x="{_LEFT - 6}" y="{self.y(v) + 4:.1f}" text-anchor="end">{v:g}</text>'
             for v in self._ticks_up
         )
@@ -132,7 +135,8 @@ class _Axes:
         return (
             f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
             f'xmlns="http://www.w3.org/2000/svg">{lines}{below}{content}'
-            f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}"/>'
+            f'<path class="axis" fill="none" stroke="#777" '
+            f'd="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}"/>'
             f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2:.0f}" y="{_HEIGHT - 6}" '
             f'text-anchor="middle">{x_title}</text><text text-anchor="middle" '
             f'transform="translate(12 {(_TOP + bottom) / 2:.0f}) rotate(-90)">{y_title}</text>'

@@ -41,6 +41,7 @@ _DICOM = {
     "study": "DICOM.StudyDescription",
     "study date": "DICOM.StudyDate",
 }
+_OVERLAY = "Green: only in the fixed image, magenta: only in the moving image, gray: both agree."
 _PACKAGES = ("numpy", "SimpleITK", "torch", "itk-elastix")
 
 
@@ -218,20 +219,30 @@ def report_pictures(
     place = pictures.place_of(fixed, center)
     result = []
 
-    def add(title: str, render, *arguments) -> None:
-        result.append(Picture(title, png_of(render(application, *arguments))))
+    def add(title: str, caption: str, render, *arguments) -> None:
+        pixels = render(application, *arguments[:2], title, place, *arguments[2:])
+        result.append(Picture(title, png_of(pixels), caption))
 
     with placed_under(moving, transform, None):
-        title = "Before registration"
-        add(title, pictures.picture_overlay, fixed, moving, title, place)
+        add("Before registration", _OVERLAY, pictures.picture_overlay, fixed, moving)
     with placed_under(moving, transform, transform):
-        title = "After registration"
-        add(title, pictures.picture_overlay, fixed, moving, title, place)
+        add("After registration", _OVERLAY, pictures.picture_overlay, fixed, moving)
         if jacobian is not None:
-            title = "Volume change on the fixed image"
-            add(title, pictures.picture_jacobian, fixed, jacobian, title, place)
-        title = "Deformation of the registered image"
-        add(title, pictures.picture_grid, moving, transform, title, place, fixed)
+            add(
+                "Volume change on the fixed image",
+                "Blue: the tissue is smaller in the moving image, red: larger, yellow: folding.",
+                pictures.picture_jacobian,
+                fixed,
+                jacobian,
+            )
+        add(
+            "Deformation of the registered image",
+            "The moving image's regular grid, bent by the transform.",
+            pictures.picture_grid,
+            moving,
+            transform,
+            fixed,
+        )
     return result
 
 
