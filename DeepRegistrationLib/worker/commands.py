@@ -70,6 +70,17 @@ def evaluate(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
+def quality(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """All measures that the verdict rests on; see ``evaluation.quality.measure_quality``.
+
+    The request holds its arguments, as ``scene.quality.quality_request`` makes them.
+    """
+    from DeepRegistrationLib.evaluation.quality import measure_quality
+
+    return measure_quality(**request, progress=progress)
+
+
+@command
 def info(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Devices with names and memory, which one ``auto`` takes and why, versions."""
     from DeepRegistrationLib.cli.information import machine_info

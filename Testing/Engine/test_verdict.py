@@ -1,0 +1,156 @@
+"""The words follow from the numbers, name what they rest on, and never praise."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from DeepRegistrationLib.evaluation.verdict import LEVELS, verdict
+
+CLEAN = {
+    "jacobian": {"min": 0.4, "max": 2, "mean": 1, "percent_nonpositive": 0.0, "in_mask": None},
+    "folding": [],
+    "segments": None,
+    "overlap": None,
+    "similarity": {"before": {"local_ncc": 0.3}, "after": {"local_ncc": 0.6}},
+    "inverse_consistency": {"mean": 0.1, "p95": 0.4, "max": 0.9, "n": 800, "source": "given"},
+}
+
+
+def measured(**changes) -> dict:
+    return {**copy.deepcopy(CLEAN), **changes}
+
+
+def landmarks(count: int, above: int) -> dict:
+    """Errors of 1 mm, some of 5 mm, and the largest, 7.2 mm, at L12."""
+    after = np.ones(count)
+    if above:
+        after[: above - 1] = 5.0
+        after[11] = 7.2
+    labels = [f"L{k + 1}" for k in range(count)]
+    return {"labels": labels, "before": np.full(count, 8.0), "after": after}
+
+
+def test_landmarks_above_the_limit_are_counted_and_the_worst_is_named():
+    found = verdict(measured(), **landmarks(51, 3))
+    assert found.level == "caution"
+    assert "3 of 51 landmarks above 3 mm" in found.headline
+    assert "largest 7.20 mm at L12" in found.headline
+    assert "mean before 8.00 mm" in found.headline
+    assert "TG-132" in found.findings[0].basis
+
+
+def test_many_landmarks_above_the_limit_are_a_problem():
+    assert verdict(measured(), **landmarks(51, 6)).level == "problem"
+    assert verdict(measured(), **landmarks(51, 0)).level == "ok"
+
+
+def test_another_limit_is_applied_and_said():
+    found = verdict(measured(), **landmarks(51, 3), landmark_limit=6.0)
+    assert "1 of 51 landmarks above 6 mm" in found.headline
+    assert "limit 6 mm" in found.findings[0].basis
+
+
+def test_landmarks_that_got_worse_are_a_problem():
+    found = verdict(measured(), labels=["a"] * 12, before=[1.0] * 12, after=[2.0] * 12)
+    assert found.level == "problem"
+    assert "further apart than before" in found.headline
+
+
+def test_without_landmarks_and_segments_accuracy_is_not_known():
+    found = verdict(measured())
+    assert found.level == "unknown"
+    assert found.headline.startswith("Accuracy is not known")
+    assert any("does not show accuracy" in finding.text for finding in found.findings)
+
+
+def test_few_landmarks_are_said_to_be_few():
+    found = verdict(measured(), **landmarks(4, 0))
+    assert found.level == "unknown"
+    assert "Only 4 landmarks" in found.headline
+
+
+def test_folding_is_given_with_its_share_and_place():
+    place = {"point": [34.2, 12.0, -150.0], "where": "lower, left", "voxels": 12}
+    jacobian = {"percent_nonpositive": 0.5, "min": -1.0}
+    jacobian["in_mask"] = {"percent_nonpositive": 0.02, "min": -0.3}
+    found = verdict(measured(jacobian=jacobian, folding=[place, place]), **landmarks(20, 0))
+    assert found.level == "caution"
+    assert "Folding 0.02 % of the mask" in found.headline
+    assert "the largest of 2 places: lower, left in the mask (L 34, P 12, I 150 mm)" in (
+        found.headline
+    )
+
+
+def test_much_folding_is_a_problem_and_folding_outside_the_mask_is_told_apart():
+    much = {"percent_nonpositive": 2.0, "min": -1.0, "in_mask": None}
+    assert verdict(measured(jacobian=much), **landmarks(20, 0)).level == "problem"
+    outside = {"percent_nonpositive": 2.0, "min": -1.0}
+    outside["in_mask"] = {"percent_nonpositive": 0.0, "min": 0.2}
+    found = verdict(measured(jacobian=outside), **landmarks(20, 0))
+    assert found.level == "unknown"
+    assert "none of it in the mask" in found.headline
+
+
+def test_overlap_is_judged_and_a_loss_is_a_problem():
+    def dice(before, after):
+        values = {"hausdorff95": 3.0, "mean_surface_distance": 1.0}
+        return {"left ventricle": {"before": {"dice": before}, "after": {"dice": after, **values}}}
+
+    assert verdict(measured(overlap=dice(0.5, 0.9))).level == "unknown"  # no landmarks
+    assert verdict(measured(overlap=dice(0.5, 0.7))).level == "caution"
+    found = verdict(measured(overlap=dice(0.8, 0.7)))
+    assert found.level == "problem"
+    assert "Dice of left ventricle 0.70 (0.80 before)" in found.headline
+
+
+def test_a_segment_on_one_side_only_is_said_to_be_missing():
+    values = {"before": None, "after": {"dice": 0.0, "hausdorff95": None}}
+    found = verdict(measured(overlap={"aorta": values}))
+    assert "aorta is missing in one of the two images" in found.text()
+
+
+def test_a_segment_that_shrinks_or_folds_is_named():
+    segment = {
+        "volume_ml": 100.0,
+        "moving_volume_ml": 30.0,
+        "jacobian": {"mean": 0.3, "percent_nonpositive": 0.004},
+    }
+    found = verdict(measured(segments={"left lung": segment}), **landmarks(20, 0))
+    assert found.level == "caution"
+    assert "left lung changes its volume from 100 ml to 30 ml" in found.headline
+    assert "Folding 0.004 % of left lung" in found.headline
+
+
+def test_inconsistency_and_lost_similarity_are_found():
+    bad = {"mean": 2.0, "p95": 4.0, "max": 9.0, "n": 800, "source": "given"}
+    assert verdict(measured(inverse_consistency=bad), **landmarks(20, 0)).level == "caution"
+    lost = {"before": {"local_ncc": 0.6}, "after": {"local_ncc": 0.5}}
+    assert verdict(measured(similarity=lost), **landmarks(20, 0)).level == "problem"
+
+
+def test_findings_come_worst_first_and_each_limit_states_its_source():
+    jacobian = {"percent_nonpositive": 3.0, "min": -1.0, "in_mask": None}
+    found = verdict(measured(jacobian=jacobian), **landmarks(51, 3))
+    ranks = [LEVELS.index(finding.level) for finding in found.findings]
+    assert ranks == sorted(ranks, reverse=True)
+    assert all(
+        "TG-132" in finding.basis or "this program's choice" in finding.basis
+        for finding in found.findings
+        if finding.level in ("ok", "caution", "problem")
+    )
+
+
+@pytest.mark.parametrize("quality", [None, {}, measured()])
+def test_no_words_of_praise(quality):
+    for count in (0, 4, 51):
+        text = verdict(quality, **landmarks(count, 0)).text().lower()
+        assert not {"good", "excellent", "success", "accurate", "correct"} & set(text.split())
+
+
+def test_nothing_measured_is_said():
+    found = verdict(None)
+    assert found.level == "unknown"
+    assert "The Jacobian determinant was not measured." in found.text()
