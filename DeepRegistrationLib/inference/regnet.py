@@ -5,11 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.networks.regnet import PATCH, RegNet, split_scales
+from DeepRegistrationLib.preparation.isotropic import SPACING
+from DeepRegistrationLib.preparation.resampling import ct_onto
 from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.transforms import Transform
 
 REACH = PATCH // 2  # voxels around a point that its displacement depends on
 Slices = tuple[slice, slice, slice]
@@ -31,6 +37,29 @@ def sliding_window(network: RegNet, images: torch.Tensor, points: torch.Tensor) 
         patches = torch.stack([_around(images, point) for point in some.tolist()])
         found.append(_forward(network, patches)[:, :, 0, 0, 0])
     return torch.cat(found)
+
+
+def patches_at(
+    fixed: Image, moving: Image, start: Transform, points: np.ndarray, spacing: float = SPACING
+) -> torch.Tensor:
+    """The images around single points, which need not be voxels.
+
+    Args:
+        start: Affine, fixed to moving.
+        points: LPS mm, [n, 3].
+        spacing: Of the network's voxels, mm.
+
+    Returns:
+        HU, [n, 2, 55, 55, 55].
+    """
+    patches = []
+    for point in points:
+        axes = np.reshape(fixed.grid.direction, (3, 3))
+        origin = point - spacing * REACH * axes.sum(1)
+        grid = Grid((PATCH,) * 3, (spacing,) * 3, tuple(origin), fixed.grid.direction)
+        pair = ct_onto(fixed, grid).data, ct_onto(moving, grid, start).data
+        patches.append(torch.stack(pair))
+    return torch.stack(patches)
 
 
 def dense(

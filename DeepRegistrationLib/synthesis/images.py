@@ -12,14 +12,14 @@ def deformed(
     image: torch.Tensor,
     field: torch.Tensor,
     *,
-    fill: float,
+    fill: float | None,
     interpolation: Interpolation = "cubic",
     coefficients: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """``image(x + u(x))``: [z, y, x] under a field [3, z, y, x] in voxels, slab by slab.
 
     Args:
-        fill: Value outside the image.
+        fill: Value outside the image; None repeats its border.
         interpolation: ``cubic`` (B-spline) for images, ``nearest`` for masks.
         coefficients: Of ``cubic``, [1, z, y, x], where they were computed before.
     """
@@ -39,9 +39,7 @@ def deformed(
     return result
 
 
-def device_generator(
-    generator: torch.Generator, device: torch.device | str
-) -> torch.Generator:
+def device_generator(generator: torch.Generator, device: torch.device | str) -> torch.Generator:
     """A generator on the device, seeded from a CPU one: for noise by the million values."""
     seed = int(torch.randint(2**62, (1,), generator=generator))
     return torch.Generator(device).manual_seed(seed)

@@ -1,0 +1,38 @@
+"""The U-Net of Eppenhof & Pluim on a pair of CTs."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.fields import in_millimetres
+from DeepRegistrationLib.preparation.lungs128 import lung_grid, scaled
+from DeepRegistrationLib.preparation.resampling import ct_onto
+from DeepRegistrationLib.transforms import DisplacementField, Transform
+
+
+def lung_pair(
+    fixed: Image, moving: Image, start: Transform, lungs: Image, size: int
+) -> tuple[Image, Image]:
+    """Both images in [0, 1] on ``size``^3 voxels around the fixed image's lungs.
+
+    Args:
+        start: Affine, fixed to moving; the moving image is interpolated once, through it.
+        lungs: Mask on the fixed image's grid.
+    """
+    grid = lung_grid(lungs, size)
+    one, other = ct_onto(fixed, grid), ct_onto(moving, grid, start)
+    return Image(scaled(one.data), grid, fixed.name), Image(scaled(other.data), grid, moving.name)
+
+
+def displacement(network: nn.Module, fixed: Image, moving: Image) -> DisplacementField:
+    """The network's field of a pair as from :func:`lung_pair`, in mm.
+
+    Args:
+        network: In evaluation mode, in any precision.
+    """
+    parameter = next(network.parameters())
+    images = torch.stack([fixed.data, moving.data])[None].to(parameter.device, parameter.dtype)
+    field = network(images.contiguous(memory_format=torch.channels_last_3d))[0]
+    return in_millimetres(field, fixed.grid)
