@@ -122,11 +122,12 @@ class _Progress:
         self._child = child
         self._job = job
         self._next = 0.0
+        self._stage = ""
 
     def __call__(self, fraction: float, stage: str) -> None:
         if self._child.is_cancelled(self._job):
             raise Cancelled
         now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _PAUSE
+        if now >= self._next or stage != self._stage:
+            self._next, self._stage = now + _PAUSE, stage
             self._child.progress(self._job, round(float(fraction), 4), stage)

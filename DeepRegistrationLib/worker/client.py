@@ -233,8 +233,8 @@ class EngineProcess:
             self._greet(message)
             return
         job = self._jobs[0] if self._jobs else None
-        if job is None or message.get("job") != job.number:
-            return  # of a job that is over
+        if self._refusal or job is None or message.get("job") != job.number:
+            return  # from another release, or of a job that is over
         if kind == "progress":
             job.progressed(message["fraction"], message["stage"])
             return

@@ -1,0 +1,107 @@
+"""The engine's child with commands that misbehave; started by the tests of the worker.
+
+The register command answers at once, with a shift of 1, 2, 3 mm, or fails as the method's name
+says; PyTorch is not loaded.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+sys.modules["DeepRegistrationLib.engine"] = types.ModuleType("engine")  # seconds of import
+
+from DeepRegistrationLib.plain import AffineMap, Outcome, Volume  # noqa: E402
+from DeepRegistrationLib.worker import child, commands  # noqa: E402
+
+
+@commands.command
+def echo(request, progress):
+    """Give back what came."""
+    return request
+
+
+@commands.command
+def obey(request, progress):
+    """Report progress until the cancel comes."""
+    while True:
+        progress(0.5, "Waiting for the cancel")
+        time.sleep(0.01)
+
+
+@commands.command
+def hang(request, progress):
+    """Report once, then never again."""
+    progress(0.5, "Hanging")
+    time.sleep(60)
+
+
+@commands.command
+def chatter(request, progress):
+    """Print from Python and past it, as C++ libraries do."""
+    print("a library says hello")
+    os.write(1, b"and so does its C++ part\n")
+    os.write(1, b'{"a": "JSON line"}\n')
+    return {"said": True}
+
+
+@commands.command
+def crash(request, progress):
+    """End the process by a segmentation fault."""
+    import faulthandler
+
+    faulthandler._sigsegv()
+
+
+@commands.command
+def killed(request, progress):
+    """End as the system's out-of-memory killer ends it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@commands.command
+def hungry(request, progress):
+    """Run out of memory."""
+    np.empty(1 << 60, np.uint8)
+
+
+@commands.command
+def full(request, progress):
+    """Run into a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@commands.command
+def defect(request, progress):
+    """Fail as no test foresaw."""
+    raise ZeroDivisionError(f"dividing {request['name']}")
+
+
+@commands.command
+def register(request, progress):
+    """A shift; or what the method's name says."""
+    task = request["task"]
+    if task.method in commands._COMMANDS:
+        return commands.command_named(task.method)({"name": task.fixed.name}, progress)
+    progress(0.5, "Shifting")
+    grid = task.fixed.grid
+    return Outcome(
+        transform=AffineMap(np.eye(3), np.array([1.0, 2.0, 3.0])),
+        jacobian=Volume(np.ones(grid.shape, np.float32), grid),
+        displacement=Volume(np.full(grid.shape, 14**0.5, np.float32), grid),
+        warped=Volume(np.float32(task.fixed.data), grid) if task.warped else None,
+        folding={"image": 0.0},
+        seconds={"register": 0.1},
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(child.main(sys.argv[1:]))
