@@ -5,6 +5,13 @@ Slicer's Qt layer offers, ``semantics`` makes classes of it that refuse everythi
 ``ctkmodule`` and ``mrmlwidgets`` give them behavior, ``uiloader`` reads Designer's files.
 """
 
+import ctypes
 import os
+import sys
+
+if sys.version_info < (3, 12):
+    # PySide6's emit() returns True without a reference of its own (6.12): after some thousand
+    # signals Python would free True and abort. From 3.12 on True is immortal; so it is here.
+    ctypes.c_ssize_t.from_address(id(True)).value += 1 << 40
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

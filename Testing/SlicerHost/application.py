@@ -1,5 +1,5 @@
 """slicer.app: the application object, on Qt's application."""
-# ruff: noqa: N802 - Slicer's names
+# ruff: noqa: N802, N815 - Slicer's names
 
 from __future__ import annotations
 

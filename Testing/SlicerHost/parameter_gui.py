@@ -5,8 +5,15 @@ from __future__ import annotations
 import enum
 import pathlib
 
-from .parameter_types import Choice, Decimals, Maximum, Minimum, NodeSerializer, SingleStep
-from .parameter_types import WithinRange
+from .parameter_types import (
+    Choice,
+    Decimals,
+    Maximum,
+    Minimum,
+    NodeSerializer,
+    SingleStep,
+    WithinRange,
+)
 
 
 class Connector:
@@ -29,13 +36,13 @@ class Connector:
     def connect(self, changed) -> None:
         self._changed = changed
         if self.signal:
-            self.widget.connect(self.signal, self._onSignal)
+            self.widget.connect(self.signal, self._on_signal)
 
     def disconnect(self) -> None:
         if self.signal:
-            self.widget.disconnect(self.signal, self._onSignal)
+            self.widget.disconnect(self.signal, self._on_signal)
 
-    def _onSignal(self, *_) -> None:
+    def _on_signal(self, *_) -> None:
         self._changed()
 
     def read(self):

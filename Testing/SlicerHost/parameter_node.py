@@ -221,7 +221,8 @@ def make_parameter_node_module() -> types.ModuleType:
     module.parameterNodeWrapper = parameterNodeWrapper
     module.isParameterNodeWrapper = isParameterNodeWrapper
     for name in (
-        "Validator WithinRange Minimum Maximum Choice Exclude NotNone Decimals SingleStep Label Default"
+        "Validator WithinRange Minimum Maximum Choice Exclude NotNone "
+        "Default Decimals SingleStep Label"
     ).split():
         setattr(module, name, getattr(parameter_types, name))
     return module

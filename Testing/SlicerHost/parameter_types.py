@@ -2,7 +2,7 @@
 
 Values are kept as text in a vtkMRMLScriptedModuleNode, nodes as node references.
 """
-# ruff: noqa: N802, N803 - Slicer's names
+# ruff: noqa: N802, N803, N815 - Slicer's names
 
 from __future__ import annotations
 

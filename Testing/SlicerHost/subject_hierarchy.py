@@ -12,10 +12,10 @@ class SubjectHierarchy:
     def __init__(self, scene) -> None:
         self._scene = scene
         event = slicer.vtkMRMLScene.NodeAddedEvent
-        self._tag = scene.AddObserver(event, self._onNodeAdded)
+        self._tag = scene.AddObserver(event, self._on_node_added)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _onNodeAdded(self, caller, event, node) -> None:
+    def _on_node_added(self, caller, event, node) -> None:
         if not node.IsA("vtkMRMLStorableNode") and not node.IsA("vtkMRMLTransformNode"):
             return
         if node.GetHideFromEditors() or node.IsA("vtkMRMLColorNode"):
