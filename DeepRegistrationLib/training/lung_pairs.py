@@ -28,6 +28,7 @@ from DeepRegistrationLib.transforms.bspline import BSplineLattice
 # first family is as large as deep breathing, mostly along the body (our choice).
 _FAMILIES = ((3, (5.0, 7.0, 14.0)), (6, (3.0, 4.0, 6.0)), (12, (1.2, 1.2, 1.8)))
 _PHANTOM_SPACING = 2.5  # mm
+_PHANTOM_SHARE = 0.4  # of the batches, where there are phantoms and scans (our choice)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +192,7 @@ def _draw_one(
     def chance(share: float) -> bool:
         return bool(torch.rand((), generator=generator) < share)
 
-    pair = pairs[int(torch.randint(len(pairs), (), generator=generator))]
+    pair = _chosen(pairs, generator)
     values = pair.levels[level].float()
     n, device = values.shape[2], values.device
     spacing = values.new_tensor([level_grid(pair.grid, n).spacing])
@@ -241,6 +242,22 @@ def _draw_one(
         known=known,
         points=[points.to(device)],
     )
+
+
+def _chosen(pairs: Sequence[LungPair], generator: torch.Generator) -> LungPair:
+    """A pair: first phantom or scan, then the patient, so that many pairs of one do not rule."""
+
+    def pick(number: int) -> int:
+        return int(torch.randint(number, (), generator=generator))
+
+    phantoms = [pair for pair in pairs if pair.truth is not None]
+    scans = [pair for pair in pairs if pair.truth is None]
+    take_phantom = bool(torch.rand((), generator=generator) < _PHANTOM_SHARE)
+    kind = phantoms if phantoms and (take_phantom or not scans) else scans
+    names = list(dict.fromkeys(pair.name for pair in kind))
+    name = names[pick(len(names))]
+    chosen = [pair for pair in kind if pair.name == name]
+    return chosen[pick(len(chosen))]
 
 
 def random_field(n: int, spacing: Tensor, generator: torch.Generator) -> Tensor:
