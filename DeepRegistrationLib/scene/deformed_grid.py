@@ -24,7 +24,6 @@ class DeformedGrid:
         self, transform, region, slice_nodes=None, *, spacing: float = 10.0, top: float = 20.0
     ) -> None:
         require_node(transform, "vtkMRMLTransformNode", "the transform")
-        self._transform = transform
         display = unlisted("vtkMRMLTransformDisplayNode", "Deformed grid")
         display.SetVisualizationMode(display.VIS_MODE_GRID)
         display.SetAndObserveRegionNode(region)
@@ -34,7 +33,8 @@ class DeformedGrid:
         display.SetVisibility2D(True)
         display.SetVisibility3D(False)
         self.display = transform.GetScene().AddNode(display)
-        self.display.SetColorMap(displacement_colors(top))
+        self.display.SetColorMap(displacement_colors(top))  # makes a color node
+        self._colors = self.display.GetColorNode()
         if slice_nodes is not None:
             self.display.SetViewNodeIDs([node.GetID() for node in slice_nodes])
         self.spacing = spacing
@@ -52,9 +52,8 @@ class DeformedGrid:
 
     def close(self) -> None:
         """Take the grid out of the views and the scene."""
-        if self._transform.GetScene() is not None:
-            for k in reversed(range(self._transform.GetNumberOfDisplayNodes())):
-                if self._transform.GetNthDisplayNode(k) is self.display:
-                    self._transform.RemoveNthDisplayNodeID(k)
-        if self.display.GetScene() is not None:
-            self.display.GetScene().RemoveNode(self.display)
+        # The scene takes the reference from the transform node too. Removing the reference first
+        # ends the process in the slice view's displayable manager while the grid is visible.
+        for node in (self.display, self._colors):
+            if node is not None and node.GetScene() is not None:
+                node.GetScene().RemoveNode(node)

@@ -1,0 +1,183 @@
+"""Maps over the fixed volume, deformed grid, presets, layouts and shortcuts."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import slicer
+import torch
+from scenery import centered_grid
+from sliced import Views, bump_node, cube_image, smooth_node
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.scene import layouts, views
+from DeepRegistrationLib.scene.deformed_grid import DeformedGrid
+from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
+from DeepRegistrationLib.scene.presets import PRESETS, apply_preset
+from DeepRegistrationLib.scene.shortcuts import SHORTCUTS, shortcuts_html
+from DeepRegistrationLib.scene.slice_views import composite_of, show_in
+from DeepRegistrationLib.scene.views import SliceView
+from DeepRegistrationLib.scene.volumes import volume_node_from_image
+
+PROBLEM = views.rendering_problem()
+rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
+
+
+@pytest.fixture
+def slice_views(application) -> Views:
+    return Views(application)
+
+
+def jacobian_node(scene):
+    """J of -0.5, 0.5, 1 and 1.5 in strips of 20 mm along x, from the patient's right to left."""
+    grid = centered_grid((80, 40, 20), (1.0, 1.0, 1.0), (0, 0, 0))
+    x = grid.points()[..., 0]
+    steps = torch.bucketize(x, torch.tensor([-20.0, 0.0, 20.0]))
+    values = torch.tensor([-0.5, 0.5, 1.0, 1.5])[steps]
+    return volume_node_from_image(Image(values, grid, "J"), scene)
+
+
+def pixel(picture: np.ndarray, x: float) -> np.ndarray:
+    """Color at a place in mm from the middle of a view of 200 mm and 400 pixels, in [0, 1]."""
+    column = round(200 + 2 * x)
+    return picture[196:204, column - 4 : column + 4].reshape(-1, 3).mean(0) / 255
+
+
+@rendering
+def test_the_jacobian_is_blue_below_1_white_at_1_red_above_and_yellow_where_it_folds(
+    application, scene
+):
+    fixed, jacobian = smooth_node(scene, "fixed"), jacobian_node(scene)
+    view = SliceView(application, "Red", "Axial", (400, 400))
+    overlay = MapOverlay(fixed, jacobian, [view.node], opacity=1.0)
+    view.look_at(np.zeros(3), 200)
+    picture = view.pixels()
+    # The patient's right (low LPS x) is on the picture's left.
+    folding, smaller, same, larger = (pixel(picture, x) for x in (-30, -10, 10, 30))
+    assert folding[0] > 0.9 and folding[1] > 0.8 and folding[2] < 0.2
+    assert smaller[2] > smaller[0] + 0.3
+    assert same.min() > 0.9
+    assert larger[0] > larger[2] + 0.3
+    overlay.close()
+    view.close()
+
+
+def test_the_map_has_a_fixed_range_a_legend_and_an_opacity(scene, slice_views):
+    view = slice_views.add("V")
+    fixed, jacobian = smooth_node(scene, "fixed"), jacobian_node(scene)
+    show_in(view, jacobian, None)
+    overlay = MapOverlay(fixed, jacobian, [view])
+    display = jacobian.GetDisplayNode()
+    low, high = display.GetWindowLevelMin(), display.GetWindowLevelMax()
+    assert low == pytest.approx(0, abs=0.01) and high == pytest.approx(2)
+    legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert [legend.GetTitleText() for legend in legends] == ["Jacobian determinant"]
+    composite = composite_of(view)
+    assert composite.GetForegroundVolumeID() == jacobian.GetID()
+    overlay.opacity = 0.25
+    assert composite.GetForegroundOpacity() == pytest.approx(0.25)
+    overlay.close()
+    assert composite.GetBackgroundVolumeID() == jacobian.GetID()
+    assert composite.GetForegroundVolumeID() is None
+
+
+def test_the_displacement_map_has_a_range_in_mm(scene, slice_views):
+    fixed, moved = smooth_node(scene, "fixed"), jacobian_node(scene)
+    overlay = MapOverlay(fixed, moved, [slice_views.add("V")], "displacement")
+    assert moved.GetDisplayNode().GetWindowLevelMax() == 20
+    overlay.close()
+
+
+@rendering
+def test_the_deformed_grid_is_drawn_bent_and_goes_away(application, scene):
+    fixed = smooth_node(scene, "fixed")
+    transform, _ = bump_node(scene, strength=8.0)
+    view = SliceView(application, "Red", "Axial", (400, 400))
+    view.show(fixed)
+    view.look_at(np.array([0, 0, 20.0]), 100)
+    before = view.pixels()
+    count = scene.GetNumberOfNodes()
+    grid = DeformedGrid(transform, fixed, [view.node])
+    colored = np.ptp(view.pixels().astype(int), axis=-1) > 60
+    assert 0.01 < colored.mean() < 0.4
+    # A straight line would fill single columns; a bent one spreads over many.
+    assert colored.mean(0).max() < 0.6
+    grid.spacing = 20
+    assert np.ptp(view.pixels().astype(int), axis=-1).astype(bool).mean() < colored.mean()
+    grid.close()
+    assert np.array_equal(view.pixels(), before)
+    assert scene.GetNumberOfNodes() == count
+    assert transform.GetNumberOfDisplayNodes() == 0
+    view.close()
+
+
+def test_ct_presets_set_the_same_window_in_both_volumes(scene):
+    nodes = [volume_node_from_image(cube_image(10, value), scene) for value in (40, 90)]
+    apply_preset("lung", [*nodes, None])
+    for node in nodes:
+        display = node.GetDisplayNode()
+        assert (display.GetWindow(), display.GetLevel()) == (1400, -400)
+        assert not display.GetAutoWindowLevel()
+
+
+def test_the_cardiac_preset_follows_each_images_own_percentiles(scene):
+    grid = centered_grid((20, 20, 20), (1, 1, 1), (0, 0, 0))
+    values = torch.arange(8000.0).reshape(20, 20, 20)
+    nodes = [
+        volume_node_from_image(Image(values * scale, grid, "mr"), scene) for scale in (1.0, 0.1)
+    ]
+    apply_preset("cardiac", nodes)
+    for node, scale in zip(nodes, (1.0, 0.1), strict=True):
+        display = node.GetDisplayNode()
+        low, high = np.percentile(values.numpy() * scale, (1, 99.5))
+        assert display.GetWindowLevelMin() == pytest.approx(low, rel=1e-3)
+        assert display.GetWindowLevelMax() == pytest.approx(high, rel=1e-3)
+
+
+def test_an_unknown_preset_is_a_sentence(scene):
+    with pytest.raises(RegistrationError, match=f"choose one of {next(iter(PRESETS))}"):
+        apply_preset("liver", [])
+
+
+def test_the_layouts_are_registered_once_and_hold_each_view_once():
+    node = slicer.vtkMRMLLayoutNode()
+    layouts.register_layouts(node)
+    layouts.register_layouts(node)
+    for number, expected in ((layouts.SIDE_BY_SIDE, 6), (layouts.SIDE_BY_SIDE_AXIAL, 2)):
+        root = ElementTree.fromstring(node.GetLayoutDescription(number))
+        tags = [view.get("singletontag") for view in root.iter("view")]
+        assert len(tags) == len(set(tags)) == expected
+        groups = {
+            view.get("singletontag")[:5]: view.find("property[@name='viewgroup']").text
+            for view in root.iter("view")
+        }
+        assert len(set(groups.values())) == 2  # linking stays within fixed and within moving
+        for view in root.iter("view"):
+            orientation = view.find("property[@name='orientation']").text
+            assert view.get("singletontag").endswith(orientation)
+
+
+def test_each_side_shows_its_volume_and_is_linked_within_itself(scene, slice_views):
+    fixed, moving = smooth_node(scene, "fixed"), smooth_node(scene, "moving")
+    for side in ("Fixed", "Moving"):
+        for orientation in ("Sagittal", "Axial"):
+            slice_views.add(layouts.view_name(side, orientation), orientation)
+    layouts.show_sides(scene, fixed, moving)
+    groups = set()
+    for side, volume in (("Fixed", fixed), ("Moving", moving)):
+        found = layouts.side_views(scene, side)
+        assert [view.GetLayoutName() for view in found] == [f"{side}Axial", f"{side}Sagittal"]
+        for view in found:
+            assert composite_of(view).GetBackgroundVolumeID() == volume.GetID()
+            assert composite_of(view).GetLinkedControl()
+        groups.add(tuple({view.GetViewGroup() for view in found}))
+    assert len(groups) == 2 and all(len(group) == 1 for group in groups)
+
+
+def test_shortcuts_are_unique_and_all_in_the_help():
+    assert len({s.keys for s in SHORTCUTS}) == len({s.action for s in SHORTCUTS}) == len(SHORTCUTS)
+    table = ElementTree.fromstring(shortcuts_html())
+    assert [row.find("td/b").text for row in table] == [s.keys for s in SHORTCUTS]
