@@ -18,6 +18,7 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.lungs import find_lungs
 from DeepRegistrationLib.methods import QUALITIES, Context, Quality, make_parameters, method_class
+from DeepRegistrationLib.optimization.refine import refine as refine_transform
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import (
     Inversion,
@@ -66,6 +67,7 @@ def register(
     moving_mask: Image | None = None,
     initial: Transform | None = None,
     device: str = "auto",
+    refine: bool = False,
     inverse: bool = False,
     seed: int = 0,
     progress: Progress = silent,
@@ -80,6 +82,7 @@ def register(
         fixed_mask, moving_mask: Non-zero where the image counts, each on its image's grid.
         initial: Transform fixed to moving to start from; replaces the affine stage.
         device: ``auto``, ``cpu`` or ``cuda``.
+        refine: Improve the method's result by instance optimization on this pair.
         inverse: Also compute the inverse, with its residual.
         seed: The same seed gives the same result.
         progress: Called with (fraction, stage); may raise ``Cancelled``.
@@ -111,11 +114,15 @@ def register(
         quality=quality,
         device=place,
         seed=seed,
-        progress=part(progress, 0.05, 0.85),
+        progress=part(progress, 0.05, 0.6 if refine else 0.85),
         notes=notes,
     )
     with torch.no_grad(), _timed(seconds, "register", place):
         transform = chosen(values).register(fixed_here, moving_here, context)
+    if refine:
+        context = replace(context, progress=part(progress, 0.6, 0.85))
+        with torch.no_grad(), _timed(seconds, "refine", place):
+            transform = refine_transform(fixed_here, moving_here, transform, context)
     with torch.no_grad(), _timed(seconds, "warp", place):
         fill = background(moving)
         report = part(progress, 0.85, 0.9)
@@ -142,6 +149,7 @@ def register(
             "torch": torch.__version__,
             "method": method,
             "quality": quality,
+            "refine": refine,
             "parameters": asdict(values),
             "device": str(place),
             "device_reason": reason,

@@ -63,6 +63,7 @@ def method_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "quality": arguments.quality,
         "parameters": parameters,
         "device": arguments.device,
+        "refine": arguments.refine,
         "inverse": arguments.inverse,
         "seed": arguments.seed,
     }

@@ -82,6 +82,11 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         help="change a parameter of the method; may be repeated",
     )
     _add_device_option(parser)
+    parser.add_argument(
+        "--refine",
+        action="store_true",
+        help="improve the method's result by instance optimization on this pair",
+    )
     parser.add_argument("--inverse", action="store_true", help="also write the inverse transform")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same result (default: 0)")
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
