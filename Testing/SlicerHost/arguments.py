@@ -19,7 +19,16 @@ IMPLEMENTED: dict[type, type] = {}
 """The generated class of each class of Qt objects."""
 
 _INTEGERS = {"int", "uint", "long", "short", "quint64", "qint64", "qulonglong", "qlonglong"}
-_INTEGERS |= {"size_t", "unsigned int", "unsigned long", "quint32", "qint32", "ulong", "char"}
+_INTEGERS |= {
+    "vtkIdType",
+    "size_t",
+    "unsigned int",
+    "unsigned long",
+    "quint32",
+    "qint32",
+    "ulong",
+    "char",
+}
 _FLOATS = {"double", "float", "qreal"}
 _TEXTS = {"QString", "QChar", "QLatin1String", "QStringRef"}
 _LISTS = ("QList", "QStringList", "QVariantList", "QVector")

@@ -17,7 +17,7 @@ class CollapsibleButton(Plain, QtWidgets.QAbstractButton):
         "contentsFrameShadow": 0, "contentsLineWidth": 1, "contentsMidLineWidth": 0,
         "buttonTextAlignment": 0x84, "indicatorAlignment": 0x84,
     }  # fmt: skip
-    contentsCollapsed = QtCore.Signal(bool)  # noqa: N815
+    contentsCollapsed = QtCore.Signal(bool)
 
     def build(self) -> None:
         self._hidden_before: set[QtWidgets.QWidget] = set()
@@ -47,19 +47,19 @@ class CollapsibleButton(Plain, QtWidgets.QAbstractButton):
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
-    def hitButton(self, position) -> bool:  # noqa: N802
+    def hitButton(self, position) -> bool:
         return position.y() < self._bar()
 
-    def sizeHint(self) -> QtCore.QSize:  # noqa: N802
+    def sizeHint(self) -> QtCore.QSize:
         width = self.fontMetrics().horizontalAdvance(self.text()) + 40
         inside = self.layout().sizeHint() if self.layout() else QtCore.QSize(0, 0)
         if self.plain["collapsed"]:
             return QtCore.QSize(max(width, inside.width()), self._bar())
         return inside.expandedTo(QtCore.QSize(width, self._bar()))
 
-    minimumSizeHint = sizeHint  # noqa: N815
+    minimumSizeHint = sizeHint
 
-    def paintEvent(self, event) -> None:  # noqa: N802
+    def paintEvent(self, event) -> None:
         option = QtWidgets.QStyleOptionButton()
         option.initFrom(self)
         option.rect = QtCore.QRect(0, 0, self.width(), self._bar() - 2)
@@ -100,7 +100,7 @@ class ExpandableWidget(Plain, QtWidgets.QFrame):
 
     defaults = {"orientations": 3, "sizeGripInside": True, "sizeGripMargins": QtCore.QSize()}
 
-    def updateSizeHint(self) -> None:  # noqa: N802
+    def updateSizeHint(self) -> None:
         self.updateGeometry()
 
 
@@ -117,7 +117,7 @@ class CtkMenuButton(QtWidgets.QPushButton):
 
     arrow = 16  # px
 
-    def mousePressEvent(self, event) -> None:  # noqa: N802
+    def mousePressEvent(self, event) -> None:
         menu = self.menu()
         if menu is not None and event.position().x() >= self.width() - self.arrow:
             menu.popup(self.mapToGlobal(QtCore.QPoint(0, self.height())))
@@ -142,8 +142,8 @@ class CtkCheckablePushButton(CtkPushButton):
         "checkBoxControlsButton": True, "checkBoxControlsButtonToggleState": True,
         "checkBoxUserCheckable": True, "indicatorAlignment": 0x81,
     }  # fmt: skip
-    checkBoxToggled = QtCore.Signal(bool)  # noqa: N815
-    checkStateChanged = QtCore.Signal(int)  # noqa: N815
+    checkBoxToggled = QtCore.Signal(bool)
+    checkStateChanged = QtCore.Signal(int)
 
     def build(self) -> None:
         self.box = QtWidgets.QCheckBox(self)
@@ -157,11 +157,11 @@ class CtkCheckablePushButton(CtkPushButton):
         self.checkStateChanged.emit(self.checkState)
 
     @property
-    def checkState(self) -> int:  # noqa: N802
+    def checkState(self) -> int:
         return self.box.checkState().value
 
     @checkState.setter
-    def checkState(self, state) -> None:  # noqa: N802
+    def checkState(self, state) -> None:
         self.box.setCheckState(state)
 
 
@@ -170,8 +170,8 @@ class CtkColorPickerButton(Plain, QtWidgets.QPushButton):
     """A button with a color."""
 
     defaults = {"dialogOptions": 0, "displayColorName": True}
-    colorChanged = QtCore.Signal(QtGui.QColor)  # noqa: N815
-    colorNameChanged = QtCore.Signal(str)  # noqa: N815
+    colorChanged = QtCore.Signal(QtGui.QColor)
+    colorNameChanged = QtCore.Signal(str)
 
     def build(self) -> None:
         self._color = QtGui.QColor("black")
@@ -193,10 +193,10 @@ class CtkColorPickerButton(Plain, QtWidgets.QPushButton):
     def plain_changed(self, name: str) -> None:
         self.setText(self._color.name() if self.plain["displayColorName"] else "")
 
-    def setColor(self, color: QtGui.QColor) -> None:  # noqa: N802
+    def setColor(self, color: QtGui.QColor) -> None:
         self.color = color
 
-    def setDisplayColorName(self, on: bool) -> None:  # noqa: N802
+    def setDisplayColorName(self, on: bool) -> None:
         self.set_plain("displayColorName", on)
 
 

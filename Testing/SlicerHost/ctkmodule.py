@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from PySide6 import QtCore, QtWidgets
-
 from . import ctkbuttons, ctknumbers, ctkpaths  # noqa: F401  they register themselves
 from .arguments import CLASSES
 from .semantics import ensure_application

@@ -75,17 +75,17 @@ class CtkDoubleSpinBox(Plain, QtWidgets.QWidget):
     """A spin box; ``spin`` is the one that takes the keys."""
 
     defaults = {"decimalsOption": 0, "invertedControls": False, "setMode": 0, "sizeHintPolicy": 0}
-    valueChanged = QtCore.Signal(float)  # noqa: N815
-    valueTextChanged = QtCore.Signal(str)  # noqa: N815
-    editingFinished = QtCore.Signal()  # noqa: N815
-    decimalsChanged = QtCore.Signal(int)  # noqa: N815
+    valueChanged = QtCore.Signal(float)
+    valueTextChanged = QtCore.Signal(str)
+    editingFinished = QtCore.Signal()
+    decimalsChanged = QtCore.Signal(int)
     renamed_signals = {"valueChanged(QString)": "valueTextChanged"}
 
     minimum, maximum = inner("spin", "minimum"), inner("spin", "maximum")
-    singleStep, value = inner("spin", "singleStep"), inner("spin", "value")  # noqa: N815
+    singleStep, value = inner("spin", "singleStep"), inner("spin", "value")
     prefix, suffix = inner("spin", "prefix"), inner("spin", "suffix")
     alignment, frame = inner("spin", "alignment"), inner("spin", "frame")
-    readOnly, cleanText = inner("spin", "readOnly"), inner("spin", "cleanText")  # noqa: N815
+    readOnly, cleanText = inner("spin", "readOnly"), inner("spin", "cleanText")
 
     def build(self) -> None:
         self.spin = _spin_box(2, 99.99)
@@ -105,21 +105,21 @@ class CtkDoubleSpinBox(Plain, QtWidgets.QWidget):
             self.spin.setDecimals(count)
             self.decimalsChanged.emit(count)
 
-    def setDecimals(self, count: int) -> None:  # noqa: N802
+    def setDecimals(self, count: int) -> None:
         self.decimals = count
 
-    def setReadOnly(self, on: bool) -> None:  # noqa: N802
+    def setReadOnly(self, on: bool) -> None:
         self.spin.setReadOnly(on)
 
-    def setValue(self, value: float) -> None:  # noqa: N802
+    def setValue(self, value: float) -> None:
         self.spin.setValue(value)
 
-    setValueIfDifferent = setValueAlways = setValue  # noqa: N815
+    setValueIfDifferent = setValueAlways = setValue
 
-    def stepUp(self) -> None:  # noqa: N802
+    def stepUp(self) -> None:
         self.spin.stepUp()
 
-    def stepDown(self) -> None:  # noqa: N802
+    def stepDown(self) -> None:
         self.spin.stepDown()
 
 
@@ -132,12 +132,12 @@ class CtkSliderWidget(Plain, QtWidgets.QWidget):
         "spinBoxVisible": True, "synchronizeSiblings": 0, "tickInterval": 0.0, "tickPosition": 0,
         "tracking": True, "pageStep": 10.0,
     }  # fmt: skip
-    valueChanged = QtCore.Signal(float)  # noqa: N815
-    valueIsChanging = QtCore.Signal(float)  # noqa: N815
-    decimalsChanged = QtCore.Signal(int)  # noqa: N815
+    valueChanged = QtCore.Signal(float)
+    valueIsChanging = QtCore.Signal(float)
+    decimalsChanged = QtCore.Signal(int)
 
     value, prefix, suffix = (inner("spin", name) for name in ("value", "prefix", "suffix"))
-    spinBoxAlignment = inner("spin", "alignment")  # noqa: N815
+    spinBoxAlignment = inner("spin", "alignment")
 
     def build(self) -> None:
         self.slider, self.spin = DoubleSlider(), _spin_box(2, 99.0)
@@ -165,9 +165,7 @@ class CtkSliderWidget(Plain, QtWidgets.QWidget):
         self.slider.set_scale(spin.minimum(), spin.maximum(), spin.singleStep())
         self.slider.show_number(spin.value())
 
-    minimum, maximum, singleStep = (  # noqa: N815
-        _scaling(name) for name in ("minimum", "maximum", "singleStep")
-    )
+    minimum, maximum, singleStep = (_scaling(name) for name in ("minimum", "maximum", "singleStep"))
 
     @property
     def decimals(self) -> int:
@@ -183,13 +181,13 @@ class CtkSliderWidget(Plain, QtWidgets.QWidget):
         if name == "spinBoxVisible":
             self.spin.setVisible(self.plain[name])
 
-    def setDecimals(self, count: int) -> None:  # noqa: N802
+    def setDecimals(self, count: int) -> None:
         self.decimals = count
 
-    def setSpinBoxVisible(self, visible: bool) -> None:  # noqa: N802
+    def setSpinBoxVisible(self, visible: bool) -> None:
         self.set_plain("spinBoxVisible", visible)
 
-    def setValue(self, value: float) -> None:  # noqa: N802
+    def setValue(self, value: float) -> None:
         self.spin.setValue(value)
 
     def reset(self) -> None:
@@ -205,10 +203,10 @@ class CtkDoubleSlider(Plain, QtWidgets.QWidget):
         "pageStep": 10.0, "tickInterval": 0.0, "tickPosition": 0,
         "minimum": 0.0, "maximum": 99.0, "singleStep": 1.0, "value": 0.0,
     }  # fmt: skip
-    valueChanged = QtCore.Signal(float)  # noqa: N815
-    sliderMoved = QtCore.Signal(float)  # noqa: N815
-    sliderPressed, sliderReleased = QtCore.Signal(), QtCore.Signal()  # noqa: N815
-    rangeChanged = QtCore.Signal(float, float)  # noqa: N815
+    valueChanged = QtCore.Signal(float)
+    sliderMoved = QtCore.Signal(float)
+    sliderPressed, sliderReleased = QtCore.Signal(), QtCore.Signal()
+    rangeChanged = QtCore.Signal(float, float)
     orientation = inner("slider", "orientation")
     tracking = inner("slider", "tracking")
 
@@ -241,10 +239,10 @@ class CtkDoubleSlider(Plain, QtWidgets.QWidget):
             self.rangeChanged.emit(low, high)
             self.set_plain("value", value)
 
-    def setValue(self, value: float) -> None:  # noqa: N802
+    def setValue(self, value: float) -> None:
         self.set_plain("value", value)
 
-    def setOrientation(self, orientation) -> None:  # noqa: N802
+    def setOrientation(self, orientation) -> None:
         self.slider.setOrientation(orientation)
 
 
@@ -256,13 +254,13 @@ class CtkRangeWidget(Plain, QtWidgets.QWidget):
         "autoSpinBoxWidth": True, "spinBoxAlignment": 4, "spinBoxTextAlignment": 1,
         "symmetricMoves": False, "tickInterval": 0.0, "tracking": True,
     }  # fmt: skip
-    minimumValueChanged = QtCore.Signal(float)  # noqa: N815
-    minimumValueIsChanging = QtCore.Signal(float)  # noqa: N815
-    maximumValueChanged = QtCore.Signal(float)  # noqa: N815
-    maximumValueIsChanging = QtCore.Signal(float)  # noqa: N815
-    valuesChanged = QtCore.Signal(float, float)  # noqa: N815
-    rangeChanged = QtCore.Signal(float, float)  # noqa: N815
-    minimumValue, maximumValue = inner("low", "value"), inner("high", "value")  # noqa: N815
+    minimumValueChanged = QtCore.Signal(float)
+    minimumValueIsChanging = QtCore.Signal(float)
+    maximumValueChanged = QtCore.Signal(float)
+    maximumValueIsChanging = QtCore.Signal(float)
+    valuesChanged = QtCore.Signal(float, float)
+    rangeChanged = QtCore.Signal(float, float)
+    minimumValue, maximumValue = inner("low", "value"), inner("high", "value")
 
     def build(self) -> None:
         self.low, self.high = _spin_box(2, 99.0), _spin_box(2, 99.0)
@@ -283,24 +281,24 @@ class CtkRangeWidget(Plain, QtWidgets.QWidget):
         self.maximumValueChanged.emit(value)
         self.valuesChanged.emit(self.low.value(), value)
 
-    minimum, maximum, decimals, singleStep, prefix, suffix = (  # noqa: N815
+    minimum, maximum, decimals, singleStep, prefix, suffix = (
         _both(n) for n in ("minimum", "maximum", "decimals", "singleStep", "prefix", "suffix")
     )
 
-    def setRange(self, low: float, high: float) -> None:  # noqa: N802
+    def setRange(self, low: float, high: float) -> None:
         self.minimum, self.maximum = low, high
 
-    def setMinimumValue(self, value: float) -> None:  # noqa: N802
+    def setMinimumValue(self, value: float) -> None:
         self.low.setValue(value)
 
-    def setMaximumValue(self, value: float) -> None:  # noqa: N802
+    def setMaximumValue(self, value: float) -> None:
         self.high.setValue(value)
 
-    def setValues(self, low: float, high: float) -> None:  # noqa: N802
+    def setValues(self, low: float, high: float) -> None:
         self.high.setValue(high)
         self.low.setValue(low)
 
-    def setDecimals(self, count: int) -> None:  # noqa: N802
+    def setDecimals(self, count: int) -> None:
         self.decimals = count
 
     def reset(self) -> None:

@@ -25,15 +25,15 @@ class CtkComboBox(Plain, QtWidgets.QComboBox):
             self.setPlaceholderText(self.plain[name])
 
     @property
-    def currentUserDataAsString(self) -> str:  # noqa: N802
+    def currentUserDataAsString(self) -> str:
         return str(self.currentData() or "")
 
     @currentUserDataAsString.setter
-    def currentUserDataAsString(self, text: str) -> None:  # noqa: N802
+    def currentUserDataAsString(self, text: str) -> None:
         texts = [str(self.itemData(index)) for index in range(self.count())]
         self.setCurrentIndex(texts.index(text) if text in texts else -1)
 
-    def setCurrentUserDataAsString(self, text: str) -> None:  # noqa: N802
+    def setCurrentUserDataAsString(self, text: str) -> None:
         self.currentUserDataAsString = text
 
 
@@ -46,8 +46,8 @@ class CtkPathLineEdit(Plain, QtWidgets.QWidget):
         "settingKey": "", "showBrowseButton": True, "showHistoryButton": True,
         "sizeAdjustPolicy": 0,
     }  # fmt: skip
-    currentPathChanged = QtCore.Signal(str)  # noqa: N815
-    validInputChanged = QtCore.Signal(bool)  # noqa: N815
+    currentPathChanged = QtCore.Signal(str)
+    validInputChanged = QtCore.Signal(bool)
 
     def build(self) -> None:
         self._combo = QtWidgets.QComboBox()
@@ -73,17 +73,17 @@ class CtkPathLineEdit(Plain, QtWidgets.QWidget):
         self.browse_button.setVisible(self.plain["showBrowseButton"])
 
     @property
-    def currentPath(self) -> str:  # noqa: N802
+    def currentPath(self) -> str:
         return self._combo.currentText()
 
     @currentPath.setter
-    def currentPath(self, path: str) -> None:  # noqa: N802
+    def currentPath(self, path: str) -> None:
         self._combo.setEditText(path)
 
-    def setCurrentPath(self, path: str) -> None:  # noqa: N802
+    def setCurrentPath(self, path: str) -> None:
         self.currentPath = path
 
-    def comboBox(self) -> QtWidgets.QComboBox:  # noqa: N802
+    def comboBox(self) -> QtWidgets.QComboBox:
         return self._combo
 
     def browse(self) -> None:
@@ -91,11 +91,11 @@ class CtkPathLineEdit(Plain, QtWidgets.QWidget):
         if path:
             self.currentPath = path
 
-    def addCurrentPathToHistory(self) -> None:  # noqa: N802
+    def addCurrentPathToHistory(self) -> None:
         if self.currentPath and self._combo.findText(self.currentPath) < 0:
             self._combo.addItem(self.currentPath)
 
-    def retrieveHistory(self) -> None:  # noqa: N802
+    def retrieveHistory(self) -> None:
         """The host keeps no history beyond its own life."""
 
 
@@ -104,8 +104,8 @@ class CtkDirectoryButton(Plain, QtWidgets.QPushButton):
     """A button that shows a folder and asks for another."""
 
     defaults = {"acceptMode": 0, "caption": "", "elideMode": 3, "options": 1}
-    directoryChanged = QtCore.Signal(str)  # noqa: N815
-    directorySelected = QtCore.Signal(str)  # noqa: N815
+    directoryChanged = QtCore.Signal(str)
+    directorySelected = QtCore.Signal(str)
 
     def build(self) -> None:
         self._directory = ""
@@ -153,14 +153,14 @@ class CtkFittedTextBrowser(Plain, QtWidgets.QTextBrowser):
     def build(self) -> None:
         self._details = ""
 
-    def collapsibleText(self) -> str:  # noqa: N802
+    def collapsibleText(self) -> str:
         return self._details
 
-    def setCollapsibleText(self, text: str) -> None:  # noqa: N802
+    def setCollapsibleText(self, text: str) -> None:
         self._details = text
         self.plain_changed("collapsed")
 
-    setCollapsibleHtml = setCollapsiblePlainText = setCollapsibleText  # noqa: N815
+    setCollapsibleHtml = setCollapsiblePlainText = setCollapsibleText
 
     def plain_changed(self, name: str) -> None:
         teaser, _, rest = self._details.partition("\n")
@@ -178,5 +178,5 @@ class CtkMessageBox(Plain, QtWidgets.QMessageBox):
         "dontShowAgainVisible": False,
     }  # fmt: skip
 
-    def setDontShowAgain(self, on: bool) -> None:  # noqa: N802
+    def setDontShowAgain(self, on: bool) -> None:
         self.set_plain("dontShowAgain", on)

@@ -36,8 +36,8 @@ QSize QSizeF QSizePolicy QSlider QSortFilterProxyModel QSpacerItem QSpinBox QSpl
 QStackedLayout QStackedWidget QStandardItem QStandardItemModel QStandardPaths QStatusBar QStyle
 QStyleOptionViewItem QStyledItemDelegate QSyntaxHighlighter QSysInfo QTabBar QTabWidget QTableView
 QTableWidget QTableWidgetItem QTemporaryDir QTemporaryFile QTextBrowser QTextCursor QTextDocument
-QTextEdit QTimer QToolBar QToolButton QToolTip QTreeView QTreeWidget QTreeWidgetItem QUrl QVBoxLayout
-QValidator QWheelEvent QWidget QWidgetAction QWidgetItem Qt
+QTextEdit QTimer QToolBar QToolButton QToolTip QTreeView QTreeWidget QTreeWidgetItem QUrl
+QVBoxLayout QValidator QWheelEvent QWidget QWidgetAction QWidgetItem Qt
 """.split()
 
 SLICER = """

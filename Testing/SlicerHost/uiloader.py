@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
-from PySide6 import QtCore, QtUiTools, QtWidgets
+from PySide6 import QtCore, QtUiTools
 
 from . import tables
 from .arguments import CLASSES, enum_class, unwrap, wrap
@@ -56,7 +56,7 @@ def children_by_name(widget: Any) -> dict[str, Any]:
 class _Loader(QtUiTools.QUiLoader):
     """Qt's loader, with the classes of Slicer and CTK."""
 
-    def createWidget(self, class_name, parent=None, name=""):  # noqa: N802
+    def createWidget(self, class_name, parent=None, name=""):
         api = CLASSES.get(class_name)
         if api is None or api._table.module == "qt":
             return super().createWidget(class_name, parent, name)

@@ -1,0 +1,69 @@
+"""Widgets that watch a MRML scene."""
+
+from __future__ import annotations
+
+import traceback
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import shiboken6
+import vtk
+
+from . import signals
+from .parts import Plain
+
+
+class InScene(Plain):
+    """A widget with a scene, and observers that end with it."""
+
+    def __init__(self, *arguments) -> None:
+        self._scene: Any = None
+        self._observed: list[tuple[Any, int]] = []
+        super().__init__(*arguments)
+
+    def mrmlScene(self):
+        return self._scene
+
+    def setMRMLScene(self, scene) -> None:
+        if scene is self._scene:
+            return
+        self._scene = scene
+        self.scene_changed()
+        if hasattr(self, "mrmlSceneChanged"):
+            self.mrmlSceneChanged.emit(scene)
+
+    def scene_changed(self) -> None:
+        """Follow the new scene."""
+
+    def observe(self, subject: Any, event: Any, method: Callable) -> None:
+        """Call ``method(node)`` at each event: with the event's data, or with ``subject``."""
+        self._observed.append((subject, watch(subject, event, method)))
+
+    def unobserve(self, subjects: list | None = None) -> None:
+        """Stop watching these, or everything."""
+        kept = []
+        for subject, tag in self._observed:
+            if subjects is None or any(subject is other for other in subjects):
+                subject.RemoveObserver(tag)
+            else:
+                kept.append((subject, tag))
+        self._observed = kept
+
+
+def watch(subject: Any, event: Any, method: Callable) -> int:
+    """Observe without keeping the widget alive; what the method raises is kept for the test."""
+    target = weakref.WeakMethod(method)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def call(caller, name, data=None):
+        alive = target()
+        if alive is None or not shiboken6.isValid(alive.__self__):
+            return
+        try:
+            alive(caller if data is None else data)
+        except Exception as error:
+            signals.uncaught.append(error)
+            traceback.print_exc()
+
+    return subject.AddObserver(event, call)

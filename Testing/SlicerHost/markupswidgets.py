@@ -1,0 +1,290 @@
+"""Slicer's widgets for control points: the button that places them, and the list of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from .inscene import InScene
+from .nodecombobox import NodeComboBox
+from .semantics import implements
+
+_POINT_EVENTS = ("PointAddedEvent", "PointRemovedEvent", "PointModifiedEvent")
+
+
+@implements("qSlicerWidget")
+class SlicerWidget(InScene, QtWidgets.QWidget):
+    """A widget with a scene."""
+
+    mrmlSceneChanged = QtCore.Signal(object)
+
+
+@implements("qSlicerMarkupsPlaceWidget")
+class MarkupsPlaceWidget(SlicerWidget):
+    """A button that starts and ends placing points of the current node (``place``).
+
+    The state is in the scene, as in Slicer: the selection node's active place node, and the
+    interaction node's mode.
+    """
+
+    ShowPlaceMultipleMarkupsOption, HidePlaceMultipleMarkupsOption = 0, 1
+    ForcePlaceSingleMarkup, ForcePlaceMultipleMarkups = 2, 3
+    defaults = {
+        "buttonsVisible": True, "defaultNodeColor": QtGui.QColor(255, 127, 127),
+        "deleteAllControlPointsOptionVisible": True, "deleteAllMarkupsOptionVisible": True,
+        "placeMultipleMarkups": 0, "unsetAllControlPointsOptionVisible": True,
+        "unsetLastControlPointOptionVisible": True, "placeModePersistency": False,
+    }  # fmt: skip
+    activeMarkupsPlaceModeChanged = QtCore.Signal(bool)
+    activeMarkupsFiducialPlaceModeChanged = QtCore.Signal(bool)
+
+    def build(self) -> None:
+        self._node: Any = None
+        self._placing = False
+        self.place, self.delete = QtWidgets.QToolButton(), QtWidgets.QToolButton()
+        self.place.setCheckable(True)
+        self.place.setText("Place")
+        self.delete.setText("Delete")
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.place)
+        layout.addWidget(self.delete)
+        self.place.clicked.connect(self.setPlaceModeEnabled)
+        self.delete.clicked.connect(self.deleteLastPoint)
+        self._update()
+
+    def placeButton(self) -> QtWidgets.QToolButton:
+        return self.place
+
+    def deleteButton(self) -> QtWidgets.QToolButton:
+        return self.delete
+
+    def plain_changed(self, name: str) -> None:
+        for button in (self.place, self.delete):
+            button.setVisible(self.plain["buttonsVisible"])
+
+    def setButtonsVisible(self, visible: bool) -> None:
+        self.set_plain("buttonsVisible", visible)
+
+    def setPlaceModePersistency(self, on: bool) -> None:
+        self.set_plain("placeModePersistency", on)
+
+    def setPlaceMultipleMarkups(self, option: int) -> None:
+        self.set_plain("placeMultipleMarkups", option)
+
+    # --- nodes
+
+    def interactionNode(self):
+        return self._singleton("vtkMRMLInteractionNode")
+
+    def selectionNode(self):
+        return self._singleton("vtkMRMLSelectionNode")
+
+    def _singleton(self, kind: str):
+        if self._scene is None:
+            return None
+        return self._scene.GetSingletonNode("Singleton", kind)
+
+    def scene_changed(self) -> None:
+        self._watch()
+
+    def _watch(self) -> None:
+        self.unobserve()
+        interaction, selection = self.interactionNode(), self.selectionNode()
+        if interaction is not None and selection is not None:
+            for event in ("InteractionModeChangedEvent", "InteractionModePersistenceChangedEvent"):
+                self.observe(interaction, getattr(interaction, event), self._update)
+            self.observe(selection, selection.ActivePlaceNodeIDChangedEvent, self._update)
+        if self._node is not None:
+            for event in _POINT_EVENTS:
+                self.observe(self._node, getattr(self._node, event), self._update)
+        self._update()
+
+    def currentNode(self):
+        return self._node
+
+    currentMarkupsNode = currentMarkupsFiducialNode = currentNode
+
+    def setCurrentNode(self, node) -> None:
+        if node is not self._node:
+            if self.placeModeEnabled:
+                self.setPlaceModeEnabled(False)
+            self._node = node
+            self._watch()
+
+    # --- the mode
+
+    @property
+    def currentNodeActive(self) -> bool:
+        selection = self.selectionNode()
+        return bool(
+            self._node and selection and selection.GetActivePlaceNodeID() == self._node.GetID()
+        )
+
+    @currentNodeActive.setter
+    def currentNodeActive(self, active: bool) -> None:
+        selection = self.selectionNode()
+        if selection is None or self._node is None:
+            return
+        if active:
+            selection.SetReferenceActivePlaceNodeClassName(self._node.GetClassName())
+            selection.SetActivePlaceNodeID(self._node.GetID())
+        elif self.currentNodeActive:
+            selection.SetActivePlaceNodeID(None)
+
+    def setCurrentNodeActive(self, active: bool) -> None:
+        self.currentNodeActive = active
+
+    @property
+    def placeModeEnabled(self) -> bool:
+        node = self.interactionNode()
+        return self.currentNodeActive and node.GetCurrentInteractionMode() == node.Place
+
+    @placeModeEnabled.setter
+    def placeModeEnabled(self, on: bool) -> None:
+        self.setPlaceModeEnabled(on)
+
+    def setPlaceModeEnabled(self, on: bool) -> None:
+        interaction = self.interactionNode()
+        if interaction is None or self._node is None:
+            self._update()
+        elif on:
+            self.currentNodeActive = True
+            forced = self.plain["placeMultipleMarkups"] == self.ForcePlaceMultipleMarkups
+            interaction.SetPlaceModePersistence(forced or self.plain["placeModePersistency"])
+            interaction.SetCurrentInteractionMode(interaction.Place)
+        elif self.placeModeEnabled:
+            interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+
+    def _update(self, _=None) -> None:
+        placing = self._node is not None and self.placeModeEnabled
+        self.place.setEnabled(self._node is not None)
+        self.place.setChecked(placing)
+        self.delete.setEnabled(self._node is not None and self._node.GetNumberOfControlPoints() > 0)
+        if placing != self._placing:
+            self._placing = placing
+            self.activeMarkupsPlaceModeChanged.emit(placing)
+            self.activeMarkupsFiducialPlaceModeChanged.emit(placing)
+
+    # --- points
+
+    def deleteLastPoint(self) -> None:
+        if self._node is not None and self._node.GetNumberOfControlPoints():
+            self._node.RemoveNthControlPoint(self._node.GetNumberOfControlPoints() - 1)
+
+    def deleteAllPoints(self) -> None:
+        if self._node is not None:
+            self._node.RemoveAllControlPoints()
+
+
+@implements("qSlicerSimpleMarkupsWidget")
+class SimpleMarkupsWidget(SlicerWidget):
+    """A point list: its selector (``nodes``), its place button, and a table of its points."""
+
+    defaults = {
+        "defaultNodeColor": QtGui.QColor(255, 127, 127), "enterPlaceModeOnNodeChange": True,
+        "jumpToSliceEnabled": False, "optionsVisible": True, "viewGroup": -1,
+    }  # fmt: skip
+    markupsNodeChanged = QtCore.Signal()
+    markupsFiducialNodeChanged = QtCore.Signal()
+    currentMarkupsControlPointSelectionChanged = QtCore.Signal(int)
+    currentMarkupsFiducialSelectionChanged = QtCore.Signal(int)
+    activeMarkupsPlaceModeChanged = QtCore.Signal(bool)
+    activeMarkupsFiducialPlaceModeChanged = QtCore.Signal(bool)
+    updateFinished = QtCore.Signal()
+
+    def build(self) -> None:
+        self.nodes, self.placing = NodeComboBox(), MarkupsPlaceWidget()
+        self.nodes.set_plain("nodeTypes", ("vtkMRMLMarkupsFiducialNode",))
+        self.table = QtWidgets.QTableWidget(0, 4)
+        self.table.setHorizontalHeaderLabels(["Label", "R", "A", "S"])
+        layout = QtWidgets.QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.nodes, 0, 0)
+        layout.addWidget(self.placing, 0, 1)
+        layout.addWidget(self.table, 1, 0, 1, 2)
+        self.nodes.currentNodeChanged.connect(self._node_changed)
+        self.placing.activeMarkupsPlaceModeChanged.connect(self.activeMarkupsPlaceModeChanged)
+        self.table.currentCellChanged.connect(self._row_changed)
+        self.table.cellChanged.connect(self._edited)
+
+    def scene_changed(self) -> None:
+        self.placing.setMRMLScene(self._scene)
+        self.nodes.setMRMLScene(self._scene)
+
+    @property
+    def nodeSelectorVisible(self) -> bool:
+        return not self.nodes.isHidden()
+
+    @nodeSelectorVisible.setter
+    def nodeSelectorVisible(self, visible: bool) -> None:
+        self.nodes.setVisible(visible)
+
+    def setNodeSelectorVisible(self, visible: bool) -> None:
+        self.nodeSelectorVisible = visible
+
+    def setNodeBaseName(self, name: str) -> None:
+        self.nodes.set_plain("baseName", name)
+
+    def currentNode(self):
+        return self.nodes.currentNode()
+
+    getCurrentNode = currentNode
+
+    def setCurrentNode(self, node) -> None:
+        self.nodes.setCurrentNode(node)
+
+    def interactionNode(self):
+        return self.placing.interactionNode()
+
+    def markupsPlaceWidget(self) -> MarkupsPlaceWidget:
+        return self.placing
+
+    def markupsSelectorComboBox(self) -> NodeComboBox:
+        return self.nodes
+
+    def tableWidget(self) -> QtWidgets.QTableWidget:
+        return self.table
+
+    def highlightNthControlPoint(self, index: int) -> None:
+        self.table.setCurrentCell(index, 0)
+
+    highlightNthFiducial = highlightNthControlPoint
+
+    def _node_changed(self, node) -> None:
+        self.unobserve()
+        if node is not None:
+            for event in (*_POINT_EVENTS, "PointPositionDefinedEvent"):
+                self.observe(node, getattr(slicer.vtkMRMLMarkupsNode, event), self._fill)
+        self.placing.setCurrentNode(node)
+        self._fill()
+        self.markupsNodeChanged.emit()
+        self.markupsFiducialNodeChanged.emit()
+
+    def _fill(self, _=None) -> None:
+        node = self.nodes.currentNode()
+        blocked = self.table.blockSignals(True)
+        self.table.setRowCount(node.GetNumberOfControlPoints() if node is not None else 0)
+        for row in range(self.table.rowCount()):
+            texts = [node.GetNthControlPointLabel(row)]
+            texts += [f"{value:.3f}" for value in node.GetNthControlPointPositionWorld(row)]
+            for column, text in enumerate(texts):
+                self.table.setItem(row, column, QtWidgets.QTableWidgetItem(text))
+        self.table.blockSignals(blocked)
+        self.updateFinished.emit()
+
+    def _edited(self, row: int, column: int) -> None:
+        text, node = self.table.item(row, column).text(), self.nodes.currentNode()
+        if column == 0:
+            node.SetNthControlPointLabel(row, text)
+            return
+        position = list(node.GetNthControlPointPositionWorld(row))
+        position[column - 1] = float(text)
+        node.SetNthControlPointPositionWorld(row, position)
+
+    def _row_changed(self, row: int, *_) -> None:
+        if row >= 0:
+            self.currentMarkupsControlPointSelectionChanged.emit(row)
+            self.currentMarkupsFiducialSelectionChanged.emit(row)
