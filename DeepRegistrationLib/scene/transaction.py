@@ -15,7 +15,7 @@ class Record:
     def __init__(self, scene, contents: Iterable, parents: Iterable) -> None:
         self._scene = scene
         self._ids = _ids(scene)
-        self._contents = [(node, _shallow_copy(node)) for node in contents]
+        self._contents = [(node, _content_of(node)) for node in contents]
         self._before = {node: node.GetTransformNodeID() for node in parents}
         self._after: dict = {}
         self._added: list = []
@@ -81,9 +81,10 @@ def visiting(scene) -> Iterator[None]:
                 scene.RemoveNode(node)
 
 
-def _shallow_copy(node):
+def _content_of(node):
+    """The content by reference; a matrix, which MRML changes in place, as a copy."""
     copy = node.CreateNodeInstance()
-    copy.CopyContent(node, False)
+    copy.CopyContent(node, node.IsA("vtkMRMLLinearTransformNode"))
     return copy
 
 

@@ -1,0 +1,342 @@
+"""A run in the engine's process: the scene changes when it is done, and at no other time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import vtk
+from scenery import centered_grid
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.scene import results
+from DeepRegistrationLib.scene.landmarks import point_list_from
+from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.space import matrix_to_numpy, matrix_to_vtk
+from DeepRegistrationLib.scene.volumes import volume_from_node, volume_node_from_image
+from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class OddTransport(PipeTransport):
+    """Starts the child that answers at once, or fails as the method's name says."""
+
+    def start(self, arguments, working_directory):
+        child = ROOT / "Testing" / "Engine" / "odd_child.py"
+        super().start(["-u", str(child), arguments[-1]], working_directory)
+
+
+@pytest.fixture
+def volumes(scene):
+    grid = centered_grid((30, 20, 10), (2.0, 2.0, 3.0), (5, 6, 7), (10, 20, 30))
+    random = np.random.default_rng(1)
+    images = [random.normal(size=grid.shape).astype(np.float32) for _ in range(2)]
+    return [
+        volume_node_from_image(Volume(data, grid, name), scene)
+        for data, name in zip(images, ("Jane inhale", "Jane exhale"), strict=True)
+    ]
+
+
+@pytest.fixture
+def transport():
+    return OddTransport()
+
+
+@pytest.fixture
+def engine(transport, tmp_path):
+    engine = EngineProcess(transport, root=tmp_path)
+    yield engine
+    engine.close()
+    assert transport.wait(lambda: not engine.running, 5)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def start(scene, volumes, engine):
+    logic = DeepRegistrationLogic(scene)
+    return lambda **options: logic.start(engine, *volumes, **options)
+
+
+def wait(transport, run, until=None, seconds=20.0) -> None:
+    """Do what the panel's timer does, until the run has ended."""
+    end = time.monotonic() + seconds
+    while not (until or (lambda: run.finished))():
+        assert time.monotonic() < end, run.stage
+        transport.pump()
+        run.tick()
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def finished(transport, start):
+    def begin(**options):
+        run = start(**options)
+        wait(transport, run)
+        return run
+
+    return begin
+
+
+def contents(scene) -> list[tuple]:
+    """Every node, with the time of its last change."""
+    nodes = [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
+    return [(node.GetID(), node.GetName(), node.GetMTime()) for node in nodes]
+
+
+def test_a_run_ends_with_the_results_in_the_scene(finished, volumes):
+    run = finished(resample=True)
+    assert run.state is State.DONE, run.message
+    nodes = run.result.nodes
+    assert volumes[1].GetParentTransformNode() is nodes.transform
+    point = [0.0] * 3
+    nodes.transform.GetTransformFromParent().TransformPoint((0, 0, 0), point)
+    assert point == [-1, -2, 3]  # the shift of 1, 2, 3 mm in LPS, seen in RAS
+    assert np.array_equal(volume_from_node(nodes.warped).data, volume_from_node(volumes[0]).data)
+    assert volume_from_node(nodes.jacobian).grid.same_as(volume_from_node(volumes[0]).grid)
+    assert run.fraction == 1.0
+
+
+def test_progress_is_told_while_it_runs_and_never_falls_back(transport, start):
+    seen = []
+    wait(transport, start(onChange=lambda run: seen.append((run.fraction, run.stage, run.state))))
+    fractions = [fraction for fraction, _, _ in seen]
+    assert fractions == sorted(fractions)
+    assert "Shifting" in {stage for _, stage, _ in seen}
+    assert seen[-1][2] is State.DONE
+
+
+def test_the_landmarks_are_evaluated_at_the_end(finished, scene):
+    fixed = np.array([[0.0, 0.0, 0.0], [5.0, 6.0, 7.0]])
+    moved = fixed + [1.0, 2.0, 3.0]
+    run = finished(
+        fixedLandmarks=point_list_from(fixed, scene, "F", (0, 1, 0)),
+        movingLandmarks=point_list_from(moved, scene, "M", (1, 0, 0)),
+    )
+    assert run.result.landmarks.statistics["after"]["max"] == pytest.approx(0, abs=1e-6)
+    assert run.result.landmarks.statistics["before"]["mean"] == pytest.approx(14**0.5)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("fate", ["crash", "killed", "hungry", "full", "defect"])
+def test_whatever_happens_to_the_engine_the_scene_is_as_before(finished, scene, fate):
+    before = contents(scene)
+    run = finished(method=fate)
+    assert run.state is State.FAILED
+    assert run.message.endswith((".", "again.")) and "\n" not in run.message
+    assert contents(scene) == before
+    assert finished().state is State.DONE  # and the next run works
+
+
+def test_the_details_of_a_defect_hold_no_names(finished):
+    run = finished(method="defect")
+    assert "ZeroDivisionError: dividing <fixed volume>" in run.details
+    assert "Jane" not in run.details
+
+
+def test_a_cancelled_run_leaves_the_scene_as_before(transport, start, scene):
+    before = contents(scene)
+    run = start(method="obey")
+    wait(transport, run, lambda: run.fraction > 0)
+    run.cancel()
+    assert run.state is State.CANCELLING
+    wait(transport, run)
+    assert run.state is State.CANCELLED
+    assert contents(scene) == before
+
+
+def test_a_cancel_while_the_results_are_taken_over_still_counts(transport, start, scene):
+    before = contents(scene)
+    run = start()
+    assert transport.wait(lambda: run.stage == "Adding the results to the scene")
+    run.cancel()
+    assert run.state is State.CANCELLED
+    assert contents(scene) == before
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_volume_removed_during_the_run_ends_it_with_a_sentence(
+    transport, start, scene, volumes, which
+):
+    run = start(method="obey")
+    wait(transport, run, lambda: run.fraction > 0)
+    scene.RemoveNode(volumes[which])
+    count = scene.GetNumberOfNodes()
+    wait(transport, run)
+    assert run.message == (
+        f"The {('fixed', 'moving')[which]} volume {volumes[which].GetName()!r} was removed during "
+        "the registration; its result was dropped."
+    )
+    assert scene.GetNumberOfNodes() == count
+
+
+def test_a_scene_closed_during_the_run_ends_it_with_a_sentence(transport, start, scene, volumes):
+    run = start(method="obey")
+    wait(transport, run, lambda: run.fraction > 0)
+    scene.Clear(False)
+    count = scene.GetNumberOfNodes()
+    wait(transport, run)
+    assert run.message.startswith("The scene was closed during the registration")
+    assert scene.GetNumberOfNodes() == count
+    wait(transport, run, lambda: not run._engine.busy)  # the engine was told to stop, too
+
+
+def test_landmarks_removed_during_the_run_cost_only_the_evaluation(transport, start, scene):
+    points = [point_list_from(np.zeros((2, 3)), scene, name, (1, 0, 0)) for name in "FM"]
+    run = start(fixedLandmarks=points[0], movingLandmarks=points[1])
+    scene.RemoveNode(points[1])
+    wait(transport, run)
+    assert run.state is State.DONE
+    assert run.result.landmarks is None
+
+
+def test_undo_of_the_first_run_leaves_the_scene_as_before(finished, scene, volumes, add_transform):
+    matrix = np.eye(4)
+    matrix[:3, 3] = (5, 0, 0)
+    table = add_transform(matrix, "table")
+    volumes[1].SetAndObserveTransformNodeID(table.GetID())
+    names = [node[:2] for node in contents(scene)]
+    run = finished(resample=True)
+    assert volumes[1].GetParentTransformNode() is not table
+    assert run.result.record.undoable
+    run.result.record.undo()
+    assert [node[:2] for node in contents(scene)] == names
+    assert volumes[1].GetParentTransformNode() is table
+    assert not run.result.record.undoable
+
+
+def test_undo_of_a_second_run_brings_the_first_ones_results_back(
+    finished, scene, volumes, monkeypatch
+):
+    first = finished(resample=True).result.nodes
+    before = volume_from_node(first.warped).data.copy()
+    names = [node[:2] for node in contents(scene)]
+    values = volume_from_node(volumes[0]).data
+    values += 100.0  # so that the second run gives another warped volume
+    first.transform.Modified()
+    second = finished(resample=True).result
+    assert second.nodes.warped is first.warped
+    assert not np.array_equal(volume_from_node(first.warped).data, before)
+    second.record.undo()
+    assert np.array_equal(volume_from_node(first.warped).data, before)
+    assert [node[:2] for node in contents(scene)] == names
+    assert volumes[1].GetParentTransformNode() is first.transform
+
+
+def test_undo_restores_an_earlier_transform(finished, scene, volumes):
+    run = finished()
+    node = run.result.nodes.transform
+    shift = np.eye(4)
+    shift[0, 3] = 42.0
+    node.SetMatrixTransformFromParent(matrix_to_vtk(shift))
+    again = finished()
+    assert again.result.nodes.transform is node
+    again.result.record.undo()
+    found = vtk.vtkMatrix4x4()
+    node.GetMatrixTransformFromParent(found)
+    assert np.array_equal(matrix_to_numpy(found), shift)
+
+
+def test_undo_leaves_alone_what_came_later(finished, scene, volumes, add_transform):
+    record = finished().result.record
+    own = add_transform(np.eye(4), "the user's own")
+    volumes[1].SetAndObserveTransformNodeID(own.GetID())
+    record.undo()
+    assert volumes[1].GetParentTransformNode() is own
+    assert scene.IsNodePresent(own)
+
+
+def test_an_error_in_the_middle_of_the_commit_takes_everything_back(
+    transport, start, scene, volumes, monkeypatch
+):
+    names = [node[:2] for node in contents(scene)]
+
+    def fail(*args, **options):
+        raise RegistrationError("Something that nobody foresaw.")
+
+    monkeypatch.setattr(results, "place_under", fail)
+    run = start()
+    wait(transport, run)
+    assert run.message == "Something that nobody foresaw."
+    assert [node[:2] for node in contents(scene)] == names
+
+
+def test_a_warped_volume_of_an_earlier_run_is_never_left_outdated(finished, volumes):
+    first = finished(resample=True).result.nodes
+    volume_from_node(volumes[0]).data[:] += 50.0
+    again = finished(resample=False).result.nodes
+    assert again.warped is first.warped
+    assert np.array_equal(volume_from_node(again.warped).data, volume_from_node(volumes[0]).data)
+
+
+def test_wrong_input_is_refused_before_anything_is_started(start, engine, volumes):
+    volumes[0].SetAndObserveImageData(None)
+    with pytest.raises(RegistrationError, match="has no voxels"):
+        start()
+    assert not engine.running
+
+
+PHANTOM = """
+import sys, time
+import numpy as np
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.scene.application import Application
+from DeepRegistrationLib.scene.landmarks import point_list_from
+from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.worker import EngineProcess, PipeTransport
+saved = np.load(sys.argv[1])
+application = Application()
+scene = application.scene
+grid = Grid(saved["fixed"].shape[::-1], saved["spacing"], saved["origin"])
+nodes = [volume_node_from_image(Volume(saved[k], grid, k), scene) for k in ("fixed", "moving")]
+points = [point_list_from(saved[k], scene, k, (0, 1, 0)) for k in ("before", "after")]
+transport = PipeTransport()
+engine = EngineProcess(transport, root=sys.argv[2])
+run = DeepRegistrationLogic(scene).start(engine, *nodes, quality="fast", resample=True,
+    inverse=True, parameters={"iterations": 0.1},
+    fixedLandmarks=points[0], movingLandmarks=points[1])
+while not run.finished:
+    transport.pump(); run.tick(); time.sleep(0.005)
+print(run.message, run.details, file=sys.stderr)
+engine.close()
+transport.wait(lambda: not engine.running)
+statistics = run.result.landmarks.statistics
+print("torch" in sys.modules, statistics["before"]["mean"], statistics["after"]["mean"])
+"""
+
+
+def test_slicers_process_registers_the_phantom_without_ever_loading_torch(tmp_path):
+    from DeepRegistrationLib.phantoms import thorax
+
+    pair = thorax((48, 40, 44), (6.5, 6.5, 6.5))
+    np.savez(
+        tmp_path / "pair.npz",
+        fixed=pair.fixed.data.numpy(),
+        moving=pair.moving.data.numpy(),
+        spacing=pair.fixed.grid.spacing,
+        origin=pair.fixed.grid.origin,
+        before=pair.fixed_landmarks,
+        after=pair.moving_landmarks,
+    )
+    assert pair.fixed.grid.same_as(pair.moving.grid)
+    exchange = tmp_path / "exchange"
+    exchange.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", PHANTOM, str(tmp_path / "pair.npz"), str(exchange)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    torch_loaded, before, after = done.stdout.split()
+    assert torch_loaded == "False"
+    assert float(after) < 0.5 * float(before)
+    assert list(exchange.iterdir()) == []
