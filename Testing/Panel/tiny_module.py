@@ -142,11 +142,15 @@ UI = """<?xml version="1.0" encoding="UTF-8"?>
  <widget class="qMRMLWidget" name="Tiny">
   <layout class="QFormLayout" name="formLayout">
    <item row="0" column="0">
-    <widget class="QLabel" name="label"><property name="text"><string>Input:</string></property></widget>
+    <widget class="QLabel" name="label">
+     <property name="text"><string>Input:</string></property>
+    </widget>
    </item>
    <item row="0" column="1">
     <widget class="qMRMLNodeComboBox" name="inputSelector">
-     <property name="nodeTypes"><stringlist><string>vtkMRMLScalarVolumeNode</string></stringlist></property>
+     <property name="nodeTypes">
+      <stringlist><string>vtkMRMLScalarVolumeNode</string></stringlist>
+     </property>
      <property name="addEnabled"><bool>false</bool></property>
      <property name="noneEnabled"><bool>true</bool></property>
      <property name="SlicerParameterName" stdset="0"><string>inputVolume</string></property>
@@ -179,9 +183,16 @@ UI = """<?xml version="1.0" encoding="UTF-8"?>
   </layout>
  </widget>
  <customwidgets>
-  <customwidget><class>ctkSliderWidget</class><extends>QWidget</extends><header>ctkSliderWidget.h</header></customwidget>
-  <customwidget><class>qMRMLNodeComboBox</class><extends>QWidget</extends><header>qMRMLNodeComboBox.h</header></customwidget>
-  <customwidget><class>qMRMLWidget</class><extends>QWidget</extends><header>qMRMLWidget.h</header><container>1</container></customwidget>
+  <customwidget>
+   <class>ctkSliderWidget</class><extends>QWidget</extends><header>ctkSliderWidget.h</header>
+  </customwidget>
+  <customwidget>
+   <class>qMRMLNodeComboBox</class><extends>QWidget</extends><header>qMRMLNodeComboBox.h</header>
+  </customwidget>
+  <customwidget>
+   <class>qMRMLWidget</class><extends>QWidget</extends><header>qMRMLWidget.h</header>
+   <container>1</container>
+  </customwidget>
  </customwidgets>
  <resources/>
  <connections>

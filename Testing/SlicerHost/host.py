@@ -14,10 +14,11 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
+import numpy as np
 import shiboken6
 import slicer
 import slicer.util
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
 from DeepRegistrationLib.scene.application import Application
 
@@ -34,6 +35,8 @@ from .scripted import make_scripted_module
 from .subject_hierarchy import SubjectHierarchy
 from .util import Dialogs, Patches, patch_util
 
+_LEFT = QtCore.Qt.MouseButton.LeftButton
+_NO_KEY = QtCore.Qt.KeyboardModifier.NoModifier
 _BEAT = 2  # ms between two beats of the event loop's probe
 
 
@@ -174,6 +177,33 @@ class Host(contextlib.AbstractContextManager):
             timer.stop()
             beat()
 
+    def click(self, widget, x: int | None = None, y: int | None = None) -> None:
+        """Press and release the left mouse button: in the middle, or at a point of the widget.
+
+        Raises:
+            AssertionError: A user could not click there: the widget is hidden or disabled.
+        """
+        native = unwrap(widget)
+        name = native.objectName() or type(native).__name__
+        assert native.isVisible() and native.isEnabled(), f"{name} cannot be clicked"
+        where = native.rect().center() if x is None else QtCore.QPoint(x, y)
+        QtTest.QTest.mouseClick(native, _LEFT, _NO_KEY, where)
+        self.process_events()
+
+    def drag(self, widget, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag with the left mouse button, in pixels of the widget."""
+        native = unwrap(widget)
+        steps = [np.array(start) + (np.array(end) - start) * share for share in (0, 0, 0.5, 1, 1)]
+        points = [QtCore.QPoint(*(round(float(c)) for c in step)) for step in steps]
+        QtTest.QTest.mouseMove(native, points[0])
+        self.process_events()
+        QtTest.QTest.mousePress(native, _LEFT, _NO_KEY, points[0])
+        for point in points[1:]:
+            _move(native, point)
+            self.process_events()
+        QtTest.QTest.mouseRelease(native, _LEFT, _NO_KEY, points[-1])
+        self.process_events()
+
     def screenshot(self, widget=None, path: Path | str | None = None) -> bytes:
         """A PNG of a widget (of the main window by default), also written to ``path``."""
         widget = self.window if widget is None else unwrap(widget)
@@ -211,6 +241,19 @@ class Host(contextlib.AbstractContextManager):
         self._patches.undo()
         os.environ["PATH"] = self._path
         self._folder.cleanup()
+
+
+def _move(native, point: QtCore.QPoint) -> None:
+    """Move the mouse with the left button down; QTest forgets the button."""
+    event = QtGui.QMouseEvent(
+        QtCore.QEvent.Type.MouseMove,
+        QtCore.QPointF(point),
+        QtCore.QPointF(native.mapToGlobal(point)),
+        QtCore.Qt.MouseButton.NoButton,
+        _LEFT,
+        _NO_KEY,
+    )
+    QtWidgets.QApplication.sendEvent(native, event)
 
 
 def read_png(data: bytes) -> QtGui.QImage:

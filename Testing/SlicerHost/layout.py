@@ -56,7 +56,7 @@ class LayoutManager(QtCore.QObject):
         return tuple(n.GetLayoutName() for n in self._nodes("vtkMRMLSliceNode"))
 
     def sliceWidget(self, name: str):
-        for node in self._nodes("vtkMRMLSliceNode", mapped=False):
+        for node in self._nodes("vtkMRMLSliceNode"):
             if node.GetLayoutName() == name:
                 return self.viewWidget(node)
         return None
@@ -138,16 +138,22 @@ class LayoutManager(QtCore.QObject):
     def _rendered(self) -> list:
         return [widget for node, widget in self._widgets.items() if node in self._logics]
 
-    def _nodes(self, kind: str, mapped: bool = True) -> list:
+    def _nodes(self, kind: str) -> list:
+        """All view nodes of a class, also those that the layout does not show."""
         nodes = slicer.util.getNodesByClass(kind, self._scene)
-        nodes = [node for node in nodes if node.GetClassName() == kind]
-        return [node for node in nodes if node.IsMappedInLayout()] if mapped else nodes
+        return [node for node in nodes if node.GetClassName() == kind]
+
+    def _map_nodes(self) -> None:
+        """Mark the view nodes that the layout shows."""
+        shown = self._logic.GetViewNodes()
+        for node in slicer.util.getNodesByClass("vtkMRMLAbstractViewNode", self._scene):
+            node.SetMappedInLayout(bool(shown.IsItemPresent(node)))
 
     def _onLayout(self, caller=None, event=None) -> None:
         """Arrange the widgets when the layout has changed."""
-        for node in self._nodes("vtkMRMLSliceNode", mapped=False):
+        for node in self._nodes("vtkMRMLSliceNode"):
             self._logic_of(node)
-        for node in self._nodes("vtkMRMLViewNode", mapped=False):
+        for node in self._nodes("vtkMRMLViewNode"):
             self._logic_of(node)
         maximized = tuple(
             self._node.GetMaximizedViewNode(i).GetID()
@@ -157,6 +163,7 @@ class LayoutManager(QtCore.QObject):
         if wanted == self._shown or not wanted[0]:
             return
         self._shown = wanted
+        self._map_nodes()
         if self._viewport.isVisible():
             self.arrange()
         self.layoutChanged.emit(self.layout)
