@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.fields import in_millimetres
+from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.preparation.lungs128 import lung_grid, scaled
 from DeepRegistrationLib.preparation.resampling import ct_onto
 from DeepRegistrationLib.transforms import DisplacementField, Transform
+
+
+def register(
+    network: nn.Module, fixed: Image, moving: Image, start: Transform, context: Context, size: int
+) -> DisplacementField:
+    """The field that follows ``start``, on ``size``^3 voxels around the lungs (or everywhere).
+
+    Args:
+        network: As from :func:`.precision.ready`.
+    """
+    lungs = context.fixed_mask
+    if lungs is None:
+        lungs = replace(fixed, data=torch.ones_like(fixed.data, dtype=torch.uint8))
+    context.progress(0.0, f"Resampling to {size} x {size} x {size} voxels")
+    pair = lung_pair(fixed, moving, start, lungs, size)
+    context.progress(0.4, "Applying the U-Net")
+    return displacement(network, *pair)
 
 
 def lung_pair(

@@ -11,13 +11,18 @@ import torch.nn.functional as F
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.fields import in_millimetres
+from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.networks.regnet import PATCH, RegNet, split_scales
-from DeepRegistrationLib.preparation.isotropic import SPACING
+from DeepRegistrationLib.preparation.isotropic import SPACING, isotropic_grid, scaled
 from DeepRegistrationLib.preparation.resampling import ct_onto
-from DeepRegistrationLib.progress import Progress, silent
-from DeepRegistrationLib.transforms import Transform
+from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.transforms import DisplacementField, Transform
 
 REACH = PATCH // 2  # voxels around a point that its displacement depends on
+CAPTURE = 8.0  # mm along each axis: the largest displacement it is trained on
+_MARGIN = 10.0  # mm around the mask: vessels and bronchi next to the lungs move with them
+_BYTES = 400  # of GPU memory a voxel of a tile, at the widest place
 Slices = tuple[slice, slice, slice]
 
 
@@ -102,6 +107,52 @@ def dense(
             place.copy_(field[:, : place.shape[1], : place.shape[2], : place.shape[3]])
         progress((number + 1) / len(tiles), "Applying RegNet")
     return result
+
+
+def register(
+    network: RegNet, fixed: Image, moving: Image, start: Transform, context: Context
+) -> DisplacementField:
+    """The field that follows ``start``, on voxels of 1 mm around the fixed mask (or everywhere).
+
+    Every second voxel is computed, with quality ``best`` every one.
+
+    Args:
+        network: As from :func:`.precision.ready`.
+        start: Affine, fixed to moving; the moving image is interpolated once, through it.
+    """
+    progress = context.progress
+    wanted = isotropic_grid(fixed.grid, context.fixed_mask, margin=_MARGIN)
+    around = wanted.to_physical(np.full(3, -REACH))
+    size = tuple(n + 2 * REACH for n in wanted.size)
+    grid = Grid(size, wanted.spacing, tuple(around), wanted.direction)  # type: ignore[arg-type]
+    progress(0.0, "Resampling to 1 mm")
+    images = torch.stack([ct_onto(fixed, grid).data, ct_onto(moving, grid, start).data])
+    stride = 1 if context.quality == "best" else 2
+    field = dense(
+        network,
+        scaled(images),
+        stride=stride,
+        tile=_affordable_tile(context.device),
+        progress=part(progress, 0.1, 1.0),
+    )
+    largest = float(field.norm(dim=0).max()) * SPACING
+    if largest > CAPTURE:
+        context.notes.append(
+            f"Displacements of up to {largest:.1f} mm were found after the affine; RegNet was "
+            f"trained on {CAPTURE:g} mm along each axis: check the result there."
+        )
+    spacing = tuple(stride * s for s in wanted.spacing)
+    coarse = Grid(tuple(field.shape[:0:-1]), spacing, wanted.origin, wanted.direction)  # type: ignore[arg-type]
+    return in_millimetres(field / stride, coarse)  # voxels of 1 mm to those of the result
+
+
+def _affordable_tile(device: torch.device) -> int:
+    """Voxels along an axis that fit in memory: less repeated work in larger tiles."""
+    if device.type != "cuda":
+        return 96
+    free, _ = torch.cuda.mem_get_info(device)
+    edge = (0.5 * free / _BYTES) ** (1 / 3) - 2 * REACH
+    return 2 * int(min(max(edge, 32), 512) // 2)
 
 
 def _phases(

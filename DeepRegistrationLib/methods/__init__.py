@@ -15,7 +15,10 @@ from DeepRegistrationLib.methods.base import (
 
 # isort: split
 from DeepRegistrationLib.methods.affine import AffineRegistration
+from DeepRegistrationLib.methods.eppenhof import EppenhofRegistration
 from DeepRegistrationLib.methods.optimize import Optimize
+from DeepRegistrationLib.methods.regnet import RegNetRegistration
+from DeepRegistrationLib.methods.virnet import VirnetRegistration
 
 __all__ = [
     "AffineRegistration",
@@ -23,8 +26,10 @@ __all__ = [
     "QUALITIES",
     "Card",
     "Context",
+    "EppenhofRegistration",
     "Method",
     "Quality",
+    "VirnetRegistration",
     "make_parameters",
     "method_class",
     "method_names",

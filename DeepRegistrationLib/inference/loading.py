@@ -1,0 +1,49 @@
+"""From the name of weights to a network that is ready to run."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.inference.precision import ready
+from DeepRegistrationLib.methods.base import Context
+from DeepRegistrationLib.weights import find_weights, load_weights
+
+
+def network_for(
+    method: str, weights: str, precision: str, kind: type[nn.Module], context: Context
+) -> tuple[Any, dict[str, Any]]:
+    """The network on the context's device, and what else the card says about its use.
+
+    Args:
+        method: Name of the method.
+        weights: Name of the weights, or ``auto``.
+        precision: ``auto`` or ``float32``, of the convolutions.
+        kind: Class of the network; of the card's architecture it gets the arguments that it
+            takes, and the rest is returned.
+
+    Raises:
+        RegistrationError: No such weights, damaged ones, or those of another architecture.
+    """
+    card = find_weights(method, weights)
+    taken = set(inspect.signature(kind).parameters)
+    arguments = {k: v for k, v in card.architecture.items() if k in taken}
+    rest = {k: v for k, v in card.architecture.items() if k not in taken}
+    try:
+        network = kind(**arguments)
+        network.load_state_dict(load_weights(card))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise RegistrationError(
+            f"The weights {card.name} do not fit the network that their model card describes; get "
+            "them again."
+        ) from error
+    if card.preview:
+        context.notes.append(
+            f"The weights {card.name} were trained for a short time only, as a preview."
+        )
+    dtype = torch.float32 if precision == "float32" else None
+    return ready(network, context.device, dtype), rest

@@ -1,0 +1,30 @@
+"""Where the networks begin: an affine alignment, or what the user gave."""
+
+from __future__ import annotations
+
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.methods.base import Context
+from DeepRegistrationLib.optimization.affine import align
+from DeepRegistrationLib.progress import Progress
+from DeepRegistrationLib.transforms import Transform
+from DeepRegistrationLib.validation import is_ct
+
+
+def starting_transform(
+    fixed: Image, moving: Image, context: Context, progress: Progress
+) -> Transform:
+    """The initial transform of the context, else the affine of the two images."""
+    if context.initial is not None:
+        return context.initial
+    return align(fixed, moving, context.fixed_mask, context.moving_mask, progress=progress)
+
+
+def note_other_use(title: str, fixed: Image, moving: Image, context: Context) -> None:
+    """Say so when a network for lungs in CT is used on something else."""
+    if not (is_ct(fixed) and is_ct(moving)):
+        context.notes.append(f"{title} was made for chest CT; these images are not CT.")
+    elif context.fixed_mask is None:
+        context.notes.append(
+            f"{title} was made for lungs, which were not found in both images; it was applied to "
+            "the whole image."
+        )

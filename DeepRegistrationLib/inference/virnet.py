@@ -1,0 +1,36 @@
+"""mlVIRNET on a pair of CTs: into its box, through the levels, back to millimetres."""
+
+from __future__ import annotations
+
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.methods.base import Context
+from DeepRegistrationLib.networks.virnet import MultilevelVirnet
+from DeepRegistrationLib.preparation.virnet import frame_pair
+from DeepRegistrationLib.transforms import Transform
+
+
+def register(
+    network: MultilevelVirnet,
+    fixed: Image,
+    moving: Image,
+    start: Transform | None,
+    context: Context,
+    size: int,
+) -> Transform:
+    """Fixed to moving, the start included.
+
+    Args:
+        network: As from :func:`.loading.network_for`; the levels that were trained are used.
+        start: Fixed to moving; None shifts the centers of the lungs onto each other.
+        size: Voxels along each axis at the finest of all levels.
+    """
+    context.progress(0.0, f"Resampling to {size} x {size} x {size} voxels")
+    frame = frame_pair(fixed, moving, context.fixed_mask, context.moving_mask, start, size=size)
+    network.activate(int(network.trained))
+    total = None
+    for level, images in enumerate(network.pyramid(frame.fixed, frame.moving, len(network.levels))):
+        if level < network.active:
+            context.progress(0.2 + 0.8 * level / network.active, f"Applying level {level + 1}")
+            total = network.step(level, *images, total)
+    assert total is not None
+    return frame.transform(total)
