@@ -29,6 +29,7 @@ __all__ = [
     "EppenhofRegistration",
     "Method",
     "Quality",
+    "RegNetRegistration",
     "VirnetRegistration",
     "make_parameters",
     "method_class",

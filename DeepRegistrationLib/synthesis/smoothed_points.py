@@ -71,7 +71,7 @@ def smoothed_points(
     kernels = [
         torch.exp(-0.5 * ((torch.arange(n) - places[:, axis : axis + 1]) / family.sigma) ** 2)
         for axis, n in enumerate(shape)
-    ]  # [points, n] for z, y, x: a Gaussian is a product, so the sum over points is a matrix product
+    ]  # [points, n] for z, y, x: a Gaussian is a product, so the sum over points is one of matrices
     in_z, in_y, in_x = (kernel.to(device) for kernel in kernels)
     field = torch.empty(3, *shape, device=device)
     for component, amplitudes in zip(field, drawn.to(device), strict=True):
