@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from DeepRegistrationLib.sampling import displaced
 
+Window = tuple[tuple[int, int, int], tuple[int, ...]]
+
 
 class Virnet(nn.Module):
     """The network of one level: fixed and warped moving image to a displacement in voxels."""
@@ -43,13 +45,15 @@ class Virnet(nn.Module):
 
     def forward(self, fixed: Tensor, warped: Tensor) -> Tensor:
         """Two [B, 1, z, y, x], sizes divisible by 4, to float32 [B, 3, z, y, x] in voxels."""
-        fine = self.fine(torch.cat([fixed, warped], 1).contiguous(memory_format=_LAYOUT))
+        pair = torch.cat([fixed, warped], 1).to(self.up_fine.weight.dtype)
+        fine = self.fine(pair.contiguous(memory_format=_LAYOUT))
         middle = self.middle(F.avg_pool3d(fine, 2))
         coarse = self.coarse(F.avg_pool3d(middle, 2))
         middle = self.out_middle(torch.cat([middle, self.up_middle(coarse)], 1))
         fine = self.out_fine(torch.cat([fine, self.up_fine(middle)], 1))
         with torch.autocast(fine.device.type, enabled=False):  # fields stay float32
-            return self.head(fine.float())
+            assert self.head.bias is not None
+            return F.conv3d(fine.float(), self.head.weight.float(), self.head.bias.float())
 
 
 class MultilevelVirnet(nn.Module):
@@ -62,19 +66,22 @@ class MultilevelVirnet(nn.Module):
     Attributes:
         active: How many levels are in use. Only the last active one is trained (and is in training
             mode); the images are given at its resolution.
+        trained: ``active`` as a tensor, kept with the weights.
     """
+
+    trained: Tensor
 
     def __init__(self, levels: int = 3, width: int = 16) -> None:
         super().__init__()
         self.levels = nn.ModuleList(Virnet(width) for _ in range(levels))
         self.active = levels
-        self.register_buffer("trained", torch.tensor(levels))  # kept with the weights
+        self.register_buffer("trained", torch.tensor(levels))
         self.to(memory_format=_LAYOUT)  # type: ignore[call-overload]
 
     def activate(self, active: int) -> None:
         """Use the first ``active`` levels and train only the last of them."""
         self.active = active
-        self.trained.fill_(active)  # type: ignore[operator]
+        self.trained.fill_(active)
         for number, level in enumerate(self.levels):
             level.requires_grad_(number == active - 1)
         self.train(self.training)
@@ -90,7 +97,7 @@ class MultilevelVirnet(nn.Module):
         self,
         fixed: Tensor,
         moving: Tensor,
-        window: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None,
+        window: Window | None = None,
     ) -> list[Tensor]:
         """The total displacement after each active level.
 
@@ -102,27 +109,42 @@ class MultilevelVirnet(nn.Module):
         Returns:
             [B, 3, z, y, x] a level, float32, in voxels of that level.
         """
-        pyramid = [(fixed, moving)]
-        for _ in range(self.active - 1):
-            pyramid.append((F.avg_pool3d(pyramid[-1][0], 2), F.avg_pool3d(pyramid[-1][1], 2)))
         totals: list[Tensor] = []
-        for number, (level_fixed, level_moving) in enumerate(reversed(pyramid)):
-            total = doubled(totals[-1]) if totals else _zeros(level_fixed)
-            first = (0, 0, 0)
-            if window is not None and number == self.active - 1:
-                first = window[0]
-                level_fixed = block(level_fixed, *window)
-                near = block(total, *window)
-            else:
-                near = total
-            warped = (
-                displaced(level_moving, near, first)
-                if totals
-                else block(level_moving, first, level_fixed.shape[:1:-1])
-            )
-            new = self.levels[number](level_fixed, warped)
-            totals.append(composed(total, new, first) if totals else new)
+        for level, images in enumerate(self.pyramid(fixed, moving, self.active)):
+            last = level == self.active - 1
+            total = totals[-1] if totals else None
+            totals.append(self.step(level, *images, total, window if last else None))
         return totals
+
+    def step(
+        self,
+        level: int,
+        fixed: Tensor,
+        moving: Tensor,
+        total: Tensor | None,
+        window: Window | None = None,
+    ) -> Tensor:
+        """One level: the total displacement of the level before to this one's.
+
+        Args:
+            fixed, moving: At this level's resolution.
+            total: In voxels of the level before; None at the coarsest.
+            window: As in :meth:`forward`.
+        """
+        first, size = window or ((0, 0, 0), tuple(fixed.shape[:1:-1]))
+        if total is None:
+            return self.levels[level](block(fixed, first, size), block(moving, first, size))
+        total = doubled(total)
+        warped = displaced(moving, block(total, first, size), first)
+        return composed(total, self.levels[level](block(fixed, first, size), warped), first)
+
+    @staticmethod
+    def pyramid(fixed: Tensor, moving: Tensor, levels: int) -> list[tuple[Tensor, Tensor]]:
+        """Both images at every resolution, coarse to fine; each halves the voxels' number."""
+        images = [(fixed, moving)]
+        for _ in range(levels - 1):
+            images.insert(0, (F.avg_pool3d(images[0][0], 2), F.avg_pool3d(images[0][1], 2)))
+        return images
 
 
 def doubled(displacement: Tensor) -> Tensor:
@@ -163,7 +185,3 @@ def _block(channels_in: int, channels: int) -> nn.Sequential:
         nn.BatchNorm3d(channels),
         nn.ReLU(inplace=True),
     )
-
-
-def _zeros(image: Tensor) -> Tensor:
-    return image.new_zeros(image.shape[0], 3, *image.shape[2:])

@@ -82,7 +82,7 @@ class VirnetRecipe(Recipe):
     )
 
     def architecture(self) -> dict[str, Any]:
-        return {"levels": self.levels, "width": self.width}
+        return {"levels": self.levels, "width": self.width, "size": self.size}
 
     def build(self) -> nn.Module:
         if self.size % (4 << (self.levels - 1)):
@@ -90,7 +90,7 @@ class VirnetRecipe(Recipe):
                 f"size={self.size} cannot be halved for {self.levels} levels and their U-Nets; "
                 f"take a multiple of {4 << (self.levels - 1)}."
             )
-        return MultilevelVirnet(**self.architecture())
+        return MultilevelVirnet(self.levels, self.width)
 
     def prepare(
         self, cases: Sequence[Case], device: torch.device, progress: Progress

@@ -1,0 +1,70 @@
+"""mlVIRNET, a multilevel network for lung CT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
+from DeepRegistrationLib.progress import part
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.transforms import Transform
+
+
+@dataclass(frozen=True)
+class VirnetParameters:
+    """Settings of mlVIRNET."""
+
+    weights: str = parameter("auto", "Name of the weights; auto takes the best there are.")
+    start: str = parameter(
+        "lungs",
+        "What comes before the network: the lungs' centers shifted onto each other, or an affine.",
+        choices=("lungs", "affine"),
+    )
+    precision: str = parameter(
+        "auto",
+        "Of the convolutions; auto takes 16 bits where the processor has them.",
+        choices=("auto", "float32"),
+    )
+
+
+@register_method
+class VirnetRegistration(Method):
+    """Three small U-Nets on 40^3, 80^3 and 160^3 voxels around the lungs.
+
+    Each sees the fixed image and the moving image warped by the levels before it, and corrects the
+    total displacement.
+    """
+
+    name = "mlvirnet"
+    title = "mlVIRNET"
+    card = Card(
+        description="Three small networks that find the lungs' motion from coarse to fine.",
+        anatomy="lungs, inhale and exhale",
+        modality="CT, both images, Hounsfield units",
+        citation="Hering, Kuckertz, Heldmann & Heinrich, BVM 2019.",
+        licence="see the weights' model card",
+        expected_time="8 s (2 CPU cores)",
+        expected_error="paper: 2.2 mm on DIR-Lab 4D-CT; of the weights here: see their model card",
+        uses_masks=True,
+    )
+    Parameters = VirnetParameters
+
+    def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        from DeepRegistrationLib.inference.loading import network_for
+        from DeepRegistrationLib.inference.start import note_other_use, starting_transform
+        from DeepRegistrationLib.inference.virnet import register
+        from DeepRegistrationLib.networks.virnet import MultilevelVirnet
+
+        settings = self.parameters
+        network, extra = network_for(
+            self.name, settings.weights, settings.precision, MultilevelVirnet, context
+        )
+        note_other_use(self.title, fixed, moving, context)
+        start = context.initial
+        if start is None and settings.start == "affine":
+            start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.5))
+        later = replace(context, progress=part(context.progress, 0.5, 1.0))
+        return register(network, fixed, moving, start, later, int(extra["size"]))
