@@ -51,7 +51,7 @@ def test_the_scene_package_knows_no_widgets(path):
     [
         "from DeepRegistrationLib.scene import logic; logic.DeepRegistrationLogic()",
         "import DeepRegistrationLib",
-        "import DeepRegistrationLib.scene.landmarks",
+        "from DeepRegistrationLib.scene import landmark_plots, live_landmarks, navigation, report",
     ],
 )
 def test_what_slicer_loads_at_its_start_does_not_load_torch(statement):
