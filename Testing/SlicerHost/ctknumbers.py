@@ -1,4 +1,4 @@
-"""CTK's widgets for numbers.  Tests type into ``widget._qt.spin`` and drag ``widget._qt.slider``."""
+"""CTK's widgets for numbers. Tests type into ``widget._qt.spin``, drag ``widget._qt.slider``."""
 
 from __future__ import annotations
 

@@ -10,11 +10,13 @@ class Modal:
 
     Attributes:
         shown: (title, text) of each dialog, the oldest first.
+        opened: URLs that a browser would have opened.
         answers: What the next dialogs return; a dialog without an answer fails the test.
     """
 
     def __init__(self) -> None:
         self.shown: list[tuple[str, str]] = []
+        self.opened: list[str] = []
         self.answers: list[Any] = []
 
     def ask(self, title: str, text: str) -> Any:

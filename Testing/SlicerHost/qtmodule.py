@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6 import QtCore
 
-from .arguments import CLASSES, match
+from .arguments import CLASSES, match, unwrap, wrap
 from .modal import modal
 from .semantics import ensure_application, extend
 from .signals import slot_for
@@ -21,6 +21,9 @@ def make_qt_module() -> ModuleType:
     return module
 
 
+# --- what would wait for a person
+
+
 def _static_dialog(class_name: str, name: str):
     def call(*arguments):
         forms = CLASSES[class_name]._table.statics[name]
@@ -31,16 +34,37 @@ def _static_dialog(class_name: str, name: str):
     return staticmethod(call)
 
 
-def _exec(self) -> Any:
-    text = getattr(self, "text", "") if self.inherits("QMessageBox") else ""
+def _exec_dialog(self) -> Any:
+    text = self.text if self.inherits("QMessageBox") else ""
     return modal.ask(self.windowTitle, text)
+
+
+def _exec_menu(self, *_) -> Any:
+    """The answer is the text of the action to take, or None."""
+    actions = {action.text: action for action in self.actions()}
+    chosen = modal.ask("menu", ", ".join(actions))
+    if chosen is not None:
+        actions[chosen].trigger()
+    return actions.get(chosen)
+
+
+def _open_url(url: Any) -> bool:
+    modal.opened.append(unwrap(url).toString())
+    return True
 
 
 for _class, _names in {
     "QMessageBox": "critical information question warning about".split(),
     "QFileDialog": "getExistingDirectory getOpenFileName getOpenFileNames getSaveFileName".split(),
+    "QInputDialog": "getText getInt getDouble getItem".split(),
 }.items():
     extend(_class, **{_name: _static_dialog(_class, _name) for _name in _names})
+extend("QDialog", exec=_exec_dialog)
+extend("QMenu", exec=_exec_menu)
+extend("QDesktopServices", openUrl=staticmethod(_open_url))
+
+
+# --- what Qt 5 or PythonQt have otherwise
 
 
 def _single_shot(milliseconds: int, receiver: Any) -> None:
@@ -48,5 +72,12 @@ def _single_shot(milliseconds: int, receiver: Any) -> None:
     QtCore.QTimer.singleShot(milliseconds, slot_for(receiver, 0))
 
 
+def _set_margin(self, margin: int) -> None:
+    self._qt.setContentsMargins(margin, margin, margin, margin)
+
+
 extend("QTimer", singleShot=staticmethod(_single_shot))
-extend("QDialog", exec=_exec)
+extend("QLayout", setMargin=_set_margin)
+extend("QAction", parentWidget=lambda self: wrap(self._qt.parent()))
+extend("QFontMetrics", width=lambda self, text: self._qt.horizontalAdvance(text))
+extend("QWidget", **{"raise": lambda self: self._qt.raise_()})

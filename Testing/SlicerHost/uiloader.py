@@ -38,6 +38,7 @@ def load_ui(path: str | Path) -> Any:
         root.remove(connections)
     widget = wrap(_Loader().load(_buffer(root)))
     named = children_by_name(widget)
+    unwrap(widget).kept = unwrap(list(named.values()))  # else PySide6 forgets those that Qt made
     for name, properties in own.items():
         for key, value in properties.items():
             setattr(named[name], key, value)
