@@ -17,12 +17,14 @@ from DeepRegistrationLib.methods.base import (
 from DeepRegistrationLib.methods.affine import AffineRegistration
 from DeepRegistrationLib.methods.eppenhof import EppenhofRegistration
 from DeepRegistrationLib.methods.optimize import Optimize
+from DeepRegistrationLib.methods.svfnet import SVFNetRegistration
 from DeepRegistrationLib.methods.regnet import RegNetRegistration
 from DeepRegistrationLib.methods.virnet import VirnetRegistration
 
 __all__ = [
     "AffineRegistration",
     "Optimize",
+    "SVFNetRegistration",
     "QUALITIES",
     "Card",
     "Context",

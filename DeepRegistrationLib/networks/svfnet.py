@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 _KERNELS = ((1, 3, 3), (1, 3, 3), (3, 3, 3), (3, 3, 3))  # (z, y, x)
 _POOLS = ((1, 2, 2), (1, 2, 2), (2, 2, 2))
+_MOMENTUM = 0.005
 
 
 class SVFNet(nn.Module):
@@ -36,7 +37,12 @@ class SVFNet(nn.Module):
 
     Args:
         width: Channels of the first level; they double at each level.
+
+    Attributes:
+        mean_heart: Running mean of the images seen in training: [16, 64, 64].
     """
+
+    mean_heart: Tensor
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
@@ -50,8 +56,12 @@ class SVFNet(nn.Module):
             _two_convolutions(2 * widths[k], widths[k], _KERNELS[k]) for k in range(3)
         )
         self.output = nn.Conv3d(width, 3, (1, 3, 3), padding=(0, 1, 1))
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         nn.init.normal_(self.output.weight, std=1e-3)  # training starts from the identity
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
+        # What the hearts look like on average, learned as batch norm learns its statistics: the
+        # heart is looked for with it where no segmentation tells its place.
+        self.register_buffer("mean_heart", torch.zeros(16, 64, 64))
 
     def forward(self, images: Tensor) -> Tensor:
         """The velocity field of a batch.
@@ -64,7 +74,10 @@ class SVFNet(nn.Module):
             v in voxels of the frame, (x, y, z): float32 [batch, 3, 16, 64, 64]; exp(v) maps fixed
             to moving voxels.
         """
-        features = images.contiguous(memory_format=torch.channels_last_3d)
+        if self.training and images.shape[2:] == self.mean_heart.shape:
+            self.mean_heart.lerp_(images.detach().mean(dim=(0, 1)).float(), _MOMENTUM)
+        features = images.to(self.output.weight.dtype)
+        features = features.contiguous(memory_format=torch.channels_last_3d)
         skips = []
         for level, block in enumerate(self.down):
             features = block(features)
@@ -77,10 +90,8 @@ class SVFNet(nn.Module):
         return self.output(features).float()
 
 
-def _two_convolutions(
-    channels: int, width: int, kernel: tuple[int, int, int]
-) -> nn.Sequential:
-    padding = tuple(k // 2 for k in kernel)
+def _two_convolutions(channels: int, width: int, kernel: tuple[int, int, int]) -> nn.Sequential:
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     layers: list[nn.Module] = []
     for inputs in (channels, width):
         layers += [

@@ -20,7 +20,7 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms import Affine, Transform, warp
 
 FRAME_SIZE = (64, 64, 16)
 FRAME_SPACING = (2.5, 2.5, 7.5)  # mm
@@ -56,7 +56,7 @@ def frame_map(frame: Grid) -> Affine:
 
 
 def rigid_between(fixed: Grid, moving: Grid) -> Affine:
-    """The rigid map that takes each voxel of the fixed frame to the same one of the moving frame."""
+    """The rigid map that takes each voxel of the fixed frame to its like in the moving frame."""
     return frame_map(fixed).inverse().then(frame_map(moving))
 
 
@@ -111,27 +111,27 @@ def _longer_axis(offsets: np.ndarray, grid: Grid, slice_axis: int) -> np.ndarray
     return axis if axis @ usual >= 0 else -axis
 
 
-def usual_frame(image: Image) -> Grid:
-    """The frame of a heart in the middle of the image, base first, in the usual orientation."""
-    slice_axis = int(np.argmax(image.grid.spacing))
-    direction = np.asarray(image.grid.direction).reshape(3, 3)
-    first, second = (direction[:, k] for k in range(3) if k != slice_axis)
-    across = np.cos(_USUAL_TURN) * first + np.sin(_USUAL_TURN) * second
-    return heart_frame(image.grid.center(), _axes(across, direction[:, slice_axis]))
-
-
-def framed(image: Image, frame: Grid) -> torch.Tensor:
+def framed(image: Image, frame: Grid, transform: Transform | None = None) -> torch.Tensor:
     """The image in the frame: clamped and scaled to about [0, 1], 0 outside it: float32 [z, y, x].
 
     The 2nd and 98th percentile inside the frame become 0 and 1; values are held in [0, 1.5].
+
+    Args:
+        image: A short-axis stack.
+        frame: Of the heart, or of the fixed heart where a transform leads to this one.
+        transform: From the frame's voxels to the image, in mm.
+
+    Raises:
+        RegistrationError: The frame does not meet the image.
     """
-    values = image.resampled(frame, fill=None).data
-    inside = Image(torch.ones_like(image.data, dtype=torch.float32), image.grid).resampled(frame)
-    seen = values[inside.data > 0.5]
-    if not len(seen):
+    transform = transform or Affine(device=image.data.device)
+    values = warp(image, transform, frame).data
+    everywhere = Image(torch.ones_like(image.data, dtype=torch.float32), image.grid)
+    inside = warp(everywhere, transform, frame, fill=0.0).data > 0.5
+    if not bool(inside.any()):
         raise RegistrationError(
             f"The heart's frame lies outside {image.name}; give a mask of the heart."
         )
-    low, high = torch.quantile(seen, torch.tensor([0.02, 0.98], device=seen.device)).tolist()
-    scaled = ((values - low) / max(high - low, 1e-6)).clamp(0.0, 1.5)
-    return scaled * (inside.data > 0.5)
+    share = torch.tensor([0.02, 0.98], device=values.device)
+    low, high = torch.quantile(values[inside], share).tolist()
+    return ((values - low) / max(high - low, 1e-6)).clamp(0.0, 1.5) * inside

@@ -1,8 +1,8 @@
 """Elastic body splines: interpolate displacements of points as an elastic body would (Davis 1997).
 
 u(x) = sum_k G(x - p_k) c_k + A x + b with G(x) = r (alpha r^2 I - 3 x x^T), r = |x| and
-alpha = 12 (1 - nu) - 1. Each column of G solves Navier's equation of an elastic body of Poisson's
-ratio nu, laplace u + grad div u / (1 - 2 nu) = f, with the body force f = 144 (1 - nu) r c. The side
+alpha = 12 (1 - nu) - 1. u = G(x) c solves Navier's equation of an elastic body of Poisson's ratio
+nu, laplace u + grad div u / (1 - 2 nu) = f, with the body force f = 144 (1 - nu) r c. The side
 conditions sum c_k = 0 and sum c_k p_k^T = 0 keep forces and moments in balance, so that affine
 displacements are met exactly.
 """
@@ -67,8 +67,7 @@ class ElasticBodySpline:
         matrix = np.zeros((3 * n + 12, 3 * n + 12))
         matrix[: 3 * n, : 3 * n] = blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
         size = float(np.abs(matrix[: 3 * n, : 3 * n]).mean())
-        # G is conditionally negative definite, so the ridge that smooths is negative too.
-        matrix[np.arange(3 * n), np.arange(3 * n)] -= ridge * size
+        matrix[np.arange(3 * n), np.arange(3 * n)] += ridge * size
         linear = np.kron(np.column_stack([np.ones(n), self._centers]), np.eye(3))
         matrix[: 3 * n, 3 * n :] = linear
         matrix[3 * n :, : 3 * n] = linear.T

@@ -1,9 +1,10 @@
 """The template brought onto every case: currents matching by LDDMM shooting, a batch at once.
 
 Minimizes gamma/2 sum a_i K(q_i, q_j) a_j + sum_s |phi(T_s) - S_s|^2 / |S_s|^2 over the initial
-momenta a (Rohe et al. 2017). Our choices: the currents' kernel shrinks from 20 over 10 to 5 mm,
-sigma_V is 15 mm; each structure's distance is divided by its own norm, so that the weight does not
-depend on its size; the momenta sit at control points spread evenly over the template's vertices.
+momenta a (Rohe et al. 2017). Our choices: the currents' kernel shrinks from 20 over 10 to 5 mm, and
+the meshes get finer with it; sigma_V is 15 mm; each structure's distance is divided by its own
+norm, so that the weight does not depend on its size; the momenta sit at control points spread
+evenly over the template's vertices.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.progress import Progress, silent
-from DeepRegistrationLib.shapes.currents import Currents, currents_of, moved_currents, product
+from DeepRegistrationLib.shapes.currents import currents_of, moved_currents, product
 from DeepRegistrationLib.shapes.shooting import energy, shoot
-from DeepRegistrationLib.shapes.surfaces import Surface
+from DeepRegistrationLib.shapes.surfaces import Surface, decimate
 
 CURRENTS_WIDTHS = (20.0, 10.0, 5.0)  # mm, from coarse to fine
 KERNEL_WIDTH = 15.0  # mm, sigma_V
+
+_CELL = 0.9  # size of the triangles in widths of the currents' kernel, but no finer than given
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,13 @@ class MatchingSettings:
 
     Attributes:
         controls: Number of control points.
-        iterations: Of Adam, for each width of the currents.
+        iterations: Of Adam, for each width of the currents, from coarse to fine.
         rate: Step of Adam on the momenta, in mm.
         gamma: Weight of the deformation's energy, in 1 / mm^2.
     """
 
-    controls: int = 240
-    iterations: int = 50
+    controls: int = 200
+    iterations: tuple[int, int, int] = (30, 20, 20)
     rate: float = 0.4
     gamma: float = 2e-5
 
@@ -75,51 +78,59 @@ def match(
     """
     settings = settings or MatchingSettings()
     vertices = np.concatenate([surface.vertices for surface in template])
-    offsets = np.cumsum([0] + [len(surface.vertices) for surface in template])
-    faces = [
-        torch.from_numpy(surface.faces + start).to(device)
-        for surface, start in zip(template, offsets, strict=False)
-    ]
-    targets = [
-        currents_of([case[s] for case in cases]).to(device) for s in range(len(template))
-    ]
-    batch = len(cases)
-    points = torch.from_numpy(vertices).float().to(device).expand(batch, -1, -1)
-    controls = points[:, torch.from_numpy(spread(vertices, settings.controls))]
+    start = torch.from_numpy(vertices).float().to(device).expand(len(cases), -1, -1)
+    controls = start[:, torch.from_numpy(spread(vertices, settings.controls))]
     momenta = torch.zeros_like(controls, requires_grad=True)
-    total = len(CURRENTS_WIDTHS) * settings.iterations
     done = 0
-    for width in CURRENTS_WIDTHS:
-        norms = [product(target, target, width) for target in targets]
+    for width, iterations in zip(CURRENTS_WIDTHS, settings.iterations, strict=True):
+        meshes = _Meshes(template, cases, width, device)
         optimizer = torch.optim.Adam([momenta], lr=settings.rate)
-        for iteration in range(settings.iterations):
-            rate = settings.rate * 0.5 * (1 + np.cos(np.pi * iteration / settings.iterations))
+        for iteration in range(iterations):
+            rate = settings.rate * 0.5 * (1 + np.cos(np.pi * iteration / iterations))
             optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
-            _, _, moved = shoot(controls, momenta, points, KERNEL_WIDTH)
-            left = _unmatched(moved, faces, targets, norms, width)
-            loss = 0.5 * settings.gamma * energy(controls, momenta, KERNEL_WIDTH) + left.sum(1)
-            loss.sum().backward()
+            _, _, moved = shoot(controls, momenta, meshes.vertices, KERNEL_WIDTH)
+            cost = 0.5 * settings.gamma * energy(controls, momenta, KERNEL_WIDTH)
+            (cost + meshes.unmatched(moved).sum(dim=1)).sum().backward()
             optimizer.step()
             done += 1
-            progress(done / total, "Matching the template")
+            progress(done / sum(settings.iterations), "Matching the template")
     with torch.no_grad():
-        _, _, moved = shoot(controls, momenta, points, KERNEL_WIDTH)
-        left = _unmatched(moved, faces, targets, norms, CURRENTS_WIDTHS[-1])
+        left = meshes.unmatched(shoot(controls, momenta, meshes.vertices, KERNEL_WIDTH)[2])
+        moved = shoot(controls, momenta, start, KERNEL_WIDTH)[2]
     return moved.double().cpu().numpy(), left.cpu().numpy()
 
 
-def _unmatched(
-    moved: torch.Tensor,
-    faces: Sequence[torch.Tensor],
-    targets: Sequence[Currents],
-    norms: Sequence[torch.Tensor],
-    width: float,
-) -> torch.Tensor:
-    """|phi(T_s) - S_s|^2 / |S_s|^2: [cases, structures]."""
-    parts = []
-    for triangles, target, norm in zip(faces, targets, norms, strict=True):
-        source = moved_currents(moved, triangles)
-        distance = product(source, source, width) - 2 * product(source, target, width) + norm
-        parts.append(distance / norm)
-    return torch.stack(parts, dim=1)
+class _Meshes:
+    """Template and cases with the triangles that suit one width of the currents."""
+
+    def __init__(
+        self,
+        template: Sequence[Surface],
+        cases: Sequence[Sequence[Surface]],
+        width: float,
+        device: torch.device | str,
+    ) -> None:
+        coarser = [decimate(surface, _CELL * width) for surface in template]
+        self.width = width
+        offsets = np.cumsum([0] + [len(surface.vertices) for surface in coarser])
+        self.faces = [
+            torch.from_numpy(surface.faces + start).to(device)
+            for surface, start in zip(coarser, offsets, strict=False)
+        ]
+        vertices = np.concatenate([surface.vertices for surface in coarser])
+        self.vertices = torch.from_numpy(vertices).float().to(device).expand(len(cases), -1, -1)
+        self.targets = [
+            currents_of([decimate(case[s], _CELL * width) for case in cases]).to(device)
+            for s in range(len(template))
+        ]
+        self.norms = [product(target, target, width) for target in self.targets]
+
+    def unmatched(self, moved: torch.Tensor) -> torch.Tensor:
+        """|phi(T_s) - S_s|^2 / |S_s|^2 of vertices [cases, n, 3]: [cases, structures]."""
+        parts = []
+        for faces, target, norm in zip(self.faces, self.targets, self.norms, strict=True):
+            source = moved_currents(moved, faces)
+            cross = product(source, target, self.width)
+            parts.append((product(source, source, self.width) - 2 * cross + norm) / norm)
+        return torch.stack(parts, dim=1)

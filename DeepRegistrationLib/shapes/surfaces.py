@@ -13,7 +13,7 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 
 # The six tetrahedra of a cube that share its main diagonal 0-7 (Kuhn): neighboring cubes agree on
-# the diagonals of their common faces, so the surface is closed. Corner k lies at the bits (x, y, z).
+# the diagonals of their common faces, so the surface is closed. Corner k = x + 2 y + 4 z.
 _TETRAHEDRA = np.array(
     [[0, 1, 3, 7], [0, 3, 2, 7], [0, 2, 6, 7], [0, 6, 4, 7], [0, 4, 5, 7], [0, 5, 1, 7]]
 )

@@ -1,0 +1,58 @@
+"""SVF-Net: short-axis cardiac MRI by a network that was trained on shape matching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.transforms import Transform
+
+
+@dataclass(frozen=True)
+class SVFNetParameters:
+    """Settings of SVF-Net."""
+
+    weights: str = parameter("auto", "Name of the weights; auto takes the best there are.")
+    precision: str = parameter(
+        "auto",
+        "Of the convolutions; auto takes 16 bits where the processor has them.",
+        choices=("auto", "float32"),
+    )
+
+
+@register_method
+class SVFNetRegistration(Method):
+    """Both hearts in a frame of 64 x 64 x 16 voxels, one forward pass, exp(v).
+
+    The frames, and with them the rigid alignment, come from the masks, which may be segmentations
+    with labels (right ventricle 1, myocardium 2, left ventricle 3), or are searched for in the
+    image. An initial transform takes the place of the rigid alignment.
+    """
+
+    name = "svfnet"
+    title = "SVF-Net"
+    card = Card(
+        description="Cardiac MRI between patients or frames, in a fraction of a second; never "
+        "folds; the inverse is exact.",
+        anatomy="short-axis cardiac cine MRI, whole ventricles in the picture",
+        modality="MRI (balanced SSFP cine), both images alike",
+        citation="Rohe, Datar, Heimann, Sermesant, Pennec: SVF-Net, MICCAI 2017.",
+        licence="that of the training data, see the weights' card",
+        expected_time="0.5 s (2 CPU cores)",
+        expected_error="see the weights' card",
+        uses_masks=True,
+    )
+    Parameters = SVFNetParameters
+
+    def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        from DeepRegistrationLib.inference.loading import network_for
+        from DeepRegistrationLib.inference.svfnet import register
+        from DeepRegistrationLib.networks.svfnet import SVFNet
+
+        settings = self.parameters
+        network, _ = network_for(self.name, settings.weights, settings.precision, SVFNet, context)
+        return register(network, fixed, moving, context)

@@ -1,0 +1,217 @@
+"""SVF-Net (Rohe et al. 2017): trained on reference velocity fields made from segmentations."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.methods.base import parameter
+from DeepRegistrationLib.networks.svfnet import SVFNet
+from DeepRegistrationLib.preparation.heart import FRAME_SPACING, framed
+from DeepRegistrationLib.progress import Progress, part
+from DeepRegistrationLib.shapes.cache import References, make_references
+from DeepRegistrationLib.shapes.overlap import frame_labels, pair_overlap
+from DeepRegistrationLib.shapes.reference import ReferenceSettings, on_frame
+from DeepRegistrationLib.shapes.template import shape_of
+from DeepRegistrationLib.training.recipe import Recipe, register_recipe
+
+_FOLDER = "DEEPREG_REFERENCES"  # environment variable: where references are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One split in the heart's frame.
+
+    Attributes:
+        images: Each case's image: [cases, 16, 64, 64] on the device.
+        distances: Signed distances of the structures on the frame, in mm:
+            [cases, structures, 16, 64, 64] (validation only).
+        references: Of the training pairs (training only).
+    """
+
+    images: Tensor
+    distances: Tensor | None
+    references: References | None
+
+
+@register_recipe
+@dataclass(frozen=True)
+class SVFNetRecipe(Recipe):
+    """Sum of squared differences to the reference, Adam, 100,000 iterations, shifts in x and y."""
+
+    name: ClassVar[str] = "svfnet"
+    title: ClassVar[str] = "SVF-Net, short-axis cardiac MRI"
+    method: ClassVar[str] = "svfnet"
+    citation: ClassVar[str] = (
+        "Rohe, Datar, Heimann, Sermesant, Pennec: SVF-Net: Learning Deformable Image Registration "
+        "Using Shape Matching. MICCAI 2017."
+    )
+    criterion: ClassVar[str] = "1 - Dice"
+
+    iterations: int = parameter(100_000, "Steps of the optimizer (paper).", minimum=1)
+    validate_every: int = parameter(500, "Steps between validations.", minimum=1)
+    clip: float = parameter(1.0, "Largest norm of the gradient (our choice); 0: not clipped.")
+    width: int = parameter(32, "Channels of the first level (our choice).", minimum=1)
+    pairs: int = parameter(2, "Pairs a batch (our choice).", minimum=1)
+    rate: float = parameter(
+        1e-3, "Adam's first learning rate; falls to 0 as a cosine (our choice).", minimum=0.0
+    )
+    decay: float = parameter(1e-5, "Weight decay (our choice).", minimum=0.0)
+    shift: float = parameter(
+        4.0, "Largest common shift of both images in x and y (paper).", unit="voxels", minimum=0.0
+    )
+    turn: float = parameter(
+        15.0, "Largest common turn in the slice (our choice; paper: 0).", unit="degrees", minimum=0
+    )
+    zoom: float = parameter(
+        0.1, "Largest common change of size in the slice (our choice; paper: 0).", minimum=0.0
+    )
+    contrast: float = parameter(
+        0.3, "Largest change of log gamma of each image (our choice; paper: 0).", minimum=0.0
+    )
+    overlap_pairs: int = parameter(100, "Validation pairs that are measured.", minimum=1)
+    reference_pairs: int = parameter(
+        0, "Most training pairs with a reference, both directions counted once; 0: all.", minimum=0
+    )
+    references: str = parameter(
+        "", f"Folder of the references; empty: ${_FOLDER}, or the user's cache folder."
+    )
+    workers: int = parameter(0, "Processes that make references; 0: one a CPU core.", minimum=0)
+
+    def architecture(self) -> dict[str, Any]:
+        return {"width": self.width}
+
+    def build(self) -> nn.Module:
+        return SVFNet(**self.architecture())
+
+    def prepare(self, cases: Sequence[Case], device: torch.device, progress: Progress) -> Prepared:
+        lacking = [case.image.name for case in cases if case.labels is None]
+        if lacking:
+            raise RegistrationError(
+                f"SVF-Net learns from segmentations, but {lacking[0]} has no labels; give a label "
+                "map (RV 1, myocardium 2, LV 3) for every case."
+            )
+        if len(cases) < 2:
+            raise RegistrationError("SVF-Net needs two or more cases in each split.")
+        images = [read_image(case.image) for case in cases]
+        labels = [read_image(case.labels) for case in cases if case.labels is not None]
+        if cases[0].split != "train":
+            return _validation(images, labels, device)
+        references = make_references(
+            labels,
+            self.references or os.environ.get(_FOLDER) or _user_folder(),
+            ReferenceSettings(),
+            workers=self.workers or (os.cpu_count() or 1),
+            limit=self.reference_pairs,
+            device=device,
+            progress=part(progress, 0.0, 0.95),
+        )
+        frames = [shape.frame for shape in references.shapes]
+        stack = [framed(i.to(device), frame) for i, frame in zip(images, frames, strict=True)]
+        return Prepared(torch.stack(stack), None, references)
+
+    def batch(self, prepared: Prepared, step: int, generator: torch.Generator) -> Any:
+        references = prepared.references
+        assert references is not None
+        chosen = torch.randint(len(references.pairs), (self.pairs,), generator=generator)
+        swapped = torch.rand(self.pairs, generator=generator) < 0.5
+        device = prepared.images.device
+        images, velocities = [], []
+        for number, turned in zip(chosen.tolist(), swapped.tolist(), strict=True):
+            i, j = references.pairs[number]
+            velocity = on_frame(references.velocities[number][None].to(device))[0]
+            images.append(prepared.images[[j, i] if turned else [i, j]])
+            velocities.append(-velocity if turned else velocity)
+        exponents = torch.randn(self.pairs, 2, 1, 1, 1, generator=generator).clamp(-1, 1)
+        gamma = torch.exp(self.contrast * exponents).to(device)
+        pictures = torch.stack(images).clamp(min=1e-4) ** gamma
+        return _moved_together(pictures, torch.stack(velocities), *self._similarity(generator))
+
+    def _similarity(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Random in-plane similarities of a batch: matrices [n, 2, 2], shifts in voxels [n, 2]."""
+        draw = 2 * torch.rand(4, self.pairs, generator=generator) - 1
+        angle = math.radians(self.turn) * draw[0]
+        size = torch.exp(math.log1p(self.zoom) * draw[1])
+        cos, sin = size * torch.cos(angle), size * torch.sin(angle)
+        matrix = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+        return matrix, self.shift * draw[2:].T
+
+    def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        images, reference, inside = batch
+        spacing = reference.new_tensor(FRAME_SPACING)[:, None, None, None]
+        square = ((network(images).float() - reference) * spacing).square().sum(dim=1, keepdim=True)
+        return (square * inside).sum() / inside.sum(), {}
+
+    def validate(
+        self, network: nn.Module, prepared: Prepared, device: torch.device, progress: Progress
+    ) -> dict[str, float]:
+        assert prepared.distances is not None
+        count = len(prepared.images)
+        pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
+        step = max(1, len(pairs) // self.overlap_pairs)
+        totals: dict[str, float] = {}
+        chosen = pairs[::step]
+        for i, j in chosen:
+            velocity = network(prepared.images[[i, j]][None])[0].float()
+            measured = pair_overlap(velocity, prepared.distances[i], prepared.distances[j])
+            for name, value in measured.items():
+                totals[name] = totals.get(name, 0.0) + value / len(chosen)
+        return {"1 - Dice": 1 - totals["Dice"], **totals}
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(network.parameters(), lr=self.rate, weight_decay=self.decay)
+
+    def learning_rate(self, step: int) -> float:
+        return self.rate * 0.5 * (1 + math.cos(math.pi * min(step / self.iterations, 1.0)))
+
+
+def _validation(images: Sequence[Image], labels: Sequence[Image], device: torch.device) -> Prepared:
+    shapes = [shape_of(image, ReferenceSettings().cell) for image in labels]
+    stack = [framed(i, shape.frame) for i, shape in zip(images, shapes, strict=True)]
+    distances = torch.stack([frame_labels(shape) for shape in shapes])
+    return Prepared(torch.stack(stack).to(device), distances.to(device), None)
+
+
+def _moved_together(
+    images: Tensor, velocity: Tensor, matrix: Tensor, shift: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Both images and the velocity under one similarity S(x) = A x + t of the slice.
+
+    exp(v) becomes S^-1 o exp(v) o S, so v becomes A^-1 v(S(x)): exact, whatever the shift.
+
+    Args:
+        images: [n, 2, z, y, x].
+        velocity: In voxels, [n, 3, z, y, x]; the voxels are square in the slice.
+        matrix, shift: A [n, 2, 2] and t in voxels [n, 2].
+
+    Returns:
+        Images, velocity, and 1 where both come from inside the frame [n, 1, z, y, x].
+    """
+    n, _, depth, height, width = images.shape
+    matrix, shift = matrix.to(images.device), shift.to(images.device)
+    theta = torch.zeros(n, 2, 3, device=images.device)
+    ratio = (height - 1) / (width - 1)
+    theta[:, 0, 0], theta[:, 1, 1] = matrix[:, 0, 0], matrix[:, 1, 1]
+    theta[:, 0, 1], theta[:, 1, 0] = matrix[:, 0, 1] * ratio, matrix[:, 1, 0] / ratio
+    theta[:, :, 2] = shift * shift.new_tensor([2 / (width - 1), 2 / (height - 1)])
+    grid = F.affine_grid(theta, [n, 1, height, width], align_corners=True)
+    planes = torch.cat([images, velocity, torch.ones_like(images[:, :1])], dim=1).flatten(1, 2)
+    moved = F.grid_sample(planes, grid, align_corners=True).reshape(n, 6, depth, height, width)
+    turned = torch.einsum("nij,njzyx->nizyx", torch.linalg.inv(matrix), moved[:, 2:4])
+    return moved[:, :2], torch.cat([turned, moved[:, 4:5]], dim=1), (moved[:, 5:] > 0.999).float()
+
+
+def _user_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "deepreg" / "references"
