@@ -1,0 +1,110 @@
+"""Which volumes, which method, which device."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from DeepRegistrationLib.methods import method_class, method_names
+from DeepRegistrationPanel.parameters import DEVICES, QUALITIES
+from DeepRegistrationPanel.section import Section
+
+_PAIRS = (
+    ("fixedVolume", "movingVolume"),
+    ("fixedMask", "movingMask"),
+    ("fixedLandmarks", "movingLandmarks"),
+    ("fixedSegmentation", "movingSegmentation"),
+)
+
+
+class InputsSection(Section):
+    """Two volumes and a method are all that a registration needs."""
+
+    uiName = "Inputs"
+
+    def __init__(self, panel):
+        super().__init__(panel)
+        self._choices = (
+            (self.ui.methodBox, "method", {n: method_class(n).title for n in method_names()}),
+            (self.ui.qualityBox, "quality", dict(zip(QUALITIES, _qualities(), strict=True))),
+            (self.ui.deviceBox, "device", dict(zip(DEVICES, _devices(), strict=True))),
+        )
+        for box, _parameter, choices in self._choices:
+            for name, title in choices.items():
+                box.addItem(title, name)
+            box.connect("currentIndexChanged(int)", self._onChoice)
+        self.ui.swapButton.connect("clicked(bool)", self._onSwap)
+
+    def update(self):
+        for box, parameter, choices in self._choices:
+            index = list(choices).index(getattr(self.parameters, parameter))
+            if box.currentIndex != index:
+                box.setCurrentIndex(index)
+        running = self.panel.running
+        self.ui.inputsButton.enabled = not running
+        method = method_class(self.parameters.method)
+        self.ui.methodText.text = describeMethod(method)
+        masks = bool(self.parameters.fixedMask or self.parameters.movingMask)
+        if masks and not method.card.uses_masks:
+            self.ui.methodText.text += "<br><b>" + _("This method ignores masks.") + "</b>"
+        self.ui.refineBox.visible = self.parameters.method not in ("optimize", "affine")
+        self.ui.deviceText.text = self._deviceText()
+
+    def _deviceText(self):
+        """Which device the last run took, and why; before it nobody can know without PyTorch."""
+        if self.panel.result is not None:
+            return _("Last run: {reason}").format(
+                reason=self.panel.result.provenance["device_reason"]
+            )
+        if self.parameters.device == "auto":
+            return _(
+                "An NVIDIA GPU where PyTorch can use one, else the CPU; the result says which."
+            )
+        return ""
+
+    def _onChoice(self, _index=0):
+        if self.parameters is None:
+            return
+        for box, parameter, _choices in self._choices:
+            if getattr(self.parameters, parameter) != box.currentData:
+                setattr(self.parameters, parameter, box.currentData)
+
+    def _onSwap(self, _checked=False):
+        for one, other in _PAIRS:
+            first, second = getattr(self.parameters, one), getattr(self.parameters, other)
+            setattr(self.parameters, one, second)
+            setattr(self.parameters, other, first)
+
+    def onEnter(self):
+        """Offer the two first volumes of the scene where nothing was chosen yet."""
+        if self.parameters is None or self.parameters.fixedVolume or self.parameters.movingVolume:
+            return
+        nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        volumes = [node for node in nodes if node.IsA("vtkMRMLScalarVolumeNode")]
+        volumes = [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
+        if len(volumes) == 2:
+            self.parameters.fixedVolume, self.parameters.movingVolume = volumes
+
+
+def describeMethod(method):
+    """What a user must know before choosing a method, as rich text of a few lines."""
+    card = method.card
+    return "<br>".join(
+        (
+            card.description,
+            _("<b>Made for:</b> {anatomy}").format(anatomy=card.anatomy),
+            _("<b>Expected error:</b> {error}").format(error=card.expected_error),
+            _("<b>Time:</b> {time}").format(time=card.expected_time),
+            _("<b>Weights:</b> {licence}").format(licence=card.licence),
+        )
+    )
+
+
+def _qualities():
+    return (
+        _("Fast - for a first look"),
+        _("Default"),
+        _("Best - takes about four times as long"),
+    )
+
+
+def _devices():
+    return (_("Automatic"), _("CPU"), _("NVIDIA GPU (CUDA)"))

@@ -1,0 +1,118 @@
+"""The panel: its sections, the parameter node they share, and the engine's process."""
+
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from DeepRegistrationLib.worker import EngineProcess
+from DeepRegistrationPanel.advanced import AdvancedSection
+from DeepRegistrationPanel.inputs import InputsSection
+from DeepRegistrationPanel.process import QtTransport
+from DeepRegistrationPanel.results import ResultsSection
+from DeepRegistrationPanel.run import RunSection
+
+_SECTIONS = (
+    InputsSection,
+    AdvancedSection,
+    RunSection,
+    ResultsSection,
+)
+
+
+class Panel(VTKObservationMixin):
+    """All of the module's widgets but the frame that Slicer gives.
+
+    Args:
+        layout: Where the sections go.
+        logic: The module's logic.
+        resourcePath: Path of a file in Resources.
+        engine: The engine's process; its own, started by the first run, when omitted.
+
+    Attributes:
+        parameters: The parameter node that all sections share; None while a scene is closing.
+        result: Of the last registration of this session, or None.
+    """
+
+    def __init__(self, layout, logic, resourcePath, engine=None):
+        VTKObservationMixin.__init__(self)
+        self.logic = logic
+        self.resourcePath = resourcePath
+        self.engine = engine or EngineProcess(QtTransport(), root=slicer.app.temporaryPath)
+        self.parameters = None
+        self.result = None
+        self._updating = False
+        self.sections = [kind(self) for kind in _SECTIONS]
+        for section in self.sections:
+            layout.addWidget(section.widget)
+
+    def section(self, kind):
+        """The section of a class."""
+        return next(section for section in self.sections if isinstance(section, kind))
+
+    @property
+    def running(self):
+        """Whether a registration is under way."""
+        return self.section(RunSection).running
+
+    def follow(self, parameters):
+        """Show and change another parameter node, or none."""
+        if self.parameters is not None:
+            for section in self.sections:
+                section.disconnect()
+            self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self._onModified)
+        self.parameters = parameters
+        if parameters is not None:
+            for section in self.sections:
+                section.connect()
+            self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self._onModified)
+            self.update()
+
+    def update(self):
+        """Bring all sections up to date; a section may change parameters meanwhile."""
+        if self._updating or self.parameters is None:
+            return
+        self._updating = True
+        try:
+            for section in self.sections:
+                section.update()
+        finally:
+            self._updating = False
+
+    def registered(self, result):
+        """Take over a registration's result, and tell all sections."""
+        self.result = result
+        self.parameters.transform = result.nodes.transform
+        for section in self.sections:
+            section.onRegistered(result)
+        self.update()
+
+    def forgetResult(self):
+        """The last result was undone."""
+        self.result = None
+        self.update()
+
+    def _onModified(self, caller, event):
+        self.update()
+
+    def enter(self):
+        """The module is shown."""
+        for section in self.sections:
+            section.onEnter()
+
+    def exit(self):
+        """The user goes to another module."""
+        for section in self.sections:
+            section.onExit()
+
+    def sceneClosing(self):
+        """Forget everything that was in the scene."""
+        for section in self.sections:
+            section.close()
+        self.follow(None)
+        self.result = None
+
+    def close(self):
+        """End the engine's process and all observations."""
+        self.sceneClosing()
+        self.removeObservers()
+        self.engine.close()

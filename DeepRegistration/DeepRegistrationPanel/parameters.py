@@ -1,0 +1,51 @@
+"""What the panel remembers in the scene: saved with it, and back after loading."""
+
+# No "from __future__ import annotations" here: parameterNodeWrapper reads the types themselves.
+from typing import Annotated
+
+from slicer import (
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLTransformNode,
+)
+from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+
+DEVICES = ("auto", "cpu", "cuda")
+QUALITIES = ("fast", "default", "best")
+
+
+@parameterNodeWrapper
+class DeepRegistrationParameterNode:
+    """Inputs, choices and what is looked at.
+
+    Attributes:
+        fixedVolume, movingVolume: What is registered.
+        fixedMask, movingMask: Label map or segmentation; non-zero counts. May be empty.
+        initialTransform: Replaces the affine stage. May be empty.
+        method: Name of a registration method.
+        methodParameters: JSON: for each method's name, the values that differ from its defaults.
+        refine: Whether a network's result is refined on the pair itself.
+        addWarped, addInverse: Outputs besides transform, Jacobian and displacement.
+        transform: The transform that is evaluated and looked at: the last result, or any other.
+        fixedLandmarks, movingLandmarks: Corresponding point lists.
+        fixedSegmentation, movingSegmentation: Compared after registration (Dice and distances).
+    """
+
+    fixedVolume: vtkMRMLScalarVolumeNode
+    movingVolume: vtkMRMLScalarVolumeNode
+    fixedMask: vtkMRMLNode
+    movingMask: vtkMRMLNode
+    initialTransform: vtkMRMLTransformNode
+    method: str = "optimize"
+    methodParameters: str = "{}"
+    quality: Annotated[str, Choice(list(QUALITIES))] = "default"
+    device: Annotated[str, Choice(list(DEVICES))] = "auto"
+    refine: bool = False
+    addWarped: bool = False
+    addInverse: bool = False
+    transform: vtkMRMLTransformNode
+    fixedLandmarks: vtkMRMLMarkupsFiducialNode
+    movingLandmarks: vtkMRMLMarkupsFiducialNode
+    fixedSegmentation: vtkMRMLNode
+    movingSegmentation: vtkMRMLNode

@@ -1,0 +1,174 @@
+"""The Register button: starts a run, shows how it goes, and cancels it."""
+
+import logging
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.worker import State
+from DeepRegistrationPanel.advanced import changedParameters
+from DeepRegistrationPanel.installation import describePackages, ensurePackages, missingPackages
+from DeepRegistrationPanel.section import Section
+
+_TICK = 20  # ms
+
+
+class RunSection(Section):
+    """One button that turns into Cancel, progress with stage and time left, and what came out."""
+
+    uiName = "Run"
+
+    def __init__(self, panel):
+        super().__init__(panel)
+        self.run = None
+        self._closing = False
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_TICK)
+        self._timer.connect("timeout()", self._onTick)
+        self.ui.registerButton.connect("clicked(bool)", self._onButton)
+        self.ui.detailsButton.connect("clicked(bool)", self._onDetails)
+        self._shortcut = None
+
+    @property
+    def running(self):
+        """Whether a registration is under way."""
+        return self.run is not None and not self.run.finished
+
+    def onEnter(self):
+        """Ctrl+R registers while the module is shown."""
+        if self._shortcut is None:
+            self._shortcut = qt.QShortcut(qt.QKeySequence("Ctrl+R"), slicer.util.mainWindow())
+            self._shortcut.connect("activated()", self._onShortcut)
+        self._shortcut.enabled = True
+
+    def onExit(self):
+        if self._shortcut is not None:
+            self._shortcut.enabled = False
+
+    def close(self):
+        """Drop a run: its scene or its panel is going."""
+        if self.running:
+            self.run.cancel()
+
+    def update(self):
+        running = self.running
+        reason = "" if running else self._missing()
+        self.ui.registerButton.text = _("Cancel") if running else _("Register")
+        self.ui.registerButton.enabled = not reason
+        self.ui.progressBar.visible = running
+        if running:
+            return
+        if reason:
+            self._say(reason)
+        elif self.run is None:
+            missing = missingPackages()
+            self._say(
+                _("The first run asks to install {packages}.").format(
+                    packages=describePackages(missing)
+                )
+                if missing
+                else ""
+            )
+
+    def _missing(self):
+        """Why nothing can be registered yet, for the line under the button."""
+        fixed, moving = self.parameters.fixedVolume, self.parameters.movingVolume
+        if fixed is None and moving is None:
+            return _("Choose a fixed and a moving volume.")
+        if fixed is None:
+            return _("Choose the fixed volume: the one that stays.")
+        if moving is None:
+            return _("Choose the moving volume: the one that is deformed.")
+        if fixed is moving:
+            return _("Fixed and moving volume are the same; choose two different ones.")
+        return ""
+
+    def _onShortcut(self):
+        if not self.running and self.ui.registerButton.enabled:
+            self._onButton()
+
+    def _onButton(self, _checked=False):
+        if self.running:
+            self.run.cancel()
+            self._say(_("Canceling..."))
+            return
+        self.ui.detailsButton.visible = False
+        try:
+            ensurePackages()
+            self.run = self._start()
+        except RegistrationError as error:
+            self._say(str(error), isError=True)
+            return
+        self._timer.start()
+        self.panel.update()
+
+    def _start(self):
+        p = self.parameters
+        return self.panel.logic.start(
+            self.panel.engine,
+            p.fixedVolume,
+            p.movingVolume,
+            method=p.method,
+            quality=p.quality,
+            parameters=changedParameters(p),
+            fixedMaskNode=p.fixedMask,
+            movingMaskNode=p.movingMask,
+            initialTransformNode=p.initialTransform,
+            device=p.device,
+            inverse=p.addInverse,
+            resample=p.addWarped,
+            onChange=self._onChange,
+        )
+
+    def _onTick(self):
+        """Give the run its slice of time; stop asking when it has ended."""
+        try:
+            self.run.tick()
+        except Exception:
+            self._timer.stop()
+            raise
+        if self.run.finished and not self.panel.engine.busy:
+            self._timer.stop()
+
+    def _onChange(self, run):
+        if run.state is State.DONE:
+            self._onDone(run.result)
+        elif run.state is State.CANCELLED:
+            self._say(_("Canceled. The scene is as it was."))
+            self.panel.update()
+        elif run.state is State.FAILED:
+            self._say(run.message, isError=True)
+            self.ui.detailsButton.visible = bool(run.details)
+            logging.error("Deep Registration: %s", run.kind)
+            self.panel.update()
+        elif run.state is not State.CANCELLING:
+            self.ui.progressBar.value = int(100 * run.fraction)
+            self._say(f"{run.stage}{_timeLeft(run.seconds_left)}")
+
+    def _onDone(self, result):
+        p = self.parameters
+        slicer.util.setSliceViewerLayers(
+            background=p.fixedVolume, foreground=p.movingVolume, foregroundOpacity=0.5
+        )
+        self._say("\n".join(result.summary()))
+        self.panel.registered(result)
+
+    def _onDetails(self, _checked=False):
+        slicer.util.infoDisplay(
+            self.run.message, windowTitle=_("Registration"), detailedText=self.run.details
+        )
+
+    def _say(self, text, isError=False):
+        self.ui.statusText.text = text
+        self.ui.statusText.styleSheet = "color: #c62828" if isError else ""
+
+
+def _timeLeft(seconds):
+    """How long it will take, as a user says it."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return _(", about {seconds} s left").format(seconds=max(1, round(seconds)))
+    return _(", about {minutes} min left").format(minutes=round(seconds / 60))

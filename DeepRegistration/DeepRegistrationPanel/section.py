@@ -1,0 +1,57 @@
+"""One collapsible part of the panel: its .ui file, and what its widgets do."""
+
+import slicer
+
+
+class Section:
+    """Base of the panel's sections.
+
+    A section reads and writes the parameter node, and asks ``panel`` for the rest. It never
+    touches another section's widgets.
+
+    Args:
+        panel: The :class:`~DeepRegistrationPanel.panel.Panel` that it belongs to.
+
+    Attributes:
+        uiName: Its file in Resources/UI, without the ending.
+        widget, ui: The loaded widget, and its children by name.
+    """
+
+    uiName = ""
+
+    def __init__(self, panel):
+        self.panel = panel
+        self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.uiName}.ui"))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.widget.setMRMLScene(slicer.mrmlScene)
+        self._tag = None
+
+    @property
+    def parameters(self):
+        """The parameter node, or None while a scene is closing."""
+        return self.panel.parameters
+
+    def connect(self):
+        """Follow ``self.parameters``, which has just come."""
+        self._tag = self.parameters.connectGui(self.ui)
+
+    def disconnect(self):
+        """Let go of ``self.parameters``, which is about to go."""
+        if self._tag is not None:
+            self.parameters.disconnectGui(self._tag)
+            self._tag = None
+
+    def update(self):
+        """Something about the parameters, or about the run, has changed."""
+
+    def onRegistered(self, result):
+        """A registration has just added its results to the scene."""
+
+    def onEnter(self):
+        """The module is shown."""
+
+    def onExit(self):
+        """The user goes to another module; what is temporary in the views is taken back."""
+
+    def close(self):
+        """The panel is destroyed, or the scene is closing."""

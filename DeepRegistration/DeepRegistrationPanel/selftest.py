@@ -1,0 +1,45 @@
+"""The module's self-test: in a real Slicer from the Reload & Test button, and in the tests."""
+
+import time
+
+import slicer
+
+from DeepRegistrationPanel.installation import missingPackages
+from DeepRegistrationPanel.run import RunSection
+
+_PATIENCE = 300  # seconds
+
+
+def registerPhantom(test):
+    """Register a small phantom by the panel's own button; its landmark error falls below half.
+
+    Args:
+        test: The ScriptedLoadableModuleTest.
+    """
+    if missingPackages():
+        test.skipTest("The engine's packages are not installed in this Slicer.")
+    from DeepRegistrationLib.phantoms import thorax
+    from DeepRegistrationLib.scene.landmarks import point_list_from
+    from DeepRegistrationLib.scene.volumes import volume_node_from_image
+
+    pair = thorax((80, 64, 72), (4.0, 4.0, 4.0))
+    scene = slicer.mrmlScene
+    slicer.util.selectModule("DeepRegistration")
+    panel = slicer.util.getModuleWidget("DeepRegistration").panel
+    p = panel.parameters
+    p.fixedVolume = volume_node_from_image(pair.fixed, scene, "inhale")
+    p.movingVolume = volume_node_from_image(pair.moving, scene, "exhale")
+    p.fixedLandmarks = point_list_from(pair.fixed_landmarks, scene, "inhale", (0, 1, 0))
+    p.movingLandmarks = point_list_from(pair.moving_landmarks, scene, "exhale", (1, 0, 1))
+    p.quality = "fast"
+    section = panel.section(RunSection)
+    section.ui.registerButton.click()
+    end = time.monotonic() + _PATIENCE
+    while section.running and time.monotonic() < end:
+        slicer.app.processEvents()
+        time.sleep(0.01)
+    test.assertIsNotNone(panel.result, section.ui.statusText.text)
+    evaluation = panel.logic.evaluate(p.transform, p.fixedLandmarks, p.movingLandmarks)
+    before, after = (evaluation.statistics[when]["mean"] for when in ("before", "after"))
+    test.assertLess(after, 0.5 * before)
+    test.delayDisplay(f"Registered: {before:.2f} mm before, {after:.2f} mm after")
