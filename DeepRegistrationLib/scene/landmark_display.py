@@ -169,15 +169,15 @@ def _ball() -> tuple[np.ndarray, np.ndarray]:
     """A sphere about 0: points [m, 3] and triangles [t, 3]."""
     source = vtk.vtkSphereSource()
     source.SetRadius(BALL_RADIUS)
-    source.SetThetaResolution(16)
-    source.SetPhiResolution(10)
+    source.SetThetaResolution(12)
+    source.SetPhiResolution(7)
     source.Update()
     mesh = source.GetOutput()
     triangles = numpy_support.vtk_to_numpy(mesh.GetPolys().GetConnectivityArray())
     return numpy_support.vtk_to_numpy(mesh.GetPoints().GetData()), triangles.reshape(-1, 3)
 
 
-def _needle(sides: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def _needle(sides: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """A cone from 0 to (0, 0, 1)."""
     angle = 2 * np.pi * np.arange(sides) / sides
     ring = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(sides)]) * NEEDLE_RADIUS
