@@ -67,6 +67,9 @@ qSlicerWidget
 def types(arguments: str) -> str:
     """'const QString& text, int n=0' becomes 'QString,int='; the defaults' values do not matter."""
     result = []
+    arguments = re.sub(
+        r"PythonQt\w+<(?:const )?([\w:*]+|\w+<.*?>) *>", r"\1", arguments
+    )  # who owns it afterwards
     for argument in parts(arguments):
         name, _, default = argument.partition("=")
         words = re.sub(r"\bconst\b|&", " ", name).replace("*", "* ").replace("* >", "*>").split()
@@ -215,6 +218,8 @@ def main(folder: Path) -> None:
     for name in sorted(closed(SLICER, slicer)):
         entry = drop_newer(name, slicer[name], since)
         module = entry["python_module"]
+        while entry["base"] and entry["base"] not in (slicer.keys() | tables["qt"].keys()):
+            entry["base"] = qt[entry["base"]]["base"]  # a class that scripts do not meet
         tables["slicer"][name] = reduced(entry, from_slicer(entry), module)
     HERE.mkdir(exist_ok=True)
     for name, classes in tables.items():

@@ -49,8 +49,10 @@ def _read(owner: Any, name: str) -> Any:
         return native.plain[name]
     if native.metaObject().indexOfProperty(name) < 0:
         raise NotImplementedError(f"{owner.className()}.{name} is not written in this host")
-    value = native.property(name)
     reader = getattr(owner._target, name, None)
+    if owner._target is not native and callable(reader):
+        return reader()  # the property would call an override, which may be what asks
+    value = native.property(name)
     return reader() if value is None and callable(reader) else value
 
 

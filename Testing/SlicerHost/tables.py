@@ -102,7 +102,9 @@ def forms(class_name: str, name: str) -> list[str]:
 
 def normalized(signature: str) -> str:
     """As Qt writes a signature: ``"clicked( bool )"`` is ``"clicked(bool)"``, no const&."""
-    name, _, arguments = signature.strip().lstrip("0123456789").partition("(")
+    name, bracket, arguments = signature.strip().lstrip("0123456789").partition("(")
+    if not bracket:
+        return name
     parts = []
     for part in arguments.rstrip(") ").split(","):
         part = re.sub(r"^const (.+)&$", r"\1", " ".join(part.split()))
