@@ -33,7 +33,8 @@ class ResultsSection(Section):
         for kind, button in self._buttons.items():
             node = outputs.get(kind)
             button.enabled = not self.panel.running and node is not None
-            button.text = _("Not made") if node is None else _("Show {n}").format(n=node.GetName())
+            button.text = _("Not made") if node is None else _("Show")
+            button.toolTip = "" if node is None else node.GetName()
         self.ui.transformText.text = describeTransform(transform)
         result = self.panel.result
         undoable = result is not None and result.record.undoable
