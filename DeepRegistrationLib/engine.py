@@ -14,12 +14,13 @@ import torch
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.fallback import Pair, Workplace
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.lungs import find_lungs
 from DeepRegistrationLib.methods import QUALITIES, Context, Quality, make_parameters, method_class
 from DeepRegistrationLib.optimization.refine import refine as refine_transform
-from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.progress import Progress, part, rising, silent
 from DeepRegistrationLib.transforms import (
     Inversion,
     Transform,
@@ -103,45 +104,68 @@ def register(
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
     seconds: dict[str, float] = {}
     notes: list[str] = []
-    fixed_here, moving_here = finite(fixed).to(place), finite(moving).to(place)
+    progress = rising(progress)
+    work = Workplace(Pair(finite(fixed), finite(moving), fixed_mask, moving_mask), place, notes)
+
+    def masks(pair: Pair) -> tuple[Image | None, Image | None]:
+        return find_masks(pair.fixed, pair.moving, pair.fixed_mask, pair.moving_mask, notes)
+
     with _timed(seconds, "masks", place):
         progress(0.01, "Looking for the lungs")
-        masks = find_masks(fixed_here, moving_here, fixed_mask, moving_mask, notes)
-    context = Context(
-        initial=None if initial is None else initial.to(place),
-        fixed_mask=masks[0],
-        moving_mask=masks[1],
-        quality=quality,
-        device=place,
-        seed=seed,
-        progress=part(progress, 0.05, 0.6 if refine else 0.85),
-        notes=notes,
-    )
-    with torch.no_grad(), _timed(seconds, "register", place):
-        transform = chosen(values).register(fixed_here, moving_here, context)
-    if refine:
-        context = replace(context, progress=part(progress, 0.6, 0.85))
-        with torch.no_grad(), _timed(seconds, "refine", place):
-            transform = refine_transform(fixed_here, moving_here, transform, context)
-    with torch.no_grad(), _timed(seconds, "warp", place):
-        fill = background(moving)
+        work.set_masks(*work.in_slabs("finding the lungs", masks))
+
+    def context(pair: Pair, report: Progress) -> Context:
+        return Context(
+            initial=None if initial is None else initial.to(pair.device),
+            fixed_mask=pair.fixed_mask,
+            moving_mask=pair.moving_mask,
+            quality=quality,
+            device=pair.device,
+            seed=seed,
+            progress=report,
+            notes=notes,
+        )
+
+    def find(pair: Pair) -> Transform:
+        report = part(progress, 0.05, 0.6 if refine else 0.85)
+        return chosen(values).register(pair.fixed, pair.moving, context(pair, report))
+
+    def improve(pair: Pair) -> Transform:
+        report = context(pair, part(progress, 0.6, 0.85))
+        return refine_transform(pair.fixed, pair.moving, transform.to(pair.device), report)
+
+    def warped_image(pair: Pair) -> Image:
         report = part(progress, 0.85, 0.9)
-        warped = warp(moving_here, transform, fixed.grid, fill=fill, progress=report)
-    with torch.no_grad(), _timed(seconds, "jacobian", place):
-        determinant = jacobian(transform, fixed.grid, part(progress, 0.9, 0.95))
+        here = transform.to(pair.device)
+        return warp(pair.moving, here, fixed.grid, fill=background(moving), progress=report)
+
+    def determinants(pair: Pair) -> Image:
+        return jacobian(transform.to(pair.device), fixed.grid, part(progress, 0.9, 0.95))
+
+    def inverted(pair: Pair) -> Inversion:
+        report = part(progress, 0.95, 1.0)
+        return invert(transform.to(pair.device), inverse_grid(moving.grid), progress=report)
+
+    with _timed(seconds, "register", place):
+        transform = work.coarsening("the registration", find)
+    if refine:
+        with _timed(seconds, "refine", place):
+            transform = work.coarsening("the refinement", improve)
+    with _timed(seconds, "warp", place):
+        warped = work.in_slabs("the warped image", warped_image)
+    with _timed(seconds, "jacobian", place):
+        determinant = work.in_slabs("the Jacobian map", determinants)
     inversion = None
     if inverse:
-        with torch.no_grad(), _timed(seconds, "inverse", place):
-            inversion = invert(
-                transform, inverse_grid(moving.grid), progress=part(progress, 0.95, 1.0)
-            )
+        with _timed(seconds, "inverse", place):
+            inversion = work.in_slabs("the inverse", inverted)
     progress(1.0, "Done")
     return Registration(
         transform=transform.to("cpu"),
         warped=warped.to("cpu"),
         jacobian=determinant.to("cpu"),
         inverse=inversion and replace(inversion, field=inversion.field.to("cpu")),
-        fixed_mask=None if masks[0] is None else masks[0].to("cpu"),
+        fixed_mask=work.pair.fixed_mask,
         seconds=seconds,
         notes=notes,
         provenance={
@@ -151,7 +175,7 @@ def register(
             "quality": quality,
             "refine": refine,
             "parameters": asdict(values),
-            "device": str(place),
+            "device": str(work.device),
             "device_reason": reason,
             "seed": seed,
             "peak_memory_mb": peak_memory_mb(place),

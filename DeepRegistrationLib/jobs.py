@@ -39,6 +39,7 @@ def run(task: Task, progress: Progress = silent) -> Registration:
         moving_mask=mask_of(task.moving_mask, moving.grid),
         initial=None if task.initial is None else transform_of(task.initial),
         device=task.device,
+        refine=task.refine,
         inverse=task.inverse,
         seed=task.seed,
         progress=progress,

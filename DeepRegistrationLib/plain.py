@@ -69,7 +69,7 @@ class Task:
         fixed, moving: The images.
         fixed_mask, moving_mask: Non-zero where the image counts, each on any grid.
         initial: Fixed to moving, replaces the affine stage.
-        method, quality, parameters, device, inverse, seed: As in ``register``.
+        method, quality, parameters, device, refine, inverse, seed: As in ``register``.
         warped: Whether the outcome shall hold the resampled moving image.
     """
 
@@ -82,6 +82,7 @@ class Task:
     quality: str = "default"
     parameters: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
+    refine: bool = False
     inverse: bool = False
     seed: int = 0
     warped: bool = True

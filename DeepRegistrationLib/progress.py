@@ -19,3 +19,15 @@ def part(progress: Progress, begin: float, end: float) -> Progress:
         progress(begin + (end - begin) * min(max(fraction, 0.0), 1.0), message)
 
     return report
+
+
+def rising(progress: Progress) -> Progress:
+    """Return a progress that never falls back, also when a stage is tried again."""
+    highest = 0.0
+
+    def report(fraction: float, message: str) -> None:
+        nonlocal highest
+        highest = max(highest, fraction)
+        progress(highest, message)
+
+    return report

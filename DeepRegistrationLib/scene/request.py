@@ -59,7 +59,7 @@ class Request:
     Attributes:
         scene: Where the results go.
         fixedNode, movingNode: Scalar volumes; parent transforms are honored.
-        method, quality, parameters, device, inverse, seed: As in the engine's ``register``.
+        method, quality, parameters, device, refine, inverse, seed: As in the engine's ``register``.
         fixedMaskNode, movingMaskNode: Label map, volume or segmentation; non-zero counts.
         initialTransformNode: Any transform that moves the moving volume near the fixed one when
             placed above it; replaces the affine stage.
@@ -81,6 +81,7 @@ class Request:
     fixedLandmarks: Any = None
     movingLandmarks: Any = None
     device: str = "auto"
+    refine: bool = False
     inverse: bool = False
     seed: int = 0
     placeMoving: bool = True
@@ -120,6 +121,7 @@ class Request:
             quality=self.quality,
             parameters=self.parameters or {},
             device=self.device,
+            refine=self.refine,
             inverse=self.inverse or "inverse" in had,
             seed=self.seed,
             warped=self.resample or "warped" in had,

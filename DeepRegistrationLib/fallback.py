@@ -1,0 +1,147 @@
+"""How the engine goes on when a GPU's memory runs out: smaller pieces, coarser images, the CPU.
+
+Whatever was done instead is said in the registration's notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import slabs_of
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.pyramid import smoothed
+
+T = TypeVar("T")
+
+_SLABS = (300_000, 40_000)  # voxels; at first the default of two millions was tried
+_FACTORS = (2, 4)  # how much coarser the images get
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two images and their masks, all on one device."""
+
+    fixed: Image
+    moving: Image
+    fixed_mask: Image | None = None
+    moving_mask: Image | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.fixed.data.device
+
+    def to(self, device: torch.device | str) -> Pair:
+        """The same on another device."""
+        images = (self.fixed, self.moving, self.fixed_mask, self.moving_mask)
+        return Pair(*(None if i is None else i.to(device) for i in images))  # type: ignore[arg-type]
+
+    def coarser(self, factor: int) -> Pair:
+        """Images of voxels at least ``factor`` times the finest voxel size."""
+        voxel = min(*self.fixed.grid.spacing, *self.moving.grid.spacing)
+        fixed, moving = (smoothed(i, factor * voxel) for i in (self.fixed, self.moving))
+        return Pair(fixed, moving, _on(self.fixed_mask, fixed), _on(self.moving_mask, moving))
+
+
+def _on(mask: Image | None, image: Image) -> Image | None:
+    return None if mask is None else mask.resampled(image.grid, interpolation="nearest")
+
+
+class Workplace:
+    """Runs the engine's stages on a device, and elsewhere when its memory is not enough.
+
+    Args:
+        pair: On the CPU.
+        device: Where to compute; becomes the CPU once that was necessary.
+        notes: Where sentences for the user go.
+    """
+
+    def __init__(self, pair: Pair, device: torch.device, notes: list[str]) -> None:
+        self.pair = pair
+        self.device = device
+        self._notes = notes
+        self._here: Pair | None = None
+
+    def set_masks(self, fixed_mask: Image | None, moving_mask: Image | None) -> None:
+        """Let the following stages have these masks."""
+        found = replace(self.pair, fixed_mask=fixed_mask, moving_mask=moving_mask)
+        self.pair = found.to("cpu")
+        if self._here is not None:
+            images = replace(found, fixed=self._here.fixed, moving=self._here.moving)
+            self._here = images.to(self.device)
+
+    def in_slabs(self, what: str, compute: Callable[[Pair], T]) -> T:
+        """``compute(pair)`` with slabs of the usual size, then with smaller ones, then on the CPU.
+
+        Args:
+            what: For the note, for example ``the warped image``.
+            compute: Gets the pair on the device where it shall compute.
+        """
+
+        def smaller(voxels: int) -> T:
+            with slabs_of(voxels):
+                return compute(self._images())
+
+        note = f"The GPU's memory was not enough for {what}: it was computed in smaller pieces."
+        pieces = [(lambda n=voxels: smaller(n), note) for voxels in _SLABS]
+        return self._first_that_fits(what, compute, pieces)
+
+    def coarsening(self, what: str, compute: Callable[[Pair], T]) -> T:
+        """``compute(pair)`` with the images as they are, then coarser ones, then on the CPU."""
+
+        def coarser(factor: int) -> T:
+            self._here = None  # the full images leave the GPU
+            return compute(self.pair.coarser(factor).to(self.device))
+
+        note = (
+            "The GPU's memory was not enough for {what}: images of {factor} times coarser voxels "
+            "were used, so fine detail is matched less closely."
+        )
+        coarse = [
+            (lambda n=factor: coarser(n), note.format(what=what, factor=factor))
+            for factor in _FACTORS
+        ]
+        return self._first_that_fits(what, compute, coarse)
+
+    def _images(self) -> Pair:
+        if self._here is None:
+            self._here = self.pair.to(self.device)
+        return self._here
+
+    def _first_that_fits(
+        self,
+        what: str,
+        compute: Callable[[Pair], T],
+        alternatives: Sequence[tuple[Callable[[], T], str]],
+    ) -> T:
+        def on_the_cpu() -> T:
+            self.device, self._here = torch.device("cpu"), None
+            return compute(self._images())
+
+        last = f"The GPU's memory was not enough for {what}: the CPU computed it, which is slower."
+        steps: list[tuple[Callable[[], T], str]] = [(lambda: compute(self._images()), "")]
+        for step, note in [*steps, *alternatives, (on_the_cpu, last)]:
+            count = len(self._notes)
+            try:
+                with torch.no_grad():
+                    result = step()
+            except torch.cuda.OutOfMemoryError:
+                del self._notes[count:]  # of an attempt that came to nothing
+            else:
+                self._notes += [note] if note else []
+                return result
+            _release()  # outside the handler, where the error still holds on to its tensors
+        raise RegistrationError(
+            f"Neither the GPU's nor the main memory was enough for {what}; close other programs, "
+            "crop or resample the volumes, or choose a faster quality."
+        )
+
+
+def _release() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
