@@ -90,6 +90,8 @@ def isosurface(values: np.ndarray, grid: Grid, level: float = 0.0) -> Surface:
         RegistrationError: The values do not cross the level.
     """
     shifted = np.asarray(values, dtype=np.float64) - level
+    least = 1e-6 * np.abs(shifted).max()  # a corner on the surface would make triangles of no area
+    shifted = np.where(np.abs(shifted) < least, least, shifted)
     tetrahedra = _crossed(shifted)
     if not len(tetrahedra):
         raise RegistrationError("The values never cross the level; there is no surface.")
@@ -113,10 +115,9 @@ def isosurface(values: np.ndarray, grid: Grid, level: float = 0.0) -> Surface:
     vertices = grid.to_physical(inner + part[:, None] * (outer - inner))
     faces = faces.reshape(-1, 3)
     outward = grid.to_physical(outer)[faces].mean(1) - grid.to_physical(inner)[faces].mean(1)
-    normals = _normals(vertices[faces])
-    flipped = (normals * outward).sum(axis=1) < 0
+    flipped = (_normals(vertices[faces]) * outward).sum(axis=1) < 0
     faces[flipped] = faces[flipped][:, ::-1]
-    return Surface(vertices, faces[np.linalg.norm(normals, axis=1) > 1e-9])
+    return Surface(vertices, faces)
 
 
 def _crossed(values: np.ndarray) -> np.ndarray:
