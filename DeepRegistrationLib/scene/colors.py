@@ -9,6 +9,7 @@ JACOBIAN = "Jacobian determinant (DeepRegistration)"
 DISPLACEMENT = "Displacement (DeepRegistration)"
 DIFFERENCE = "Difference (DeepRegistration)"
 EDGES = "Edges (DeepRegistration)"
+_OVER = "{} over anatomy"
 
 LANDMARK_ERROR = "Landmark error (DeepRegistration)"
 
@@ -44,6 +45,18 @@ _DIVERGING = (
     (1.0, 0.97, 0.97, 0.97),
     (1.2, 0.97, 0.72, 0.58),
     (1.5, 0.82, 0.26, 0.22),
+    (2.0, 0.40, 0.00, 0.08),
+)
+
+# The same meaning, with a step at 10 % of volume change.
+_STRONG = (
+    (0.0, 0.02, 0.10, 0.45),
+    (0.5, 0.05, 0.32, 0.85),
+    (0.9, 0.35, 0.68, 0.98),
+    (0.901, 1.00, 1.00, 1.00),
+    (1.099, 1.00, 1.00, 1.00),
+    (1.1, 1.00, 0.62, 0.42),
+    (1.5, 0.85, 0.22, 0.18),
     (2.0, 0.40, 0.00, 0.08),
 )
 
@@ -96,6 +109,32 @@ def error_color_node(scene):
     names = [f"{share * ERROR_RANGE[1]:.1f} mm" for share in shares]
     names[-1] = f"{ERROR_RANGE[1]:.1f} mm or more"
     return _color_node(scene, LANDMARK_ERROR, _interpolated(_ERROR, shares), names)
+
+
+def overlay_color_node(scene, kind: str):
+    """The Jacobian's or displacement's colors for a map over anatomy, which shows where little is.
+
+    No color where the volume changes by less than 10 %, or the displacement is below 1 mm: slice
+    views take a color as either opaque or not there. Elsewhere the Jacobian's colors are stronger
+    than those of :func:`jacobian_color_node`, to be told from gray tissue below them.
+
+    Args:
+        kind: ``jacobian`` or ``displacement``.
+    """
+    if kind == "jacobian":
+        values = np.linspace(0.0, 2.0, _COLORS)
+        base, table = jacobian_color_node(scene), _interpolated(_STRONG, values)
+        table[0] = FOLDING
+        visible = np.abs(values - 1) >= 0.1
+    else:
+        values = np.linspace(*DISPLACEMENT_RANGE, _COLORS)
+        base, table = displacement_color_node(scene), _interpolated(_HEAT, values / values[-1])
+        visible = values >= 1
+    names = [base.GetColorName(k) for k in range(_COLORS)]
+    node = _unsaved(_color_node(scene, _OVER.format(base.GetName()), table, names))
+    for k in np.flatnonzero(~visible):
+        node.SetOpacity(int(k), 0.0)
+    return node
 
 
 def difference_color_node(scene):
@@ -151,4 +190,5 @@ def show_with_range(volume_node, color_node, limits: tuple[float, float], title:
         return  # a scene without Slicer's Colors module
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume_node)
     legend.SetTitleText(title)
+    legend.SetNumberOfLabels(5)
     legend.SetLabelFormat("%.1f")

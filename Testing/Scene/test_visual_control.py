@@ -40,6 +40,10 @@ def jacobian_node(scene):
     return volume_node_from_image(Image(values, grid, "J"), scene)
 
 
+def count_displays(scene) -> int:
+    return scene.GetNumberOfNodesByClass("vtkMRMLDisplayNode")
+
+
 def pixel(picture: np.ndarray, x: float) -> np.ndarray:
     """Color at a place in mm from the middle of a view of 200 mm and 400 pixels, in [0, 1]."""
     column = round(200 + 2 * x)
@@ -47,21 +51,26 @@ def pixel(picture: np.ndarray, x: float) -> np.ndarray:
 
 
 @rendering
-def test_the_jacobian_is_blue_below_1_white_at_1_red_above_and_yellow_where_it_folds(
+def test_the_jacobian_is_blue_below_1_clear_at_1_red_above_and_yellow_where_it_folds(
     application, scene
 ):
     fixed, jacobian = smooth_node(scene, "fixed"), jacobian_node(scene)
     view = SliceView(application, "Red", "Axial", (400, 400))
-    overlay = MapOverlay(fixed, jacobian, [view.node], opacity=1.0)
+    view.show(fixed)
     view.look_at(np.zeros(3), 200)
+    anatomy = view.pixels()
+    overlay = MapOverlay(fixed, jacobian, [view.node], opacity=1.0)
     picture = view.pixels()
     # The patient's right (low LPS x) is on the picture's left.
     folding, smaller, same, larger = (pixel(picture, x) for x in (-30, -10, 10, 30))
     assert folding[0] > 0.9 and folding[1] > 0.8 and folding[2] < 0.2
     assert smaller[2] > smaller[0] + 0.3
-    assert same.min() > 0.9
+    assert np.allclose(same, pixel(anatomy, 10), atol=0.01) and same.max() > 0.2
     assert larger[0] > larger[2] + 0.3
+    legend = np.ptp(picture[:, 340:].astype(int), axis=-1) > 60
+    assert 0.005 < legend.mean() < 0.2  # the scale, on the right
     overlay.close()
+    assert np.array_equal(view.pixels(), anatomy)
     view.close()
 
 
@@ -69,25 +78,28 @@ def test_the_map_has_a_fixed_range_a_legend_and_an_opacity(scene, slice_views):
     view = slice_views.add("V")
     fixed, jacobian = smooth_node(scene, "fixed"), jacobian_node(scene)
     show_in(view, jacobian, None)
+    shown, displays = jacobian.GetDisplayNode(), count_displays(scene)
     overlay = MapOverlay(fixed, jacobian, [view])
-    display = jacobian.GetDisplayNode()
+    display = overlay.stand_in.GetScalarVolumeDisplayNode()
     low, high = display.GetWindowLevelMin(), display.GetWindowLevelMax()
     assert low == pytest.approx(0, abs=0.01) and high == pytest.approx(2)
+    assert overlay.stand_in.GetImageData() is jacobian.GetImageData()
     legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
-    assert [legend.GetTitleText() for legend in legends] == ["Jacobian determinant"]
+    assert [legend.GetTitleText() for legend in legends] == ["J, yellow: folding"]
     composite = composite_of(view)
-    assert composite.GetForegroundVolumeID() == jacobian.GetID()
+    assert composite.GetForegroundVolumeID() == overlay.stand_in.GetID()
     overlay.opacity = 0.25
     assert composite.GetForegroundOpacity() == pytest.approx(0.25)
     overlay.close()
     assert composite.GetBackgroundVolumeID() == jacobian.GetID()
     assert composite.GetForegroundVolumeID() is None
+    assert jacobian.GetDisplayNode() is shown and count_displays(scene) == displays
 
 
 def test_the_displacement_map_has_a_range_in_mm(scene, slice_views):
     fixed, moved = smooth_node(scene, "fixed"), jacobian_node(scene)
     overlay = MapOverlay(fixed, moved, [slice_views.add("V")], "displacement")
-    assert moved.GetDisplayNode().GetWindowLevelMax() == 20
+    assert overlay.stand_in.GetScalarVolumeDisplayNode().GetWindowLevelMax() == 20
     overlay.close()
 
 
