@@ -1,8 +1,8 @@
 """Landmarks in the views: a ball at each, colored by its error, and a needle for what remains.
 
-The ball is at the fixed landmark. The needle is thick at T(fixed) and ends in a point at the moving
-landmark; like the moving landmarks it lies under the transform or not. In a slice view a ball
-shows as a ring, and a needle where the slice cuts it.
+The ball is at the fixed landmark. The needle lies under the transform, so it is seen on the
+registered image: thick at the fixed landmark, it ends in a point where the moving landmark appears
+there. In a slice view a ball shows as a ring, and a needle where the slice cuts it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from vtk.util import numpy_support
 
 from DeepRegistrationLib.scene import colors
 from DeepRegistrationLib.scene.landmark_state import LandmarkState
-from DeepRegistrationLib.scene.landmarks import taken_as_identity
 from DeepRegistrationLib.scene.slice_views import remove_with_displays, unlisted
 from DeepRegistrationLib.scene.space import flipped
 
@@ -54,12 +53,11 @@ class LandmarkDisplay:
         """The model nodes that are in the scene."""
         return [node for node in self._models.values() if node.GetScene() is not None]
 
-    def update(self, state: LandmarkState, moving_node=None, transform=None) -> None:
+    def update(self, state: LandmarkState, transform=None) -> None:
         """Show a state; only instances that differ are computed.
 
         Args:
-            moving_node, transform: The moving point list and the evaluated transform: needles lie
-                where the scene shows the moving landmarks.
+            transform: The transform node that is evaluated.
         """
         shown = state.counted
         errors = np.where(shown, state.after, 0.0)
@@ -72,8 +70,7 @@ class LandmarkDisplay:
         self._needles.place(_along(start, tip, shown), errors)
         self._show("Landmark errors", self._balls)
         needles = self._show("Landmark residuals", self._needles)
-        above = None if moving_node is None else taken_as_identity(moving_node, transform)
-        needles.SetAndObserveTransformNodeID(None if above is None else above.GetID())
+        needles.SetAndObserveTransformNodeID(None if transform is None else transform.GetID())
 
     def remove(self) -> None:
         """Take the model nodes out of the scene."""

@@ -94,7 +94,7 @@ def picture_overlay(application, fixed, moving, title: str, place: Place) -> np.
         np.minimum(a.astype(int) + b, 255).astype(np.uint8) for a, b in zip(one, other, strict=True)
     ]
     _label(panels, place)
-    picture = _framed(panels, title)
+    picture = framed(panels, title)
     key = [(_GREEN, "fixed only"), (_MAGENTA, "moving only"), (_AGREE, "both agree")]
     draw_key(picture, key, picture.shape[1] - 16, _TITLE // 2)
     return picture
@@ -120,9 +120,9 @@ def picture_jacobian(application, fixed, jacobian, title: str, place: Place) -> 
         (0.5, "0.5  half as large in the moving image"),
         (0.0, "0 and less: folding"),
     ]
-    bar = color_bar(_PANEL, _colors_of(table), colors.JACOBIAN_RANGE, ticks, "Jacobian determinant")
+    bar = color_bar(_PANEL, colors_of(table), colors.JACOBIAN_RANGE, ticks, "Jacobian determinant")
     bar[-38:-28, 12:32] = np.round(np.array(colors.FOLDING) * 255)  # one row would not be seen
-    return _framed([*panels, bar], title)
+    return framed([*panels, bar], title)
 
 
 def _blended(anatomy: np.ndarray, map_: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ def picture_grid(application, moving, transform, title: str, place: Place, regio
     ticks.append((top, f"{top:g} mm or more"))
     bar = color_bar(_PANEL, table, (0.0, top), ticks, "Displacement")
     draw_text(bar, f"one line every {_GRID_MM:g} mm", (12, _PANEL - 10), size=11, color=GRAY)
-    return _framed([*panels, bar], title)
+    return framed([*panels, bar], title)
 
 
 def _largest_displacement(transform, region) -> float:
@@ -233,7 +233,7 @@ def display_window(volume) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-3))
 
 
-def _panels(application, place: Place, show, region=None) -> list[np.ndarray]:
+def labeled_slices(application, place: Place, show, region=None) -> list[np.ndarray]:
     """The three slices, each with its name, position and the body's directions."""
     panels = _slices(application, place, show, region)
     _label(panels, place)
@@ -279,7 +279,7 @@ def _label(panels: list[np.ndarray], place: Place) -> None:
             draw_text(pixels, letter, anchor, size=15, color=GRAY, align=(align, 0.5), bold=True)
 
 
-def _framed(panels: list[np.ndarray], title: str) -> np.ndarray:
+def framed(panels: list[np.ndarray], title: str) -> np.ndarray:
     """The panels side by side under a title."""
     width = sum(panel.shape[1] for panel in panels) + _GAP * (len(panels) - 1)
     picture = blank(width, _PANEL + _TITLE)
@@ -291,6 +291,7 @@ def _framed(panels: list[np.ndarray], title: str) -> np.ndarray:
     return picture
 
 
-def _colors_of(table) -> np.ndarray:
+def colors_of(table) -> np.ndarray:
+    """The colors of a color table node, from its first to its last: [n, 3] in [0, 1]."""
     lookup = table.GetLookupTable()
     return np.array([lookup.GetTableValue(k)[:3] for k in range(lookup.GetNumberOfTableValues())])

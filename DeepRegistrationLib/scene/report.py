@@ -29,6 +29,7 @@ from DeepRegistrationLib.evaluation.html_report import (
 )
 from DeepRegistrationLib.evaluation.verdict import Verdict, verdict
 from DeepRegistrationLib.scene import pictures
+from DeepRegistrationLib.scene.landmark_picture import picture_landmarks
 from DeepRegistrationLib.scene.landmark_state import LandmarkState
 from DeepRegistrationLib.scene.landmarks import taken_as_identity
 from DeepRegistrationLib.scene.space import flipped
@@ -209,7 +210,7 @@ def _versions() -> dict[str, str]:
 def report_pictures(
     application, fixed, moving, transform, jacobian=None, landmarks: LandmarkState | None = None
 ) -> list[Picture]:
-    """Before, after, Jacobian where there is one, and the deformed grid.
+    """Before, after, Jacobian where there is one, the deformed grid, and errors at landmarks.
 
     The slices meet amid the landmarks that count, else in the middle of the fixed volume.
     """
@@ -242,6 +243,15 @@ def report_pictures(
             moving,
             transform,
             fixed,
+        )
+    if landmarks is not None and landmarks.counted.any():
+        add(
+            "Errors at the landmarks",
+            "All landmarks, whatever their depth, over slices of the fixed image.",
+            picture_landmarks,
+            fixed,
+            landmarks,
+            transform,
         )
     return result
 

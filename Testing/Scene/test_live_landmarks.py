@@ -374,15 +374,18 @@ def test_the_error_colors_have_a_fixed_scale_and_leave_nothing_behind(scene, lis
     assert scene.GetNumberOfNodesByClass("vtkMRMLModelDisplayNode") == 0
 
 
-def test_needles_lie_under_the_transform_like_the_moving_landmarks(scene, lists, live, field):
+def test_needles_start_at_the_fixed_landmarks_on_the_registered_image(scene, lists, live, field):
     node = transform_node_from(field, scene, "T")
-    lists[1].SetAndObserveTransformNodeID(node.GetID())
     live.observe(*lists, node)
     display = LandmarkDisplay(scene)
-    display.update(live.state, lists[1], node)
-    balls, needles = display.nodes
+    display.update(live.state, node)
+    needles = display.nodes[1]
+    own = polydata(needles)[0].reshape(12, -1, 3)[:, -1]
     assert needles.GetParentTransformNode() is node
-    assert balls.GetParentTransformNode() is None
+    shown = np.empty_like(own, dtype=float)
+    for point, world in zip(own.tolist(), shown, strict=True):
+        needles.TransformPointToWorld(point, world)
+    np.testing.assert_allclose(shown, flipped(POINTS), atol=0.02)
     display.remove()
 
 
@@ -414,7 +417,7 @@ def test_a_drag_of_one_of_300_landmarks_takes_less_than_50_ms(scene):
     display, plots = LandmarkDisplay(scene), LandmarkPlots(scene)
 
     def show(state):
-        display.update(state, moving, node)
+        display.update(state, node)
         plots.update(state)
 
     live = LiveLandmarks(show)

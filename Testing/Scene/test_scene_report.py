@@ -91,10 +91,11 @@ def test_the_pictures_leave_the_scene_as_it_was(application, case, tmp_path, mon
         application=application,
     )
     assert moving.GetParentTransformNode() is None
-    # the Jacobian's color table stays, as with the picture itself
-    assert application.scene.GetNumberOfNodes() <= nodes + 1
+    # the tables of two color scales stay, as with the pictures themselves
+    assert application.scene.GetNumberOfNodes() == nodes + 2
     pictures = re.findall(r'<img alt="([^"]*)"', page(tmp_path / "r.html"))
-    assert [title.split()[0] for title in pictures] == ["Before", "After", "Volume", "Deformation"]
+    first = ["Before", "After", "Volume", "Deformation", "Errors"]
+    assert [title.split()[0] for title in pictures] == first
 
 
 def live_jacobian(node):
