@@ -31,9 +31,8 @@ class SlicerApplication(QtCore.QObject):
     def __init__(self, scene, logic, home: Path, viewport) -> None:
         super().__init__()
         self._scene, self._logic, self._home = scene, logic, home
-        self._settings = QtCore.QSettings(
-            str(home / "Slicer.ini"), QtCore.QSettings.Format.IniFormat
-        )
+        _keep_settings_in(home)
+        self._settings = QtCore.QSettings()
         self._temporary = home / "temporary"
         self._temporary.mkdir()
         self._modules = ModuleManager()
@@ -125,6 +124,15 @@ class SlicerApplication(QtCore.QObject):
 
 # Not in testing mode: there slicer.util answers dialogs itself.
 extend("qSlicerCoreApplication", testingEnabled=staticmethod(lambda: False))
+
+
+def _keep_settings_in(folder: Path) -> None:
+    """Also ``qt.QSettings()`` in a module never reaches the settings of a real Slicer."""
+    kind, scope = QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope
+    QtCore.QCoreApplication.setOrganizationName("SlicerHost")
+    QtCore.QCoreApplication.setApplicationName("Slicer")
+    QtCore.QSettings.setDefaultFormat(kind)
+    QtCore.QSettings.setPath(kind, scope, str(folder))
 
 
 def _write_python_slicer(path: Path) -> None:

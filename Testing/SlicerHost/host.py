@@ -18,9 +18,8 @@ import numpy as np
 import shiboken6
 import slicer
 import slicer.util
-from PySide6 import QtCore, QtGui, QtTest, QtWidgets
-
 from DeepRegistrationLib.scene.application import Application
+from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
 from . import modules, qtmodule, signals
 from .application import SlicerApplication
@@ -76,9 +75,6 @@ class Host(contextlib.AbstractContextManager):
         self.app.moduleManager().add_logics(logic)
         self._path = os.environ["PATH"]
         os.environ["PATH"] = f"{home / 'bin'}{os.pathsep}{self._path}"
-        QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
-        scope = QtCore.QSettings.Scope.UserScope
-        QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, scope, str(home))
         self._patches.set(sys, "excepthook", lambda kind, error, _: signals.uncaught.append(error))
         return self
 
@@ -233,6 +229,8 @@ class Host(contextlib.AbstractContextManager):
         self.window.close()
         shiboken6.delete(self.window)
         self.scene.Clear(True)
+        # A scene tells its observers when it is deleted: Python's must not hear of that.
+        self.scene.RemoveAllObservers()
         for name, module in self._replaced.items():
             if module is None:
                 sys.modules.pop(name, None)

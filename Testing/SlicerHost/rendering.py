@@ -7,9 +7,8 @@ import functools
 import numpy as np
 import slicer
 import vtk
-from vtk.util import numpy_support
-
 from DeepRegistrationLib.scene import views as scene_views
+from vtk.util import numpy_support
 
 _COMMON = (
     "vtkMRMLOrientationMarkerDisplayableManager",
@@ -130,7 +129,11 @@ class Rendering:
         self.interactor.InvokeEvent(event)
 
     def close(self) -> None:
-        """Free the window; without references the displayable managers leave the scene alone."""
+        """Free the window, from the outside in: each part still finds those it rests on."""
         self.managers.RemoveAllObservers()
+        self.managers.SetMRMLDisplayableNode(None)
+        self.style = None
+        self.managers = None
+        self.interactor.SetRenderWindow(None)
+        self.interactor = None
         self.window.Finalize()
-        self.style = self.managers = None

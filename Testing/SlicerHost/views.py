@@ -38,7 +38,7 @@ class RenderedView(QtWidgets.QWidget):
             self._rendering = Rendering(self._application_logic, self._node, self._slice_logic)
             self._rendering.managers.AddObserver(vtk.vtkCommand.UpdateEvent, self._onRequest)
             if self._slice_logic is not None:
-                self._slice_logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onRequest)
+                self._tag = self._slice_logic.AddObserver("ModifiedEvent", self._onRequest)
         return self._rendering
 
     def _needed(self) -> Rendering:
@@ -95,6 +95,8 @@ class RenderedView(QtWidgets.QWidget):
 
     def close_rendering(self) -> None:
         if self._rendering is not None:
+            if self._slice_logic is not None:
+                self._slice_logic.RemoveObserver(self._tag)
             self._rendering.close()
             self._rendering = None
 
