@@ -8,10 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import shiboken6
+import slicer
 import vtk
 
 from . import signals
 from .parts import Plain
+
+_WITH_NODE = (
+    slicer.vtkMRMLScene.NodeAddedEvent,
+    slicer.vtkMRMLScene.NodeRemovedEvent,
+    slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent,
+)
 
 
 class InScene(Plain):
@@ -37,7 +44,7 @@ class InScene(Plain):
         """Follow the new scene."""
 
     def observe(self, subject: Any, event: Any, method: Callable) -> None:
-        """Call ``method(node)`` at each event: with the event's data, or with ``subject``."""
+        """Call ``method(subject)`` at each event, of a scene's node events ``method(node)``."""
         self._observed.append((subject, watch(subject, event, method)))
 
     def unobserve(self, subjects: list | None = None) -> None:
@@ -55,15 +62,16 @@ def watch(subject: Any, event: Any, method: Callable) -> int:
     """Observe without keeping the widget alive; what the method raises is kept for the test."""
     target = weakref.WeakMethod(method)
 
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def call(caller, name, data=None):
+    def call(caller, _, *node):
         alive = target()
         if alive is None or not shiboken6.isValid(alive.__self__):
             return
         try:
-            alive(caller if data is None else data)
+            alive(*(node or (caller,)))
         except Exception as error:
             signals.uncaught.append(error)
             traceback.print_exc()
 
+    if event in _WITH_NODE and subject.IsA("vtkMRMLScene"):
+        call = vtk.calldata_type(vtk.VTK_OBJECT)(call)  # fatal where the data are no object
     return subject.AddObserver(event, call)

@@ -79,7 +79,7 @@ def _is_number(kind: str, value: Any) -> bool:
     return accepts("double", value) and accepts(kind, 0)
 
 
-def method_members(table: tables.ClassTable, reserved: frozenset[str]) -> dict[str, Any]:
+def method_members(table: tables.ClassTable, reserved: set[str]) -> dict[str, Any]:
     def method(name: str, overloads: list[str]):
         def call(self, *arguments):
             converted = match(f"{table.name}.{name}", overloads, arguments)

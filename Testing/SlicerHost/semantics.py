@@ -179,7 +179,7 @@ def extend(name: str, **members: Any) -> None:
         setattr(CLASSES[name], member, value)
 
 
-_RESERVED = frozenset(vars(ObjectMembers))
+_RESERVED = {name for name in vars(ObjectMembers) if not name.startswith("_")}
 
 
 def _generate(name: str) -> type:
@@ -193,7 +193,9 @@ def _generate(name: str) -> type:
     implementation = qt_class(name)
     members = {"_table": table, "_implementation": implementation, "__module__": table.module}
     members |= enum_members(table, implementation) | signal_members(table)
-    members |= method_members(table, _RESERVED) | property_members(table)
+    members |= method_members(
+        table, _RESERVED if issubclass(base, ObjectMembers) else set()
+    ) | property_members(table)
     CLASSES[name] = type(name, (base,), members)
     if isinstance(implementation, type):
         IMPLEMENTED[implementation] = CLASSES[name]

@@ -1,0 +1,81 @@
+"""Mouse and keyboard of a test: they act on the Qt object behind a widget, as a user's would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6 import QtCore, QtGui, QtTest, QtWidgets
+
+from .arguments import unwrap
+
+_LEFT = QtCore.Qt.MouseButton.LeftButton
+
+
+def click(widget: Any, at: tuple[int, int] | None = None) -> None:
+    """Click with the left button, in the middle or at a point of the widget.
+
+    Raises:
+        AssertionError: A user could not: the widget is hidden or disabled.
+    """
+    native = _reachable(widget)
+    position = native.rect().center() if at is None else QtCore.QPoint(*at)
+    QtTest.QTest.mouseClick(native, _LEFT, pos=position)
+
+
+def choose(combo: Any, text: str) -> None:
+    """Open a combo box, also a node selector, and click on the entry ``text``."""
+    native = unwrap(combo)
+    native = _reachable(getattr(native, "combo", native))
+    index = native.model().index(native.findText(text), native.modelColumn())
+    assert index.isValid(), f"there is no entry {text!r}"
+    before = QtWidgets.QApplication.doubleClickInterval()
+    QtWidgets.QApplication.setDoubleClickInterval(0)  # else Qt takes the click for a double click
+    try:
+        QtTest.QTest.mouseClick(native, _LEFT)
+        view = native.view()
+        view.scrollTo(index)
+        place = view.visualRect(index).center()
+        QtTest.QTest.mouseMove(view.viewport(), place)
+        view.setCurrentIndex(index)
+        QtTest.QTest.mouseClick(view.viewport(), _LEFT, pos=place)
+    finally:
+        QtWidgets.QApplication.setDoubleClickInterval(before)
+        native.hidePopup()
+
+
+def click_cell(table: Any, row: int, column: int) -> None:
+    """Click on a cell of a table."""
+    native = _reachable(table)
+    index = native.model().index(row, column)
+    native.scrollTo(index)
+    place = native.visualRect(index).center()
+    QtTest.QTest.mouseClick(native.viewport(), _LEFT, pos=place)
+
+
+def type_text(widget: Any, text: str) -> None:
+    """Replace what a line edit, a spin box or a slider's spin box says, and press Return."""
+    native = unwrap(widget)
+    native = _reachable(getattr(native, "spin", native))
+    native.setFocus()
+    native.selectAll()
+    QtTest.QTest.keyClicks(native, text)
+    QtTest.QTest.keyClick(native, QtCore.Qt.Key.Key_Return)
+
+
+def press_keys(widget: Any, keys: str) -> None:
+    """Press a key with its modifiers, as in ``"Ctrl+R"``, in the widget's active window."""
+    native = _reachable(widget)
+    native.activateWindow()
+    QtTest.QTest.qWaitForWindowActive(native.window())
+    combination = QtGui.QKeySequence(keys)[0]
+    QtTest.QTest.keyClick(native, combination.key(), combination.keyboardModifiers())
+
+
+def _reachable(widget: Any) -> QtWidgets.QWidget:
+    native = unwrap(widget)
+    if not native.window().isVisible():
+        native.window().show()
+    name = native.objectName() or type(native).__name__
+    assert native.isVisible(), f"{name} is hidden"
+    assert native.isEnabled(), f"{name} is disabled"
+    return native
