@@ -24,6 +24,8 @@ from DeepRegistrationPanel.parameters import DeepRegistrationParameterNode
 
 from DeepRegistrationLib.scene import logic as sceneLogic
 
+_OWN_PACKAGES = ("DeepRegistrationPanel", "DeepRegistrationLib")
+
 
 class DeepRegistration(ScriptedLoadableModule):
     """What Slicer shows of the module before it is opened."""
@@ -83,6 +85,12 @@ class DeepRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
         if self.panel is not None:
             self.panel.close()
+
+    def onReload(self):
+        """Reload the panel and the library too, not only this file."""
+        for name in [n for n in sys.modules if n.split(".")[0] in _OWN_PACKAGES]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneStartClose(self, caller, event):
         self.panel.sceneClosing()

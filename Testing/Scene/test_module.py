@@ -16,8 +16,12 @@ MODULE = ROOT / "DeepRegistration" / "DeepRegistration.py"
 STUBS = """
 import sys, types
 import slicer
-for name in ("qt", "ctk", "slicer.i18n", "slicer.ScriptedLoadableModule"):
+import slicer.util
+for name in ("qt", "ctk", "i18n", "ScriptedLoadableModule", "parameterNodeWrapper"):
+    name = name if len(name) < 4 else "slicer." + name
     sys.modules[name] = types.ModuleType(name)
+sys.modules["slicer.parameterNodeWrapper"].parameterNodeWrapper = lambda kind: kind
+sys.modules["slicer.parameterNodeWrapper"].Choice = list
 sys.modules["slicer.i18n"].tr = lambda text: text
 sys.modules["slicer.i18n"].translate = lambda context, text: text
 for kind in ("", "Widget", "Test"):
@@ -78,21 +82,18 @@ def test_adding_only_the_modules_folder_is_enough(tmp_path):
     assert Path(found).is_relative_to(tmp_path / "clone")
 
 
-def test_nothing_is_installed_when_the_module_is_loaded():
-    """pip and PyTorch's installer are called only where a button press leads to."""
-    tree = ast.parse(MODULE.read_text())
+def test_nothing_is_installed_but_by_the_function_that_asks_first():
+    """pip and PyTorch's installer are called from one place, behind the user's consent."""
     callers = {
-        function.name
-        for function in ast.walk(tree)
+        (path.name, function.name)
+        for path in MODULE.parent.rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)
-        if isinstance(node, ast.Attribute) and node.attr in {"installTorch", "pip_install"}
+        if (isinstance(node, ast.Attribute) and node.attr in {"installTorch", "pip_install"})
+        or (isinstance(node, ast.Name) and node.id == "pip_install")
     }
-    assert callers == {"_requireTorch"}
-    assert "_requireTorch" not in {
-        node.attr
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef) and function.name in {"__init__", "setup"}
-        for node in ast.walk(function)
-        if isinstance(node, ast.Attribute)
-    }
+    assert callers == {("installation.py", "_install")}
+    text = (MODULE.parent / "DeepRegistrationPanel" / "installation.py").read_text(encoding="utf-8")
+    asks, installs = text.index("confirmOkCancelDisplay("), text.index("_install(missing)")
+    assert asks < installs

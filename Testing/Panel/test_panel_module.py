@@ -1,0 +1,54 @@
+"""The module in the host as in Slicer: loaded, reloaded, tested by itself, closed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import slicer
+from pairs import add_pair
+
+MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
+
+
+@pytest.fixture
+def widget(slicer_host):
+    return slicer_host.load_module(MODULE)
+
+
+def test_its_own_self_test_passes(slicer_host, widget):
+    slicer.selfTests["DeepRegistration"]()
+
+
+def test_reloading_gives_a_new_panel_with_the_same_choices(widget):
+    fixed, moving = add_pair(widget.panel.parameters)
+    old = sys.modules["DeepRegistrationPanel.panel"]
+    try:
+        widget.onReload()
+        panel = slicer.util.getModuleWidget("DeepRegistration").panel
+        assert panel is not widget.panel
+        assert sys.modules["DeepRegistrationPanel.panel"] is not old
+        assert panel.parameters.fixedVolume is fixed
+        assert panel.parameters.movingVolume is moving
+    finally:
+        sys.modules.update(KEPT)
+
+
+KEPT = {n: m for n, m in sys.modules.items() if n.split(".")[0] == "DeepRegistrationLib"}
+"""The library as the other tests have it: they hold on to its classes."""
+
+
+def test_leaving_the_module_and_coming_back_keeps_the_choices(widget):
+    fixed, _ = add_pair(widget.panel.parameters)
+    slicer.util.selectModule("DeepRegistration")
+    widget.exit()
+    widget.enter()
+    assert widget.panel.parameters.fixedVolume is fixed
+
+
+def test_a_closed_scene_empties_the_panel(slicer_host, widget):
+    add_pair(widget.panel.parameters)
+    slicer.mrmlScene.Clear(False)
+    slicer_host.process_events()
+    assert widget.panel.parameters.fixedVolume is None
