@@ -104,6 +104,32 @@ def test_errors_of_a_chain_are_those_of_its_parts_in_itk(
     np.testing.assert_allclose(live.state.mapped, expected, atol=1e-4)
 
 
+def test_errors_of_a_b_spline_from_another_program_are_those_that_itk_computes(
+    scene, lists, live, tmp_path
+):
+    """An affine and a cubic B-spline in one file, as BRAINS and elastix write them."""
+    spline = sitk.BSplineTransform(3, 3)
+    spline.SetTransformDomainOrigin((-60.0, -58.0, -40.0))
+    spline.SetTransformDomainPhysicalDimensions((125.0, 120.0, 130.0))
+    spline.SetTransformDomainMeshSize((5, 6, 7))
+    count = spline.GetNumberOfParameters()
+    spline.SetParameters(np.random.default_rng(4).uniform(-6, 6, count).tolist())
+    affine = sitk.AffineTransform(3)
+    affine.SetMatrix((rotation((4, 2, -6)) * 1.05).ravel().tolist())
+    affine.SetTranslation((2.0, -1.0, 3.0))
+    both = sitk.CompositeTransform([affine, spline])
+    sitk.WriteTransform(both, str(tmp_path / "other.h5"))
+    storage = slicer.vtkMRMLTransformStorageNode()
+    storage.SetFileName(str(tmp_path / "other.h5"))
+    node = scene.AddNewNodeByClass("vtkMRMLTransformNode", "other")
+    assert storage.ReadData(node)
+    live.observe(*lists, node)
+    expected = np.array([both.TransformPoint(point) for point in POINTS.tolist()])
+    assert np.linalg.norm(expected - POINTS, axis=1).max() > 3
+    np.testing.assert_allclose(live.state.mapped, expected, atol=1e-4)
+    assert live.state.problem is None
+
+
 def test_the_snapped_error_rounds_to_the_voxels_that_itk_finds(scene, lists, live, moving_image):
     volume = volume_node_from_image(moving_image, scene)
     live.observe(*lists, translation(scene, (1.3, -2.2, 4.1)), volume)
