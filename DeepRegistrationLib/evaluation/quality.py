@@ -75,10 +75,7 @@ def measure_quality(
     images = [image_of(fixed), image_of(moving)]
     grids = [image.grid for image in images]
     masks = [mask_of(m, g) for m, g in zip((fixed_mask, moving_mask), grids, strict=True)]
-    labels = [
-        None if volume is None else _labels_on(image_of(volume), grid)
-        for volume, grid in zip((fixed_labels, moving_labels), grids, strict=True)
-    ]
+    segments = None if fixed_labels is None else _labels_on(image_of(fixed_labels), grids[0])
     with torch.no_grad():
         progress(0.1, "Computing the Jacobian determinant")
         determinant = jacobian(forward, grids[0])
@@ -90,8 +87,8 @@ def measure_quality(
             determinant=determinant,
             fixed_mask=masks[0],
             moving_mask=masks[1],
-            fixed_labels=labels[0],
-            moving_labels=labels[1],
+            fixed_labels=segments,
+            moving_labels=None if moving_labels is None else image_of(moving_labels),
             fixed_landmarks=fixed_landmarks,
             moving_landmarks=moving_landmarks,
         )
@@ -99,9 +96,9 @@ def measure_quality(
         inside = None if masks[0] is None else masks[0].data.numpy() != 0
         result["folding"] = plain_places(folded_places(volume_of(determinant), inside))
         result["segments"] = None
-        if labels[0] is not None:
+        if segments is not None:
             moved = displacement_magnitude(forward, grids[0])
-            volumes = [volume_of(image) for image in (labels[0], determinant, moved)]
+            volumes = [volume_of(image) for image in (segments, determinant, moved)]
             result["segments"] = segment_statistics(volumes[0], volumes[1], volumes[2], names)
         progress(0.8, "Checking the inverse")
         backward = None if inverse is None else transform_of(inverse)
