@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.methods import method_class, method_names
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.request import RegistrationResult, Request
 from DeepRegistrationLib.scene.session import RegistrationRun
@@ -17,11 +18,8 @@ from DeepRegistrationLib.scene.tre_tables import LandmarkEvaluation, pairs_of, t
 if TYPE_CHECKING:
     from DeepRegistrationLib.worker import EngineProcess
 
-METHODS = {
-    "optimize": "Deformable, by optimization",
-    "affine": "Affine",
-}
-"""Methods and their titles, for a panel that must not load the engine to show them."""
+METHODS = {name: method_class(name).title for name in method_names()}
+"""Methods and their titles; known without loading PyTorch."""
 
 QUALITIES = {
     "fast": "Fast",
