@@ -11,8 +11,10 @@ import os
 import sys
 
 if sys.version_info < (3, 12):
-    # PySide6's emit() returns True without a reference of its own (6.12): after some thousand
-    # signals Python would free True and abort. From 3.12 on True is immortal; so it is here.
-    ctypes.c_ssize_t.from_address(id(True)).value += 1 << 40
+    # Some calls of PySide6 (6.12: emit()) return True or None without a reference of their own;
+    # after some thousand of them Python would free the constant and abort.  From 3.12 on these
+    # constants are immortal; so they are here.
+    for _constant in (None, True, False):
+        ctypes.c_ssize_t.from_address(id(_constant)).value += 1 << 40
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
