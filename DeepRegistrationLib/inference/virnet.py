@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.networks.virnet import MultilevelVirnet
@@ -9,6 +11,7 @@ from DeepRegistrationLib.preparation.virnet import frame_pair
 from DeepRegistrationLib.transforms import Transform
 
 
+@torch.no_grad()
 def register(
     network: MultilevelVirnet,
     fixed: Image,

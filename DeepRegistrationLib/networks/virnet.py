@@ -47,8 +47,8 @@ class Virnet(nn.Module):
         """Two [B, 1, z, y, x], sizes divisible by 4, to float32 [B, 3, z, y, x] in voxels."""
         pair = torch.cat([fixed, warped], 1).to(self.up_fine.weight.dtype)
         fine = self.fine(pair.contiguous(memory_format=_LAYOUT))
-        middle = self.middle(F.avg_pool3d(fine, 2))
-        coarse = self.coarse(F.avg_pool3d(middle, 2))
+        middle = self.middle(_halved(fine))
+        coarse = self.coarse(_halved(middle))
         middle = self.out_middle(torch.cat([middle, self.up_middle(coarse)], 1))
         fine = self.out_fine(torch.cat([fine, self.up_fine(middle)], 1))
         with torch.autocast(fine.device.type, enabled=False):  # fields stay float32
@@ -185,3 +185,8 @@ def _block(channels_in: int, channels: int) -> nn.Sequential:
         nn.BatchNorm3d(channels),
         nn.ReLU(inplace=True),
     )
+
+
+def _halved(features: Tensor) -> Tensor:
+    """Average pooling, in float32: PyTorch has no bfloat16 one on CPUs."""
+    return F.avg_pool3d(features.float(), 2).to(features.dtype)

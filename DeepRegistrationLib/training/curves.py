@@ -33,8 +33,8 @@ class Curves:
         self.missing = ""
         if absent:
             self.missing = (
-                f"Learning curves go to curves.csv only in part: {' and '.join(absent)} not "
-                "installed (pip install 'deepregistration[train]')."
+                f"Learning curves go to curves.csv but not to every chart: {' and '.join(absent)} "
+                "not installed (pip install 'deepregistration[train]')."
             )
 
     def add(self, row: Row) -> None:

@@ -26,7 +26,7 @@ from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
 # Random deformations: control points an axis, and largest displacement along x, y, z in mm. The
 # first family is as large as deep breathing, mostly along the body (our choice).
-_FAMILIES = ((3, (5.0, 7.0, 14.0)), (6, (3.0, 4.0, 6.0)), (12, (1.2, 1.2, 1.8)))
+_FAMILIES = ((3, (8.0, 12.0, 30.0)), (6, (5.0, 6.0, 10.0)), (12, (2.0, 2.0, 3.0)))
 _PHANTOM_SPACING = 2.5  # mm
 _PHANTOM_SHARE = 0.4  # of the batches, where there are phantoms and scans (our choice)
 

@@ -30,7 +30,7 @@ from DeepRegistrationLib.training.lung_pairs import (
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 
 _OUTSIDE = 0.05  # weight of voxels outside the lungs in the error of the known field
-_VALIDATION_SEED = 100_000  # phantoms for validation begin here
+_VALIDATION_SEED = 100_003  # phantoms for validation begin here
 
 
 @register_recipe
@@ -71,8 +71,8 @@ class VirnetRecipe(Recipe):
     ngf: float = parameter(1.0, "Weight of the normalized gradient fields [paper].", minimum=0.0)
     ngf_form: str = parameter("parallel", "Form [paper].", choices=("parallel", "cross"))
     edge: float = parameter(0.01, "NGF's edge, of 1200 HU per mm [calibrated].", minimum=1e-6)
-    alpha: float = parameter(1.0, "Weight of the curvature, mm^2 [calibrated].", minimum=0.0)
-    beta: float = parameter(1.0, "Weight of the mask overlap [calibrated].", minimum=0.0)
+    alpha: float = parameter(2000.0, "Weight of the curvature, mm^2 [calibrated].", minimum=0.0)
+    beta: float = parameter(20.0, "Weight of the mask overlap [calibrated].", minimum=0.0)
     known_field: float = parameter(0.0, "Weight of a known field's error, 1/mm.", minimum=0.0)
     landmark: float = parameter(0.0, "Weight of the landmarks' error, 1/mm.", minimum=0.0)
     folding: float = parameter(0.0, "Weight of the folding penalty.", minimum=0.0)
@@ -231,6 +231,7 @@ class VirnetPreviewRecipe(VirnetRecipe):
         0.1, "Of the iterations, for the finest level.", minimum=0.0, maximum=1.0
     )
     coarse_batch: int = parameter(4, "Pairs a batch, coarsest level.", minimum=1)
+    alpha: float = parameter(500.0, "Weight of the curvature, mm^2.", minimum=0.0)
     crop: int = parameter(96, "Block trained at the finest level.", minimum=0)
     known_field: float = parameter(0.2, "Weight of a known field's error, 1/mm.", minimum=0.0)
     landmark: float = parameter(0.1, "Weight of the landmarks' error, 1/mm.", minimum=0.0)

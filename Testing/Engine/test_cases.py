@@ -1,0 +1,118 @@
+"""Lists of cases: what is read, and each mistake in one sentence."""
+
+import json
+
+import numpy as np
+import pytest
+import trivial
+
+from DeepRegistrationLib.datasets.cases import Case, cases_of, pairs_of, read_cases
+from DeepRegistrationLib.errors import RegistrationError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four images a to d, a mask of a, and a label map of another size."""
+    for name in "abcd":
+        trivial.volume(tmp_path / f"{name}.nii.gz")
+    trivial.volume(tmp_path / "mask.nii.gz")
+    trivial.volume(
+        tmp_path / "small.nii.gz", size=(7, 8, 9), values=np.zeros((9, 8, 7), dtype=np.uint8)
+    )
+    (tmp_path / "points.csv").write_text("x,y,z\n1,2,3\n")
+    return tmp_path
+
+
+def _list(folder, text, name="list.csv"):
+    (folder / name).write_text(text)
+    return folder / name
+
+
+GOOD = """image,mask,landmarks,patient,split
+a.nii.gz,mask.nii.gz,points.csv,one,train
+b.nii.gz,,,one,train
+c.nii.gz,,,two,validation
+"""
+
+
+def test_files_are_found_beside_the_list(folder):
+    cases = read_cases(_list(folder, GOOD))
+    assert cases[0] == Case(
+        "one",
+        "train",
+        folder / "a.nii.gz",
+        folder / "mask.nii.gz",
+        None,
+        folder / "points.csv",
+    )
+    assert [case.split for case in cases] == ["train", "train", "validation"]
+
+
+def test_json_says_the_same_as_csv(folder):
+    rows = [
+        {"image": "a.nii.gz", "mask": "mask.nii.gz", "landmarks": "points.csv"},
+        {"image": "b.nii.gz"},
+        {"image": "c.nii.gz"},
+    ]
+    for row, patient, split in zip(
+        rows, ("one", "one", "two"), ("train", "train", "validation"), strict=True
+    ):
+        row.update(patient=patient, split=split)
+    found = read_cases(_list(folder, json.dumps(rows), "list.json"))
+    assert found == read_cases(_list(folder, GOOD))
+
+
+def test_cases_of_one_patient_form_pairs_both_ways(folder):
+    cases = read_cases(_list(folder, GOOD))
+    assert pairs_of(cases) == [(cases[0], cases[1]), (cases[1], cases[0])]
+
+
+def test_an_empty_split_is_refused(folder):
+    cases = read_cases(_list(folder, GOOD))
+    assert cases_of(cases, "validation") == [cases[2]]
+    with pytest.raises(RegistrationError, match="no cases in the split 'test'"):
+        cases_of(cases, "test")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("c.nii.gz,,,two", "c.nii.gz,,,one"), "patient one is in the splits train and validation"),
+        (("c.nii.gz", "a.nii.gz"), "image .*a.nii.gz is in the splits train and validation"),
+        (("b.nii.gz", "absent.nii.gz"), "case 2: the image .*absent.nii.gz does not exist"),
+        (("mask.nii.gz", "absent.nii.gz"), "the mask .*absent.nii.gz does not exist"),
+        (("mask.nii.gz", "small.nii.gz"), "mask small.nii.gz have another geometry than a.nii.gz"),
+        (("landmarks", "points"), r"unknown columns \(points\)"),
+        (("one,train\nb", "one,\nb"), "case 1 has no split"),
+        (("one,train\nb", ",train\nb"), "case 1 has no patient"),
+        (("validation", "tset"), "split 'tset'"),
+        (("b.nii.gz,,,one,train", "b.nii.gz,,,one,train,5"), "more cells than its header"),
+        (("mask.nii.gz", "points.csv"), "points.csv cannot be read as an image"),
+        ((GOOD[GOOD.index("\n") + 1 :], ""), "lists no cases"),
+    ],
+)
+def test_each_mistake_is_one_sentence(folder, change, sentence):
+    assert change[0] in GOOD
+    with pytest.raises(RegistrationError, match=sentence) as caught:
+        read_cases(_list(folder, GOOD.replace(*change)))
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_of_another_geometry_are_refused(folder):
+    text = "image,labels,patient,split\na.nii.gz,small.nii.gz,one,train\n"
+    with pytest.raises(RegistrationError, match="labels small.nii.gz have another geometry"):
+        read_cases(_list(folder, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("{", "is not JSON"), ('{"image": 1}', "not an array of objects"), ("[1]", "not an array")],
+)
+def test_wrong_json_is_refused(folder, text, sentence):
+    with pytest.raises(RegistrationError, match=sentence):
+        read_cases(_list(folder, text, "list.json"))
+
+
+def test_a_list_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(RegistrationError, match="cannot be read as text"):
+        read_cases(tmp_path / "none.csv")

@@ -1,0 +1,211 @@
+"""The training loop: resume, stages, stops, averages, several processes, and what it refuses."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from toy_recipe import CASES, ToyRecipe
+
+from DeepRegistrationLib.errors import Cancelled, RegistrationError
+from DeepRegistrationLib.training import curves
+from DeepRegistrationLib.training.loop import train
+from DeepRegistrationLib.training.run import Run
+
+
+def _weights(folder):
+    """Of the last step, from the checkpoint."""
+    return torch.load(Path(folder) / "checkpoint.pt", weights_only=True)["network"]
+
+
+def _same(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture(autouse=True)
+def without_drawing(request, monkeypatch):
+    """Curves are drawn in the run ``whole`` only, which is made before: drawing takes seconds."""
+    monkeypatch.setattr(curves, "_installed", lambda package: False)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run without interruption: its folder and outcome."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(ToyRecipe(), CASES, folder, device="cpu")
+
+
+def test_the_loss_falls(whole):
+    rows = list(csv.DictReader(open(whole[0] / "curves.csv")))
+    assert [row["step"] for row in rows] == ["5", "10", "15", "20"]
+    assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
+
+
+def test_missing_packages_are_said_and_the_table_is_written(tmp_path):
+    lines = []
+    train(ToyRecipe(), CASES, tmp_path / "run", device="cpu", report=lines.append)
+    assert "tensorboard and matplotlib" in lines[0] and "pip install" in lines[0]
+    assert not (tmp_path / "run" / "curves.png").exists()
+    assert (tmp_path / "run" / "curves.csv").is_file()
+
+
+def test_curves_are_drawn_and_logged(whole):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("tensorboard")
+    assert (whole[0] / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list((whole[0] / "tensorboard").glob("events*"))
+
+
+def test_the_best_weights_are_kept_with_their_record(whole):
+    folder, outcome = whole
+    record = json.loads((folder / "run.json").read_text())
+    rows = list(csv.DictReader(open(folder / "curves.csv")))
+    best = min(rows, key=lambda row: float(row["error"]))
+    assert record["step"] == int(best["step"])
+    assert record["metrics"]["error"] == float(best["error"]) == outcome.metrics["error"]
+    assert record["held_out"] == ["three"] and record["trained_on"] == ["one"]
+    state, _ = Run(folder).kept()
+    assert state["0.weight"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("stop", [3, 8, 13])
+def test_a_resumed_run_gives_the_same_weights_bit_for_bit(whole, tmp_path, stop):
+    def progress(fraction, message):
+        if message.startswith("Training") and fraction >= 0.05 + 0.95 * stop / 20 - 1e-6:
+            raise Cancelled
+
+    outcome = train(ToyRecipe(), CASES, tmp_path / "run", device="cpu", progress=progress)
+    assert (outcome.step, outcome.stopped) == (stop, "interrupted")
+    outcome = train(ToyRecipe(), CASES, tmp_path / "run", device="cpu", resume=True)
+    assert (outcome.step, outcome.stopped) == (20, "finished")
+    assert _same(_weights(tmp_path / "run"), _weights(whole[0]))
+    kept = safetensors.torch.load_file(tmp_path / "run" / "weights.safetensors")
+    assert _same(kept, safetensors.torch.load_file(whole[0] / "weights.safetensors"))
+
+
+def test_ctrl_c_finishes_the_step_and_writes_a_checkpoint(tmp_path):
+    outcome = train(ToyRecipe(interrupt_at=4), CASES, tmp_path / "run", device="cpu")
+    assert (outcome.step, outcome.stopped) == (5, "interrupted")
+    assert (tmp_path / "run" / "checkpoint.pt").is_file()
+
+
+def test_the_time_limit_stops_and_can_be_continued(tmp_path):
+    outcome = train(ToyRecipe(), CASES, tmp_path / "run", device="cpu", time_limit=1e-6)
+    assert (outcome.step, outcome.stopped) == (1, "time limit")
+    assert train(ToyRecipe(), CASES, tmp_path / "run", device="cpu", resume=True).step == 20
+
+
+def test_a_stage_freezes_what_it_shall(tmp_path):
+    early = replace(ToyRecipe(), iterations=8)
+    train(early, CASES, tmp_path / "run", device="cpu")
+    first = _weights(tmp_path / "run")
+    train(ToyRecipe(), CASES, tmp_path / "run", device="cpu", resume=True)
+    later = _weights(tmp_path / "run")
+    assert torch.equal(first["0.weight"], later["0.weight"])
+    assert not torch.equal(first["1.weight"], later["1.weight"])
+
+
+def test_snapshots_are_averaged_and_finished(tmp_path):
+    recipe = replace(ToyRecipe(), snapshots=3, snapshot_every=2)
+    states = {}
+    for steps in (16, 18, 20):
+        part = replace(recipe, snapshots=0, iterations=steps)
+        train(part, CASES, tmp_path / str(steps), device="cpu")
+        states[steps] = _weights(tmp_path / str(steps))
+    train(recipe, CASES, tmp_path / "run", device="cpu")
+    kept = safetensors.torch.load_file(tmp_path / "run" / "weights.safetensors")
+    mean = sum(state["1.weight"].double() for state in states.values()) / 3
+    torch.testing.assert_close(kept["1.weight"].double(), mean, atol=1e-7, rtol=0)
+    assert float(kept["1.bias"]) == 0.125
+
+
+def test_clipping_bounds_the_gradient(tmp_path, monkeypatch):
+    norms = []
+    step = torch.optim.Adam.step
+
+    def watched(self, *arguments):
+        gradients = [p.grad for g in self.param_groups for p in g["params"]]
+        norms.append(float(torch.stack([g.norm() for g in gradients]).norm()))
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    train(replace(ToyRecipe(), iterations=3, clip=0.01), CASES, tmp_path, device="cpu")
+    assert max(norms) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_two_processes_give_the_same_weights_as_one(tmp_path):
+    single = tmp_path / "single"
+    train(ToyRecipe(batches=2, iterations=9, dropout=0.0), CASES, single, device="cpu")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)]),
+        "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(20_000 + os.getpid() % 20_000),
+        "WORLD_SIZE": "2",
+    }
+    code = (
+        "from toy_recipe import *; from DeepRegistrationLib.training import curves, loop; "
+        "curves._installed = lambda package: False; "
+        "recipe = ToyRecipe(batches=2, iterations=9, dropout=0.0); "
+        f"loop.train(recipe, CASES, {str(tmp_path / 'double')!r}, device='cpu')"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", code], env={**environment, "RANK": str(rank)})
+        for rank in range(2)
+    ]
+    assert [child.wait(timeout=120) for child in children] == [0, 0]
+    one, two = _weights(single), _weights(tmp_path / "double")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-6, rtol=0)
+
+
+# Refused
+
+
+def test_a_run_in_the_way_is_refused(whole):
+    with pytest.raises(RegistrationError, match="holds a run already; continue it with --resume"):
+        train(ToyRecipe(), CASES, whole[0], device="cpu")
+
+
+def test_nothing_to_continue_is_refused(tmp_path):
+    with pytest.raises(RegistrationError, match="no run in .* to continue"):
+        train(ToyRecipe(), CASES, tmp_path, device="cpu", resume=True)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(whole):
+    with pytest.raises(RegistrationError, match="is of another architecture"):
+        train(ToyRecipe(width=3), CASES, whole[0], device="cpu", resume=True)
+
+
+def test_other_values_are_refused(whole):
+    with pytest.raises(RegistrationError, match="begun with other values of clip"):
+        train(ToyRecipe(clip=1.0), CASES, whole[0], device="cpu", resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
+    content = (whole[0] / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(RegistrationError, match="is damaged"):
+        train(ToyRecipe(), CASES, tmp_path, device="cpu", resume=True)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_an_empty_split_is_refused(tmp_path, split):
+    cases = [case for case in CASES if case.split != split]
+    with pytest.raises(RegistrationError, match=f"no cases in the split '{split}'"):
+        train(ToyRecipe(), cases, tmp_path, device="cpu")
+
+
+def test_no_file_is_half_written_when_the_clock_runs_out(tmp_path):
+    begun = time.monotonic()
+    train(ToyRecipe(iterations=10_000), CASES, tmp_path / "run", device="cpu", time_limit=0.01)
+    assert time.monotonic() - begun < 20
+    assert not list((tmp_path / "run").glob(".*"))

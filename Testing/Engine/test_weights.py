@@ -1,0 +1,139 @@
+"""Weights and model cards: stored, found, verified."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.weights import (
+    ModelCard,
+    find_weights,
+    load_weights,
+    read_card,
+    save_weights,
+    weight_names,
+)
+
+CARD = ModelCard(
+    name="first",
+    method="invented",
+    title="For tests",
+    architecture={"width": 4},
+    data=["phantoms"],
+    licence="CC0",
+    citation="none",
+    recipe={"name": "toy", "values": {"iterations": 3}},
+    commit="0123456789ab",
+    metrics={"validation": {"tre": 1.5}},
+    held_out=["patient 7"],
+    command="deepreg train toy --data list.csv",
+    preview=False,
+    sha256="",
+)
+STATE = {"a": torch.tensor([[1.5, -0.25]]), "steps": torch.tensor(7)}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder named by the environment, with weights ``first``."""
+    monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path))
+    save_weights(STATE, CARD, tmp_path)
+    return tmp_path
+
+
+def test_weights_come_back_as_float32_and_whole_numbers_as_they_were(folder):
+    state = load_weights(find_weights("invented"))
+    assert state["a"].dtype == torch.float32 and torch.equal(state["a"], STATE["a"])
+    assert state["steps"].dtype == torch.int64 and int(state["steps"]) == 7
+
+
+def test_the_card_comes_back_with_the_files_hash(folder):
+    card = find_weights("invented", "first")
+    content = (folder / "first.safetensors").read_bytes()
+    assert card == replace(CARD, sha256=hashlib.sha256(content).hexdigest())
+    assert "path" not in json.loads((folder / "first.json").read_text())
+
+
+def test_weights_take_half_the_space(folder):
+    big = {"w": torch.rand(1000, 1000)}
+    card = save_weights(big, replace(CARD, name="big"), folder)
+    assert 2_000_000 < card.path.stat().st_size < 2_001_000
+
+
+def test_final_weights_come_before_previews(folder):
+    for name, preview in (("aaa", True), ("zzz", False)):
+        save_weights(STATE, replace(CARD, name=name, preview=preview), folder)
+    assert weight_names("invented") == ["first", "zzz", "aaa"]
+    assert find_weights("invented").name == "first"
+
+
+def test_no_weights_for_a_method_names_the_training_command(folder):
+    with pytest.raises(RegistrationError, match="deepreg train"):
+        find_weights("another")
+
+
+def test_an_unknown_name_lists_the_known_ones(folder):
+    with pytest.raises(RegistrationError, match="no weights called 'second'; there are first"):
+        find_weights("invented", "second")
+
+
+def test_weights_of_another_method_are_refused(folder):
+    with pytest.raises(RegistrationError, match="are for invented, not for another"):
+        find_weights("another", "first")
+
+
+@pytest.mark.parametrize("position", [0, -1])
+def test_one_changed_byte_is_found(folder, position):
+    path = folder / "first.safetensors"
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RegistrationError, match="damaged or were changed"):
+        load_weights(find_weights("invented"))
+
+
+def test_weights_cut_short_are_found(folder):
+    path = folder / "first.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RegistrationError, match="damaged or were changed"):
+        load_weights(find_weights("invented"))
+
+
+def test_weights_without_a_card_are_refused(folder):
+    (folder / "first.json").unlink()
+    with pytest.raises(RegistrationError, match="have no model card; put first.json beside"):
+        find_weights("invented", "first")
+
+
+def test_a_card_without_weights_is_refused(folder):
+    (folder / "first.safetensors").unlink()
+    with pytest.raises(RegistrationError, match="has no weights; put first.safetensors beside"):
+        find_weights("invented", "first")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "first"}'])
+def test_a_damaged_card_is_refused(folder, text):
+    (folder / "first.json").write_text(text)
+    with pytest.raises(RegistrationError, match="model card .* cannot be read"):
+        find_weights("invented", "first")
+    assert weight_names("invented") == []
+
+
+def test_a_renamed_card_is_refused(folder):
+    (folder / "first.json").rename(folder / "other.json")
+    with pytest.raises(RegistrationError, match="is of first; rename it back"):
+        read_card(folder / "other.json")
+
+
+def test_cards_are_read_without_pytorch(folder):
+    code = (
+        "import sys; from DeepRegistrationLib.weights import find_weights; "
+        "print(find_weights('invented').title, 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.split() == ["For", "tests", "False"], found.stderr
