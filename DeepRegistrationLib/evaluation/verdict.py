@@ -73,6 +73,7 @@ def verdict(
     labels: Sequence[str] = (),
     before: Sequence[float] = (),
     after: Sequence[float] = (),
+    positions: Sequence[Sequence[float]] = (),
     landmark_limit: float = LANDMARK_MM,
 ) -> Verdict:
     """Judge a registration by its measures.
@@ -81,11 +82,17 @@ def verdict(
         quality: What ``quality.measure_quality`` gave; None where nothing was measured.
         labels: Of the landmarks.
         before, after: Their errors in mm without and with the registration.
+        positions: Of the landmarks in the fixed image, LPS mm, to say where the largest error is.
         landmark_limit: An error above this counts, mm.
     """
     quality = quality or {}
     findings = [
-        *_landmarks(labels, np.asarray(before, float), np.asarray(after, float), landmark_limit),
+        *_landmarks(
+            _names(labels, positions, len(after)),
+            np.asarray(before, float),
+            np.asarray(after, float),
+            landmark_limit,
+        ),
         *_folding(quality),
         *_segments(quality.get("segments")),
         *_overlap(quality.get("overlap")),
@@ -116,19 +123,36 @@ def _headline(level: str, findings: tuple[Finding, ...], proof: bool) -> str:
     return f"No fault found in what was measured: {kept}."
 
 
+def _names(labels: Sequence[str], positions: Sequence[Sequence[float]], count: int) -> list[str]:
+    """What to call landmarks: label, or number, and place."""
+    names = [labels[k] if k < len(labels) else str(k + 1) for k in range(count)]
+    if len(positions) != count:
+        return names
+    return [f"{name}, {_position(p)}" for name, p in zip(names, positions, strict=True)]
+
+
+def _position(point: Sequence[float]) -> str:
+    """A point in LPS mm as Slicer writes it: "L 34, P 12, I 150 mm"."""
+    letters = (("L", "R"), ("P", "A"), ("S", "I"))
+    parts = [
+        f"{pair[0] if value >= 0 else pair[1]} {abs(value):.0f}"
+        for value, pair in zip(point, letters, strict=True)
+    ]
+    return ", ".join(parts) + " mm"
+
+
 def _landmarks(
-    labels: Sequence[str], before: np.ndarray, after: np.ndarray, limit: float
+    names: Sequence[str], before: np.ndarray, after: np.ndarray, limit: float
 ) -> list[Finding]:
     count = len(after)
     if count == 0:
         return [Finding("unknown", "No landmarks were given.")]
     above = int((after > limit).sum())
     worst = int(np.argmax(after))
-    name = labels[worst] if worst < len(labels) else str(worst + 1)
     basis = f"limit {limit:g} mm: the largest voxel edge, 2-3 mm, {_TG132}; "
     basis += f"a problem from {100 * LANDMARK_SHARE_PROBLEM:g} % of the landmarks: {_OWN}"
     text = f"{above} of {count} landmarks above {limit:g} mm"
-    text += f" (mean {after.mean():.2f} mm, largest {after[worst]:.2f} mm at {name})."
+    text += f" (mean {after.mean():.2f} mm, largest {after[worst]:.2f} mm at {names[worst]})."
     if len(before) == count:
         text = text[:-2] + f"; mean before {before.mean():.2f} mm)."
     level = "ok" if above == 0 else "caution"
@@ -176,20 +200,25 @@ def _place(quality: dict[str, Any], region: str) -> str:
     places = quality.get("folding") or []
     if not places:
         return ""
-    x, y, z = places[0]["point"]
-    position = f"{'L' if x >= 0 else 'R'} {abs(x):.0f}, {'P' if y >= 0 else 'A'} {abs(y):.0f}, "
-    position += f"{'S' if z >= 0 else 'I'} {abs(z):.0f} mm"
     others = f" of {len(places)} places" if len(places) > 1 else ""
-    return f"; the largest{others}: {places[0]['where']} in {region} ({position})"
+    return (
+        f"; the largest{others}: {places[0]['where']} in {region} ({_position(places[0]['point'])})"
+    )
 
 
 def _percent(value: float) -> str:
     return f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
 
 
+def _called(name: str) -> str:
+    """A segment without a name is told from a number."""
+    return f"label {name}" if name.isdigit() else name
+
+
 def _segments(segments: dict[str, Any] | None) -> list[Finding]:
     findings = []
-    for name, values in (segments or {}).items():
+    for key, values in (segments or {}).items():
+        name = _called(key)
         statistics = values["jacobian"]
         if statistics["percent_nonpositive"] > 0:
             text = f"Folding {_percent(statistics['percent_nonpositive'])} of {name}."
@@ -206,7 +235,8 @@ def _segments(segments: dict[str, Any] | None) -> list[Finding]:
 
 def _overlap(overlap: dict[str, Any] | None) -> list[Finding]:
     findings = []
-    for name, values in (overlap or {}).items():
+    for key, values in (overlap or {}).items():
+        name = _called(key)
         before, after = values.get("before"), values.get("after")
         if not after or after.get("hausdorff95") is None:
             findings.append(Finding("unknown", f"{name} is missing in one of the two images."))

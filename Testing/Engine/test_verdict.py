@@ -42,6 +42,19 @@ def test_landmarks_above_the_limit_are_counted_and_the_worst_is_named():
     assert "TG-132" in found.findings[0].basis
 
 
+def test_the_place_of_the_largest_error_is_given_in_the_patients_directions():
+    positions = np.zeros((51, 3))
+    positions[11] = (-40.4, 12.0, -150.0)  # LPS
+    found = verdict(measured(), **landmarks(51, 3), positions=positions)
+    assert "largest 7.20 mm at L12, R 40, P 12, I 150 mm" in found.headline
+
+
+def test_a_segment_without_a_name_is_called_a_label():
+    segment = {"volume_ml": 1.0, "moving_volume_ml": 1.0}
+    segment["jacobian"] = {"mean": 1.0, "percent_nonpositive": 0.5}
+    assert "Folding 0.5 % of label 3." in verdict(measured(segments={"3": segment})).text()
+
+
 def test_many_landmarks_above_the_limit_are_a_problem():
     assert verdict(measured(), **landmarks(51, 6)).level == "problem"
     assert verdict(measured(), **landmarks(51, 0)).level == "ok"

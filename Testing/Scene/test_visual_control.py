@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -193,3 +195,13 @@ def test_shortcuts_are_unique_and_all_in_the_help():
     assert len({s.keys for s in SHORTCUTS}) == len({s.action for s in SHORTCUTS}) == len(SHORTCUTS)
     table = ElementTree.fromstring(shortcuts_html())
     assert [row.find("td/b").text for row in table] == [s.keys for s in SHORTCUTS]
+
+
+def test_nothing_of_the_visual_control_loads_torch():
+    names = (
+        "comparison crosshair deformed_grid jacobian_overlay layouts presets quality warp_slider"
+    )
+    imports = ", ".join(f"DeepRegistrationLib.scene.{name}" for name in names.split())
+    code = f"import sys, {imports}; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
