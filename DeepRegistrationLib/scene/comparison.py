@@ -16,7 +16,7 @@ import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene import colors, mixing
-from DeepRegistrationLib.scene.resliced import OUTSIDE, pixel_size, slice_of
+from DeepRegistrationLib.scene.resliced import OUTSIDE, pixel_positions, pixel_size, slice_of
 from DeepRegistrationLib.scene.slice_views import (
     DerivedSlice,
     Observers,
@@ -264,7 +264,7 @@ class Comparison:
         """The derived slice: float32 [height, width], ``OUTSIDE`` where nothing is to be shown."""
         moving = slice_of(self.moving, slice_node)
         if self._mode == "checkerboard":
-            x, y = _positions(slice_node, moving.shape)
+            x, y = pixel_positions(slice_node)
             return mixing.checkerboard(moving, x, y, self._square, OUTSIDE)
         if self._mode == "difference":
             fixed = slice_of(self.fixed, slice_node)
@@ -291,12 +291,3 @@ def _matrix(volume) -> tuple:
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
     return tuple(matrix_to_numpy(matrix).ravel())
-
-
-def _positions(slice_node, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Place of the pixel columns and rows along the slice's axes, mm from the scene's origin."""
-    matrix = matrix_to_numpy(slice_node.GetXYToRAS())
-    axes = matrix[:3, :2]
-    size = np.linalg.norm(axes, axis=0)
-    start = (axes / size).T @ matrix[:3, 3]
-    return start[0] + size[0] * np.arange(shape[1]), start[1] + size[1] * np.arange(shape[0])

@@ -50,6 +50,19 @@ def pixel_size(slice_node) -> tuple[float, float]:
     return float(np.linalg.norm(axes[:, 0])), float(np.linalg.norm(axes[:, 1]))
 
 
+def pixel_positions(slice_node) -> tuple[np.ndarray, np.ndarray]:
+    """Place of a view's pixel columns and rows along its axes, mm from the scene's origin.
+
+    Returns:
+        [width] and [height], the bottom row first. They do not change when the view is moved.
+    """
+    matrix = matrix_to_numpy(slice_node.GetXYToRAS())
+    size = np.array(pixel_size(slice_node))
+    start = (matrix[:3, :2] / size).T @ matrix[:3, 3]
+    width, height = slice_node.GetDimensions()[:2]
+    return start[0] + size[0] * np.arange(width), start[1] + size[1] * np.arange(height)
+
+
 def _pixel_to_voxel(volume, slice_node) -> vtk.vtkAbstractTransform:
     """View pixel to voxel index; as one matrix where that is possible, which is much faster."""
     to_voxel = vtk.vtkMatrix4x4()

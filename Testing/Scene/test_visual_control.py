@@ -16,6 +16,8 @@ from sliced import Views, bump_node, cube_image, smooth_node
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.scene import layouts, views
+from DeepRegistrationLib.scene.comparison import Comparison
+from DeepRegistrationLib.scene.crosshair import LinkedCursor
 from DeepRegistrationLib.scene.deformed_grid import DeformedGrid
 from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
 from DeepRegistrationLib.scene.presets import PRESETS, apply_preset
@@ -23,6 +25,7 @@ from DeepRegistrationLib.scene.shortcuts import SHORTCUTS, shortcuts_html
 from DeepRegistrationLib.scene.slice_views import composite_of, show_in
 from DeepRegistrationLib.scene.views import SliceView
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.warp_slider import WarpSlider
 
 PROBLEM = views.rendering_problem()
 rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
@@ -205,3 +208,48 @@ def test_nothing_of_the_visual_control_loads_torch():
     code = f"import sys, {imports}; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_a_scene_saved_during_visual_control_holds_nothing_of_it(scene, slice_views, tmp_path):
+    fixed, moving, jacobian = (smooth_node(scene, name) for name in ("fixed", "moving", "J"))
+    transform, _ = bump_node(scene)
+    moving.SetAndObserveTransformNodeID(transform.GetID())
+    first, second = slice_views.add("V"), slice_views.add("W")
+    slider = WarpSlider(moving, transform, 40)
+    opened = [
+        slider,
+        Comparison(fixed, slider.volume, [first], "checkerboard"),
+        MapOverlay(fixed, jacobian, [second]),
+        DeformedGrid(transform, fixed, [second]),
+        LinkedCursor(transform, [first], [second]),
+    ]
+    path = tmp_path / "scene.mrb"
+    assert scene.WriteToMRB(str(path))
+    for feature in opened:
+        feature.close()
+    scene.Clear(False)
+    assert scene.ReadFromMRB(str(path))
+    volumes = slicer.util.getNodesByClass("vtkMRMLVolumeNode")
+    assert [volume.GetName() for volume in volumes] == ["fixed", "moving", "J"]
+    transforms = slicer.util.getNodesByClass("vtkMRMLTransformNode")
+    names = [node.GetName() for node in transforms]
+    assert sorted(names) == ["V Transform", "W Transform", "bump"]  # two are the views' own
+    assert volumes[1].GetParentTransformNode() is transforms[names.index("bump")]
+    assert not slicer.util.getNodesByClass("vtkMRMLMarkupsNode")
+
+
+def test_removing_the_transform_during_visual_control_leaves_the_rest_as_it_was(scene, slice_views):
+    fixed, moving = smooth_node(scene, "fixed"), smooth_node(scene, "moving")
+    transform, _ = bump_node(scene)
+    moving.SetAndObserveTransformNodeID(transform.GetID())
+    view = slice_views.add("V")
+    slider = WarpSlider(moving, transform, 40)
+    comparison = Comparison(fixed, slider.volume, [view], "difference")
+    grid = DeformedGrid(transform, fixed, [view])
+    cursor = LinkedCursor(transform, [view], [])
+    scene.RemoveNode(transform)
+    for feature in (cursor, grid, comparison, slider):
+        feature.close()
+    names = [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode")]
+    assert names == ["fixed", "moving"]
+    assert moving.GetDisplayNode() is not None
