@@ -203,6 +203,19 @@ def test_the_errors_follow_the_transform_its_parent_and_its_replacement(
     np.testing.assert_allclose(live.state.after, 2)
 
 
+def test_the_errors_follow_what_lies_above_the_lists(scene, lists, live, add_transform):
+    live.observe(*lists, translation(scene, SHIFT))
+    parent = add_transform(np.eye(4))
+    lists[1].SetAndObserveTransformNodeID(parent.GetID())
+    np.testing.assert_allclose(live.state.after, 0, atol=1e-9)
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(2, 3, 7.0)
+    parent.SetMatrixTransformToParent(matrix)
+    np.testing.assert_allclose(live.state.residual, np.tile((0, 0, -7), (12, 1)), atol=1e-9)
+    parent.Inverse()
+    np.testing.assert_allclose(live.state.residual, np.tile((0, 0, 7), (12, 1)), atol=1e-9)
+
+
 def test_moving_landmarks_under_the_transform_are_measured_in_the_moving_image(
     scene, lists, live, field
 ):
