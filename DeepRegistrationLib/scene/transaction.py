@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -19,6 +19,11 @@ class Record:
         self._before = {node: node.GetTransformNodeID() for node in parents}
         self._after: dict = {}
         self._added: list = []
+        self._first: list[Callable[[], None]] = []
+
+    def before_undo(self, action: Callable[[], None]) -> None:
+        """Do something else first: detach what a logic would otherwise bring back."""
+        self._first.append(action)
 
     def close(self) -> None:
         """The block is over: what it did up to now is what :meth:`undo` takes back."""
@@ -36,6 +41,8 @@ class Record:
 
         What was removed, added or placed elsewhere since is left alone.
         """
+        for action in self._first:
+            action()
         for node, content in self._contents:
             if self._scene.IsNodePresent(node):
                 node.CopyContent(content, False)
@@ -45,7 +52,7 @@ class Record:
         for node in reversed(self._added):
             if self._scene.IsNodePresent(node):
                 self._scene.RemoveNode(node)
-        self._added, self._contents, self._before = [], [], {}
+        self._first, self._added, self._contents, self._before = [], [], [], {}
 
 
 @contextmanager

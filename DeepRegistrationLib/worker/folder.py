@@ -11,7 +11,7 @@ from pathlib import Path
 
 from DeepRegistrationLib.errors import RegistrationError
 
-_PREFIX = "deepregistration-"
+_PREFIX = "deepregistration-engine-"
 _SPARE = 64 << 20  # bytes that have to stay free for everything else
 _STALE = 24 * 3600  # seconds after which a dead process's folder is swept
 

@@ -271,7 +271,7 @@ def test_folders_that_killed_processes_left_are_swept_up(tmp_path):
     gone.wait()
     names = {"stale": gone.pid, "fresh": gone.pid, "used": os.getpid()}
     for name, pid in names.items():
-        path = tmp_path / f"deepregistration-{pid}-{name}"
+        path = tmp_path / f"deepregistration-engine-{pid}-{name}"
         path.mkdir()
         if name != "fresh":
             os.utime(path, (0, 0))
