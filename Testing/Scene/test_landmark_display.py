@@ -1,4 +1,4 @@
-"""What the views show of landmark errors: where balls and needles are, their colors, their speed."""
+"""What the views show of landmark errors: balls and needles, their places, colors and speed."""
 
 from __future__ import annotations
 
