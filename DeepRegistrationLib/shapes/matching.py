@@ -74,7 +74,7 @@ def match(
     Returns:
         The vertices of all structures, one after the other, in each case: float64 [cases, n, 3];
         and the share of the currents' norm that is left unmatched, |phi(T) - S|^2 / |S|^2 at the
-        finest width: [cases, structures].
+        middle width, where the choice of triangles hardly counts: [cases, structures].
     """
     settings = settings or MatchingSettings()
     vertices = np.concatenate([surface.vertices for surface in template])
@@ -95,6 +95,7 @@ def match(
             optimizer.step()
             done += 1
             progress(done / sum(settings.iterations), "Matching the template")
+    meshes = _Meshes(template, cases, CURRENTS_WIDTHS[1], device)
     with torch.no_grad():
         left = meshes.unmatched(shoot(controls, momenta, meshes.vertices, KERNEL_WIDTH)[2])
         moved = shoot(controls, momenta, start, KERNEL_WIDTH)[2]

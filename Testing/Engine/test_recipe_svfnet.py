@@ -1,0 +1,128 @@
+"""SVF-Net's recipe: augmentation that is exact, and training that learns a toy."""
+
+import numpy as np
+import pytest
+import torch
+from hearts import heart_labels, heart_picture, stack_grid
+
+from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import write_image
+from DeepRegistrationLib.networks.svfnet import SVFNet
+from DeepRegistrationLib.shapes.matching import MatchingSettings
+from DeepRegistrationLib.shapes.reference import ReferenceSettings
+from DeepRegistrationLib.training.loop import train
+from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import svfnet as module
+
+
+def write_cases(folder, sizes, split):
+    folder.mkdir(exist_ok=True)
+    cases = []
+    for number, size in enumerate(sizes):
+        labels = heart_labels(stack_grid(), size=size)
+        name = f"{split}{number}"
+        write_image(labels, folder / f"{name}_labels.nii.gz")
+        write_image(heart_picture(labels, number), folder / f"{name}.nii.gz")
+        files = folder / f"{name}.nii.gz", None, folder / f"{name}_labels.nii.gz"
+        cases.append(Case(name, split, *files))
+    return cases
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """References of simple hearts in seconds."""
+    settings = ReferenceSettings(
+        cell=14.0, matching=MatchingSettings(controls=50, iterations=(20, 10, 5)), centers=80
+    )
+    monkeypatch.setattr(module, "ReferenceSettings", lambda: settings)
+
+
+def recipe(tmp_path, **values):
+    settings = {
+        "references": str(tmp_path / "references"),
+        "workers": 1,
+        "width": 4,
+        "pairs": 2,
+        "validate_every": 60,
+        "precision": "float32",
+        **values,
+    }
+    return make_recipe("svfnet", settings)
+
+
+def test_training_learns_to_register_hearts_it_has_not_seen(tmp_path, quick):
+    sizes = [(0.85, 0.85, 1), (1.15, 1.15, 1), (1.0, 1.0, 0.9), (0.9, 1.1, 1)]
+    cases = write_cases(tmp_path / "data", sizes, "train")
+    cases += write_cases(tmp_path / "data", [(0.87, 0.9, 1), (1.12, 1.12, 1)], "validation")
+    lines = []
+    values = recipe(tmp_path, iterations=60, rate=4e-3, shift=1.0, turn=3.0, zoom=0.02)
+    untrained = SVFNet(4).eval()
+    validation = values.prepare(cases[4:], torch.device("cpu"), lambda *_: None)
+    with torch.no_grad():
+        before = values.validate(untrained, validation, torch.device("cpu"), lambda *_: None)
+    outcome = train(values, cases, tmp_path / "run", device="cpu", report=lines.append)
+    assert outcome.stopped == "finished"
+    assert outcome.metrics["Dice"] > before["Dice"] + 0.03
+    assert outcome.metrics["folding"] == 0
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_a_common_similarity_keeps_pair_and_velocity_consistent():
+    """S(y) = A y + t takes exp(v) to S^-1 o exp(v) o S, so v(x) = L x to A^-1 L (A y + t)."""
+    generator = torch.Generator().manual_seed(3)
+    matrix, shift = make_recipe("svfnet", {"pairs": 1})._similarity(generator)
+    slope = np.array([[0.03, -0.05], [0.08, 0.02]])
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    offsets = torch.stack([x - 31.5, y - 31.5], -1).numpy()
+    plane = torch.from_numpy(offsets @ slope.T).float().movedim(-1, 0)
+    velocity = torch.cat([plane, torch.full((1, 64, 64), 0.7)])[None, :, None].expand(
+        -1, -1, 4, -1, -1
+    )
+    images = torch.zeros(1, 2, 4, 64, 64)
+    _, found, inside = module._moved_together(images, velocity, matrix, shift)
+    a, t = matrix[0].numpy(), shift[0].numpy()
+    assert np.abs(a - np.eye(2)).max() > 0.02
+    expected = (offsets @ a.T + t) @ slope.T @ np.linalg.inv(a).T
+    kept = inside[0, 0, 0].bool().numpy()
+    assert 0.5 < kept.mean() <= 1
+    np.testing.assert_allclose(
+        found[0, :2, 0].movedim(0, -1).numpy()[kept], expected[kept], atol=3e-3
+    )
+    assert float((found[0, 2, 0][inside[0, 0, 0].bool()] - 0.7).abs().max()) < 1e-3
+
+
+def test_images_are_moved_as_the_velocity_is():
+    """A spot at S(y) in the image appears at y."""
+    matrix, shift = torch.eye(2)[None] * 1.1, torch.tensor([[4.0, -3.0]])
+    images = torch.zeros(1, 2, 4, 64, 64)
+    images[..., 40, 36] = 1.0
+    moved, _, _ = module._moved_together(images, torch.zeros(1, 3, 4, 64, 64), matrix, shift)
+    plane = moved[0, 0, 0]
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    found = [float((plane * c).sum() / plane.sum()) for c in (x, y)]
+    expected = [(36 - 31.5 - 4.0) / 1.1 + 31.5, (40 - 31.5 + 3.0) / 1.1 + 31.5]
+    np.testing.assert_allclose(found, expected, atol=0.3)
+
+
+def test_the_same_step_gives_the_same_batch_and_both_directions_occur(tmp_path, quick):
+    cases = write_cases(tmp_path / "data", [(0.9, 0.9, 1), (1.1, 1.1, 1)], "train")
+    values = recipe(tmp_path, pairs=8, shift=0.0, turn=0.0, zoom=0.0)
+    prepared = values.prepare(cases, torch.device("cpu"), lambda *_: None)
+
+    def batch(seed):
+        return values.batch(prepared, 5, torch.Generator().manual_seed(seed))
+
+    first, again, other = batch(1), batch(1), batch(2)
+    for one, two in zip(first, again, strict=True):
+        assert torch.equal(one, two)
+    assert not torch.equal(first[0], other[0])
+    assert first[0].shape == (8, 2, 16, 64, 64)
+    growth = [float(v[0, 8, 32, 44] - v[0, 8, 32, 20]) for v in first[1]]
+    assert min(growth) < -0.5 < 0.5 < max(growth)  # small to large, and large to small
+
+
+def test_cases_without_labels_are_refused(tmp_path):
+    case = Case("p1", "train", tmp_path / "image7.nii.gz")
+    with pytest.raises(RegistrationError, match="image7.nii.gz has no labels"):
+        recipe(tmp_path).prepare([case], torch.device("cpu"), lambda *_: None)

@@ -1,0 +1,208 @@
+"""SVF-Net: layers, the heart's frame, and the method on simple hearts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hearts import heart_labels, heart_picture, stack_grid
+from references import inner_points, rotation
+
+from DeepRegistrationLib.engine import register
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.networks.svfnet import SVFNet
+from DeepRegistrationLib.preparation.heart import (
+    frame_map,
+    frame_of_labels,
+    framed,
+    rigid_between,
+    standard_frame,
+)
+from DeepRegistrationLib.preparation.heart_search import frame_of_image
+from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.weights import ModelCard, save_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_network_has_the_layers_of_its_table():
+    network = SVFNet()
+    assert sum(p.numel() for p in network.parameters()) == 5_155_203
+    shapes = []
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv3d):
+            module.register_forward_hook(lambda m, i, o: shapes.append(tuple(o.shape[1:])))
+    with torch.no_grad():
+        velocity = network.eval()(torch.rand(1, 2, 16, 64, 64))
+    assert velocity.shape == (1, 3, 16, 64, 64)
+    levels = [(32, 16, 64, 64), (64, 16, 32, 32), (128, 16, 16, 16), (256, 8, 8, 8)]
+    expected = [level for level in (*levels, *levels[2::-1]) for _ in range(2)]
+    assert shapes == [*expected, (3, 16, 64, 64)]
+
+
+def test_the_first_levels_look_along_the_slices_only():
+    """A change in one slice reaches other slices only through levels 3 and 4."""
+    kernels = [m.weight.shape[2:] for m in SVFNet().modules() if type(m) is torch.nn.Conv3d]
+    flat, full = torch.Size([1, 3, 3]), torch.Size([3, 3, 3])
+    assert kernels == [flat] * 4 + [full] * 4 + [flat] * 4 + [full] * 2 + [flat]
+
+
+def test_training_keeps_the_mean_of_what_it_saw():
+    network = SVFNet(width=4).train()
+    picture = torch.rand(16, 64, 64)
+    for _ in range(3):
+        network(picture.expand(1, 2, -1, -1, -1))
+    share = 1 - 0.995**3
+    torch.testing.assert_close(network.mean_heart, share * picture)
+    network.eval()(torch.zeros(1, 2, 16, 64, 64))
+    torch.testing.assert_close(network.mean_heart, share * picture)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_frame_turns_and_moves_with_the_heart(mirrored):
+    """Also when the slices are stored from apex to base."""
+    base = frame_of_labels(heart_labels(stack_grid()))
+    grid = stack_grid(20.0, (40.0, 30.0, -8.0), pixels=88)
+    if mirrored:
+        matrix = np.reshape(grid.direction, (3, 3)) @ np.diag([1, 1, -1])
+        top = grid.to_physical([0, 0, grid.size[2] - 1])
+        grid = Grid(grid.size, grid.spacing, tuple(top), tuple(matrix.ravel()))
+    shift = np.array([45.0, 25.0, -5.0])
+    found = frame_of_labels(heart_labels(grid, turn=50.0, shift=shift))
+    moved = Affine(rotation(0, 0, 50.0), shift)
+    expected = base.corners() @ moved.matrix.T + moved.translation
+    assert np.abs(found.corners() - expected).max() < 3.0  # thick slices and pixels of 2.5 mm
+    assert np.linalg.det(np.reshape(found.direction, (3, 3))) == pytest.approx(1)
+
+
+def test_a_mask_without_labels_gives_nearly_the_same_frame():
+    labels = heart_labels(stack_grid(), turn=20.0)
+    mask = Image((labels.data > 0).to(torch.uint8), labels.grid)
+    angle = frame_of_labels(mask).direction[0] * frame_of_labels(labels).direction[0]
+    angle += frame_of_labels(mask).direction[3] * frame_of_labels(labels).direction[3]
+    assert np.degrees(np.arccos(min(angle, 1.0))) < 10
+    np.testing.assert_allclose(frame_of_labels(mask).center(), frame_of_labels(labels).center())
+
+
+def test_the_rigid_map_joins_the_same_voxels_of_two_frames():
+    first = frame_of_labels(heart_labels(stack_grid()))
+    second = frame_of_labels(heart_labels(stack_grid(10.0), turn=40.0, shift=(9.0, 4.0, 3.0)))
+    index = np.random.default_rng(0).uniform(0, 15, (20, 3))
+    mapped = rigid_between(first, second)(torch.from_numpy(first.to_physical(index)))
+    np.testing.assert_allclose(mapped, second.to_physical(index), atol=1e-9)
+    standard = frame_map(second)(torch.from_numpy(standard_frame().to_physical(index)))
+    np.testing.assert_allclose(standard, second.to_physical(index), atol=1e-9)
+
+
+def test_framed_images_do_not_depend_on_where_the_heart_lies():
+    first, second = (
+        heart_labels(stack_grid(pixels=96)),
+        heart_labels(
+            stack_grid(25.0, (30.0, 0.0, 4.0), pixels=96), turn=25.0, shift=(30.0, 0.0, 4.0)
+        ),
+    )
+    one, other = (framed(heart_picture(x, 1), frame_of_labels(x)) for x in (first, second))
+    assert float((one - other).abs().mean()) < 0.05
+    assert 0 <= float(one.min()) < 0.05
+    assert float(one.max()) <= 1.5
+
+
+def test_an_image_outside_the_frame_is_refused():
+    far = heart_picture(heart_labels(stack_grid(shift=(900.0, 0, 0)), shift=(900.0, 0, 0)))
+    with pytest.raises(RegistrationError, match="outside"):
+        framed(far, frame_of_labels(heart_labels(stack_grid())))
+
+
+def test_the_heart_is_found_in_the_image_by_the_mean_heart():
+    mean = torch.stack(
+        [
+            framed(heart_picture(x), frame_of_labels(x))
+            for x in (heart_labels(stack_grid(), size=(s, s, 1.0)) for s in (0.9, 1.0, 1.1))
+        ]
+    ).mean(0)
+    labels = heart_labels(stack_grid(pixels=100), turn=35.0, shift=(30.0, -25.0, 10.0))
+    frame, score = frame_of_image(heart_picture(labels), mean)
+    expected = frame_of_labels(labels)
+    offset = np.reshape(expected.direction, (3, 3)).T @ (frame.center() - expected.center())
+    turn = np.reshape(frame.direction, (3, 3))[:, 0] @ np.reshape(expected.direction, (3, 3))[:, 0]
+    assert np.abs(offset[:2]).max() < 6
+    assert abs(offset[2]) < 12  # along the thick slices: from the image's box
+    assert np.degrees(np.arccos(min(turn, 1.0))) < 12
+    assert score > 0.8
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """Untrained weights with a lively output, as a user would have trained ones."""
+    torch.manual_seed(0)
+    network = SVFNet(width=4)
+    with torch.no_grad():
+        network.output.weight.normal_(std=3.0)
+    card = ModelCard(
+        "toy", "svfnet", "toy", {"width": 4}, [], "none", "", {}, "", {}, [], "", False, ""
+    )
+    save_weights(network.state_dict(), card, tmp_path / "weights")
+    monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path / "weights"))
+
+
+def pair():
+    fixed = heart_labels(stack_grid())
+    moving = heart_labels(
+        stack_grid(15.0, (20.0, 5.0, 0.0)), turn=30.0, shift=(25.0, 5.0, 2.0), size=(0.9, 1, 0.9)
+    )
+    return fixed, moving
+
+
+def test_the_result_is_a_flow_and_then_the_rigid_alignment(weights):
+    fixed, moving = pair()
+    result = register(
+        heart_picture(fixed), heart_picture(moving, 1), method="svfnet",
+        fixed_mask=fixed, moving_mask=moving, device="cpu",
+    )  # fmt: skip
+    flow, rigid = result.transform.transforms
+    expected = rigid_between(frame_of_labels(fixed), frame_of_labels(moving))
+    np.testing.assert_allclose(rigid.matrix, expected.matrix, atol=1e-9)
+    np.testing.assert_allclose(rigid.translation, expected.translation, atol=1e-6)
+    points = torch.from_numpy(inner_points(flow.grid, margin=0.25)).float()
+    moved = result.transform(points)
+    assert float((flow(points) - points).norm(dim=1).max()) > 1.0  # mm: the network said something
+    assert float((result.transform.inverse()(moved) - points).norm(dim=1).max()) < 0.3
+    assert float(result.jacobian.data.min()) > 0
+
+
+def test_an_initial_transform_replaces_the_rigid_alignment(weights):
+    fixed, moving = pair()
+    start = Affine(np.eye(3), (20.0, 4.0, 1.0))
+    result = register(
+        heart_picture(fixed), heart_picture(moving, 1), method="svfnet",
+        fixed_mask=fixed, initial=start, device="cpu",
+    )  # fmt: skip
+    np.testing.assert_allclose(result.transform.transforms[1].translation, (20.0, 4.0, 1.0))
+
+
+def test_weights_that_know_no_mean_heart_ask_for_a_mask(weights):
+    fixed, moving = pair()
+    with pytest.raises(RegistrationError, match="--moving-mask"):
+        register(heart_picture(fixed), heart_picture(moving), method="svfnet", fixed_mask=fixed)
+
+
+def test_without_weights_the_training_command_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [tmp_path])
+    fixed, moving = pair()
+    with pytest.raises(RegistrationError, match="deepreg train"):
+        register(heart_picture(fixed), heart_picture(moving), method="svfnet")
+
+
+def test_the_method_is_described_without_torch():
+    code = (
+        "import sys; from DeepRegistrationLib.methods import method_class; "
+        "method_class('svfnet').card; print('torch' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "False"
