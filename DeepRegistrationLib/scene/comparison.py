@@ -35,6 +35,7 @@ MODES = {
 }
 """Modes and their titles, in the order of a selector."""
 
+_SMALLEST_VIEW = 8  # pixels; layouts leave views without room
 _DERIVED = ("checkerboard", "difference", "edges")
 
 
@@ -243,7 +244,7 @@ class Comparison:
 
     def _compute(self, view: _View, derived: DerivedSlice) -> None:
         state = self._state(view)
-        if state == view.computed_for:
+        if state == view.computed_for or min(view.node.GetDimensions()[:2]) < _SMALLEST_VIEW:
             return
         view.computed_for = state
         self._style(derived)

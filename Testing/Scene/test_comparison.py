@@ -236,6 +236,16 @@ def test_many_events_are_one_computation_and_no_change_is_none(compare, views, p
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_view_without_room_is_left_out_until_it_has_some(compare, views, pair, mode):
+    view = views.add("V", size=(96, 80))
+    view.SetDimensions(1, 0, 1)
+    compare(*pair[:2], [view], mode)
+    view.SetDimensions(96, 80, 1)
+    view.UpdateMatrices()
+    assert foreground(view).GetImageData() is not None
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_removing_a_volume_ends_the_comparison(compare, scene, views, pair, which):
     view = views.add("V")
