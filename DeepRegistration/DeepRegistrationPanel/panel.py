@@ -26,18 +26,19 @@ class Panel(VTKObservationMixin):
         layout: Where the sections go.
         logic: The module's logic.
         resourcePath: Path of a file in Resources.
-        engine: The engine's process; its own, started by the first run, when omitted.
 
     Attributes:
+        engine: The engine's process, started by the first run.
         parameters: The parameter node that all sections share; None while a scene is closing.
         result: Of the last registration of this session, or None.
     """
 
-    def __init__(self, layout, logic, resourcePath, engine=None):
+    def __init__(self, layout, logic, resourcePath):
         VTKObservationMixin.__init__(self)
         self.logic = logic
         self.resourcePath = resourcePath
-        self.engine = engine or EngineProcess(QtTransport(), root=slicer.app.temporaryPath)
+        self._transport = QtTransport()
+        self.engine = EngineProcess(self._transport, root=slicer.app.temporaryPath)
         self.parameters = None
         self.result = None
         self._updating = False
@@ -116,3 +117,4 @@ class Panel(VTKObservationMixin):
         self.sceneClosing()
         self.removeObservers()
         self.engine.close()
+        self._transport.waitForEnd()

@@ -7,6 +7,8 @@ import sys
 import qt
 import slicer
 
+_PATIENCE = 2000  # ms
+
 
 class QtTransport:
     """A :class:`DeepRegistrationLib.worker.Transport` for Slicer.
@@ -44,6 +46,11 @@ class QtTransport:
         """End it at once."""
         if self._process is not None:
             self._process.kill()
+
+    def waitForEnd(self):
+        """Return when the killed process is gone: no signal then comes to a panel that is gone."""
+        if self._process is not None:
+            self._process.waitForFinished(_PATIENCE)
 
     def _onOutput(self):
         self.engine.on_output(self._process.readAllStandardOutput().data())
