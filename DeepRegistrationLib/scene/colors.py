@@ -186,9 +186,15 @@ def show_with_range(volume_node, color_node, limits: tuple[float, float], title:
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*limits)
     display.SetInterpolate(True)
+    add_legend(volume_node, title)
+
+
+def add_legend(volume_node, title: str, label_format: str = "%.1f") -> None:
+    """Let slice views that show a volume show its color scale."""
     if not volume_node.GetScene().IsNodeClassRegistered("vtkMRMLColorLegendDisplayNode"):
         return  # a scene without Slicer's Colors module
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume_node)
+    legend.SetSaveWithScene(volume_node.GetSaveWithScene())
     legend.SetTitleText(title)
     legend.SetNumberOfLabels(5)
-    legend.SetLabelFormat("%.1f")
+    legend.SetLabelFormat(label_format)

@@ -59,14 +59,11 @@ class MapOverlay:
         self.stand_in.SetAndObserveDisplayNodeID(display.GetID())
         self._copy()
         table = colors.overlay_color_node(scene, kind)
-        colors.show_with_range(self.stand_in, table, _RANGES[kind], KINDS[kind])
         self._opacity = min(max(float(opacity), 0.0), 1.0)
         for view in self._views:
             show_in(view, fixed, self.stand_in, self._opacity)
-        for k in range(self.stand_in.GetNumberOfDisplayNodes()):
-            self.stand_in.GetNthDisplayNode(k).SetSaveWithScene(False)
-            # Slice views look for legends when a legend changes, not when they show other volumes.
-            self.stand_in.GetNthDisplayNode(k).Modified()
+        # Slice views look for legends when a legend changes, not when they show other volumes.
+        colors.show_with_range(self.stand_in, table, _RANGES[kind], KINDS[kind])
         self._observers = Observers()
         self._observers.add(scene, slicer.vtkMRMLScene.StartCloseEvent, self.close)
         self._observers.add(scene, slicer.vtkMRMLScene.NodeRemovedEvent, self._close_if_orphaned)

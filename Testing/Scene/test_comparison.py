@@ -106,6 +106,8 @@ def test_the_difference_has_a_fixed_range_of_half_the_display_window(compare, vi
     compare(fixed, moving, [view], "difference")
     display = foreground(view).GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (-500, 500)
+    (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert legend.GetPrimaryDisplayNode() is display and not legend.GetSaveWithScene()
 
 
 def test_the_checkerboard_shows_the_moving_volume_on_half_of_the_squares(compare, views, pair):
