@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from PySide6 import QtCore, QtTest, QtWidgets
-from SlicerHost import tables
+from SlicerHost import make_tables, tables
 from SlicerHost.arguments import CLASSES
+from SlicerHost.modal import modal
 from SlicerHost.signals import SignalError
 
 
@@ -308,3 +310,49 @@ def test_the_tables_are_small_sorted_and_complete():
                  if line.startswith('"')]  # fmt: skip
         assert names == sorted(names)
     assert all(table.base is None or table.base in everything for table in everything.values())
+
+
+@pytest.mark.parametrize(
+    ("declared", "reduced"),
+    [
+        ("", ""),
+        ("const QString& text, int n=0", "QString,int="),
+        ("QMap<QString, int> map, QWidget *parent = nullptr", "QMap<QString,int>,QWidget*="),
+        ("PythonQtPassOwnershipToCPP<QWidget*> widget", "QWidget*"),
+        ("QFlags<Qt::AlignmentFlag> a=Qt::Alignment(1, 2), unsigned int b",
+         "QFlags<Qt::AlignmentFlag>=,unsigned int"),
+    ],
+)  # fmt: skip
+def test_the_tables_keep_the_types_of_arguments(declared, reduced):
+    assert make_tables.types(declared) == reduced
+
+
+def test_the_tables_compute_the_values_of_enums():
+    pairs = [["A", "0x4"], ["B", None], ["Both", "A | B"], ["None", "0"]]
+    assert make_tables.values_of(pairs) == {"A": 4, "B": 5, "Both": 5, "None": 0}
+
+
+def test_an_enum_of_another_kind_is_refused(qt):
+    with pytest.raises(ValueError, match="wrong arguments"):
+        qt.QLabel().setAlignment(qt.QSizePolicy.Expanding)
+    assert qt.QKeySequence(qt.Qt.Key_F5).toString() == "F5"
+    assert qt.QKeySequence(qt.QKeySequence.Copy).toString() == "Ctrl+C"
+
+
+def test_urls_and_menus_wait_for_nobody(qt):
+    qt.QDesktopServices.openUrl(qt.QUrl("https://slicer.org"))
+    assert modal.opened == ["https://slicer.org"]
+    menu, got = qt.QMenu(), []
+    menu.addAction("Again").connect("triggered()", lambda: got.append(1))
+    modal.answers.append("Again")
+    assert menu.exec_().text == "Again"
+    assert got == [1]
+
+
+def test_three_hundred_rows_are_written_in_good_time(qt):
+    """The manners cost some microseconds a call, so that times measured here mean something."""
+    table = qt.QTableWidget(300, 1)
+    began = time.perf_counter()
+    for row in range(300):
+        table.setItem(row, 0, qt.QTableWidgetItem("1.23"))
+    assert time.perf_counter() - began < 0.2

@@ -7,10 +7,13 @@ the tables have them.  Qt's enums are plain ints on the Python side, lists come 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtNetwork, QtWidgets
+
+from .tables import split
 
 CLASSES: dict[str, type] = {}
 """The generated classes by name."""
@@ -32,19 +35,37 @@ _INTEGERS |= {
 _FLOATS = {"double", "float", "qreal"}
 _TEXTS = {"QString", "QChar", "QLatin1String", "QStringRef"}
 _LISTS = ("QList", "QStringList", "QVariantList", "QVector")
+_PLAIN = (type(None), bool, int, float, str)
 _IMPLICIT = {"QBrush": ("QColor", "QPixmap"), "QPen": ("QColor",), "QPointF": ("QPoint",)}
+
+
+class EnumValue(int):
+    """A value of an enum as PythonQt gives it: a number that knows its enum.
+
+    Attributes:
+        members: PySide6's enum, None for one of Slicer's own.
+    """
+
+    members: type[enum.Enum] | None = None
 
 
 def wrap(value: Any) -> Any:
     """What PythonQt would hand to Python for this value of PySide6."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    api = _class_for(kind)
+    if api is not None:
+        return api._of(value)
     if isinstance(value, enum.Enum):
         return int(value.value)
     if isinstance(value, list | tuple):
         return tuple(wrap(item) for item in value)
     if isinstance(value, dict):
         return {key: wrap(item) for key, item in value.items()}
-    api = _class_for(type(value))
-    return value if api is None else api._of(value)
+    if kind.__module__.startswith("PySide6"):
+        raise NotImplementedError(f"{kind.__name__} is not in the tables of this host")
+    return value
 
 
 @cache
@@ -68,46 +89,74 @@ def match(what: str, overloads: list[str], arguments: tuple) -> list:
         ValueError: No overload does.
     """
     for overload in overloads:
-        declared = overload.split(",") if overload else []
-        required = sum(not kind.endswith("=") for kind in declared)
-        if required <= len(arguments) <= len(declared):
-            pairs = [(k.rstrip("="), a) for k, a in zip(declared, arguments, strict=False)]
+        required, kinds = _parsed(overload)
+        if required <= len(arguments) <= len(kinds):
+            pairs = list(zip(kinds, arguments, strict=False))
             if all(accepts(kind, argument) for kind, argument in pairs):
                 return [convert(kind, argument) for kind, argument in pairs]
     known = "; ".join(f"({overload})" for overload in overloads)
     raise ValueError(f"Called {what} with wrong arguments: {arguments!r}. It takes {known}")
 
 
+@cache
+def _parsed(overload: str) -> tuple[int, list[str]]:
+    """How many arguments are required, and the types of all."""
+    declared = split(overload)
+    required = sum(not kind.endswith("=") for kind in declared)
+    return required, [kind.rstrip("=") for kind in declared]
+
+
 def accepts(kind: str, value: Any) -> bool:
     """Whether an argument of this C++ type takes the value without a conversion of its meaning."""
-    if kind in ("QVariant", "PyObject*"):
-        return True
     if value is None:
-        return kind.endswith("*") and kind != "char*"
+        return kind == "QVariant" or (kind.endswith("*") and kind != "char*")
+    return _test(kind)(value)
+
+
+@cache
+def _test(kind: str) -> Callable[[Any], bool]:
+    """The test for a C++ type, of values that are not None."""
     name = kind.rstrip("*&")
-    if name == "bool" or name in _INTEGERS:
-        return isinstance(value, int)
-    if name in _FLOATS:
-        return isinstance(value, int | float)
-    if name in _TEXTS or kind == "char*":
-        return isinstance(value, str) or (kind == "char*" and isinstance(value, bytes))
-    if name.startswith(_LISTS):
-        return isinstance(value, list | tuple)
-    if name == "QByteArray":
-        return isinstance(value, bytes | bytearray | CLASSES["QByteArray"])
-    if name.startswith("vtk"):
-        return hasattr(value, "IsA") and bool(value.IsA(name))
-    return _accepts_class(name, value)
-
-
-def _accepts_class(name: str, value: Any) -> bool:
-    if name in CLASSES:
+    if kind in ("QVariant", "PyObject*"):
+        return lambda value: True
+    if kind == "char*":
+        return lambda value: isinstance(value, str | bytes)
+    if name.startswith("vtk") and kind.endswith("*"):
+        return lambda value: hasattr(value, "IsA") and bool(value.IsA(name))
+    if name in CLASSES and name != "QByteArray":
         others = tuple(CLASSES[other] for other in _IMPLICIT.get(name, ()))
-        by_number = name == "QCursor" and isinstance(value, int)
-        return by_number or isinstance(value, (CLASSES[name], *others))
-    if enum_class(name) is not None:
-        return isinstance(value, int)
-    return True  # a type that the tables do not have: Qt itself decides
+        classes = (CLASSES[name], *others, *((int,) if name == "QCursor" else ()))
+        return lambda value: isinstance(value, classes)
+    python = _python_types(name)
+    if python:
+        return lambda value: isinstance(value, python)
+    members = enum_class(name)
+    if members is not None:
+        return lambda value: isinstance(value, int) and _is_member(members, value)
+    return lambda value: True  # a type that the tables do not have: Qt itself decides
+
+
+def _python_types(name: str) -> tuple[type, ...]:
+    """What Python has for a C++ type that is no class of Qt's."""
+    if name == "bool" or name in _INTEGERS:
+        return (int,)
+    if name in _FLOATS:
+        return (int, float)
+    if name in _TEXTS:
+        return (str,)
+    if name.startswith(_LISTS):
+        return (list, tuple)
+    return (bytes, bytearray, CLASSES["QByteArray"]) if name == "QByteArray" else ()
+
+
+def _is_member(members: type[enum.Enum], value: int) -> bool:
+    if isinstance(value, EnumValue):
+        return value.members is members
+    try:
+        members(value)
+    except ValueError:
+        return False
+    return True
 
 
 def convert(kind: str, value: Any) -> Any:

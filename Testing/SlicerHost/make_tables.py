@@ -1,9 +1,9 @@
 """Reduce the full tables of Slicer's and PythonQt's API to what a scripted panel may need.
 
-Usage: python make_tables.py FOLDER, where FOLDER holds slicer_qt_api.json (Slicer and CTK, from
-their headers), pythonqt_qt_api.json (Qt as PythonQt exposes it) and slicer_qt_api_since.json
-(in which release a member came).  What came after OLDEST is left out, so that a module that runs
-in the host runs in OLDEST too.
+Usage, in Testing/: ``python -m SlicerHost.make_tables FOLDER``. FOLDER holds slicer_qt_api.json
+(Slicer and CTK, from their headers), pythonqt_qt_api.json (Qt as PythonQt exposes it) and
+slicer_qt_api_since.json (in which release a member came). What came after OLDEST is left out, so
+that a module that runs in the host runs in OLDEST too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 from PySide6 import QtCore, QtGui, QtWidgets
+
+from .tables import split
 
 OLDEST = (5, 10)
 HERE = Path(__file__).parent / "tables"
@@ -28,16 +30,17 @@ QFile QFileDevice QFileDialog QFileInfo QFocusEvent QFont QFontMetrics QFormLayo
 QGridLayout QGroupBox QGuiApplication QHBoxLayout QHeaderView QHideEvent QIODevice QIcon QImage
 QInputDialog QInputEvent QIntValidator QItemSelection QItemSelectionModel QKeyEvent QKeySequence
 QLCDNumber QLabel QLayout QLayoutItem QLineEdit QListView QListWidget QListWidgetItem QLocale
-QMainWindow QMargins QMenu QMenuBar QMessageBox QModelIndex QMouseEvent QObject QPaintEvent
-QPainter QPalette QPen QPixmap QPlainTextEdit QPoint QPointF QProcess QProcessEnvironment
-QProgressBar QProgressDialog QPushButton QRadioButton QRect QRectF QRegularExpression
-QRegularExpressionValidator QResizeEvent QScrollArea QScrollBar QSettings QShortcut QShowEvent
-QSize QSizeF QSizePolicy QSlider QSortFilterProxyModel QSpacerItem QSpinBox QSplitter
-QStackedLayout QStackedWidget QStandardItem QStandardItemModel QStandardPaths QStatusBar QStyle
-QStyleOptionViewItem QStyledItemDelegate QSyntaxHighlighter QSysInfo QTabBar QTabWidget QTableView
-QTableWidget QTableWidgetItem QTemporaryDir QTemporaryFile QTextBrowser QTextCursor QTextDocument
-QTextEdit QTimer QToolBar QToolButton QToolTip QTreeView QTreeWidget QTreeWidgetItem QUrl
-QVBoxLayout QValidator QWheelEvent QWidget QWidgetAction QWidgetItem Qt
+QMainWindow QMargins QMenu QMenuBar QMessageBox QMimeData QModelIndex QMouseEvent QObject
+QPaintEvent QPainter QPalette QPen QPixmap QPlainTextEdit QPoint QPointF QProcess
+QProcessEnvironment QProgressBar QProgressDialog QPushButton QRadioButton QRect QRectF
+QRegularExpression QRegularExpressionValidator QResizeEvent QScreen QScrollArea QScrollBar
+QSettings QShortcut QShowEvent QSignalBlocker QSize QSizeF QSizePolicy QSlider
+QSortFilterProxyModel QSpacerItem QSpinBox QSplitter QStackedLayout QStackedWidget QStandardItem
+QStandardItemModel QStandardPaths QStatusBar QStyle QStyleOptionViewItem QStyledItemDelegate
+QSyntaxHighlighter QSysInfo QTabBar QTabWidget QTableView QTableWidget QTableWidgetItem
+QTemporaryDir QTemporaryFile QTextBrowser QTextCursor QTextDocument QTextEdit QTimer QToolBar
+QToolButton QToolTip QTreeView QTreeWidget QTreeWidgetItem QUrl QVBoxLayout QValidator
+QWheelEvent QWidget QWidgetAction QWidgetItem Qt
 """.split()
 
 SLICER = """
@@ -70,8 +73,9 @@ def types(arguments: str) -> str:
     arguments = re.sub(
         r"PythonQt\w+<(?:const )?([\w:*]+|\w+<.*?>) *>", r"\1", arguments
     )  # who owns it afterwards
-    for argument in parts(arguments):
+    for argument in split(arguments):
         name, _, default = argument.partition("=")
+        name = re.sub(r"\s+(?=[^<]*>)", "", name)  # the blanks in a template
         words = re.sub(r"\bconst\b|&", " ", name).replace("*", "* ").replace("* >", "*>").split()
         if not words:
             continue
@@ -80,18 +84,6 @@ def types(arguments: str) -> str:
         stars = "" if "*" in kept else "*" * sum(word == "*" for word in words)
         result.append(kept + stars + ("=" if default else ""))
     return ",".join(result)
-
-
-def parts(arguments: str) -> list[str]:
-    """Split at the commas that no bracket encloses."""
-    result, depth = [""], 0
-    for character in arguments:
-        depth += (character in "<(") - (character in ">)")
-        if character == "," and depth == 0:
-            result.append("")
-        else:
-            result[-1] += character
-    return result
 
 
 def from_pythonqt(entry: dict) -> dict:

@@ -6,26 +6,30 @@ import enum
 from typing import Any
 
 from . import signals, tables
-from .arguments import CLASSES, accepts, convert, match, wrap
+from .arguments import CLASSES, EnumValue, accepts, convert, match, wrap
 
 
 def enum_members(table: tables.ClassTable, implementation: Any) -> dict[str, Any]:
     """Values as ints; also the enums that Qt's own meta-object lists."""
     result: dict[str, Any] = {}
     for name, values in table.enums.items():
-        result[name] = type(name, (int,), {})
-        if isinstance(values, dict):
-            result |= values
-        else:
-            members = getattr(implementation, name, None)
+        members = getattr(implementation, name, None)
+        if not isinstance(values, dict):
             found = ((value, getattr(members, value, None)) for value in values)
-            result |= {value: member.value for value, member in found if member is not None}
+            values = {value: member.value for value, member in found if member is not None}
+        result |= _enum(name, values, members)
     meta = getattr(implementation, "staticMetaObject", None)
     for index in range(meta.enumeratorOffset(), meta.enumeratorCount()) if meta else ():
-        members = getattr(implementation, meta.enumerator(index).name(), None)
+        name = meta.enumerator(index).name()
+        members = getattr(implementation, name, None)
         if isinstance(members, type) and issubclass(members, enum.Enum):
-            result |= {member.name: member.value for member in members}
+            result |= _enum(name, {member.name: member.value for member in members}, members)
     return result
+
+
+def _enum(name: str, values: dict[str, int], members: Any) -> dict[str, Any]:
+    kind = type(name, (EnumValue,), {"members": members})
+    return {name: kind} | {key: kind(value) for key, value in values.items()}
 
 
 def property_members(table: tables.ClassTable) -> dict[str, property]:

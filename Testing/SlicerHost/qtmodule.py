@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from PySide6 import QtCore
+from PySide6 import QtCore, QtGui
 
 from .arguments import CLASSES, match, unwrap, wrap
 from .modal import modal
@@ -72,11 +72,23 @@ def _single_shot(milliseconds: int, receiver: Any) -> None:
     QtCore.QTimer.singleShot(milliseconds, slot_for(receiver, 0))
 
 
+def _set_override_cursor(cursor: Any) -> None:
+    converted = match("setOverrideCursor", ["QCursor"], (cursor,))
+    QtGui.QGuiApplication.setOverrideCursor(*converted)  # PySide6 returns a guard
+
+
+def _write(self, data: Any) -> int:
+    """Bytes only: what becomes of a str is not documented."""
+    return self._qt.write(*match("QIODevice.write", ["QByteArray"], (data,)))
+
+
 def _set_margin(self, margin: int) -> None:
     self._qt.setContentsMargins(margin, margin, margin, margin)
 
 
 extend("QTimer", singleShot=staticmethod(_single_shot))
+extend("QGuiApplication", setOverrideCursor=staticmethod(_set_override_cursor))
+extend("QIODevice", write=_write)
 extend("QLayout", setMargin=_set_margin)
 extend("QAction", parentWidget=lambda self: wrap(self._qt.parent()))
 extend("QFontMetrics", width=lambda self, text: self._qt.horizontalAdvance(text))

@@ -66,7 +66,8 @@ def connect(owner: Any, signature: str, receiver: Callable) -> bool:
     signature = _checked(owner, signature)
     if not callable(receiver):
         raise TypeError(f"{receiver!r} cannot be called by {signature}")
-    slot = slot_for(receiver, len([part for part in _types(signature) if part]))
+    sent = tables.split(signature.partition("(")[2][:-1])
+    slot = slot_for(receiver, len(sent))
     native = _native_signal(owner, signature)
     if isinstance(native, str):
         connection = QtCore.QObject.connect(unwrap(owner), native, slot)
@@ -98,10 +99,6 @@ def _checked(owner: Any, signature: str) -> str:
 
 def _connections(owner: Any) -> list:
     return unwrap(owner).__dict__.setdefault("_pythonqt_connections", [])
-
-
-def _types(signature: str) -> list[str]:
-    return signature.partition("(")[2].rstrip(")").split(",")
 
 
 def _native_signal(owner: Any, signature: str) -> Any:

@@ -100,13 +100,25 @@ def forms(class_name: str, name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def split(arguments: str) -> list[str]:
+    """Split at the commas that no bracket encloses."""
+    result, depth = [""], 0
+    for character in arguments:
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and depth == 0:
+            result.append("")
+        else:
+            result[-1] += character
+    return result if arguments else []
+
+
 def normalized(signature: str) -> str:
     """As Qt writes a signature: ``"clicked( bool )"`` is ``"clicked(bool)"``, no const&."""
     name, bracket, arguments = signature.strip().lstrip("0123456789").partition("(")
     if not bracket:
         return name
     parts = []
-    for part in arguments.rstrip(") ").split(","):
+    for part in split(arguments.rstrip(") ")):
         part = re.sub(r"^const (.+)&$", r"\1", " ".join(part.split()))
         parts.append(re.sub(r"\s*([*&<>])\s*", r"\1", part))
     return f"{name.strip()}({','.join(parts)})"

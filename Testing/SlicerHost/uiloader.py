@@ -143,7 +143,7 @@ def _ends(item: ElementTree.Element) -> tuple[str, str, str, str]:
 
 def _by_slot(receiver: Any, slot: str):
     name, _, arguments = slot[:-1].partition("(")
-    count = len(arguments.split(",")) if arguments else 0
+    count = len(tables.split(arguments))
     method = getattr(CLASSES[receiver.className()], name, None)
     if isinstance(method, property):  # a slot with the name of a property is Qt's own
         return lambda *values: getattr(unwrap(receiver), name)(*values[:count])
