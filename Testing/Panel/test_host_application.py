@@ -281,3 +281,28 @@ def test_the_longest_block_of_the_event_loop_is_measured(slicer_host):
 def test_waiting_in_vain_fails_the_test(slicer_host):
     with pytest.raises(AssertionError, match="vain"):
         slicer_host.process_events(until=lambda: False, timeout=0.05)
+
+
+def test_what_a_module_reloads_is_put_back(tmp_path):
+    """A library that the module imports anew must not meet its old self in the next test."""
+    library = tmp_path / "library" / "tinylib"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("")
+    (library / "part.py").write_text("class Part: pass\n")
+    (tmp_path / "helper.py").write_text("from tinylib.part import Part\n")
+    path = write_tiny_module(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(library.parent))
+        import tinylib.part
+
+        with Host() as host:
+            host.load_module(path)
+            for name in ("tinylib", "tinylib.part"):
+                del sys.modules[name]
+            import helper
+
+            assert helper.Part is not tinylib.part.Part
+        assert sys.modules["tinylib.part"] is tinylib.part
+        assert "helper" not in sys.modules
+    for name in ("tinylib", "tinylib.part"):
+        del sys.modules[name]

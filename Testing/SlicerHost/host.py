@@ -25,6 +25,7 @@ from . import modules, qtmodule, signals
 from .application import SlicerApplication
 from .arguments import unwrap, wrap
 from .ctkmodule import make_ctk_module
+from .imports import Imports
 from .main_window import MainWindow
 from .mrmlwidgets import slicer_widget_classes
 from .packaging import Pip, make_i18n_module, make_packaging_module
@@ -62,6 +63,7 @@ class Host(contextlib.AbstractContextManager):
         home = Path(self._folder.name)
         self._patches = Patches()
         self.dialogs, self.pip = Dialogs(), Pip()
+        self._imports = Imports()
         self._install_modules()
         self._application = Application()
         self.scene, logic = self._application.scene, self._application.logic
@@ -89,7 +91,6 @@ class Host(contextlib.AbstractContextManager):
             "slicer.packaging": make_packaging_module(self.pip),
             "slicer.i18n": make_i18n_module(),
         }
-        self._replaced = {name: sys.modules.get(name) for name in self._modules}
         sys.modules.update(self._modules)
         for name, module in self._modules.items():
             if name.startswith("slicer."):
@@ -231,11 +232,9 @@ class Host(contextlib.AbstractContextManager):
         self.scene.Clear(True)
         # A scene tells its observers when it is deleted: Python's must not hear of that.
         self.scene.RemoveAllObservers()
-        for name, module in self._replaced.items():
-            if module is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module
+        for name in self._modules:
+            del sys.modules[name]
+        self._imports.restore(self.app.moduleManager().folders())
         self._patches.undo()
         os.environ["PATH"] = self._path
         self._folder.cleanup()

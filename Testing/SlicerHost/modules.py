@@ -148,7 +148,7 @@ class ModuleManager(QtCore.QObject):
     def __init__(self) -> None:
         super().__init__()
         self._modules: dict = {}
-        self._paths: list[str] = []
+        self._folders: list[Path] = []
 
     def module(self, name: str):
         return self._modules.get(name)
@@ -179,7 +179,7 @@ class ModuleManager(QtCore.QObject):
         """Import a scripted module's file as Slicer does; return the module object."""
         path = Path(path).resolve()
         name = path.stem
-        self._paths.append(str(path.parent))
+        self._folders.append(path.parent)
         sys.path.append(str(path.parent))
         spec = importlib.util.spec_from_file_location(name, path)
         sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -190,16 +190,17 @@ class ModuleManager(QtCore.QObject):
         self._add(name, module)
         return module
 
+    def folders(self) -> list[Path]:
+        """Where scripted modules were loaded from."""
+        return self._folders
+
     def unload(self) -> None:
-        """Take the scripted modules out again."""
+        """Leave and clean up the scripted modules."""
         for name, module in list(self._modules.items()):
             if isinstance(module, ScriptedModule):
                 if module._widget is not None and module._widget.isEntered:
                     module._widget.exit()
                 self.moduleAboutToBeUnloaded.emit(name)
-                sys.modules.pop(name, None)
-        for path in self._paths:
-            sys.path.remove(path)
 
 
 @implements("qSlicerModuleFactoryManager")
