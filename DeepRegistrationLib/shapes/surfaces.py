@@ -56,9 +56,10 @@ def _normals(corners: np.ndarray) -> np.ndarray:
 def signed_distance(mask: Image) -> Image:
     """Distance in mm to the border of a mask, negative inside, on its grid with one empty layer.
 
-    The border lies half-way between voxels inside and outside. Interpolated linearly, it gives
-    smooth walls between thick slices, where the label map itself has steps (shape-based
-    interpolation, Raya and Udupa 1990).
+    Measured to the centre of the nearest voxel on the other side, so it changes sign half-way
+    between voxels inside and outside, and is up to half a voxel too long elsewhere. Interpolated
+    linearly, it gives smooth walls between thick slices, where the label map itself has steps
+    (shape-based interpolation, Raya and Udupa 1990).
 
     Raises:
         RegistrationError: The mask is empty.
