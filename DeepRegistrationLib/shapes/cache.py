@@ -140,10 +140,11 @@ def _key(names: Sequence[str], settings: ReferenceSettings) -> str:
 
 
 def _drawn(pairs: list[tuple[int, int]], limit: int) -> list[tuple[int, int]]:
-    """All pairs, or ``limit`` of them in a random order that is the same every time."""
-    if not limit or limit >= len(pairs):
-        return pairs
-    order = np.random.default_rng(0).permutation(len(pairs))[:limit]
+    """All pairs, or ``limit`` of them, in a random order that is the same every time.
+
+    So a smaller number is a part of a larger one, and a run that was interrupted has a fair sample.
+    """
+    order = np.random.default_rng(0).permutation(len(pairs))[: limit or len(pairs)]
     return [pairs[k] for k in order]
 
 
