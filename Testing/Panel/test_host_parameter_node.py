@@ -11,7 +11,7 @@ import pytest
 import slicer
 import vtk
 from SlicerHost.parameter_node import parameterNodeWrapper
-from SlicerHost.parameter_types import Choice, Default, Maximum, Minimum, SingleStep, WithinRange
+from SlicerHost.validators import Choice, Default, Maximum, Minimum, SingleStep, WithinRange
 
 vtkMRMLScalarVolumeNode = slicer.vtkMRMLScalarVolumeNode  # noqa: N816
 vtkMRMLLabelMapVolumeNode = slicer.vtkMRMLLabelMapVolumeNode  # noqa: N816

@@ -5,15 +5,8 @@ from __future__ import annotations
 import enum
 import pathlib
 
-from .parameter_types import (
-    Choice,
-    Decimals,
-    Maximum,
-    Minimum,
-    NodeSerializer,
-    SingleStep,
-    WithinRange,
-)
+from .parameter_types import NodeSerializer
+from .validators import Choice, Decimals, Maximum, Minimum, SingleStep, WithinRange
 
 
 class Connector:

@@ -12,9 +12,10 @@ import typing
 
 import vtk
 
-from . import parameter_types
+from . import validators
 from .parameter_gui import connector_for
-from .parameter_types import Default, Validator, serializer_for
+from .parameter_types import serializer_for
+from .validators import Default, Validator
 
 _PROPERTY = "SlicerParameterName"  # the dynamic property that binds a widget to a parameter
 
@@ -224,5 +225,5 @@ def make_parameter_node_module() -> types.ModuleType:
         "Validator WithinRange Minimum Maximum Choice Exclude NotNone "
         "Default Decimals SingleStep Label"
     ).split():
-        setattr(module, name, getattr(parameter_types, name))
+        setattr(module, name, getattr(validators, name))
     return module
