@@ -167,6 +167,8 @@ def _check_geometry(path: Path, case: Case) -> None:
         file = getattr(case, name)
         if file is None or case.image.is_dir() or file.is_dir():
             continue
+        if file.name.endswith(".seg.nrrd"):  # Slicer saves the part that is filled
+            continue
         image, other = _header(case.image), _header(file)
         if image != other:
             raise RegistrationError(

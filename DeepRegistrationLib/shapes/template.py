@@ -36,6 +36,7 @@ STRUCTURES: Mapping[str, tuple[int, ...]] = {
 
 _SPACING = 3.0  # mm, of the distance maps
 _MARGIN = 12.0  # mm around the frame, so that no wall is cut open
+_SURROUNDING = 30.0  # mm around the labels in which distances are computed
 _SMOOTHING = 2.0  # mm (Gaussian) on the distance maps: rounds the steps of thick slices
 
 
@@ -75,6 +76,7 @@ def shape_of(labels: Image, cell: float, frame: Grid | None = None) -> Shape:
         RegistrationError: A structure is missing.
     """
     frame = frame or frame_of_labels(labels)
+    labels = _cropped(labels)
     grid = _in_patient(distance_grid(), frame)
     maps = []
     for name, numbers in STRUCTURES.items():
@@ -100,6 +102,17 @@ def surfaces_of(distances: np.ndarray, cell: float) -> tuple[Surface, ...]:
 def mean_shape(shapes: Sequence[Shape], cell: float) -> tuple[Surface, ...]:
     """The template: the walls of the mean signed distance maps."""
     return surfaces_of(np.mean([shape.distances for shape in shapes], axis=0), cell)
+
+
+def _cropped(labels: Image) -> Image:
+    """The part of a label map around its labels: distances are not needed further out."""
+    index = np.argwhere(labels.data.detach().cpu().numpy() != 0)[:, ::-1]
+    margin = np.ceil(_SURROUNDING / np.asarray(labels.grid.spacing)).astype(int)
+    low = np.maximum(index.min(axis=0) - margin, 0)
+    high = np.minimum(index.max(axis=0) + margin + 1, labels.grid.size)
+    part = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
+    grid = labels.grid.cropped(tuple(low), tuple(high))
+    return Image(labels.data[part], grid, labels.name)
 
 
 def _in_patient(grid: Grid, frame: Grid) -> Grid:

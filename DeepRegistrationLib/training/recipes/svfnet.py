@@ -21,6 +21,7 @@ from DeepRegistrationLib.networks.svfnet import SVFNet
 from DeepRegistrationLib.preparation.heart import FRAME_SPACING, framed
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.shapes.cache import References, make_references
+from DeepRegistrationLib.shapes.contours import read_labels
 from DeepRegistrationLib.shapes.overlap import frame_labels, pair_overlap
 from DeepRegistrationLib.shapes.reference import ReferenceSettings, on_frame
 from DeepRegistrationLib.shapes.template import shape_of
@@ -105,7 +106,11 @@ class SVFNetRecipe(Recipe):
         if len(cases) < 2:
             raise RegistrationError("SVF-Net needs two or more cases in each split.")
         images = [read_image(case.image) for case in cases]
-        labels = [read_image(case.labels) for case in cases if case.labels is not None]
+        labels = [
+            read_labels(case.labels, image)
+            for case, image in zip(cases, images, strict=True)
+            if case.labels is not None
+        ]
         if cases[0].split != "train":
             return _validation(images, labels, device)
         references = make_references(
