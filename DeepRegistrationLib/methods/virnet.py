@@ -19,9 +19,10 @@ class VirnetParameters:
 
     weights: str = parameter("auto", "Name of the weights; auto takes the best there are.")
     start: str = parameter(
-        "lungs",
-        "What comes before the network: the lungs' centers shifted onto each other, or an affine.",
-        choices=("lungs", "affine"),
+        "affine",
+        "What comes before the network: an affine alignment, or only the lungs' centers shifted "
+        "onto each other.",
+        choices=("affine", "lungs"),
     )
     precision: str = parameter(
         "auto",

@@ -207,7 +207,9 @@ def test_the_method_gives_the_networks_displacement_in_mm(tmp_path, monkeypatch)
     image, mask = _ball(OBLIQUE, center, 20.0)
     context = Context(fixed_mask=mask, moving_mask=mask)
     method = method_class("mlvirnet")
-    transform = method(method.Parameters(weights="shifting")).register(image, image, context)
+    transform = method(method.Parameters(weights="shifting", start="lungs")).register(
+        image, image, context
+    )
     step = frame_pair(image, image, mask, mask, size=16).grid.spacing[2]
     moved = transform(torch.as_tensor(center)[None]).numpy()[0]
     np.testing.assert_allclose(moved - center, [0, 0, 2 * step], atol=1e-3)

@@ -1,0 +1,111 @@
+"""``deepreg train`` and ``deepreg export`` from a list of files to weights."""
+
+import json
+
+import pytest
+import toy_recipe
+import trivial
+
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.training import curves
+from DeepRegistrationLib.weights import find_weights, load_weights
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A list of three cases for the toy recipe."""
+    toy_recipe.install(monkeypatch)
+    monkeypatch.setattr(curves, "_installed", lambda package: False)
+    rows = ["image,patient,split"]
+    for patient, split in (("one", "train"), ("two", "validation"), ("three", "test")):
+        trivial.volume(tmp_path / f"{patient}.nii.gz")
+        rows.append(f"{patient}.nii.gz,{patient},{split}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    return tmp_path / "list.csv"
+
+
+def _train(data, *more):
+    command = ["train", "toy", "--data", str(data), "--output", str(data.parent / "run")]
+    return main([*command, "--device", "cpu", *more])
+
+
+def test_from_a_list_to_weights_with_their_card(data, tmp_path, capsys, monkeypatch):
+    assert _train(data, "--iterations", "6", "--set", "width=3") == 0
+    assert "after step 6" in capsys.readouterr().out
+    arguments = ["--name", "toy-1", "--output", str(tmp_path / "weights"), "--licence", "CC0"]
+    more = ["--data", "three images", "--metric", "tre=1.5", "--preview"]
+    assert main(["export", str(tmp_path / "run"), *arguments, *more]) == 0
+    monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path / "weights"))
+    card = find_weights("invented", "toy-1")
+    assert load_weights(card)["0.weight"].shape == (3, 1, 3, 3, 3)
+    assert card.preview and card.held_out == ["three"] and card.data == ["three images"]
+    assert card.architecture == {"width": 3}
+    assert card.recipe["values"]["iterations"] == 6
+    assert card.metrics["held_out"] == {"tre": "1.5"}
+    assert card.command == "deepreg train toy --data list.csv --set width=3 --set iterations=6"
+
+
+def test_quiet_prints_nothing(data, capfd):
+    assert _train(data, "--iterations", "2", "--quiet") == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_is_one_sentence_and_resume_continues(data, capfd):
+    assert _train(data, "--set", "interrupt_at=3", "--iterations", "6") == 2
+    sentence = capfd.readouterr().err
+    assert sentence.count("\n") == 1
+    assert "Interrupted after step 4; continue with --resume" in sentence
+    assert _train(data, "--set", "interrupt_at=3", "--iterations", "6", "--resume") == 0
+    assert "finished) after step 6" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--set", "depth=3"], "Recipe toy has no value 'depth'; it has"),
+        (["--set", "width=0"], "Recipe toy: width=0"),
+        (["--set", "width=two"], "Recipe toy: width='two' is not of type int"),
+        (["--set", "width"], "is not NAME=VALUE"),
+        (["--iterations", "0"], "Recipe toy: iterations=0"),
+        (["--time-limit", "0"], "--time-limit 0 is not positive"),
+        (["--device", "abacus"], "Unknown device 'abacus'"),
+        (["--resume"], "no run in"),
+    ],
+)
+def test_wrong_options_are_one_sentence_and_write_nothing(data, capfd, more, sentence):
+    assert _train(data, *more) == 2
+    error = capfd.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+    assert not (data.parent / "run").exists()
+
+
+def test_an_unknown_recipe_lists_all(data, capfd):
+    command = ["train", "nothing", "--data", str(data), "--output", str(data.parent / "run")]
+    assert main(command) == 2
+    assert "mlvirnet, mlvirnet-preview" in capfd.readouterr().err
+
+
+def test_a_leaking_list_is_refused(data, capfd):
+    data.write_text(data.read_text().replace("two,validation", "one,validation"))
+    assert _train(data) == 2
+    assert "patient one is in the splits train and validation" in capfd.readouterr().err
+
+
+def test_a_run_without_weights_cannot_be_exported(tmp_path, capfd):
+    more = ["--name", "x", "--licence", "CC0", "--data", "none", "--output", str(tmp_path)]
+    assert main(["export", str(tmp_path), *more]) == 2
+    assert "holds no trained weights" in capfd.readouterr().err
+
+
+def test_a_name_that_is_a_path_is_refused(tmp_path, capfd):
+    more = ["--name", "../x", "--licence", "CC0", "--data", "none", "--output", str(tmp_path)]
+    assert main(["export", str(tmp_path), *more]) == 2
+    assert "'../x' is no name for weights" in capfd.readouterr().err
+
+
+def test_the_card_is_plain_json(data, tmp_path):
+    assert _train(data, "--iterations", "1", "--quiet") == 0
+    more = ["--name", "a", "--licence", "CC0", "--data", "d", "--output", str(tmp_path / "w")]
+    assert main(["export", str(tmp_path / "run"), *more]) == 0
+    card = json.loads((tmp_path / "w" / "a.json").read_text())
+    assert len(card["sha256"]) == 64 and card["preview"] is False
