@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Shortcut:
     """A key and what it does.
 
+    Keys that Slicer itself takes (Ctrl+0 to Ctrl+5, Ctrl+F, G, H, O, S, W) would reach neither.
+
     Attributes:
         keys: As Qt writes key sequences.
         action: Name for the panel's code.
@@ -22,18 +24,20 @@ class Shortcut:
 
 SHORTCUTS = (
     Shortcut("Ctrl+R", "register", "Register, or cancel the registration"),
-    Shortcut("Ctrl+1", "blend", "Blend: the moving image half transparent over the fixed one"),
-    Shortcut("Ctrl+2", "flicker", "Flicker between fixed and moving"),
-    Shortcut("Ctrl+3", "checkerboard", "Checkerboard of fixed and moving"),
-    Shortcut("Ctrl+4", "difference", "Difference, moving minus fixed"),
-    Shortcut("Ctrl+5", "edges", "Outlines of the moving image on the fixed one"),
-    Shortcut("Ctrl+6", "jacobian", "Map of the Jacobian determinant"),
-    Shortcut("Ctrl+G", "grid", "Deformed grid on and off"),
-    Shortcut("Ctrl+L", "linked", "Fixed and moving side by side with linked cursors"),
-    Shortcut("Ctrl+Space", "swap", "Show the other image (flicker by hand)"),
-    Shortcut("Ctrl+,", "warp_less", "10 % less of the deformation"),
-    Shortcut("Ctrl+.", "warp_more", "10 % more of the deformation"),
-    Shortcut("Ctrl+J", "worst", "Go to the next landmark or folded place, the worst first"),
+    Shortcut("Alt+0", "plain", "Only the fixed image: end of the comparison"),
+    Shortcut("Alt+1", "blend", "Blend: the moving image half transparent over the fixed one"),
+    Shortcut("Alt+2", "flicker", "Flicker between fixed and moving"),
+    Shortcut("Alt+3", "checkerboard", "Checkerboard of fixed and moving"),
+    Shortcut("Alt+4", "difference", "Difference, moving minus fixed"),
+    Shortcut("Alt+5", "edges", "Outlines of the moving image on the fixed one"),
+    Shortcut("Alt+6", "jacobian", "Map of the Jacobian determinant"),
+    Shortcut("Alt+7", "displacement", "Map of the displacement"),
+    Shortcut("Alt+8", "grid", "Deformed grid on and off"),
+    Shortcut("Alt+9", "linked", "Fixed and moving side by side with linked cursors, on and off"),
+    Shortcut("Alt+S", "swap", "Show the other image (flicker by hand)"),
+    Shortcut("Alt+,", "warp_less", "10 % less of the deformation"),
+    Shortcut("Alt+.", "warp_more", "10 % more of the deformation"),
+    Shortcut("Alt+J", "worst", "Go to the next landmark, the largest error first"),
 )
 
 

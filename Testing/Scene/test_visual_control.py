@@ -200,6 +200,11 @@ def test_shortcuts_are_unique_and_all_in_the_help():
     assert [row.find("td/b").text for row in table] == [s.keys for s in SHORTCUTS]
 
 
+def test_no_shortcut_is_one_of_slicers_own():
+    slicers = {f"Ctrl+{key}" for key in "012345FGHOSW`"}
+    assert slicers.isdisjoint(s.keys for s in SHORTCUTS)
+
+
 def test_nothing_of_the_visual_control_loads_torch():
     names = (
         "comparison crosshair deformed_grid jacobian_overlay layouts presets quality warp_slider"
