@@ -254,6 +254,8 @@ def test_numbers_are_typed_into_a_slider_widget(ctk):
     assert (slider.value, got) == (4.0, [3.5, 4.0])
     slider.value = 99.0
     assert slider.value == 10.0
+    slider.setSpinBoxVisible(False)
+    assert (slider.spinBoxVisible, slider._qt.spin.isVisible()) == (False, False)
 
 
 def test_without_tracking_a_drag_ends_in_one_change(ctk):
@@ -334,7 +336,9 @@ def test_a_color_is_picked(qt, ctk):
     button.connect("colorChanged(QColor)", got.append)
     button.color = qt.QColor("#ff8000")
     assert got == [qt.QColor(255, 128, 0)]
-    assert button.color.name() == "#ff8000"
+    assert button.colorName == button.color.name() == button.text == "#ff8000"
+    button.setDisplayColorName(False)
+    assert (button.displayColorName, button.text) == (False, "")
 
 
 # --- qt

@@ -189,15 +189,21 @@ class CtkColorPickerButton(Plain, QtWidgets.QPushButton):
             self.setIcon(QtGui.QIcon(picture))
             self.plain_changed("displayColorName")
             self.colorChanged.emit(color)
+            self.colorNameChanged.emit(color.name())
 
     def plain_changed(self, name: str) -> None:
         self.setText(self._color.name() if self.plain["displayColorName"] else "")
 
+    @property
+    def colorName(self) -> str:
+        return self._color.name()
+
+    @colorName.setter
+    def colorName(self, name: str) -> None:
+        self.color = QtGui.QColor(name)
+
     def setColor(self, color: QtGui.QColor) -> None:
         self.color = color
-
-    def setDisplayColorName(self, on: bool) -> None:
-        self.set_plain("displayColorName", on)
 
 
 @implements("ctkExpandButton")

@@ -70,30 +70,10 @@ def _both(name: str) -> property:
     return property(lambda self: self.low.property(name), write)
 
 
-@implements("ctkDoubleSpinBox")
-class CtkDoubleSpinBox(Plain, QtWidgets.QWidget):
-    """A spin box; ``spin`` is the one that takes the keys."""
+class WithSpinBox(Plain):
+    """What a spin box alone and one beside a slider have in common: ``spin`` holds the value."""
 
-    defaults = {"decimalsOption": 0, "invertedControls": False, "setMode": 0, "sizeHintPolicy": 0}
-    valueChanged = QtCore.Signal(float)
-    valueTextChanged = QtCore.Signal(str)
-    editingFinished = QtCore.Signal()
-    decimalsChanged = QtCore.Signal(int)
-    renamed_signals = {"valueChanged(QString)": "valueTextChanged"}
-
-    minimum, maximum = inner("spin", "minimum"), inner("spin", "maximum")
-    singleStep, value = inner("spin", "singleStep"), inner("spin", "value")
-    prefix, suffix = inner("spin", "prefix"), inner("spin", "suffix")
-    alignment, frame = inner("spin", "alignment"), inner("spin", "frame")
-    readOnly, cleanText = inner("spin", "readOnly"), inner("spin", "cleanText")
-
-    def build(self) -> None:
-        self.spin = _spin_box(2, 99.99)
-        _row(self, self.spin)
-        self.setFocusProxy(self.spin)
-        self.spin.valueChanged.connect(self.valueChanged)
-        self.spin.textChanged.connect(self.valueTextChanged)
-        self.spin.editingFinished.connect(self.editingFinished)
+    value, prefix, suffix = (inner("spin", name) for name in ("value", "prefix", "suffix"))
 
     @property
     def decimals(self) -> int:
@@ -108,13 +88,38 @@ class CtkDoubleSpinBox(Plain, QtWidgets.QWidget):
     def setDecimals(self, count: int) -> None:
         self.decimals = count
 
-    def setReadOnly(self, on: bool) -> None:
-        self.spin.setReadOnly(on)
-
     def setValue(self, value: float) -> None:
         self.spin.setValue(value)
 
-    setValueIfDifferent = setValueAlways = setValue
+
+@implements("ctkDoubleSpinBox")
+class CtkDoubleSpinBox(WithSpinBox, QtWidgets.QWidget):
+    """A spin box; ``spin`` is the one that takes the keys."""
+
+    defaults = {"decimalsOption": 0, "invertedControls": False, "setMode": 0, "sizeHintPolicy": 0}
+    valueChanged = QtCore.Signal(float)
+    valueTextChanged = QtCore.Signal(str)
+    editingFinished = QtCore.Signal()
+    decimalsChanged = QtCore.Signal(int)
+    renamed_signals = {"valueChanged(QString)": "valueTextChanged"}
+
+    minimum, maximum = inner("spin", "minimum"), inner("spin", "maximum")
+    singleStep = inner("spin", "singleStep")
+    alignment, frame = inner("spin", "alignment"), inner("spin", "frame")
+    readOnly, cleanText = inner("spin", "readOnly"), inner("spin", "cleanText")
+
+    def build(self) -> None:
+        self.spin = _spin_box(2, 99.99)
+        _row(self, self.spin)
+        self.setFocusProxy(self.spin)
+        self.spin.valueChanged.connect(self.valueChanged)
+        self.spin.textChanged.connect(self.valueTextChanged)
+        self.spin.editingFinished.connect(self.editingFinished)
+
+    def setReadOnly(self, on: bool) -> None:
+        self.spin.setReadOnly(on)
+
+    setValueIfDifferent = setValueAlways = WithSpinBox.setValue
 
     def stepUp(self) -> None:
         self.spin.stepUp()
@@ -124,7 +129,7 @@ class CtkDoubleSpinBox(Plain, QtWidgets.QWidget):
 
 
 @implements("ctkSliderWidget")
-class CtkSliderWidget(Plain, QtWidgets.QWidget):
+class CtkSliderWidget(WithSpinBox, QtWidgets.QWidget):
     """A slider with a spin box beside it."""
 
     defaults = {
@@ -136,7 +141,6 @@ class CtkSliderWidget(Plain, QtWidgets.QWidget):
     valueIsChanging = QtCore.Signal(float)
     decimalsChanged = QtCore.Signal(int)
 
-    value, prefix, suffix = (inner("spin", name) for name in ("value", "prefix", "suffix"))
     spinBoxAlignment = inner("spin", "alignment")
 
     def build(self) -> None:
@@ -167,28 +171,9 @@ class CtkSliderWidget(Plain, QtWidgets.QWidget):
 
     minimum, maximum, singleStep = (_scaling(name) for name in ("minimum", "maximum", "singleStep"))
 
-    @property
-    def decimals(self) -> int:
-        return self.spin.decimals()
-
-    @decimals.setter
-    def decimals(self, count: int) -> None:
-        if count != self.spin.decimals():
-            self.spin.setDecimals(count)
-            self.decimalsChanged.emit(count)
-
     def plain_changed(self, name: str) -> None:
         if name == "spinBoxVisible":
             self.spin.setVisible(self.plain[name])
-
-    def setDecimals(self, count: int) -> None:
-        self.decimals = count
-
-    def setSpinBoxVisible(self, visible: bool) -> None:
-        self.set_plain("spinBoxVisible", visible)
-
-    def setValue(self, value: float) -> None:
-        self.spin.setValue(value)
 
     def reset(self) -> None:
         self.spin.setValue(self.spin.minimum())
@@ -209,6 +194,14 @@ class CtkDoubleSlider(Plain, QtWidgets.QWidget):
     rangeChanged = QtCore.Signal(float, float)
     orientation = inner("slider", "orientation")
     tracking = inner("slider", "tracking")
+
+    @property
+    def sliderPosition(self) -> float:
+        return self.slider.low + self.slider.sliderPosition() * self.slider.step
+
+    @sliderPosition.setter
+    def sliderPosition(self, value: float) -> None:
+        self.slider.setSliderPosition(round((value - self.slider.low) / self.slider.step))
 
     def build(self) -> None:
         self.slider = DoubleSlider()

@@ -177,6 +177,3 @@ class CtkMessageBox(Plain, QtWidgets.QMessageBox):
         "dontShowAgain": False, "dontShowAgainButtonRoles": (), "dontShowAgainSettingsKey": "",
         "dontShowAgainVisible": False,
     }  # fmt: skip
-
-    def setDontShowAgain(self, on: bool) -> None:
-        self.set_plain("dontShowAgain", on)

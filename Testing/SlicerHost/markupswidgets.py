@@ -65,15 +65,6 @@ class MarkupsPlaceWidget(SlicerWidget):
         for button in (self.place, self.delete):
             button.setVisible(self.plain["buttonsVisible"])
 
-    def setButtonsVisible(self, visible: bool) -> None:
-        self.set_plain("buttonsVisible", visible)
-
-    def setPlaceModePersistency(self, on: bool) -> None:
-        self.set_plain("placeModePersistency", on)
-
-    def setPlaceMultipleMarkups(self, option: int) -> None:
-        self.set_plain("placeMultipleMarkups", option)
-
     # --- nodes
 
     def interactionNode(self):
@@ -177,6 +168,8 @@ class MarkupsPlaceWidget(SlicerWidget):
     def deleteAllPoints(self) -> None:
         if self._node is not None:
             self._node.RemoveAllControlPoints()
+
+    deleteLastMarkup, deleteAllMarkups = deleteLastPoint, deleteAllPoints  # their old names
 
 
 @implements("qSlicerSimpleMarkupsWidget")

@@ -41,12 +41,6 @@ class UnitAware:
 
     defaults = {"quantity": "", "unitAwareProperties": 63}
 
-    def setQuantity(self, quantity: str) -> None:
-        self.set_plain("quantity", quantity)
-
-    def setUnitAwareProperties(self, flags: int) -> None:
-        self.set_plain("unitAwareProperties", flags)
-
 
 @implements("qMRMLSliderWidget")
 class MRMLSliderWidget(UnitAware, InScene, CtkSliderWidget):

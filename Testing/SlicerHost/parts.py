@@ -6,7 +6,10 @@ from typing import Any
 
 
 class Plain:
-    """Properties that are only kept: ``defaults`` names them, ``plain`` has their values."""
+    """Properties that are only kept: ``defaults`` names them, ``plain`` has their values.
+
+    Their setters (``setTracking`` of ``tracking``) need not be written.
+    """
 
     defaults: dict[str, Any] = {}
 
@@ -19,6 +22,12 @@ class Plain:
 
     def build(self) -> None:
         """Make what is inside; ``plain`` is there already."""
+
+    def __getattr__(self, name: str) -> Any:
+        key = name[3:4].lower() + name[4:]
+        if name.startswith("set") and key in self.__dict__.get("plain", {}):
+            return lambda value: self.set_plain(key, value)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name}")
 
     def set_plain(self, name: str, value: Any) -> None:
         if self.plain[name] != value:
