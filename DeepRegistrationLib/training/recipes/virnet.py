@@ -222,17 +222,18 @@ class VirnetPreviewRecipe(VirnetRecipe):
     name = "mlvirnet-preview"
     title = "mlVIRNET, short training on CPU with known deformations"
 
-    iterations: int = parameter(6000, "Our choice.", minimum=1)
+    iterations: int = parameter(3000, "Our choice.", minimum=1)
     validate_every: int = parameter(250, "Our choice.", minimum=1)
+    step_size: float = parameter(2e-3, "Adam's at the start of a stage.", minimum=0.0)
     coarse_share: float = parameter(
-        0.55, "Of the iterations, for the coarsest level.", minimum=0.0, maximum=1.0
+        0.5, "Of the iterations, for the coarsest level.", minimum=0.0, maximum=1.0
     )
     fine_share: float = parameter(
         0.1, "Of the iterations, for the finest level.", minimum=0.0, maximum=1.0
     )
-    coarse_batch: int = parameter(4, "Pairs a batch, coarsest level.", minimum=1)
+    coarse_batch: int = parameter(2, "Pairs a batch, coarsest level.", minimum=1)
     alpha: float = parameter(500.0, "Weight of the curvature, mm^2.", minimum=0.0)
-    crop: int = parameter(96, "Block trained at the finest level.", minimum=0)
+    crop: int = parameter(80, "Block trained at the finest level.", minimum=0)
     known_field: float = parameter(0.2, "Weight of a known field's error, 1/mm.", minimum=0.0)
     landmark: float = parameter(0.1, "Weight of the landmarks' error, 1/mm.", minimum=0.0)
     folding: float = parameter(5.0, "Weight of the folding penalty.", minimum=0.0)
