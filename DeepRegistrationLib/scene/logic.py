@@ -10,7 +10,9 @@ import slicer
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods import method_class, method_names
 from DeepRegistrationLib.scene import results
+from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.request import RegistrationResult, Request
+from DeepRegistrationLib.scene.sequences import SequenceRun
 from DeepRegistrationLib.scene.session import RegistrationRun
 from DeepRegistrationLib.scene.space import require_node
 from DeepRegistrationLib.scene.tre_tables import LandmarkEvaluation, pairs_of, tabulate
@@ -65,6 +67,55 @@ class DeepRegistrationLogic:
         """
         request = Request(self.mrmlScene, fixedNode, movingNode, **options)
         return RegistrationRun(engine, request, onChange)
+
+    def startInverse(
+        self,
+        engine: EngineProcess,
+        transformNode,
+        *,
+        onChange: Callable[[RegistrationRun], None] | None = None,
+    ) -> RegistrationRun:
+        """Compute the inverse of a registration's transform; as :meth:`start`.
+
+        The run's ``result`` is an :class:`~DeepRegistrationLib.scene.inverse.InverseResult`.
+
+        Raises:
+            RegistrationError: Not the transform of a registration.
+        """
+        return RegistrationRun(engine, InverseRequest(self.mrmlScene, transformNode), onChange)
+
+    def startSequence(
+        self,
+        engine: EngineProcess,
+        sequenceNode,
+        fixedFrame: int = 0,
+        *,
+        browserNode=None,
+        onChange: Callable[[SequenceRun], None] | None = None,
+        **options: Any,
+    ) -> SequenceRun:
+        """Register every frame of a sequence of volumes to one of them; as :meth:`start`.
+
+        Args:
+            engine: The process.
+            sequenceNode: vtkMRMLSequenceNode of scalar volumes.
+            fixedFrame: Number of the frame that stays, from 0.
+            browserNode: The sequence browser that plays it; it will play the transforms too.
+            onChange: Called with the run whenever something about it changed.
+            **options: ``method``, ``quality``, ``parameters``, ``device``, ``refine``, ``seed``.
+
+        Raises:
+            RegistrationError: Not such a sequence.
+        """
+        return SequenceRun(
+            engine,
+            self.mrmlScene,
+            sequenceNode,
+            fixedFrame,
+            browser=browserNode,
+            options=options,
+            on_change=onChange,
+        )
 
     def register(
         self,

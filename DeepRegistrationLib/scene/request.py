@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.plain import Outcome, Task
@@ -87,6 +88,8 @@ class Request:
     placeMoving: bool = True
     resample: bool = False
 
+    command: ClassVar[str] = "register"
+
     def task(self) -> Task:
         """Everything that the engine needs, as views of the nodes' memory.
 
@@ -126,6 +129,14 @@ class Request:
             seed=self.seed,
             warped=self.resample or "warped" in had,
         )
+
+    def payload(self) -> dict[str, Any]:
+        """The engine's request."""
+        return {"task": self.task()}
+
+    def preparing(self, outcome: Outcome) -> Generator[None, None, results.Prepared]:
+        """Copy the outcome in steps; touches no scene."""
+        return results.preparing(outcome)
 
     def commit(
         self,

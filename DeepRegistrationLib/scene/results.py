@@ -214,10 +214,16 @@ def _warped(transform_node, data: vtk.vtkImageData | None, grid: Grid, moving, n
 
 
 def _inverse(transform_node, mapping, fixed, moving, name: str):
-    """The inverse's node; seen from it, the moving image is the fixed one and vice versa."""
     if mapping is None:
         return None
     node = _output(transform_node, "inverse", node_class(mapping), name)
     set_transform(node, mapping)
+    # Seen from the inverse, the moving image is the fixed one and vice versa.
     _refer(node, moving, fixed)
     return node
+
+
+def add_inverse(transform_node, mapping: vtk.vtkAbstractTransform, fixed, moving):
+    """Put the inverse of a result into the scene, or update the one that is there."""
+    name = f"Inverse, {transform_node.GetName()}"
+    return _inverse(transform_node, mapping, fixed, moving, name)

