@@ -242,6 +242,15 @@ def test_a_collapsible_button_hides_what_is_under_it(qt, ctk):
     assert (shown.visible, hidden.visible, got) == (True, False, [True, False])
 
 
+def test_a_collapsible_button_asks_for_the_place_of_its_bar_and_its_contents(qt, ctk):
+    button = ctk.ctkCollapsibleButton()
+    qt.QVBoxLayout(button).addWidget(qt.QLabel("shown"))
+    inside = button.layout().sizeHint().height()
+    opened = button.sizeHint.height()
+    button.collapsed = True
+    assert opened == inside + button.sizeHint.height()
+
+
 def test_numbers_are_typed_into_a_slider_widget(ctk):
     slider, got = ctk.ctkSliderWidget(), []
     slider.minimum, slider.maximum, slider.singleStep = -10.0, 10.0, 0.5

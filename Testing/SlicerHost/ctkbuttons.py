@@ -52,7 +52,7 @@ class CollapsibleButton(Plain, QtWidgets.QAbstractButton):
 
     def sizeHint(self) -> QtCore.QSize:
         width = self.fontMetrics().horizontalAdvance(self.text()) + 40
-        inside = self.layout().sizeHint() if self.layout() else QtCore.QSize(0, 0)
+        inside = self.layout().totalSizeHint() if self.layout() else QtCore.QSize(0, 0)
         if self.plain["collapsed"]:
             return QtCore.QSize(max(width, inside.width()), self._bar())
         return inside.expandedTo(QtCore.QSize(width, self._bar()))
@@ -63,9 +63,11 @@ class CollapsibleButton(Plain, QtWidgets.QAbstractButton):
         option = QtWidgets.QStyleOptionButton()
         option.initFrom(self)
         option.rect = QtCore.QRect(0, 0, self.width(), self._bar() - 2)
-        option.text = ("\u25b8 " if self.plain["collapsed"] else "\u25be ") + self.text()
         painter = QtWidgets.QStylePainter(self)
         painter.drawControl(QtWidgets.QStyle.ControlElement.CE_PushButton, option)
+        text = ("\u25b8 " if self.plain["collapsed"] else "\u25be ") + self.text()
+        left = QtCore.Qt.AlignmentFlag.AlignLeft | QtCore.Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(option.rect.adjusted(8, 0, 0, 0), left, text)
 
 
 @implements("ctkCollapsibleGroupBox")
