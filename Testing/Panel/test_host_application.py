@@ -306,3 +306,8 @@ def test_what_a_module_reloads_is_put_back(tmp_path):
         assert "helper" not in sys.modules
     for name in ("tinylib", "tinylib.part"):
         del sys.modules[name]
+
+
+def test_what_mrml_complains_about_fails_the_test():
+    with pytest.raises(AssertionError, match="no-such-file"), Host():
+        slicer.app.coreIOManager().loadNodes("VolumeFile", {"fileName": "no-such-file.nrrd"})

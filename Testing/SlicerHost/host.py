@@ -18,6 +18,7 @@ import numpy as np
 import shiboken6
 import slicer
 import slicer.util
+import vtk
 from DeepRegistrationLib.scene.application import Application
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
@@ -54,11 +55,15 @@ class Host(contextlib.AbstractContextManager):
         dialogs: What the module asked, and the test's answers.
         pip: What the module wanted to install.
         window: The main window.
+        messages: vtkStringOutputWindow; what VTK and MRML complain about fails the test.
         rendering_problem: Why views stay empty on this machine, or None.
     """
 
     def __enter__(self) -> Host:
         self.rendering_problem = rendering_problem()
+        self._output = vtk.vtkOutputWindow.GetInstance()
+        self.messages = vtk.vtkStringOutputWindow()
+        vtk.vtkOutputWindow.SetInstance(self.messages)
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-host-")
         home = Path(self._folder.name)
         self._patches = Patches()
@@ -223,6 +228,7 @@ class Host(contextlib.AbstractContextManager):
         if kind is None:
             self._raise_errors()
             self.dialogs.check()
+            assert not self.messages.GetOutput(), self.messages.GetOutput()
 
     def _remove(self) -> None:
         """Leave the process as it was."""
@@ -236,6 +242,7 @@ class Host(contextlib.AbstractContextManager):
             del sys.modules[name]
         self._imports.restore(self.app.moduleManager().folders())
         self._patches.undo()
+        vtk.vtkOutputWindow.SetInstance(self._output)
         os.environ["PATH"] = self._path
         self._folder.cleanup()
 
