@@ -46,6 +46,9 @@ class RegistrationRun:
         self.result: Any = None
         self.message = self.kind = self.details = ""
         self._job = engine.submit(request.command, request.payload(), on_change=self._on_job_change)
+        # The statistics of the results need it: loaded now, not in the tick that adds them.
+        import numpy.ma  # noqa: F401
+
         self._observer = request.scene.AddObserver(
             slicer.vtkMRMLScene.StartCloseEvent, self._on_scene_close
         )
