@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -32,7 +33,8 @@ def train_recipe(arguments: argparse.Namespace) -> None:
     cases = read_cases(arguments.data)
     command = shlex.join([PROGRAM, "train", arguments.recipe, "--data", Path(arguments.data).name])
     command += "".join(f" --set {name}={shlex.quote(v)}" for name, v in values.items())
-    with shown_progress(arguments.quiet) as progress:
+    quiet = arguments.quiet or int(os.environ.get("RANK", 0)) > 0  # under torchrun, one speaks
+    with shown_progress(quiet) as progress:
         outcome = train(
             recipe,
             cases,
@@ -42,14 +44,14 @@ def train_recipe(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             details={"command": command, "commit": _commit(), "data": Path(arguments.data).name},
             progress=progress,
-            report=lambda line: None if arguments.quiet else print(line, flush=True),
+            report=lambda line: None if quiet else print(line, flush=True),
         )
     if outcome.stopped == "interrupted":
         raise RegistrationError(
             f"Interrupted after step {outcome.step}; continue with --resume (a checkpoint was "
             f"written to {arguments.output})."
         )
-    if not arguments.quiet:
+    if not quiet:
         measured = ", ".join(f"{k} {v:.4g}" for k, v in outcome.metrics.items()) or "none yet"
         print(f"Stopped ({outcome.stopped}) after step {outcome.step}; kept weights: {measured}.")
 
