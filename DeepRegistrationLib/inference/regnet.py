@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -161,7 +162,7 @@ def _phases(
     """Where in a tile's result, and what: once for stride 2, for every offset for stride 1."""
     features = network.features(_suited(network, part[None, :, 13:-13, 13:-13, 13:-13]))
     for offset in itertools.product(range(2 // stride), repeat=3):
-        from_offset = tuple(slice(o, None) for o in offset)
+        from_offset: Any = tuple(slice(o, None) for o in offset)
         coarse = _suited(network, F.avg_pool3d(part[None][(..., *from_offset)], 2))
         count = [s - 26 for s in coarse.shape[2:]]
         inner = features[(..., *from_offset)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -76,7 +77,7 @@ def draw(path: str | Path, seed: int = 0) -> list[str]:
     image = thorax(_SIZE, (_SPACING,) * 3, noise=10.0, seed=seed).fixed.data
     drawn = examples(seed)
     figure, rows = pyplot.subplots(3, len(drawn), figsize=(3.2 * len(drawn), 8.6))
-    shades = None
+    shades: Any = None
     for column, example in zip(rows.T, drawn, strict=True):
         warped = deformed(image, example.field, fill=-1000.0)
         shades = _draw_column(column, example, warped)
@@ -99,11 +100,11 @@ def _draw_column(column, example: Example, warped: torch.Tensor):  # type: ignor
     u = example.field[:, :, middle]
     x = torch.arange(_SIZE[0]) + u[0]
     z = torch.arange(_SIZE[2])[:, None] + u[2]
-    column[1].plot(x[::step].T, z[::step].T, color="tab:blue", linewidth=0.6)
-    column[1].plot(x[:, ::step], z[:, ::step], color="tab:blue", linewidth=0.6)
+    column[1].plot(x[::step].T.numpy(), z[::step].T.numpy(), color="tab:blue", linewidth=0.6)
+    column[1].plot(x[:, ::step].numpy(), z[:, ::step].numpy(), color="tab:blue", linewidth=0.6)
     column[1].set_aspect("equal")
     shades = column[2].imshow(
-        example.jacobian[:, middle], cmap="RdBu", vmin=0.3, vmax=1.7, origin="lower"
+        example.jacobian[:, middle], cmap="RdBu_r", vmin=0.3, vmax=1.7, origin="lower"
     )
     for axes in column:
         axes.set_xticks([])

@@ -1,0 +1,152 @@
+"""Training Eppenhof & Pluim's U-Net: the paper's values, the batches, a toy that learns."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torch import nn
+
+from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image, write_image
+from DeepRegistrationLib.networks.eppenhof import EppenhofNet
+from DeepRegistrationLib.progress import silent
+from DeepRegistrationLib.sampling import bspline_coefficients
+from DeepRegistrationLib.synthesis.images import deformed
+from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes.eppenhof import (
+    LungBatch,
+    LungVolumes,
+    masked_error,
+    synthetic_pair,
+)
+
+CPU = torch.device("cpu")
+
+
+def blobs(seed, n=32):
+    values = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(n, n, n)), 2.0)
+    return torch.from_numpy((values - values.min()) / np.ptp(values)).float()
+
+
+@pytest.fixture(scope="module")
+def volumes():
+    """Three images of soft blobs, all of it lung."""
+    coefficients = [bspline_coefficients(blobs(seed)[None]) for seed in range(3)]
+    return LungVolumes(coefficients, [torch.ones(32, 32, 32)] * 3, [])
+
+
+def test_the_recipe_states_the_values_of_the_paper():
+    recipe = make_recipe("eppenhof")
+    assert (recipe.iterations, recipe.batches, recipe.size) == (96_700, 1, 128)
+    assert (recipe.snapshots, recipe.snapshot_every) == (200, 50)
+    optimizer = recipe.optimizer(nn.Linear(1, 1))
+    assert isinstance(optimizer, torch.optim.Adagrad)
+    assert optimizer.param_groups[0]["lr"] == 1e-2
+    assert optimizer.param_groups[0]["eps"] == 1e-8
+    assert recipe.learning_rate(50_000) is None  # constant
+
+
+def test_the_preview_lets_its_rate_fall_to_zero():
+    recipe = make_recipe("eppenhof-preview")
+    assert recipe.learning_rate(0) == pytest.approx(recipe.rate)
+    assert recipe.learning_rate(recipe.iterations // 2) == pytest.approx(recipe.rate / 2)
+    assert recipe.learning_rate(recipe.iterations) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_target_takes_the_moving_image_to_the_fixed_one_but_for_gamma(volumes, monkeypatch):
+    monkeypatch.setattr(
+        "DeepRegistrationLib.training.recipes.eppenhof.with_gamma", lambda image, generator: image
+    )
+    generator = torch.Generator().manual_seed(3)
+    batch = synthetic_pair(volumes.images[0], volumes.masks[0], generator)
+    fixed, moving = batch.images[0]
+    again = deformed(moving, batch.target[0], fill=0.0)
+    inner = (slice(8, -8),) * 3
+    before = float((moving - fixed)[inner].abs().mean())
+    assert float((again - fixed)[inner].abs().mean()) < 0.15 * before
+
+
+def test_the_same_step_gives_the_same_batch(volumes):
+    recipe = make_recipe("eppenhof-preview", {"size": 32})
+    one, same, other = (
+        recipe.batch(volumes, 0, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.images, same.images)
+    assert torch.equal(one.target, same.target)
+    assert not torch.allclose(one.target, other.target)
+
+
+def test_the_loss_is_the_mean_over_the_mask_of_the_sum_of_the_components():
+    target, mask = torch.zeros(1, 3, 2, 2, 2), torch.zeros(2, 2, 2)
+    mask[0, 0] = 1
+    found = torch.zeros(1, 3, 2, 2, 2)
+    found[0, :, 0, 0, 0] = torch.tensor([1.0, -2.0, 3.0])
+    found[0, :, 1] = 100.0  # outside
+    assert float(masked_error(found, LungBatch(found, target, mask))) == pytest.approx(3.0)
+
+
+def test_finishing_computes_the_batch_norm_statistics_of_the_weights_anew(volumes, monkeypatch):
+    """Against means and variances of the first layer's output over the same batches."""
+    monkeypatch.setattr("DeepRegistrationLib.training.recipes.eppenhof._STATISTICS", 5)
+    recipe = make_recipe("eppenhof-preview", {"size": 32, "base": 1})
+    torch.manual_seed(0)
+    network = recipe.build()
+    norm = network.down[0][1]
+    norm.running_mean.fill_(100.0)
+    norm.num_batches_tracked.fill_(999)
+    outputs = []
+    hook = network.down[0][0].register_forward_hook(lambda m, i, o: outputs.append(o.clone()))
+    with torch.no_grad():
+        recipe.finish(network, volumes)
+    hook.remove()
+    means = torch.stack([o.mean((0, 2, 3, 4)) for o in outputs]).mean(0)
+    variances = torch.stack([o.var((0, 2, 3, 4)) for o in outputs]).mean(0)
+    assert torch.allclose(norm.running_mean, means, atol=1e-5)
+    assert torch.allclose(norm.running_var, variances, rtol=1e-4)
+    assert norm.momentum == pytest.approx(0.1)
+    assert not network.training
+
+
+def test_a_toy_learns_and_beats_the_identity(volumes):
+    """One pair, again and again."""
+    values = {"size": 32, "base": 2, "rate": 1e-2, "decay": False, "precision": "float32"}
+    recipe = make_recipe("eppenhof-preview", values)
+    torch.manual_seed(0)
+    network = recipe.build().train()
+    optimizer, losses = recipe.optimizer(network), []
+    batch = recipe.batch(volumes, 0, torch.Generator().manual_seed(0))
+    for _ in range(30):
+        loss, _ = recipe.loss(network, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    identity = float(masked_error(torch.zeros_like(batch.target), batch))
+    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.7 * identity
+
+
+def test_cases_become_volumes_of_the_lungs_and_pairs_with_landmarks(tmp_path):
+    grid = Grid((40, 40, 40), (4.0,) * 3)
+    mask = torch.zeros(40, 40, 40, dtype=torch.uint8)
+    mask[8:32, 8:32, 8:32] = 1
+    cases = []
+    for seed in range(2):
+        name = tmp_path / f"{seed}.nii.gz"
+        write_image(Image(blobs(0, 40) * 1000 - 900, grid), name)
+        write_image(Image(mask, grid), tmp_path / "mask.nii.gz")
+        points = tmp_path / "points.csv"
+        points.write_text("60,60,60\n80,90,70\n")
+        cases.append(Case("a", "validation", name, tmp_path / "mask.nii.gz", None, points))
+    recipe = make_recipe("eppenhof-preview", {"size": 16, "base": 1})
+    prepared = recipe.prepare(cases, CPU, silent)
+    assert [i.shape for i in prepared.images] == [(1, 16, 16, 16)] * 2
+    assert 0.2 < float(prepared.masks[0].mean()) < 0.4  # lungs of 23 voxels in a box of 33
+    network = EppenhofNet(1).eval()
+    with torch.no_grad():
+        metrics = recipe.validate(network, prepared, CPU, silent)
+        again = recipe.validate(network, prepared, CPU, silent)
+    assert metrics == again
+    assert set(metrics) == {"mae_voxels", "tre_mm", "tre_affine_mm"}
+    assert metrics["tre_affine_mm"] < 1.0

@@ -1,0 +1,132 @@
+"""Training RegNet: the paper's values, the pairs in use, a toy that learns."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torch import nn
+
+from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image, write_image
+from DeepRegistrationLib.progress import silent
+from DeepRegistrationLib.synthesis.patches import PatchSource
+from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes.regnet import LungScans, inputs
+
+CPU = torch.device("cpu")
+TOY = {"reach": 0.25, "spacing": 4.0, "outputs": 2, "patches": 2, "sources": 2, "life": 4}
+
+
+def blobs(seed, shape=(66, 64, 65)):
+    values = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), 2.0)
+    return torch.from_numpy(values / values.std() * 400 - 500).clamp(-1000, 2000).to(torch.int16)
+
+
+@pytest.fixture
+def scans():
+    return LungScans([blobs(0), blobs(1)], [torch.ones(66, 64, 65).bool()] * 2, [])
+
+
+def test_the_recipe_states_the_values_of_the_paper():
+    recipe = make_recipe("regnet")
+    assert (recipe.patches, recipe.outputs, recipe.spacing) == (50, 1, 1.0)
+    assert recipe.life * recipe.patches / recipe.sources == 2100  # patches of a deformed pair
+    assert recipe.iterations == 15 * recipe.epoch
+    optimizer = recipe.optimizer(nn.Linear(1, 1))
+    assert isinstance(optimizer, torch.optim.Adam)
+    assert recipe.learning_rate(0) == 1e-3
+    assert recipe.learning_rate(3 * recipe.epoch) == pytest.approx(1e-3 / 1.25**3)
+
+
+def test_every_step_uses_pairs_of_all_frequencies_and_replaces_them_in_turn(scans):
+    recipe = make_recipe("regnet", TOY | {"sources": 3, "life": 6})
+    numbers, made = [], set()
+    for step in range(13):
+        recipe._sources(scans, step)
+        numbers.append(sorted(scans.sources))
+        made |= set(scans.sources)
+    assert all({n % 3 for n in now} == {0, 1, 2} for now in numbers)  # the families by number
+    changes = [len(set(b) - set(a)) for a, b in zip(numbers[:-1], numbers[1:], strict=True)]
+    assert max(changes) == 1
+    assert sum(changes) == 6  # each of three slots twice in twelve steps
+
+
+def test_a_resumed_run_sees_the_same_batch(scans):
+    recipe = make_recipe("regnet", TOY)
+    for step in range(6):
+        later = recipe.batch(scans, step, torch.Generator().manual_seed(step))
+    fresh = LungScans(scans.images, scans.lungs, [])
+    resumed = recipe.batch(fresh, 5, torch.Generator().manual_seed(5))
+    assert torch.equal(later[0], resumed[0])
+    assert torch.equal(later[1], resumed[1])
+
+
+def test_the_loss_is_the_mean_over_vectors_of_the_sum_of_the_components():
+    class Zero(nn.Module):
+        def forward(self, fine, coarse):
+            return torch.zeros(len(fine), 3, 1, 1, 1)
+
+    truth = torch.tensor([[1.0, -2.0, 3.0], [0.0, 0.0, 2.0]]).reshape(2, 3, 1, 1, 1)
+    loss, _ = make_recipe("regnet").loss(Zero(), (torch.zeros(2, 2, 55, 55, 55), truth))
+    assert float(loss) == pytest.approx(4.0)
+
+
+def test_images_are_scaled_as_the_paper_says(scans, monkeypatch):
+    recipe = make_recipe("regnet", TOY)
+    patch = torch.full((2, 57, 57, 57), 47.5)
+    monkeypatch.setattr(PatchSource, "draw", lambda s, o, g: (patch, torch.zeros(3, 2, 2, 2)))
+    images, _ = recipe.batch(scans, 0, torch.Generator())
+    assert torch.allclose(images, torch.tensor((47.5 + 1000) / 4095))
+
+
+def test_a_toy_learns_and_beats_the_identity(scans):
+    """The batch of one step, again and again."""
+    recipe = make_recipe("regnet", TOY | {"variant": "single", "rate": 3e-3})
+    torch.manual_seed(0)
+    network = recipe.build().train()
+    optimizer, losses = recipe.optimizer(network), []
+    batch = recipe.batch(scans, 0, torch.Generator().manual_seed(0))
+    for _ in range(15):
+        loss, _ = recipe.loss(network, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    identity = float(batch[1].abs().sum(1).mean())
+    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.7 * identity
+
+
+def test_cases_become_scans_with_room_around_the_lungs_and_landmark_patches(tmp_path):
+    grid = Grid((34, 34, 34), (8.0,) * 3)
+    mask = torch.zeros(34, 34, 34, dtype=torch.uint8)
+    mask[6:28, 6:28, 6:28] = 1
+    cases = []
+    for seed in range(2):
+        name = tmp_path / f"{seed}.nii.gz"
+        write_image(Image(blobs(0, (34, 34, 34)), grid), name)
+        write_image(Image(mask, grid), tmp_path / "mask.nii.gz")
+        points = tmp_path / "points.csv"
+        points.write_text("120,120,120\n150,120,100\n")
+        cases.append(Case("a", "validation", name, tmp_path / "mask.nii.gz", None, points))
+    recipe = make_recipe("regnet", TOY | {"landmark_pairs": 1, "variant": "single"})
+    prepared = recipe.prepare(cases, CPU, silent)
+    assert prepared.images[0].shape == ((8 * 21 + 2 * 15) // 4 + 1,) * 3
+    assert prepared.images[0].dtype == torch.int16
+    assert prepared.pairs[0][1].shape == (2, 2, 55, 55, 55)
+
+    class Shift(nn.Module):
+        def forward(self, fine, coarse):
+            return torch.tensor([1.0, 0, 0]).reshape(1, 3, 1, 1, 1).expand(len(fine), 3, 1, 1, 1)
+
+    metrics = recipe._landmark_errors(Shift(), prepared.pairs)
+    assert metrics["tre_affine_mm"] < 1.0
+    assert metrics["tre_mm"] == pytest.approx(4.0, abs=1.0)  # a voxel of 4 mm too far
+    assert metrics["tre_within_mm"] == metrics["tre_mm"]
+
+
+def test_the_network_gets_both_scales_of_a_patch():
+    fine, coarse = inputs(torch.rand(1, 2, 57, 57, 57))
+    assert fine.shape[2:] == (31, 31, 31)
+    assert coarse.shape[2:] == (28, 28, 28)
