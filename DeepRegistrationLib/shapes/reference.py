@@ -47,9 +47,9 @@ class ReferenceSettings:
 
     cell: float = 9.0
     matching: MatchingSettings = field(default_factory=MatchingSettings)
-    centers: int = 300
+    centers: int = 220
     poisson: float = 0.25
-    ridges: tuple[float, ...] = (3e-3, 3e-2, 3e-1)
+    ridges: tuple[float, ...] = (1e-2, 1e-1)
     tolerance: float = 0.5
     unmatched: float = 0.5
 
