@@ -7,6 +7,7 @@ from slicer.util import VTKObservationMixin
 from DeepRegistrationLib.worker import EngineProcess
 from DeepRegistrationPanel.advanced import AdvancedSection
 from DeepRegistrationPanel.inputs import InputsSection
+from DeepRegistrationPanel.landmarks import LandmarksSection
 from DeepRegistrationPanel.process import QtTransport
 from DeepRegistrationPanel.results import ResultsSection
 from DeepRegistrationPanel.run import RunSection
@@ -16,6 +17,7 @@ _SECTIONS = (
     AdvancedSection,
     RunSection,
     ResultsSection,
+    LandmarksSection,
 )
 
 
@@ -86,6 +88,16 @@ class Panel(VTKObservationMixin):
         for section in self.sections:
             section.onRegistered(result)
         self.update()
+
+    @property
+    def landmarks(self):
+        """What is known of the landmarks' errors at present, a ``LandmarkState``."""
+        return self.section(LandmarksSection).state
+
+    def landmarksChanged(self, state):
+        """The landmarks' errors are others now: tell all sections."""
+        for section in self.sections:
+            section.onLandmarks(state)
 
     def forgetResult(self):
         """The last result was undone."""

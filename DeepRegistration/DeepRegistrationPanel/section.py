@@ -47,6 +47,9 @@ class Section:
     def onRegistered(self, result):
         """A registration has just added its results to the scene."""
 
+    def onLandmarks(self, state):
+        """The landmarks' errors are others now; also while a point is dragged."""
+
     def onEnter(self):
         """The module is shown."""
 

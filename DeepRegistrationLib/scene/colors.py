@@ -111,6 +111,11 @@ def error_color_node(scene):
     return _color_node(scene, LANDMARK_ERROR, _interpolated(_ERROR, shares), names)
 
 
+def error_rgb(errors: np.ndarray) -> np.ndarray:
+    """The colors of errors in mm, [n], as :func:`error_color_node` has them: [n, 3] in [0, 1]."""
+    return _interpolated(_ERROR, np.asarray(errors) / ERROR_RANGE[1])
+
+
 def overlay_color_node(scene, kind: str):
     """The Jacobian's or displacement's colors for a map over anatomy, which shows where little is.
 

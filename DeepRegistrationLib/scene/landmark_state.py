@@ -84,6 +84,12 @@ class LandmarkState:
         known = self.residual if np.isfinite(self.mapped).any() else self.fixed - self.moving
         return self.included & np.isfinite(known).all(axis=1)
 
+    def worst_first(self) -> np.ndarray:
+        """The rows that count, the largest error first; without a transform the distance."""
+        rows = np.flatnonzero(self.counted)
+        error = np.where(np.isfinite(self.after), self.after, self.before)[rows]
+        return rows[np.argsort(-error, kind="stable")]
+
     def summary(self) -> dict | None:
         """The statistics of the rows that count, for the attribute of that name."""
         rows = self.counted

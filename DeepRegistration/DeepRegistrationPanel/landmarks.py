@@ -1,0 +1,209 @@
+"""Corresponding points and what the transform leaves between them, live while one is dragged."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.landmark_display import LandmarkDisplay
+from DeepRegistrationLib.scene.landmark_plots import LandmarkPlots
+from DeepRegistrationLib.scene.landmark_state import LandmarkState, write_errors
+from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
+from DeepRegistrationLib.scene.navigation import jump_to_landmark
+from DeepRegistrationPanel.files import askForFile
+from DeepRegistrationPanel.pointtable import PointTable
+from DeepRegistrationPanel.section import Section
+
+_PLOT_DELAY = 150  # ms without a change after which plots follow
+
+
+class LandmarksSection(Section):
+    """Two point lists, the table and statistics of their errors, and those errors in the views."""
+
+    uiName = "Landmarks"
+
+    def __init__(self, panel):
+        super().__init__(panel)
+        self.state = LandmarkState()
+        self._live = LiveLandmarks(self._onState)
+        self._observed = None
+        self._display = None
+        self._plots = None
+        self._shown = False
+        self._worst = -1
+        self._table = PointTable(self.ui.pointsTable, self._goTo, self._live.set_included)
+        self._plotTimer = qt.QTimer()
+        self._plotTimer.setSingleShot(True)
+        self._plotTimer.setInterval(_PLOT_DELAY)
+        self._plotTimer.connect("timeout()", self._updatePlots)
+        for kind, title in _plotKinds().items():
+            self.ui.plotBox.addItem(title, kind)
+        self.ui.plotBox.connect("currentIndexChanged(int)", self._onPlotKind)
+        self.ui.plotButton.connect("clicked(bool)", self._onPlot)
+        self.ui.exportButton.connect("clicked(bool)", self._onExport)
+        self.ui.showErrorsBox.connect("toggled(bool)", self._onShowErrors)
+        self.ui.projectBox.connect("toggled(bool)", self._onProject)
+
+    def update(self):
+        p = self.parameters
+        self.ui.fixedPlaceWidget.setCurrentNode(p.fixedLandmarks)
+        self.ui.movingPlaceWidget.setCurrentNode(p.movingLandmarks)
+        wanted = (p.fixedLandmarks, p.movingLandmarks, p.transform, p.movingVolume)
+        if wanted != self._observed:
+            self._observed = wanted
+            self._live.observe(*wanted)
+
+    def onRegistered(self, result):
+        if self.parameters.fixedLandmarks and self.parameters.movingLandmarks:
+            self.ui.landmarksButton.collapsed = False
+
+    def onEnter(self):
+        self._shown = True
+        self._showErrors()
+
+    def onExit(self):
+        self._shown = False
+        self.ui.fixedPlaceWidget.setPlaceModeEnabled(False)
+        self.ui.movingPlaceWidget.setPlaceModeEnabled(False)
+        self._hideErrors()
+
+    def close(self):
+        self._plotTimer.stop()
+        self._live.close()
+        self._hideErrors()
+        self._observed = self._plots = None
+        self._onState(LandmarkState(problem=_noLists()))
+
+    def goToWorst(self):
+        """Show the landmark with the largest error in all views; the next one at each call."""
+        rows = self.state.worst_first()
+        if len(rows):
+            self._worst = (self._worst + 1) % len(rows)
+            self._table.choose(int(rows[self._worst]))
+
+    def _onState(self, state):
+        """The landmarks, the transform, or what is above them, changed."""
+        self.state = state
+        if state.changed is None:
+            self._worst = -1
+        self._table.show(state)
+        self.ui.hintText.text = _hint(state)
+        self.ui.hintText.visible = bool(self.ui.hintText.text)
+        self.ui.summaryText.text = summaryHtml(state)
+        usable = state.statistics is not None
+        self.ui.exportButton.enabled = len(state.labels) > 0
+        self.ui.plotButton.enabled = usable
+        self.ui.plotBox.enabled = usable
+        self._showErrors()
+        if self._plots is not None:
+            self._plotTimer.start()
+        self.panel.landmarksChanged(state)
+
+    def _goTo(self, row):
+        try:
+            jump_to_landmark(slicer.mrmlScene, self.state, row)
+        except RegistrationError as error:
+            self.ui.hintText.text = str(error)
+            self.ui.hintText.visible = True
+
+    def _onShowErrors(self, shown):
+        self.ui.projectBox.enabled = shown
+        self._showErrors()
+
+    def _onProject(self, projected):
+        if self._display is not None:
+            self._display.project(projected)
+
+    def _showErrors(self):
+        wanted = self._shown and self.ui.showErrorsBox.checked and self.state.statistics is not None
+        if not wanted:
+            self._hideErrors()
+            return
+        if self._display is None:
+            self._display = LandmarkDisplay(slicer.mrmlScene)
+            self._display.project(self.ui.projectBox.checked)
+        self._display.update(self.state, self._live.transform)
+
+    def _hideErrors(self):
+        if self._display is not None:
+            self._display.remove()
+            self._display = None
+
+    def _onPlot(self, _checked=False):
+        self._plots = LandmarkPlots(slicer.mrmlScene)
+        self._plots.update(self.state)
+        self._showPlot()
+
+    def _onPlotKind(self, _index=0):
+        if self._plots is not None:
+            self._showPlot()
+
+    def _showPlot(self):
+        chart = self._plots.chart(self.ui.plotBox.currentData)
+        if chart is not None:
+            slicer.modules.plots.logic().ShowChartInLayout(chart)
+
+    def _updatePlots(self):
+        if self._plots is not None:
+            self._plots.update(self.state)
+
+    def _onExport(self, _checked=False):
+        path = askForFile(_("Save the landmarks' errors"), "landmarks.csv", _("Table (*.csv)"))
+        if not path:
+            return
+        try:
+            write_errors(self.state, path)
+        except RegistrationError as error:
+            slicer.util.errorDisplay(str(error))
+
+
+def summaryHtml(state):
+    """Statistics of the landmarks that count, as a small table; empty without any."""
+    statistics = state.statistics
+    if statistics is None:
+        return ""
+    titles = {
+        "before": _("Before"),
+        "after": _("After"),
+        "snapped": _("After, voxel-snapped"),
+    }
+    rows = "".join(
+        f"<tr><td>{title}</td>{_cells(statistics[key])}</tr>"
+        for key, title in titles.items()
+        if statistics[key] is not None
+    )
+    head = (_("mean ± std"), _("median"), _("95 %"), _("max"))
+    titleCells = "".join(f"<th align='right'>&nbsp;&nbsp;{text}</th>" for text in head)
+    count = _("{n} of {rows}, in mm").format(n=statistics["n"], rows=len(state.labels))
+    return f"<table><tr><th align='left'>{count}</th>{titleCells}</tr>{rows}</table>"
+
+
+def _cells(values):
+    texts = [f"{values['mean']:.2f} ± {values['std']:.2f}"]
+    texts += [f"{values[name]:.2f}" for name in ("median", "p95", "max")]
+    return "".join(f"<td align='right'>&nbsp;&nbsp;{text}</td>" for text in texts)
+
+
+def _hint(state):
+    """What is missing or wrong, and what to do."""
+    if state.problem is None:
+        return ""
+    if not len(state.labels):
+        how = _(
+            "Choose or create a list for each side, press its place button and click on the same "
+            "anatomy in both images. Alt+9 shows the two images side by side."
+        )
+        return f"{state.problem} {how}"
+    return state.problem
+
+
+def _noLists():
+    return _("Choose a point list with the fixed and one with the moving landmarks.")
+
+
+def _plotKinds():
+    return {
+        "histogram": _("Histogram"),
+        "cumulative": _("Cumulative share"),
+        "box": _("Box plot"),
+    }
