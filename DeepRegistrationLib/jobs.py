@@ -16,8 +16,16 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.plain import AffineMap, FieldMap, Map, Outcome, Task, Volume
 from DeepRegistrationLib.progress import Progress, silent
-from DeepRegistrationLib.transforms import Affine, DisplacementField, Transform, invert
+from DeepRegistrationLib.transforms import (
+    Affine,
+    DisplacementField,
+    Transform,
+    invert,
+    jacobian,
+    warp,
+)
 from DeepRegistrationLib.transforms.single import single_transform
+from DeepRegistrationLib.validation import background
 
 _WIDER = {2: np.int32, 4: np.float64, 8: np.float64}  # of unsigned integers, which torch lacks
 
@@ -94,6 +102,29 @@ def inverse_of(transform: Map, grid: Grid, progress: Progress = silent) -> dict[
         "roundtrip_max": found.roundtrip_max,
     }
     return {"inverse": map_of(found.field), "residual_mm": residual}
+
+
+def derived_volume(
+    transform: Map, grid: Grid, kind: str, moving: Volume | None, progress: Progress = silent
+) -> Volume:
+    """A volume made of a transform.
+
+    Args:
+        transform: Fixed to moving.
+        grid: The fixed image's.
+        kind: ``warped`` (the moving image on that grid), ``jacobian`` or ``displacement`` (mm).
+        moving: The moving image; only for ``warped``.
+    """
+    forward = transform_of(transform)
+    with torch.no_grad():
+        if kind == "jacobian":
+            return volume_of(jacobian(forward, grid, progress))
+        if kind == "displacement":
+            return volume_of(displacement_magnitude(forward, grid))
+        assert moving is not None
+        image = image_of(moving)
+        fill = background(image)
+        return volume_of(warp(image, forward, grid, fill=fill, progress=progress))
 
 
 def measures_of(transform: Map, **given: Volume | np.ndarray | None) -> dict[str, Any]:

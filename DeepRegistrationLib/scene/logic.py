@@ -10,6 +10,7 @@ import slicer
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods import method_class, method_names
 from DeepRegistrationLib.scene import results
+from DeepRegistrationLib.scene.derived import DerivedRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.request import RegistrationResult, Request
 from DeepRegistrationLib.scene.sequences import SequenceRun
@@ -83,6 +84,33 @@ class DeepRegistrationLogic:
             RegistrationError: Not the transform of a registration.
         """
         return RegistrationRun(engine, InverseRequest(self.mrmlScene, transformNode), onChange)
+
+    def startDerived(
+        self,
+        engine: EngineProcess,
+        kind: str,
+        transformNode,
+        fixedNode,
+        movingNode,
+        *,
+        onChange: Callable[[RegistrationRun], None] | None = None,
+    ) -> RegistrationRun:
+        """Make a volume of any transform of the scene; as :meth:`start`.
+
+        The run's ``result`` is a :class:`~DeepRegistrationLib.scene.derived.DerivedResult`.
+
+        Args:
+            engine: The process.
+            kind: ``warped``, ``jacobian`` or ``displacement``.
+            transformNode: A moving volume placed under it appears registered.
+            fixedNode: The volume is made on its grid.
+            movingNode: What is resampled for ``warped``.
+
+        Raises:
+            RegistrationError: A node is missing or of the wrong kind.
+        """
+        request = DerivedRequest(self.mrmlScene, transformNode, fixedNode, movingNode, kind)
+        return RegistrationRun(engine, request, onChange)
 
     def startSequence(
         self,

@@ -223,6 +223,21 @@ def _inverse(transform_node, mapping, fixed, moving, name: str):
     return node
 
 
+def add_volume(transform_node, kind: str, data: vtk.vtkImageData, grid: Grid, moving):
+    """Put a volume made of any transform into the scene, or update the one that is there.
+
+    Args:
+        kind: ``warped``, ``jacobian`` or ``displacement``.
+        moving: The volume that was resampled, for ``warped``.
+    """
+    name = f"{kind.capitalize()}, {transform_node.GetName()}"
+    if kind == "jacobian":
+        return _jacobian(transform_node, data, grid, name)
+    if kind == "displacement":
+        return _displacement(transform_node, data, grid, name)
+    return _warped(transform_node, data, grid, moving, name)
+
+
 def add_inverse(transform_node, mapping: vtk.vtkAbstractTransform, fixed, moving):
     """Put the inverse of a result into the scene, or update the one that is there."""
     name = f"Inverse, {transform_node.GetName()}"

@@ -9,6 +9,7 @@ from typing import Any
 import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.derived import DerivedRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.request import Request
 from DeepRegistrationLib.worker import EngineProcess, Job, State
@@ -31,7 +32,7 @@ class RegistrationRun:
     def __init__(
         self,
         engine: EngineProcess,
-        request: Request | InverseRequest,
+        request: Request | InverseRequest | DerivedRequest,
         on_change: Callable[[RegistrationRun], None] | None = None,
     ) -> None:
         self._engine = engine

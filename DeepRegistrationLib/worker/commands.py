@@ -58,6 +58,14 @@ def inverse(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
+def derive(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """A volume made of a transform; the request is ``jobs.derived_volume``'s arguments."""
+    from DeepRegistrationLib.jobs import derived_volume
+
+    return {"volume": derived_volume(**request, progress=progress)}
+
+
+@command
 def evaluate(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Measures of a transform; see ``evaluation.measures.measure``.
 
