@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_apply(commands)
     _add_demo(commands)
+    _add_atlas(commands)
     _add_train(commands)
     _add_export(commands)
     methods = commands.add_parser("methods", help="list the registration methods")
@@ -168,6 +169,24 @@ def _add_demo(commands: Any) -> None:
     )
     _add_method_options(parser)
     parser.set_defaults(command="register:run_demo")
+
+
+def _add_atlas(commands: Any) -> None:
+    parser = commands.add_parser(
+        "atlas",
+        help="segment a heart by the segmentations of others",
+        description="Register the cases of the list's split 'train' to IMAGE and fuse their "
+        "labels (RV 1, myocardium 2, LV 3). Writes labels.nii.gz, and a surface of each wall (.vtk "
+        "for Slicer) with the spread of the atlases in mm.",
+    )
+    parser.add_argument("image", metavar="IMAGE", help="image file or folder of a DICOM series")
+    parser.add_argument("--atlases", metavar="LIST", required=True, help="list of cases")
+    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
+    parser.add_argument("--mask", metavar="FILE", help="non-zero where the heart is in IMAGE")
+    parser.add_argument("--method", metavar="NAME", default="svfnet", help="default: %(default)s")
+    _add_device_option(parser)
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    parser.set_defaults(command="atlas:segment_image")
 
 
 def _add_train(commands: Any) -> None:

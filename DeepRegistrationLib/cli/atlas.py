@@ -1,0 +1,55 @@
+"""``deepreg atlas``."""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+
+from DeepRegistrationLib.cli.inputs import load_image, load_optional
+from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
+from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.devices import choose_device
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import write_image
+from DeepRegistrationLib.methods import method_class
+from DeepRegistrationLib.output import atomic_folder
+from DeepRegistrationLib.shapes.atlas import segment_by_atlases, write_surface
+from DeepRegistrationLib.shapes.contours import read_labels
+from DeepRegistrationLib.validation import check_image
+
+
+def segment_image(arguments: argparse.Namespace) -> None:
+    """``deepreg atlas``: the segmentation of an image from those of others."""
+    method_class(arguments.method)
+    choose_device(arguments.device)
+    image = load_image(arguments.image)
+    check_image(image)
+    mask = load_optional(load_image, arguments.mask)
+    cases = [case for case in read_cases(arguments.atlases) if case.split == "train"]
+    atlases = []
+    for case in cases:
+        if case.labels is None:
+            raise RegistrationError(
+                f"The atlas {case.image.name} has no labels; fill in that column of the list."
+            )
+        picture = load_image(str(case.image))
+        with native_silence():
+            atlases.append((picture, read_labels(case.labels, picture)))
+    with shown_progress(arguments.quiet) as progress, torch.no_grad():
+        result = segment_by_atlases(
+            image,
+            atlases,
+            method=arguments.method,
+            mask=mask,
+            device=arguments.device,
+            progress=progress,
+        )
+    with atomic_folder(arguments.output) as folder:
+        write_image(result.labels, folder / "labels.nii.gz")
+        for name, wall in result.walls.items():
+            write_surface(wall, folder / f"{name}.vtk")
+    if not arguments.quiet:
+        for name, wall in result.walls.items():
+            print(f"{name}: {result.atlases} walls, spread {wall.spread.mean():.1f} mm on average")
+        print(f"Wrote labels.nii.gz and {len(result.walls)} surfaces to {arguments.output}")
