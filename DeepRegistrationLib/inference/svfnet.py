@@ -17,7 +17,9 @@ from DeepRegistrationLib.transforms import Composite, Transform, VelocityField
 _UNSURE = 0.45  # correlation with the mean heart; 0.53 and more in all validation images of ACDC
 
 
-def register(network: SVFNet, fixed: Image, moving: Image, context: Context) -> Composite:
+def register(
+    network: SVFNet, fixed: Image, moving: Image, context: Context, *, both_ways: bool = True
+) -> Composite:
     """Fixed to moving: the flow of the velocity field, then the rigid alignment.
 
     Args:
@@ -25,6 +27,8 @@ def register(network: SVFNet, fixed: Image, moving: Image, context: Context) -> 
         fixed, moving: Short-axis stacks of any geometry.
         context: Its masks place the frames (segmentations of the heart); its initial transform
             replaces the rigid alignment.
+        both_ways: Also register the other way, and take half the difference of the two velocity
+            fields: then exchanging the images gives the inverse map.
 
     Returns:
         A composite of the velocity field and the rigid (or initial) transform: the inverse is
@@ -39,8 +43,12 @@ def register(network: SVFNet, fixed: Image, moving: Image, context: Context) -> 
         found = _frame(network, moving, context.moving_mask, "moving", context)
         rigid = rigid_between(frame, found).to(context.device)
     context.progress(0.4, "Applying the network")
-    pair = torch.stack([framed(fixed, frame), framed(moving, frame, rigid)])[None]
-    velocity = in_millimetres(network(pair)[0], frame)
+    pair = torch.stack([framed(fixed, frame), framed(moving, frame, rigid)])
+    if both_ways:
+        forward, backward = network(torch.stack([pair, pair.flip(0)]))
+        velocity = in_millimetres(0.5 * (forward - backward), frame)
+    else:
+        velocity = in_millimetres(network(pair[None])[0], frame)
     context.progress(0.8, "Following the velocity field")
     transform = VelocityField(velocity.vectors, frame)
     transform.exp()

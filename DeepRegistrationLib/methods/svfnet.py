@@ -22,6 +22,11 @@ class SVFNetParameters:
         "Of the convolutions; auto takes 16 bits where the processor has them.",
         choices=("auto", "float32"),
     )
+    both_ways: bool = parameter(
+        True,
+        "Also register the other way and take the mean, so that exchanging the images gives the "
+        "inverse (our choice; the paper: one way).",
+    )
 
 
 @register_method
@@ -55,4 +60,4 @@ class SVFNetRegistration(Method):
 
         settings = self.parameters
         network, _ = network_for(self.name, settings.weights, settings.precision, SVFNet, context)
-        return register(network, fixed, moving, context)
+        return register(network, fixed, moving, context, both_ways=settings.both_ways)

@@ -161,7 +161,7 @@ def test_the_result_is_a_flow_and_then_the_rigid_alignment(weights):
     fixed, moving = pair()
     result = register(
         heart_picture(fixed), heart_picture(moving, 1), method="svfnet",
-        fixed_mask=fixed, moving_mask=moving, device="cpu",
+        fixed_mask=fixed, moving_mask=moving, device="cpu", parameters={"both_ways": False},
     )  # fmt: skip
     flow, rigid = result.transform.transforms
     expected = rigid_between(frame_of_labels(fixed), frame_of_labels(moving))
@@ -172,6 +172,22 @@ def test_the_result_is_a_flow_and_then_the_rigid_alignment(weights):
     assert float((flow(points) - points).norm(dim=1).max()) > 1.0  # mm: the network said something
     assert float((result.transform.inverse()(moved) - points).norm(dim=1).max()) < 0.3
     assert float(result.jacobian.data.min()) > 0
+
+
+@pytest.mark.parametrize("both_ways", [True, False])
+def test_both_ways_make_the_exchanged_images_give_the_inverse_map(weights, both_ways):
+    fixed, moving = pair()
+    images = heart_picture(fixed), heart_picture(moving, 1)
+    options = {
+        "method": "svfnet",
+        "device": "cpu",
+        "parameters": {"both_ways": both_ways, "precision": "float32"},
+    }
+    there = register(*images, fixed_mask=fixed, moving_mask=moving, **options).transform
+    back = register(*images[::-1], fixed_mask=moving, moving_mask=fixed, **options).transform
+    points = torch.from_numpy(inner_points(there.transforms[0].grid, margin=0.25)).float()
+    error = float((back(there(points)) - points).norm(dim=1).mean())
+    assert (error < 0.2) == both_ways
 
 
 def test_an_initial_transform_replaces_the_rigid_alignment(weights):
