@@ -45,7 +45,7 @@ class InputsSection(Section):
         masks = bool(self.parameters.fixedMask or self.parameters.movingMask)
         if masks and not method.card.uses_masks:
             self.ui.methodText.text += "<br><b>" + _("This method ignores masks.") + "</b>"
-        self.ui.refineBox.visible = self.parameters.method not in ("optimize", "affine")
+        self.ui.refineBox.visible = refinable(self.parameters.method)
         self.ui.deviceText.text = self._deviceText()
 
     def _deviceText(self):
@@ -82,6 +82,11 @@ class InputsSection(Section):
         volumes = [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
         if len(volumes) == 2:
             self.parameters.fixedVolume, self.parameters.movingVolume = volumes
+
+
+def refinable(method):
+    """Whether a method's result can be refined: it is deformable and not itself that refinement."""
+    return method not in ("optimize", "affine")
 
 
 def describeMethod(method):

@@ -5,9 +5,16 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.results import outputs_of
+from DeepRegistrationPanel.run import RunSection
 from DeepRegistrationPanel.section import Section
 
 _KINDS = ("warped", "inverse", "jacobian", "displacement")
+_TIPS = {
+    "warped": _("the moving volume on the grid of the fixed one, interpolated once"),
+    "inverse": _("the transform from moving to fixed points"),
+    "jacobian": _("the map of local volume change"),
+    "displacement": _("the map of how far each point moves, in mm"),
+}
 
 
 class ResultsSection(Section):
@@ -32,13 +39,54 @@ class ResultsSection(Section):
         outputs = {} if transform is None else outputs_of(transform)
         for kind, button in self._buttons.items():
             node = outputs.get(kind)
-            button.enabled = not self.panel.running and node is not None
-            button.text = _("Not made") if node is None else _("Show")
-            button.toolTip = "" if node is None else node.GetName()
+            button.enabled = not self.panel.running and (node is not None or self._canMake(kind))
+            button.text = _("Create") if node is None else _("Show")
+            button.toolTip = _TIPS[kind] if node is None else node.GetName()
         self.ui.transformText.text = describeTransform(transform)
         result = self.panel.result
         undoable = result is not None and result.record.undoable
         self.ui.undoButton.enabled = undoable and not self.panel.running
+
+    def _canMake(self, kind):
+        """The inverse belongs to a registration made here; volumes can be made of anything."""
+        p = self.parameters
+        if p.transform is None:
+            return False
+        if kind == "inverse":
+            return (
+                p.transform.GetNodeReference(p.transform.GetMovingNodeReferenceRole()) is not None
+            )
+        return p.fixedVolume is not None and p.movingVolume is not None
+
+    def _showOrMake(self, kind):
+        p, logic, engine = self.parameters, self.panel.logic, self.panel.engine
+        if kind in outputs_of(p.transform):
+            self._show(kind)
+        elif kind == "inverse":
+            self.panel.section(RunSection).begin(
+                lambda changed: logic.startInverse(engine, p.transform, onChange=changed),
+                self._onInverseMade,
+            )
+        else:
+            self.panel.section(RunSection).begin(
+                lambda changed: logic.startDerived(
+                    engine, kind, p.transform, p.fixedVolume, p.movingVolume, onChange=changed
+                ),
+                lambda _result: self._onMade(kind),
+            )
+
+    def _onMade(self, kind):
+        self.panel.section(RunSection).say(_("Made {what}.").format(what=_TIPS[kind]))
+        self.panel.update()
+        self._show(kind)
+
+    def _onInverseMade(self, result):
+        self.panel.section(RunSection).say(
+            _(
+                "The inverse is made; it misses by {mean:.2f} mm on average and {worst:.2f} mm at most."
+            ).format(mean=result.residual_mm["mean"], worst=result.residual_mm["max"])
+        )
+        self.panel.update()
 
     def _show(self, kind):
         node = outputs_of(self.parameters.transform)[kind]
@@ -48,16 +96,16 @@ class ResultsSection(Section):
             slicer.util.setSliceViewerLayers(foreground=node, foregroundOpacity=0.5)
 
     def _onWarped(self, _checked=False):
-        self._show("warped")
+        self._showOrMake("warped")
 
     def _onInverse(self, _checked=False):
-        self._show("inverse")
+        self._showOrMake("inverse")
 
     def _onJacobian(self, _checked=False):
-        self._show("jacobian")
+        self._showOrMake("jacobian")
 
     def _onDisplacement(self, _checked=False):
-        self._show("displacement")
+        self._showOrMake("displacement")
 
     def _onUndo(self, _checked=False):
         try:

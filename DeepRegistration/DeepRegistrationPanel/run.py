@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.worker import State
 from DeepRegistrationPanel.advanced import changedParameters
+from DeepRegistrationPanel.inputs import refinable
 from DeepRegistrationPanel.installation import describePackages, ensurePackages, missingPackages
 from DeepRegistrationPanel.section import Section
 
@@ -23,7 +24,7 @@ class RunSection(Section):
     def __init__(self, panel):
         super().__init__(panel)
         self.run = None
-        self._closing = False
+        self._doneAction = None
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK)
         self._timer.connect("timeout()", self._onTick)
@@ -94,17 +95,27 @@ class RunSection(Section):
             self.run.cancel()
             self._say(_("Canceling..."))
             return
+        self.begin(self._start, self._onRegistered)
+
+    def begin(self, start, onDone):
+        """Start something in the engine's process, shown and canceled as a registration is.
+
+        Args:
+            start: Called with a function to call back on every change; returns the run.
+            onDone: Called with the run's result, when it has one.
+        """
         self.ui.detailsButton.visible = False
+        self._doneAction = onDone
         try:
             ensurePackages()
-            self.run = self._start()
+            self.run = start(self._onChange)
         except RegistrationError as error:
             self._say(str(error), isError=True)
             return
         self._timer.start()
         self.panel.update()
 
-    def _start(self):
+    def _start(self, onChange):
         p = self.parameters
         return self.panel.logic.start(
             self.panel.engine,
@@ -117,9 +128,10 @@ class RunSection(Section):
             movingMaskNode=p.movingMask,
             initialTransformNode=p.initialTransform,
             device=p.device,
+            refine=p.refine and refinable(p.method),
             inverse=p.addInverse,
             resample=p.addWarped,
-            onChange=self._onChange,
+            onChange=onChange,
         )
 
     def _onTick(self):
@@ -134,7 +146,7 @@ class RunSection(Section):
 
     def _onChange(self, run):
         if run.state is State.DONE:
-            self._onDone(run.result)
+            self._doneAction(run.result)
         elif run.state is State.CANCELLED:
             self._say(_("Canceled. The scene is as it was."))
             self.panel.update()
@@ -147,7 +159,7 @@ class RunSection(Section):
             self.ui.progressBar.value = int(100 * run.fraction)
             self._say(f"{run.stage}{_timeLeft(run.seconds_left)}")
 
-    def _onDone(self, result):
+    def _onRegistered(self, result):
         p = self.parameters
         slicer.util.setSliceViewerLayers(
             background=p.fixedVolume, foreground=p.movingVolume, foregroundOpacity=0.5
@@ -159,6 +171,10 @@ class RunSection(Section):
         slicer.util.infoDisplay(
             self.run.message, windowTitle=_("Registration"), detailedText=self.run.details
         )
+
+    def say(self, text):
+        """Write a line under the button."""
+        self._say(text)
 
     def _say(self, text, isError=False):
         self.ui.statusText.text = text

@@ -81,13 +81,31 @@ def test_a_click_registers_and_one_more_click_undoes_it(slicer_host, panel, run)
     from DeepRegistrationPanel.results import ResultsSection
 
     results = panel.section(ResultsSection)
-    assert results.ui.jacobianButton.enabled
-    assert not results.ui.inverseButton.enabled
+    assert results.ui.jacobianButton.text == "Show"
+    press(results.ui.inverseButton)
+    finish(slicer_host, run)
+    assert "mm at most" in run.ui.statusText.text
+    assert results.ui.inverseButton.text == "Show"
     press(results.ui.undoButton)
-    left = contents(slicer.mrmlScene)
+    left = contents(slicer.mrmlScene)  # the inverse, made on its own, stays
     assert {k: v for k, v in left.items() if k in before} == before
     assert moving.GetParentTransformNode() is None
     assert panel.parameters.transform is None
+
+
+def test_maps_are_made_of_a_transform_from_elsewhere(slicer_host, panel, run):
+    from DeepRegistrationPanel.results import ResultsSection
+
+    add_pair(panel.parameters)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "by hand")
+    results = panel.section(ResultsSection)
+    assert not results.ui.jacobianButton.enabled
+    panel.parameters.transform = node
+    assert not results.ui.inverseButton.enabled
+    press(results.ui.jacobianButton)
+    finish(slicer_host, run)
+    made = slicer.util.arrayFromVolume(slicer.util.getNode("Jacobian, by hand"))
+    assert abs(made - 1).max() < 1e-5
 
 
 def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, run):
