@@ -81,11 +81,10 @@ class ResultsSection(Section):
         self._show(kind)
 
     def _onInverseMade(self, result):
-        self.panel.section(RunSection).say(
-            _(
-                "The inverse is made; it misses by {mean:.2f} mm on average and {worst:.2f} mm at most."
-            ).format(mean=result.residual_mm["mean"], worst=result.residual_mm["max"])
+        text = _(
+            "The inverse is made; it misses by {mean:.2f} mm on average, {max:.2f} mm at most."
         )
+        self.panel.section(RunSection).say(text.format(**result.residual_mm))
         self.panel.update()
 
     def _show(self, kind):
