@@ -47,7 +47,7 @@ class SVFNetRegistration(Method):
         modality="MRI (balanced SSFP cine), both images alike",
         citation="Rohe, Datar, Heimann, Sermesant, Pennec: SVF-Net, MICCAI 2017.",
         licence="that of the training data, see the weights' card",
-        expected_time="0.5 s (2 CPU cores)",
+        expected_time="0.5 s with masks, 2 s where the hearts are searched for (1 CPU core)",
         expected_error="see the weights' card",
         uses_masks=True,
     )
