@@ -10,7 +10,7 @@ import vtk
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.plain import Outcome
-from DeepRegistrationLib.scene import colors
+from DeepRegistrationLib.scene import colors, hierarchy
 from DeepRegistrationLib.scene.placement import METHOD, place_under
 from DeepRegistrationLib.scene.space import parents_of
 from DeepRegistrationLib.scene.transforms import converting, node_class, set_transform
@@ -147,6 +147,9 @@ def commit(
     )
     if place_moving:
         place_under(moving, node, replacing=earlier)
+    for made in (nodes.transform, nodes.jacobian, nodes.displacement, nodes.warped, nodes.inverse):
+        if made is not None:
+            hierarchy.put_beside(made, moving)
     return nodes
 
 
@@ -163,6 +166,8 @@ def _transform_node(scene, fixed, moving, method: str, mapping, title: str):
 
 
 def _refer(node, fixed, moving) -> None:
+    if fixed is None or moving is None:  # a transform of unknown origin
+        return
     node.SetNodeReferenceID(node.GetFixedNodeReferenceRole(), fixed.GetID())
     node.SetNodeReferenceID(node.GetMovingNodeReferenceRole(), moving.GetID())
 

@@ -137,11 +137,20 @@ def _grid(shape: tuple[int, ...], ijk_to_lps: np.ndarray) -> Grid:
 
 def _straightened(volume: Volume, to_world: vtk.vtkAbstractTransform, labels: bool) -> Volume:
     """The volume resampled on an upright grid: labels by nearest neighbor, else float32."""
-    grid = _covering_grid(volume.grid, to_world)
+    return resliced(volume, _covering_grid(volume.grid, to_world), to_world.GetInverse(), labels)
+
+
+def resliced(volume: Volume, grid: Grid, mapping: vtk.vtkAbstractTransform, labels: bool) -> Volume:
+    """A volume resampled on another grid: labels by nearest neighbor, else linearly as float32.
+
+    Args:
+        mapping: Points of the new grid to points of the volume, both RAS.
+        labels: Then 0 fills what lies outside, else the volume's background.
+    """
     chain = vtk.vtkGeneralTransform()  # index of the new grid to index of the volume
     chain.PostMultiply()
     chain.Concatenate(matrix_to_vtk(FLIP @ _index_to_lps(grid)))
-    chain.Concatenate(to_world.GetInverse())
+    chain.Concatenate(mapping)
     chain.Concatenate(matrix_to_vtk(np.linalg.inv(FLIP @ _index_to_lps(volume.grid))))
     source = volume if labels else Volume(np.float32(volume.data), volume.grid)
     reslice = vtk.vtkImageReslice()  # keeps the border's value for half a voxel, as the engine does

@@ -1,0 +1,167 @@
+"""Contours, points and dose brought from one image to the other under a transform."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import vtk
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.scene import hierarchy, results
+from DeepRegistrationLib.scene.placement import place_under
+from DeepRegistrationLib.scene.space import between, parents_of, placement, require_node
+from DeepRegistrationLib.scene.transaction import Record, reversible
+from DeepRegistrationLib.scene.volumes import (
+    check_volume_node,
+    resliced,
+    update_volume_node,
+    volume_from_node,
+    vtk_image,
+)
+
+NODE_CLASSES = (
+    "vtkMRMLSegmentationNode",
+    "vtkMRMLLabelMapVolumeNode",
+    "vtkMRMLScalarVolumeNode",
+    "vtkMRMLMarkupsNode",
+    "vtkMRMLModelNode",
+)
+"""What can be propagated; derived classes too."""
+
+
+class Direction(str, Enum):
+    """From which image to which."""
+
+    TO_FIXED = "from moving to fixed"
+    TO_MOVING = "from fixed to moving"
+
+
+def place(node, transform, direction: Direction) -> Record:
+    """Put a node under the transform, or under its inverse, below its present parents.
+
+    The node then appears at the corresponding place of the other image; nothing is resampled.
+
+    Args:
+        node: One of :data:`NODE_CLASSES`.
+        transform: From parent, it maps fixed to moving points.
+        direction: ``TO_FIXED``: ``node`` was drawn on the moving image.
+
+    Returns:
+        ``undo()`` takes the node out again.
+
+    Raises:
+        RegistrationError: Nodes of the wrong kind, or it already lies under the transform.
+    """
+    _check(node, transform)
+    with reversible(node.GetScene(), parents=[node, *parents_of(node)]) as record:
+        above = _above(transform, direction)
+        if above in parents_of(node):
+            raise RegistrationError(
+                f"{node.GetName()!r} already lies under {above.GetName()!r}; choose another node, "
+                "or make a copy."
+            )
+        place_under(node, above)
+    return record
+
+
+def copy(node, transform, direction: Direction, reference=None) -> tuple[Any, Record]:
+    """A copy of a node at the corresponding place of the other image, under no transform.
+
+    Volumes are resampled on the grid of that image (label maps by nearest neighbor, others
+    linearly). Of segmentations, points and models the copy is hardened.
+
+    Args:
+        node, transform, direction: As in :func:`place`. A node that lies under the transform
+            is taken as if it did not.
+        reference: Volume of the target image; needed for volumes. A moving volume that lies under
+            the transform is taken where it was before.
+
+    Returns:
+        The copy, and the record whose ``undo()`` removes it.
+
+    Raises:
+        RegistrationError: Nodes of the wrong kind, or a reference is missing.
+    """
+    _check(node, transform)
+    is_volume = node.IsA("vtkMRMLScalarVolumeNode")
+    if is_volume:
+        check_volume_node(node, "what is propagated")
+        check_volume_node(reference, f"the {_target(direction)} volume")
+    scene = node.GetScene()
+    with reversible(scene) as record:
+        name = scene.GenerateUniqueName(f"{node.GetName()} on {_target(direction)}")
+        result = scene.AddNewNodeByClass(node.GetClassName(), name)
+        if is_volume:
+            _resample(node, result, transform, direction, reference)
+        else:
+            _harden(node, result, transform, direction)
+        _show_alike(node, result)
+        hierarchy.put_beside(result, node)
+    return result, record
+
+
+def _resample(node, result, transform, direction: Direction, reference) -> None:
+    labels = bool(node.IsA("vtkMRMLLabelMapVolumeNode"))
+    ignoring = transform if direction is Direction.TO_MOVING else None
+    grid = volume_from_node(reference, "the target volume", ignoring=ignoring).grid
+    source = volume_from_node(node, "what is propagated", ignoring=transform)
+    if not labels:
+        source = Volume(source.data.astype("float32"), source.grid, source.name)
+    image = resliced(source, grid, _pull_back(transform, direction), labels)
+    update_volume_node(result, vtk_image(image), image.grid)
+
+
+def _harden(node, result, transform, direction: Direction) -> None:
+    """Content of ``node``, moved to where it is under its own parents and then the transform."""
+    result.CopyContent(node)
+    chain = vtk.vtkGeneralTransform()  # own to world, then to the other image
+    chain.PostMultiply()
+    chain.Concatenate(placement(node, ignoring=transform))
+    chain.Concatenate(_pull_back(transform, direction).GetInverse())
+    result.ApplyTransform(chain)
+
+
+def _pull_back(transform, direction: Direction) -> vtk.vtkAbstractTransform:
+    """Points of the target image to points of the source image, RAS."""
+    if direction is Direction.TO_FIXED:
+        return between(None, transform)
+    known = results.outputs_of(transform).get("inverse")
+    return between(transform, None) if known is None else between(None, known)
+
+
+def _above(transform, direction: Direction):
+    """The transform node under which a node appears on the target image.
+
+    The inverse is the one that belongs to the result. Where there is none yet, one is added that
+    VTK evaluates point by point; the next registration of the pair replaces its content.
+    """
+    if direction is Direction.TO_FIXED:
+        return transform
+    known = results.outputs_of(transform).get("inverse")
+    if known is not None:
+        return known
+    fixed = transform.GetNodeReference(transform.GetFixedNodeReferenceRole())
+    moving = transform.GetNodeReference(transform.GetMovingNodeReferenceRole())
+    return results.add_inverse(transform, between(transform, None), fixed, moving)
+
+
+def _check(node, transform) -> None:
+    require_node(transform, "vtkMRMLTransformNode", "the transform")
+    if node is None or not any(node.IsA(kind) for kind in NODE_CLASSES):
+        raise RegistrationError(
+            "Choose what to propagate: a segmentation, a label map, points, a model or a volume."
+        )
+
+
+def _target(direction: Direction) -> str:
+    return "fixed" if direction is Direction.TO_FIXED else "moving"
+
+
+def _show_alike(node, result) -> None:
+    """Show the copy with the colors of the original."""
+    result.CreateDefaultDisplayNodes()
+    display, example = result.GetDisplayNode(), node.GetDisplayNode()
+    if display is not None and example is not None:
+        display.CopyContent(example)
