@@ -1,0 +1,111 @@
+"""How the heart phantom looks: signal of balanced SSFP cine MRI at end-diastolic points.
+
+Signals are relative to the left ventricle's blood, which is 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from DeepRegistrationLib.phantoms.heart_shape import HeartShape
+from DeepRegistrationLib.phantoms.shape import cover
+
+BLOOD, RIGHT_BLOOD, MUSCLE, FAT = 1.0, 0.9, 0.31, 0.68
+
+
+def paint_heart(
+    signal: Tensor, shape: HeartShape, place: tuple[Tensor, Tensor, Tensor], width: float, seed: int
+) -> None:
+    """Paint the heart over the chest, in place.
+
+    Args:
+        signal: [n].
+        shape: The heart.
+        place: r, theta, z of the points at end-diastole, [n] each.
+        width: Of a soft edge in the slice, mm.
+        seed: Chooses fat, trabeculae and papillary muscles.
+    """
+    r, theta, z = place
+    noise = torch.Generator().manual_seed(1000 + seed)
+    inner = shape.inner_squared(theta, z).sqrt()
+    outer = shape.outer_squared(theta, z).sqrt()
+    right = shape.right_squared(theta, z).sqrt()
+    exists = (z < shape.apex) & (z > shape.base)
+    hull = torch.where(z < shape.base, right * (1.0 - 0.004 * (shape.base - z)), right)
+    alive = z < shape.apex
+
+    def layer(inside: Tensor, value: float | Tensor, where: Tensor = alive) -> None:
+        share = cover(inside, width) * where
+        signal.lerp_(torch.as_tensor(value).expand_as(signal).to(signal), share)
+
+    fat = 2.0 + 8.0 * (0.5 + 0.5 * _wobble(theta, z, noise, 3, 0.04)).clamp(0.0, 1.0) ** 2
+    thin = ((z - shape.base) / shape.length).clamp(0.0, 1.0)
+    layer(r - (hull + 2.5 + fat * (1.0 + 0.5 * thin)), FAT * 0.95)
+    layer(r - (hull + 2.6), MUSCLE)
+    rough = 2.2 * (_wobble(theta, z, noise, 14, 0.1) - 0.2).clamp(min=0.0)
+    layer(r - (right - rough), RIGHT_BLOOD, exists)
+    _paint_band(layer, shape, r, theta, z, outer, right)
+    layer(r - outer, MUSCLE, exists)
+    comb = 1.6 * (_wobble(theta, z, noise, 11, 0.12) - 0.1).clamp(min=0.0)
+    layer(r - (inner - comb), BLOOD, exists)
+    _paint_papillary(layer, shape, r, theta, z, noise)
+    _paint_atria(layer, shape, r, theta, z)
+
+
+def _paint_papillary(layer, shape: HeartShape, r, theta, z, noise) -> None:  # type: ignore[no-untyped-def]
+    """Two papillary muscles that stand off the wall opposite to the septum."""
+    for angle in (math.pi - 1.15, math.pi + 1.0):
+        turn, size, reach = torch.rand(3, generator=noise).tolist()
+        start = angle + 0.5 * (turn - 0.5)
+        from_base = (z - shape.base) / shape.length
+        distance = (0.68 - 0.16 * reach) * shape.inner * _taper(from_base)
+        x = r * torch.cos(theta) - distance * math.cos(start)
+        y = r * torch.sin(theta) - distance * math.sin(start)
+        radial = x * math.cos(start) + y * math.sin(start)
+        across = -x * math.sin(start) + y * math.cos(start)
+        body = (3.0 + 1.8 * size) * torch.sqrt(
+            (1.0 - ((from_base - 0.55) / 0.3) ** 2).clamp(min=0.0)
+        )
+        layer(torch.hypot(radial / 1.35, across) - body, MUSCLE * 1.08, body > 0.3)
+
+
+def _taper(from_base: Tensor) -> Tensor:
+    return torch.sqrt((1.02 - ((from_base - 0.3).clamp(min=0.0) / 0.75) ** 2).clamp(min=0.04))
+
+
+def _paint_band(layer, shape: HeartShape, r, theta, z, outer, right) -> None:  # type: ignore[no-untyped-def]
+    """The moderator band: a bridge from the septum to the free wall in the lower half."""
+    level = shape.base + 0.6 * shape.length
+    off = torch.hypot(r * torch.sin(theta - 0.35), 0.5 * (z - level))
+    layer(off - 2.0, MUSCLE * 1.3, (r > outer) & (r < right) & (torch.cos(theta) > 0))
+
+
+def _paint_atria(layer, shape: HeartShape, r, theta, z) -> None:  # type: ignore[no-untyped-def]
+    """Above the valves: left atrium and outflow tract, right atrium, and fat in the groove."""
+    above = z <= shape.base
+    x, y = r * torch.cos(theta), r * torch.sin(theta)
+    rise = (shape.base - z).clamp(min=0.0)
+    wide = shape.inner + 1.5 + 0.15 * rise
+    layer(torch.hypot(x / 1.05, y + 0.2 * rise) - (wide + 2.5), FAT, above)
+    layer(torch.hypot(x / 1.05, y + 0.2 * rise) - (wide + 0.5), MUSCLE, above)
+    layer(torch.hypot(x / 1.05, y + 0.2 * rise) - (wide - 1.5), 0.92 * BLOOD, above)
+    far = shape.inner + shape.wall + 0.42 * shape.right_depth
+    for angle, size in ((-0.62, 0.47), (0.55, 0.55)):
+        off = torch.hypot(x - far * math.cos(angle), y - far * math.sin(angle))
+        layer(off - size * shape.right_depth - 2.0, MUSCLE, above)
+        layer(off - size * shape.right_depth, RIGHT_BLOOD, above)
+
+
+def _wobble(
+    theta: Tensor, z: Tensor, generator: torch.Generator, order: int, rate: float
+) -> Tensor:
+    """A sum of waves around the heart, about -1 to 1, that changes along it."""
+    result = torch.zeros_like(theta)
+    for number in range(4):
+        phase, slant = torch.rand(2, generator=generator).tolist()
+        waves = max(1, order - 2 * number if order > 6 else order - number)
+        result += torch.cos(waves * theta + 6.3 * phase + rate * (slant - 0.5) * 2.0 * z)
+    return result / 2.2
