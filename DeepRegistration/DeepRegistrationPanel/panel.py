@@ -7,10 +7,13 @@ from slicer.util import VTKObservationMixin
 from DeepRegistrationLib.worker import EngineProcess
 from DeepRegistrationPanel.advanced import AdvancedSection
 from DeepRegistrationPanel.inputs import InputsSection
+from DeepRegistrationPanel.inspection import InspectionSection
 from DeepRegistrationPanel.landmarks import LandmarksSection
 from DeepRegistrationPanel.process import QtTransport
+from DeepRegistrationPanel.propagation import PropagationSection
 from DeepRegistrationPanel.results import ResultsSection
 from DeepRegistrationPanel.run import RunSection
+from DeepRegistrationPanel.sequences import SequencesSection
 
 _SECTIONS = (
     InputsSection,
@@ -18,6 +21,9 @@ _SECTIONS = (
     RunSection,
     ResultsSection,
     LandmarksSection,
+    InspectionSection,
+    PropagationSection,
+    SequencesSection,
 )
 
 
@@ -54,8 +60,8 @@ class Panel(VTKObservationMixin):
 
     @property
     def running(self):
-        """Whether a registration is under way."""
-        return self.section(RunSection).running
+        """Whether a registration is under way, of a pair or of a sequence."""
+        return any(section.running for section in self.sections)
 
     def follow(self, parameters):
         """Show and change another parameter node, or none."""

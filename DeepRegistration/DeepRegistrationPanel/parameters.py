@@ -7,6 +7,7 @@ from slicer import (
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLNode,
     vtkMRMLScalarVolumeNode,
+    vtkMRMLSequenceNode,
     vtkMRMLTransformNode,
 )
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
@@ -30,6 +31,9 @@ class DeepRegistrationParameterNode:
         transform: The transform that is evaluated and looked at: the last result, or any other.
         fixedLandmarks, movingLandmarks: Corresponding point lists.
         fixedSegmentation, movingSegmentation: Compared after registration (Dice and distances).
+        sequence, fixedFrame: What is registered in 4D, and the number of its frame that stays.
+        sequenceTransforms: The result of that, or any other sequence of transforms.
+        landmarkSequence: Point lists of the frames; the fixed one's are ``fixedLandmarks``.
     """
 
     fixedVolume: vtkMRMLScalarVolumeNode
@@ -49,3 +53,7 @@ class DeepRegistrationParameterNode:
     movingLandmarks: vtkMRMLMarkupsFiducialNode
     fixedSegmentation: vtkMRMLNode
     movingSegmentation: vtkMRMLNode
+    sequence: vtkMRMLSequenceNode
+    fixedFrame: int = 0
+    sequenceTransforms: vtkMRMLSequenceNode
+    landmarkSequence: vtkMRMLSequenceNode

@@ -15,9 +15,11 @@ class Section:
     Attributes:
         uiName: Its file in Resources/UI, without the ending.
         widget, ui: The loaded widget, and its children by name.
+        running: Whether it is registering something.
     """
 
     uiName = ""
+    running = False
 
     def __init__(self, panel):
         self.panel = panel

@@ -7,12 +7,14 @@ import vtk
 
 
 class SubjectHierarchy:
-    """Adds an item for every data node that is added to the scene."""
+    """Adds an item for every data node that is added to the scene, and removes it with the node."""
 
     def __init__(self, scene) -> None:
         self._scene = scene
         event = slicer.vtkMRMLScene.NodeAddedEvent
-        self._tag = scene.AddObserver(event, self._on_node_added)
+        self._tags = [scene.AddObserver(event, self._on_node_added)]
+        event = slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent
+        self._tags.append(scene.AddObserver(event, self._on_node_removed))
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_added(self, caller, event, node) -> None:
@@ -24,5 +26,13 @@ class SubjectHierarchy:
         if tree is not None and not tree.GetItemByDataNode(node):
             tree.CreateItem(tree.GetSceneItemID(), node)
 
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_node_removed(self, caller, event, node) -> None:
+        tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
+        item = 0 if tree is None or self._scene.IsClosing() else tree.GetItemByDataNode(node)
+        if item:
+            tree.RemoveItem(item, False, False)
+
     def close(self) -> None:
-        self._scene.RemoveObserver(self._tag)
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
