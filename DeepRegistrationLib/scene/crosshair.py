@@ -182,8 +182,9 @@ def bring_to(slice_node, point) -> None:
 def _mark(scene, views, side: str):
     """A cross of its own: Slicer's crosshair is at one RAS position in all views."""
     node = unlisted("vtkMRMLMarkupsFiducialNode", f"Cursor in the {side} image")
-    scene.AddNode(node)
     display = scene.AddNode(unlisted("vtkMRMLMarkupsFiducialDisplayNode", node.GetName()))
+    node.SetAndObserveDisplayNodeID(display.GetID())
+    scene.AddNode(node)  # Slicer adds a display node of its own where there is none yet
     display.SetGlyphTypeFromString("Cross2D")
     display.SetUseGlyphScale(True)
     display.SetGlyphScale(4.0)
@@ -193,7 +194,6 @@ def _mark(scene, views, side: str):
         choose(*_COLOR)
     display.SetViewNodeIDs([view.GetID() for view in views])
     display.SetVisibility(False)
-    node.SetAndObserveDisplayNodeID(display.GetID())
     node.AddControlPoint(0.0, 0.0, 0.0)
     node.SetLocked(True)
     return node

@@ -1,0 +1,290 @@
+"""Visual control: the two images side by side or over each other, and what the transform does."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts
+from DeepRegistrationLib.scene.presets import PRESETS, apply_preset
+from DeepRegistrationLib.scene.shortcuts import shortcuts_html
+from DeepRegistrationPanel.keys import Keys
+from DeepRegistrationPanel.landmarks import LandmarksSection
+from DeepRegistrationPanel.section import Section
+from DeepRegistrationPanel.viewing import Viewing, explanations
+
+_MAPS = ("jacobian", "displacement")
+_WARP_STEP = 10  # percent
+_SLIDERS = {
+    "opacity": ("blend", *_MAPS),
+    "square": ("checkerboard",),
+    "period": ("flicker",),
+}
+
+
+class InspectionSection(Section):
+    """Buttons for everything that shows whether the images agree; nothing of it stays behind."""
+
+    uiName = "Inspection"
+
+    def __init__(self, panel):
+        super().__init__(panel)
+        self._viewing = None
+        self._present = None
+        self._mode = "plain"
+        self._layoutBefore = None
+        self._shown = False
+        self._followTimer = qt.QTimer()
+        self._followTimer.setSingleShot(True)
+        self._followTimer.setInterval(0)
+        self._followTimer.connect("timeout()", self._follow)
+        self._timer = qt.QTimer()
+        self._timer.connect("timeout()", self._onFlicker)
+        self._modes = {name: getattr(self.ui, f"{name}Button") for name in explanations()}
+        self._show = {name: _Call(self._onMode, name) for name in self._modes}
+        for name, button in self._modes.items():
+            button.connect("clicked(bool)", self._show[name])
+        self._presets = {name: _Call(self._onPreset, name) for name in PRESETS}
+        for name, preset in PRESETS.items():
+            button = getattr(self.ui, f"{name}Button")
+            button.toolTip = f"{preset.title}: {preset.help}"
+            button.connect("clicked(bool)", self._presets[name])
+        self.ui.fourUpButton.connect("clicked(bool)", self._onFourUp)
+        self.ui.linkedButton.connect("clicked(bool)", self._onLinked)
+        self.ui.opacitySlider.connect("valueChanged(double)", self._onOpacity)
+        self.ui.squareSlider.connect("valueChanged(double)", self._onSquare)
+        self.ui.periodSlider.connect("valueChanged(double)", self._onPeriod)
+        self.ui.warpSlider.connect("valueChanged(double)", self._onWarp)
+        self.ui.gridBox.connect("toggled(bool)", self._onGrid)
+        self.ui.gridSlider.connect("valueChanged(double)", self._onGrid)
+        self.ui.keysText.text = shortcuts_html()
+        self._keys = Keys(self._actions())
+        self._sayAtCursor(None)
+
+    def _actions(self):
+        return {
+            **self._show,
+            "grid": self.ui.gridBox.toggle,
+            "linked": self._onToggleLinked,
+            "swap": self._onFlicker,
+            "warp_less": _Call(self._stepWarp, -_WARP_STEP),
+            "warp_more": _Call(self._stepWarp, _WARP_STEP),
+            "worst": self._onWorst,
+        }
+
+    def update(self):
+        if self._outdated():
+            # Not at once: a node may be on its way out of the scene, and so may its displays.
+            self._followTimer.start()
+        else:
+            self._showChoices()
+
+    def _outdated(self):
+        """Whether other nodes are shown than those that are chosen."""
+        return self._shown and self.parameters is not None and self._wanted() != self._present
+
+    def _wanted(self):
+        p = self.parameters
+        volumes = (p.fixedVolume, p.movingVolume)
+        usable = all(v is not None and v.GetImageData() is not None for v in volumes)
+        return (*volumes, p.transform) if usable else None
+
+    def _showChoices(self):
+        """Which buttons can be pressed."""
+        viewing = self._viewing
+        maps = () if viewing is None else viewing.maps()
+        for name, button in self._modes.items():
+            button.enabled = viewing is not None and (name not in _MAPS or name in maps)
+        movable = viewing is not None and viewing.transform is not None
+        for name in ("linkedButton", "warpSlider", "gridBox", "gridSlider"):
+            getattr(self.ui, name).enabled = movable
+        self._explain()
+
+    def onRegistered(self, result):
+        """The views were given other volumes: show the chosen mode on these."""
+        if self._mode != "plain" and not self._outdated():
+            self._setMode(self._mode)
+
+    def onEnter(self):
+        self._shown = True
+        self._keys.enable(True)
+        self.update()
+
+    def onExit(self):
+        self._shown = False
+        self._keys.enable(False)
+        self._reset()
+
+    def connect(self):
+        super().connect()
+        self._keys.enable(self._shown)
+
+    def close(self):
+        self._keys.close()
+        self._reset()
+
+    def _follow(self):
+        """Take over other nodes; the chosen mode goes on with them."""
+        if not self._outdated():
+            return
+        linked = self.ui.linkedButton.checked
+        self._closeViewing()
+        self._present = self._wanted()
+        if self._present is not None:
+            self._viewing = Viewing(*self._present, self._sayAtCursor)
+            transform = self._viewing.transform
+            if linked and transform is not None:
+                self._link()
+            elif linked:
+                self._onFourUp()
+            if self._mode in _MAPS and self._mode not in self._viewing.maps():
+                self._mode = "plain"
+            self._setMode(self._mode)
+            self._onGrid()
+        self._showChoices()
+
+    def _reset(self):
+        """Everything in the views as it was, and the widgets as at the start."""
+        self._closeViewing()
+        self._restoreLayout()
+        self._mode = "plain"
+        self._modes["plain"].checked = True
+        self.ui.fourUpButton.checked = True
+        self.ui.gridBox.checked = False
+        self.ui.warpSlider.value = 100
+        self._explain()
+
+    def _closeViewing(self):
+        self._timer.stop()
+        self._followTimer.stop()
+        self._present = None
+        if self._viewing is not None:
+            viewing, self._viewing = self._viewing, None
+            viewing.close()
+        self._sayAtCursor(None)
+
+    def _onMode(self, mode):
+        if self._modes[mode].enabled:
+            self._setMode(mode)
+
+    def _setMode(self, mode):
+        self._mode = mode
+        self._modes[mode].checked = True
+        self._timer.stop()
+        if self._viewing is not None:
+            self._viewing.compare(
+                mode, self.ui.opacitySlider.value / 100, self.ui.squareSlider.value
+            )
+            self._onWarp()
+        if mode == "flicker":
+            self._onPeriod()
+            self._timer.start()
+        self._explain()
+
+    def _explain(self):
+        """Which slider belongs to the mode, and what is to be seen."""
+        for name, modes in _SLIDERS.items():
+            for kind in ("Label", "Slider"):
+                getattr(self.ui, f"{name}{kind}").visible = self._mode in modes
+        text = explanations()[self._mode]
+        if self._viewing is None:
+            text = _("Choose a fixed and a moving volume.")
+        elif self._viewing.problem:
+            text = f"{text} {self._viewing.problem}"
+        self.ui.modeText.text = text
+
+    def _onOpacity(self, value):
+        if self._viewing is not None:
+            self._viewing.setOpacity(value / 100)
+
+    def _onSquare(self, value):
+        if self._viewing is not None:
+            self._viewing.setSquare(value)
+
+    def _onPeriod(self, _value=0.0):
+        self._timer.setInterval(int(1000 * self.ui.periodSlider.value))
+
+    def _onFlicker(self):
+        if self._viewing is not None:
+            self._viewing.flicker()
+
+    def _onWarp(self, _value=0.0):
+        if self._viewing is not None:
+            self._viewing.setPercent(self.ui.warpSlider.value)
+
+    def _stepWarp(self, step):
+        self.ui.warpSlider.value = self.ui.warpSlider.value + step
+
+    def _onGrid(self, _value=None):
+        if self._viewing is not None:
+            spacing = self.ui.gridSlider.value if self.ui.gridBox.checked else 0
+            self._viewing.showGrid(spacing)
+
+    def _onWorst(self):
+        self.panel.section(LandmarksSection).goToWorst()
+
+    def _onPreset(self, name):
+        apply_preset(name, (self.parameters.fixedVolume, self.parameters.movingVolume))
+
+    def _onToggleLinked(self):
+        if self.ui.linkedButton.checked:
+            self._onFourUp()
+        elif self.ui.linkedButton.enabled:
+            self._onLinked()
+
+    def _onLinked(self, _checked=False):
+        self.ui.linkedButton.checked = True
+        if self._viewing is not None:
+            self._link()
+            self._again()
+
+    def _link(self):
+        """Two rows of views, the moving image in its own space in the lower one."""
+        manager = slicer.app.layoutManager()
+        register_layouts(manager.layoutLogic().GetLayoutNode())
+        if manager.layout != SIDE_BY_SIDE:
+            self._layoutBefore = manager.layout
+            manager.setLayout(SIDE_BY_SIDE)
+        self._viewing.unlink()
+        try:
+            self._viewing.link(self.parameters.fixedLandmarks, self.parameters.movingLandmarks)
+        except RegistrationError as error:
+            self._onFourUp()
+            self.ui.modeText.text = str(error)
+
+    def _onFourUp(self, _checked=False):
+        self.ui.fourUpButton.checked = True
+        if self._viewing is not None:
+            self._viewing.unlink()
+        self._layoutBefore = None
+        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        self._again()
+
+    def _again(self):
+        """Comparison and grid in the views that are shown now."""
+        if self._viewing is not None:
+            self._viewing.showGrid(0)
+            self._onGrid()
+            self._setMode(self._mode)
+
+    def _restoreLayout(self):
+        manager = slicer.app.layoutManager()
+        if self._layoutBefore is not None and manager.layout == SIDE_BY_SIDE:
+            manager.setLayout(self._layoutBefore)
+        self._layoutBefore = None
+
+    def _sayAtCursor(self, readout):
+        text = _("Move the mouse over a slice view.")
+        if readout is not None:
+            text = readout.text()
+        self.ui.cursorText.text = text
+
+
+class _Call:
+    """A function with its argument, to be connected to a signal."""
+
+    def __init__(self, function, argument):
+        self._function, self._argument = function, argument
+
+    def __call__(self, _checked=False):
+        self._function(self._argument)

@@ -1,0 +1,202 @@
+"""What the inspection puts into the views, all of it temporary: :meth:`Viewing.close` ends it."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene import layouts
+from DeepRegistrationLib.scene.comparison import MODES, Comparison
+from DeepRegistrationLib.scene.crosshair import LinkedCursor, readout_at
+from DeepRegistrationLib.scene.deformed_grid import DeformedGrid
+from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
+from DeepRegistrationLib.scene.results import outputs_of
+from DeepRegistrationLib.scene.slice_views import Observers, ShownVolumes
+from DeepRegistrationLib.scene.warp_slider import WarpSlider
+
+
+class Viewing:
+    """Shows one pair of volumes under one transform.
+
+    Args:
+        fixed, moving: Scalar volume nodes.
+        transform: Transform node, or None: then the moving volume is shown where it lies.
+        onCursor: Called with a :class:`~DeepRegistrationLib.scene.crosshair.Readout` while the
+            mouse moves over a slice view, and with None when it leaves.
+
+    Attributes:
+        problem: Why the deformation cannot be applied in part, or "".
+    """
+
+    def __init__(self, fixed, moving, transform, onCursor):
+        self.fixed, self.moving, self.transform = fixed, moving, transform
+        self.problem = ""
+        self._onCursor = onCursor
+        self._warp = self._own = None
+        self._shown = self._grid = self._link = self._before = None
+        self._points = []
+        self._observers = Observers()
+        crosshair = fixed.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        if transform is not None and crosshair is not None:
+            event = slicer.vtkMRMLCrosshairNode.CursorPositionModifiedEvent
+            self._observers.add(crosshair, event, self._follow, crosshair)
+
+    @property
+    def views(self):
+        """The slice nodes that the layout shows, apart from those of the moving image."""
+        scene = self.fixed.GetScene()
+        moving = layouts.side_views(scene, "Moving")
+        nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode", scene)
+        return [node for node in nodes if node.IsMappedInLayout() and node not in moving]
+
+    def maps(self):
+        """The kinds of maps that there are of the transform."""
+        return () if self.transform is None else tuple(outputs_of(self.transform))
+
+    def compare(self, mode, opacity, square):
+        """Show a mode: a key of ``MODES``, ``jacobian``, ``displacement``, or ``plain``."""
+        self._closeShown()
+        if mode in MODES:
+            moving = self._warped()
+            self._shown = Comparison(self.fixed, moving, self.views, mode, later=_later)
+        elif mode != "plain":
+            volume = outputs_of(self.transform)[mode]
+            self._shown = MapOverlay(self.fixed, volume, self.views, mode)
+        self.setOpacity(opacity)
+        self.setSquare(square)
+
+    def setOpacity(self, opacity):
+        """Of what lies over the fixed volume, 0 to 1."""
+        if self._shown is not None:
+            self._shown.opacity = opacity
+
+    def setSquare(self, square):
+        """Edge of the checkerboard's squares, mm."""
+        if isinstance(self._shown, Comparison):
+            self._shown.square = square
+
+    def setPercent(self, percent):
+        """How much of the deformation the comparison applies, 0 to 100."""
+        if self._warp is None and percent < 100:
+            self._warped()
+        if self._warp is not None:
+            self._warp.percent = percent
+
+    def flicker(self):
+        """Show the other image."""
+        if isinstance(self._shown, Comparison):
+            self._shown.flicker()
+
+    def showGrid(self, spacing):
+        """Draw the deformed grid with lines this far apart in mm; 0 takes it away."""
+        if not spacing or self.transform is None:
+            self._closeGrid()
+        elif self._grid is None:
+            self._grid = DeformedGrid(self.transform, self.fixed, self.views, spacing=spacing)
+        else:
+            self._grid.spacing = spacing
+
+    def link(self, fixedPoints, movingPoints):
+        """Show the moving image beside the fixed one, with corresponding cursors.
+
+        Args:
+            fixedPoints, movingPoints: Point lists, each to be seen on its own side only; or None.
+        """
+        scene = self.fixed.GetScene()
+        sides = [layouts.side_views(scene, side) for side in ("Fixed", "Moving")]
+        self._before = ShownVolumes([*sides[0], *sides[1]])
+        self._own = WarpSlider(self.moving, self.transform, 0.0)
+        layouts.show_sides(scene, self.fixed, self._own.volume)
+        self._link = LinkedCursor(self.transform, *sides, self._onCursor)
+        for node, views in zip((fixedPoints, movingPoints), sides, strict=True):
+            display = None if node is None else node.GetDisplayNode()
+            if display is not None:
+                ids = [display.GetNthViewNodeID(k) for k in range(display.GetNumberOfViewNodeIDs())]
+                self._points.append((display, ids))
+                display.SetViewNodeIDs([view.GetID() for view in views])
+        _later(self._center)
+
+    def unlink(self):
+        """Take the moving image's side away."""
+        for display, ids in self._points:
+            display.SetViewNodeIDs(ids)
+        self._points = []
+        for part in (self._link, self._own):
+            if part is not None:
+                part.close()
+        if self._before is not None:
+            self._before.restore()
+        self._link = self._own = self._before = None
+
+    def close(self):
+        """Show what was shown before, and leave no node behind."""
+        self._observers.clear()
+        self._closeShown()
+        self._closeGrid()
+        self.unlink()
+        if self._warp is not None:
+            self._warp.close()
+            self._warp = None
+
+    def _center(self):
+        """Fit both sides into their views, at corresponding places."""
+        if self._link is None or self.fixed.GetScene() is None:
+            return
+        manager = slicer.app.layoutManager()
+        for side in ("Fixed", "Moving"):
+            for node in layouts.side_views(self.fixed.GetScene(), side):
+                manager.sliceWidget(node.GetLayoutName()).sliceLogic().FitSliceToBackground()
+        bounds = [0.0] * 6
+        self.fixed.GetRASBounds(bounds)
+        self._link.move_to([(bounds[2 * k] + bounds[2 * k + 1]) / 2 for k in range(3)])
+
+    def _warped(self):
+        """The moving volume as the transform shows it, wherever it lies in the scene."""
+        if self.transform is None:
+            return self.moving
+        if self._warp is None and not self.problem:
+            try:
+                self._warp = WarpSlider(self.moving, self.transform)
+            except RegistrationError as error:
+                self.problem = str(error)
+        return self.moving if self._warp is None else self._warp.volume
+
+    def _follow(self, crosshair):
+        """Read out what the transform does under the mouse, where no linked cursor does it."""
+        if self._link is not None:
+            return
+        point = [0.0] * 3
+        inside = crosshair.GetCursorPositionRAS(point)
+        self._onCursor(readout_at(self.transform, point) if inside else None)
+
+    def _closeShown(self):
+        if self._shown is not None:
+            self._shown.close()
+            self._shown = None
+
+    def _closeGrid(self):
+        if self._grid is not None:
+            self._grid.close()
+            self._grid = None
+
+
+def explanations():
+    """Modes, in the order of the buttons, and what is to be seen."""
+    return {
+        "plain": _("Choose how to compare the images."),
+        "blend": _("The moving image over the fixed one."),
+        "flicker": _("Fixed and moving image in turn: what jumps is not aligned."),
+        "checkerboard": _("Structures should go on across the edges of the squares."),
+        "difference": _("Moving minus fixed: orange is brighter, blue darker in the moving image."),
+        "edges": _("Outlines of the moving image; they should lie on the fixed image's own."),
+        "jacobian": _(
+            "Blue: the tissue is smaller in the moving image, red: larger, yellow: folding. "
+            "No color below 10 % of change."
+        ),
+        "displacement": _("How far each point moves, up to 20 mm; no color below 1 mm."),
+    }
+
+
+def _later(function):
+    """Do something in the next turn of the event loop."""
+    qt.QTimer.singleShot(0, function)
