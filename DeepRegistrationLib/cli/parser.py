@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_atlas(commands)
     _add_train(commands)
     _add_export(commands)
+    _add_dataset(commands)
     methods = commands.add_parser("methods", help="list the registration methods")
     methods.add_argument("--json", action="store_true", help="all fields, as JSON")
     methods.set_defaults(command="information:list_methods")
@@ -252,3 +253,24 @@ def _add_export(commands: Any) -> None:
     )
     parser.add_argument("--preview", action="store_true", help="mark as trained for a short time")
     parser.set_defaults(command="train:export_run")
+
+
+def _add_dataset(commands: Any) -> None:
+    parser = commands.add_parser(
+        "dataset",
+        help="make a list of cases of a public data set",
+        description="Check a data set in the layout in which it is distributed and write cases.csv "
+        "for 'train', with what it needs (landmarks in LPS mm, raw volumes in HU), to the output "
+        "folder. Layouts: acdc, dirlab-4dct, dirlab-copdgene, empire10, learn2reg, popi.",
+    )
+    parser.add_argument("layout", metavar="LAYOUT")
+    parser.add_argument("folder", metavar="FOLDER", help="of the unpacked data set")
+    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
+    parser.add_argument(
+        "--split",
+        metavar="N/N/N",
+        help="shares of the patients in train, validation and test, for example 70/15/15 (default: "
+        "the data set's own)",
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    parser.set_defaults(command="dataset:open_layout")

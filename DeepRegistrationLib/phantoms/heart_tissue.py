@@ -45,11 +45,11 @@ def paint_heart(
     thin = ((z - shape.base) / shape.length).clamp(0.0, 1.0)
     layer(r - (hull + 2.5 + fat * (1.0 + 0.5 * thin)), FAT * 0.95)
     layer(r - (hull + 2.6), MUSCLE)
-    rough = 2.2 * (_wobble(theta, z, noise, 14, 0.1) - 0.2).clamp(min=0.0)
+    rough = 3.5 * (_wobble(theta, z, noise, 14, 0.1) - 0.2).clamp(min=0.0)
     layer(r - (right - rough), RIGHT_BLOOD, exists)
     _paint_band(layer, shape, r, theta, z, outer, right)
     layer(r - outer, MUSCLE, exists)
-    comb = 1.6 * (_wobble(theta, z, noise, 11, 0.12) - 0.1).clamp(min=0.0)
+    comb = 2.8 * (_wobble(theta, z, noise, 11, 0.12) - 0.1).clamp(min=0.0)
     layer(r - (inner - comb), BLOOD, exists)
     _paint_papillary(layer, shape, r, theta, z, noise)
     _paint_atria(layer, shape, r, theta, z)
@@ -66,7 +66,7 @@ def _paint_papillary(layer, shape: HeartShape, r, theta, z, noise) -> None:  # t
         y = r * torch.sin(theta) - distance * math.sin(start)
         radial = x * math.cos(start) + y * math.sin(start)
         across = -x * math.sin(start) + y * math.cos(start)
-        body = (3.0 + 1.8 * size) * torch.sqrt(
+        body = (3.6 + 2.0 * size) * torch.sqrt(
             (1.0 - ((from_base - 0.55) / 0.3) ** 2).clamp(min=0.0)
         )
         layer(torch.hypot(radial / 1.35, across) - body, MUSCLE * 1.08, body > 0.3)

@@ -1,0 +1,43 @@
+"""``deepreg dataset``."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
+from DeepRegistrationLib.datasets.layouts import LIST, open_dataset
+from DeepRegistrationLib.errors import RegistrationError
+
+
+def open_layout(arguments: argparse.Namespace) -> None:
+    """``deepreg dataset``."""
+    shares = None if arguments.split is None else _shares(arguments.split)
+    with shown_progress(arguments.quiet) as progress, native_silence():
+        cases = open_dataset(
+            arguments.layout,
+            arguments.folder,
+            arguments.output,
+            shares=shares,
+            progress=progress,
+        )
+    if arguments.quiet:
+        return
+    patients = {case.patient: case.split for case in cases}
+    counts = ", ".join(f"{split} {n}" for split, n in Counter(patients.values()).items())
+    print(
+        f"{len(cases)} images of {len(patients)} patients ({counts}); wrote "
+        f"{Path(arguments.output) / LIST}"
+    )
+
+
+def _shares(text: str) -> tuple[float, float, float]:
+    """``70/15/15`` as three numbers."""
+    try:
+        train, validation, test = (float(cell) for cell in text.split("/"))
+    except ValueError as error:
+        raise RegistrationError(
+            f"--split {text} is not three numbers; write for example 70/15/15."
+        ) from error
+    return train, validation, test
