@@ -10,6 +10,7 @@ changes a distance.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Volume:
     distance: float | None
 
 
-def _table(width: int, rows: list[tuple[int, float, float | None]]) -> list[Volume]:
+def _table(width: int, rows: Sequence[tuple[int, float, float | None]]) -> list[Volume]:
     return [Volume((width, width, n), (s, s, 2.5), distance) for n, s, distance in rows]
 
 
