@@ -21,6 +21,7 @@ if importlib.util.find_spec("DeepRegistrationLib") is None:
 
 from DeepRegistrationPanel.panel import Panel
 from DeepRegistrationPanel.parameters import DeepRegistrationParameterNode
+from DeepRegistrationPanel.samples import registerSampleData
 
 from DeepRegistrationLib.scene import logic as sceneLogic
 
@@ -41,6 +42,10 @@ class DeepRegistration(ScriptedLoadableModule):
             "landmarks and a map of the Jacobian determinant. Not a medical device."
         )
         self.parent.acknowledgementText = ""
+        slicer.app.connect("startupCompleted()", self._registerSampleData)
+
+    def _registerSampleData(self):
+        registerSampleData(lambda name: self.resourcePath(f"Icons/{name}"))
 
 
 class DeepRegistrationLogic(sceneLogic.DeepRegistrationLogic, ScriptedLoadableModuleLogic):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from DeepRegistrationLib import phantoms
 from DeepRegistrationLib.engine import Registration, inverse_grid, register
 from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.geometry import Grid
@@ -138,6 +139,36 @@ def measures_of(transform: Map, **given: Volume | np.ndarray | None) -> dict[str
             values[f"{side}_mask"] = mask_of(mask, image.grid)
     with torch.no_grad():
         return measure(transform_of(transform), **values)
+
+
+def phantom_pair(
+    name: str, options: dict[str, Any], progress: Progress = silent
+) -> dict[str, Volume | np.ndarray]:
+    """A phantom's two images with landmarks and organs.
+
+    Args:
+        name: ``thorax`` (chest CT, inhale and exhale) or ``heart`` (cine MRI, diastole, systole).
+        options: Of the function of that name in ``phantoms``.
+
+    Returns:
+        ``fixed``, ``moving``, ``fixed_labels``, ``moving_labels``, and ``fixed_landmarks``,
+        ``moving_landmarks``: [n, 3], LPS mm.
+    """
+    pair: Any
+    if name == "heart":
+        pair = phantoms.heart(**options, progress=progress)
+        labels = pair.fixed_labels, pair.moving_labels
+    else:
+        pair = phantoms.thorax(**options, progress=progress)
+        labels = pair.fixed_lungs, pair.moving_lungs
+    return {
+        "fixed": volume_of(pair.fixed),
+        "moving": volume_of(pair.moving),
+        "fixed_labels": volume_of(labels[0]),
+        "moving_labels": volume_of(labels[1]),
+        "fixed_landmarks": pair.fixed_landmarks,
+        "moving_landmarks": pair.moving_landmarks,
+    }
 
 
 def displacement_magnitude(transform: Transform, grid: Grid) -> Image:

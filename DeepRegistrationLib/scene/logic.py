@@ -13,6 +13,7 @@ from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.derived import DerivedRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.request import RegistrationResult, Request
+from DeepRegistrationLib.scene.samples import SampleRequest
 from DeepRegistrationLib.scene.sequences import SequenceRun
 from DeepRegistrationLib.scene.session import RegistrationRun
 from DeepRegistrationLib.scene.space import require_node
@@ -110,6 +111,27 @@ class DeepRegistrationLogic:
             RegistrationError: A node is missing or of the wrong kind.
         """
         request = DerivedRequest(self.mrmlScene, transformNode, fixedNode, movingNode, kind)
+        return RegistrationRun(engine, request, onChange)
+
+    def startSample(
+        self,
+        engine: EngineProcess,
+        name: str,
+        *,
+        onChange: Callable[[RegistrationRun], None] | None = None,
+        **options: Any,
+    ) -> RegistrationRun:
+        """Make a phantom with a known motion; as :meth:`start`.
+
+        The run's ``result`` is a :class:`~DeepRegistrationLib.scene.samples.Sample`.
+
+        Args:
+            engine: The process.
+            name: A key of :data:`~DeepRegistrationLib.scene.samples.PHANTOMS`.
+            onChange: Called with the run whenever something about it changed.
+            **options: Of the phantom's function: size, spacing, seed.
+        """
+        request = SampleRequest(self.mrmlScene, name, options)
         return RegistrationRun(engine, request, onChange)
 
     def startSequence(

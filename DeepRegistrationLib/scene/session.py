@@ -12,6 +12,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.derived import DerivedRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.request import Request
+from DeepRegistrationLib.scene.samples import SampleRequest
 from DeepRegistrationLib.worker import EngineProcess, Job, State
 
 _SLICE = 0.02  # seconds that one tick may copy results
@@ -32,7 +33,7 @@ class RegistrationRun:
     def __init__(
         self,
         engine: EngineProcess,
-        request: Request | InverseRequest | DerivedRequest,
+        request: Request | InverseRequest | DerivedRequest | SampleRequest,
         on_change: Callable[[RegistrationRun], None] | None = None,
     ) -> None:
         self._engine = engine

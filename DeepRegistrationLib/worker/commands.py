@@ -89,6 +89,14 @@ def quality(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
+def phantom(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """A pair of images with a known motion: the request is ``jobs.phantom_pair``'s arguments."""
+    from DeepRegistrationLib.jobs import phantom_pair
+
+    return phantom_pair(**request, progress=progress)
+
+
+@command
 def info(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Devices with names and memory, which one ``auto`` takes and why, versions."""
     from DeepRegistrationLib.cli.information import machine_info

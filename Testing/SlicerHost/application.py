@@ -28,6 +28,8 @@ class SlicerApplication(QtCore.QObject):
         home: An empty folder, for settings, temporary files and PythonSlicer.
     """
 
+    startupCompleted = QtCore.Signal()
+
     def __init__(self, scene, logic, home: Path, viewport) -> None:
         super().__init__()
         self._scene, self._logic, self._home = scene, logic, home

@@ -32,6 +32,7 @@ from .mrmlwidgets import slicer_widget_classes
 from .packaging import Pip, make_i18n_module, make_packaging_module
 from .parameter_node import make_parameter_node_module
 from .rendering import rendering_problem
+from .sample_data import make_sample_data_module
 from .scripted import make_scripted_module
 from .subject_hierarchy import SubjectHierarchy
 from .util import Dialogs, Patches, patch_util
@@ -100,6 +101,7 @@ class Host(contextlib.AbstractContextManager):
         for name, module in self._modules.items():
             if name.startswith("slicer."):
                 self._patches.set(slicer, name.removeprefix("slicer."), module)
+        self._modules["SampleData"] = sys.modules["SampleData"] = make_sample_data_module()
         for name, kind in slicer_widget_classes().items():
             self._patches.set(slicer, name, kind)
         self._patches.set(slicer, "selfTests", {})
@@ -114,6 +116,7 @@ class Host(contextlib.AbstractContextManager):
     def load_module(self, path: Path | str):
         """Import a scripted module, open its panel, and return its Python widget."""
         module = self.app.moduleManager().load(Path(path))
+        self.app.startupCompleted.emit()
         self.window.show()
         slicer.util.selectModule(module.name)
         self.process_events()
