@@ -11,6 +11,8 @@ from DeepRegistrationPanel.inspection import InspectionSection
 from DeepRegistrationPanel.landmarks import LandmarksSection
 from DeepRegistrationPanel.process import QtTransport
 from DeepRegistrationPanel.propagation import PropagationSection
+from DeepRegistrationPanel.quality import QualitySection
+from DeepRegistrationPanel.report import ReportSection
 from DeepRegistrationPanel.results import ResultsSection
 from DeepRegistrationPanel.run import RunSection
 from DeepRegistrationPanel.sequences import SequencesSection
@@ -22,6 +24,8 @@ _SECTIONS = (
     ResultsSection,
     LandmarksSection,
     InspectionSection,
+    QualitySection,
+    ReportSection,
     PropagationSection,
     SequencesSection,
 )

@@ -149,10 +149,9 @@ def picture_grid(application, moving, transform, title: str, place: Place, regio
     with visiting(application.scene):
         gray = stand_in(moving, "vtkMRMLColorTableNodeGrey", display_window(moving))
         grid_display(transform, region, _GRID_MM, scale)
-        try:
-            panels = _slices(application, place, lambda view: view.show(gray), region, _GRID_MARGIN)
-        finally:
-            transform.RemoveNthDisplayNodeID(transform.GetNumberOfDisplayNodes() - 1)
+        panels = _slices(application, place, lambda view: view.show(gray), region, _GRID_MARGIN)
+        # The grid's display node leaves the scene with the rest, and by that the transform node.
+        # Taking the reference away first ends the process in views that show the grid, too.
     _label(panels, place)
     table = np.array([scale.GetColor(mm) for mm in np.linspace(0, top, 256)])
     ticks = [(share * top, f"{share * top:g} mm") for share in (0, 0.25, 0.5, 0.75)]

@@ -70,5 +70,6 @@ def grid_display(transform, region, spacing: float, scale: vtk.vtkColorTransferF
     display.SetColorMap(scale)
     display.SetVisibility(True)
     display.SetVisibility2D(True)
+    display.SetVisibility3D(False)  # at this resolution a 3D view would compute for many seconds
     transform.AddAndObserveDisplayNodeID(display.GetID())
     return display

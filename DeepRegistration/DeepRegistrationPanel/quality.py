@@ -1,0 +1,205 @@
+"""How good the registration is, in words and numbers, with what the words rest on."""
+
+import logging
+
+import numpy as np
+import qt
+from slicer.i18n import tr as _
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.verdict import verdict
+from DeepRegistrationLib.scene.quality import quality_request
+from DeepRegistrationLib.scene.results import outputs_of
+from DeepRegistrationLib.worker import State
+from DeepRegistrationPanel.installation import ensurePackages
+from DeepRegistrationPanel.qualitytables import basisText, missingHtml, tablesHtml, verdictHtml
+from DeepRegistrationPanel.section import Section
+
+_TICK = 20  # ms
+_PAUSE = 200  # ms without a change after which the verdict follows the landmarks
+
+
+class QualitySection(Section):
+    """Measures the chosen transform in the engine's process and puts the result into words."""
+
+    uiName = "Quality"
+
+    def __init__(self, panel):
+        super().__init__(panel)
+        self._job = None
+        self._measured = self._measuredOf = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_TICK)
+        self._timer.connect("timeout()", self._onTick)
+        self._verdictTimer = qt.QTimer()
+        self._verdictTimer.setSingleShot(True)
+        self._verdictTimer.setInterval(_PAUSE)
+        self._verdictTimer.connect("timeout()", self._showVerdict)
+        self.ui.measureButton.connect("clicked(bool)", self._onButton)
+
+    @property
+    def measures(self):
+        """What was measured of what is chosen now, or None."""
+        current = self.parameters is not None and self._measuredOf == self._subject()
+        return self._measured if current else None
+
+    @property
+    def measuring(self):
+        """Whether a measurement is under way."""
+        return self._job is not None and not self._job.finished
+
+    def update(self):
+        reason = "" if self.measuring else self._reason()
+        self.ui.measureButton.text = _("Cancel") if self.measuring else _("Measure")
+        self.ui.measureButton.enabled = not reason
+        self.ui.measureBar.visible = self.measuring
+        if not self.measuring:
+            if reason:
+                self._say(reason)
+            elif self._job is None:
+                self._say("")
+            if self._measured is not None and self.measures is None:
+                self._measured = self._measuredOf = None
+                self._say(_("Something has changed since it was measured; measure again."))
+        self._showVerdict()
+
+    def onRegistered(self, result):
+        self.ui.qualityButton.collapsed = False
+
+    def onLandmarks(self, state):
+        self._verdictTimer.start()
+
+    def close(self):
+        self._verdictTimer.stop()
+        if self.measuring:
+            self._job.cancel()
+        self._measured = self._measuredOf = None
+        self._say("")
+        for label in (self.ui.verdictText, self.ui.tablesText, self.ui.missingText):
+            label.text = ""
+
+    def _reason(self):
+        """Why nothing can be measured, for the line under the button."""
+        p = self.parameters
+        if p.fixedVolume is None or p.movingVolume is None:
+            return _("Choose a fixed and a moving volume.")
+        if p.transform is None:
+            return _("Register, or choose a transform under Results.")
+        if self.panel.running:
+            return _("Wait for the end of the registration.")
+        return ""
+
+    def _subject(self):
+        """What a measurement depends on."""
+        p = self.parameters
+        nodes = (
+            p.fixedVolume,
+            p.movingVolume,
+            p.transform,
+            p.fixedMask,
+            p.movingMask,
+            p.fixedSegmentation,
+            p.movingSegmentation,
+        )
+        time = None if p.transform is None else p.transform.GetTransformToWorldMTime()
+        return (*(None if node is None else node.GetID() for node in nodes), time)
+
+    def _onButton(self, _checked=False):
+        if self.measuring:
+            self._job.cancel()
+            self._say(_("Canceling..."))
+            return
+        try:
+            ensurePackages()
+            self._start()
+        except RegistrationError as error:
+            self._say(str(error), isError=True)
+            return
+        self._timer.start()
+        self.panel.update()
+
+    def _start(self):
+        p = self.parameters
+        subject = self._subject()
+        request = quality_request(
+            p.fixedVolume,
+            p.movingVolume,
+            p.transform,
+            fixed_mask=p.fixedMask,
+            moving_mask=p.movingMask,
+            fixed_segments=p.fixedSegmentation,
+            moving_segments=p.movingSegmentation,
+            inverse=outputs_of(p.transform).get("inverse"),
+        )
+        self._job = self.panel.engine.submit(
+            "quality", request, on_change=_Changed(self._onChange, subject)
+        )
+
+    def _onTick(self):
+        self.panel.engine.tick()
+        if not self.measuring:
+            self._timer.stop()
+
+    def _onChange(self, job, subject):
+        if not job.finished:
+            if job.state is not State.CANCELLING:
+                self.ui.measureBar.value = int(100 * job.fraction)
+                self._say(job.stage)
+            return
+        text, failed = "", False
+        if job.state is State.DONE:
+            self._measured, self._measuredOf = job.result, subject
+        elif job.state is State.CANCELLED:
+            text = _("Canceled; nothing was measured.")
+        else:
+            text, failed = job.message, True
+            logging.error("Deep Registration, quality: %s", job.kind)
+        job.release()
+        if self.parameters is not None:
+            self._say(text, failed)
+            self.panel.update()
+
+    def _showVerdict(self):
+        """Words and tables of what is known at present."""
+        if self.parameters is None:
+            return
+        measures, landmarks = self.measures, self.panel.landmarks
+        self.ui.tablesText.text = "" if measures is None else tablesHtml(measures)
+        self.ui.tablesText.visible = measures is not None
+        known = self.parameters.transform is not None
+        self.ui.verdictText.visible = known
+        self.ui.missingText.visible = known
+        if not known:
+            return
+        judged = verdict(measures, **errorsOf(landmarks))
+        self.ui.verdictText.text = verdictHtml(judged)
+        self.ui.verdictText.toolTip = basisText(judged)
+        self.ui.missingText.text = missingHtml(self.parameters, landmarks, measures)
+
+    def _say(self, text, isError=False):
+        self.ui.statusText.text = text
+        self.ui.statusText.visible = bool(text)
+        self.ui.statusText.styleSheet = "color: #c62828" if isError else ""
+
+
+class _Changed:
+    """Calls back with what a job is about."""
+
+    def __init__(self, function, subject):
+        self._function, self._subject = function, subject
+
+    def __call__(self, job):
+        self._function(job, self._subject)
+
+
+def errorsOf(state):
+    """The verdict's arguments for the landmarks that count; none without a transform."""
+    if state.statistics is None or state.statistics["after"] is None:
+        return {}
+    rows = np.flatnonzero(state.counted)
+    return {
+        "labels": [state.labels[row] for row in rows],
+        "before": state.before[rows],
+        "after": state.after[rows],
+        "positions": state.fixed[rows],
+    }

@@ -1,0 +1,122 @@
+"""Measures of a registration as rich text for a label: the verdict, tables, what is missing."""
+
+from html import escape
+
+from slicer.i18n import tr as _
+
+_COLORS = {"ok": "#2e7d32", "unknown": "#607d8b", "caution": "#e08600", "problem": "#c62828"}
+_SIGNS = {"ok": "✓", "unknown": "?", "caution": "!", "problem": "✗"}
+
+
+def verdictHtml(verdict):
+    """What it comes down to, and below it each finding with its mark, the worst first."""
+    title = verdict.headline
+    if any(finding.text.rstrip(".") in title for finding in verdict.findings):
+        title = title.partition(": ")[0] + ":"
+    lines = [f"{_mark(f.level)} {escape(f.text)}" for f in verdict.findings]
+    return "<br>".join([f"<b>{escape(title)}</b>", *lines])
+
+
+def basisText(verdict):
+    """What limits the verdict applied, and where they come from."""
+    lines = dict.fromkeys(finding.basis for finding in verdict.findings if finding.basis)
+    return "\n".join(lines)
+
+
+def tablesHtml(quality):
+    """All that was measured, as small tables."""
+    return "<br>".join([*_folding(quality), *_overlap(quality), *_images(quality)])
+
+
+def missingHtml(parameters, landmarks, quality):
+    """What would give more evidence, as a list; empty where nothing is missing."""
+    counted = 0 if landmarks.statistics is None else landmarks.statistics["n"]
+    hints = []
+    if quality is None:
+        hints.append(_("press Measure for folding, inverse consistency and similarity"))
+    if counted < 10:
+        hints.append(_("place at least 10 pairs of landmarks all over the region of interest"))
+    if not (parameters.fixedSegmentation and parameters.movingSegmentation):
+        hints.append(_("choose segmentations of both volumes, drawn independently"))
+    if not parameters.fixedMask:
+        hints.append(_("choose a fixed mask under Inputs, to know the folding in the organ"))
+    if not hints:
+        return ""
+    items = "".join(f"<li>{escape(hint)}</li>" for hint in hints)
+    return f"<b>{_('For more evidence:')}</b><ul style='margin:0'>{items}</ul>"
+
+
+def _mark(level):
+    return f"<span style='color:{_COLORS[level]}'>{_SIGNS[level]}</span>"
+
+
+def _folding(quality):
+    whole = quality["jacobian"]
+    places = {_("whole image"): whole}
+    if whole.get("in_mask"):
+        places[_("mask")] = whole["in_mask"]
+    for name, segment in (quality["segments"] or {}).items():
+        places[name] = segment["jacobian"]
+    rows = [
+        [
+            name,
+            *(f"{values[key]:.2f}" for key in ("mean", "min", "max", "std_log")),
+            f"{values['percent_nonpositive']:.3g} %",
+        ]
+        for name, values in places.items()
+    ]
+    head = (_("mean"), _("min"), _("max"), _("SD log"), _("folding"))
+    tables = _table(_("Jacobian J"), head, rows)
+    inverse = quality["inverse_consistency"]
+    if inverse:
+        row = [f"{inverse[key]:.2f}" for key in ("mean", "p95", "max")]
+        head = (_("mean"), _("95 %"), _("max"))
+        tables += _table(_("There and back, mm"), head, [[_("inverse consistency"), *row]])
+    return tables
+
+
+def _overlap(quality):
+    rows = []
+    for name, values in (quality["overlap"] or {}).items():
+        before, after = values["before"] or {}, values["after"] or {}
+        rows.append(
+            [
+                name,
+                _change(before.get("dice"), after.get("dice"), 2),
+                _change(before.get("hausdorff95"), after.get("hausdorff95"), 1),
+                _change(before.get("mean_surface_distance"), after.get("mean_surface_distance"), 1),
+            ]
+        )
+    return _table(_("Overlap"), (_("Dice"), _("HD95, mm"), _("surface, mm")), rows)
+
+
+def _images(quality):
+    similarity = quality["similarity"]
+    if not similarity:
+        return []
+    names = {"ncc": _("correlation"), "local_ncc": _("local correlation")}
+    rows = [
+        [name, _text(similarity["before"][key], 2), _text(similarity["after"][key], 2)]
+        for key, name in names.items()
+    ]
+    return _table(_("Similarity"), (_("before"), _("after")), rows)
+
+
+def _change(before, after, digits):
+    return f"{_text(before, digits)} → {_text(after, digits)}"
+
+
+def _text(value, digits):
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _table(title, head, rows):
+    """A list of one table, or of none without rows."""
+    if not rows:
+        return []
+    cells = "".join(f"<th align='right'>&nbsp;&nbsp;{escape(text)}</th>" for text in head)
+    lines = [f"<tr><th align='left'>{escape(title)}</th>{cells}</tr>"]
+    for name, *values in rows:
+        cells = "".join(f"<td align='right'>&nbsp;&nbsp;{escape(text)}</td>" for text in values)
+        lines.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
+    return [f"<table>{''.join(lines)}</table>"]
