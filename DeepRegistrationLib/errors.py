@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+
+DEBUG = "DEEPREG_DEBUG"  # environment variable: show tracebacks and native libraries' messages
+
 
 class RegistrationError(Exception):
     """Something that the user can mend; the message is one sentence that says what to do.
@@ -13,3 +17,27 @@ class RegistrationError(Exception):
 
 class Cancelled(Exception):  # noqa: N818 - it reports no error
     """The user asked to stop; nothing was changed."""
+
+
+def mendable(error: Exception) -> str | None:
+    """The sentence for an error that the user, or a larger machine, can mend; else None."""
+    signs = ("out of memory", "allocate memory")
+    if isinstance(error, RegistrationError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
+        return (
+            "There is not enough memory for these images; close other programs, use --quality "
+            "fast, or use images of coarser spacing."
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full; free some space."
+    return None
+
+
+def unexpected(error: Exception) -> str:
+    """The sentence for a defect of the software."""
+    text = " ".join(str(error).split())[:300]
+    return (
+        f"Unexpected error ({type(error).__name__}: {text}); please report it with what "
+        f"{DEBUG}=1 shows."
+    )

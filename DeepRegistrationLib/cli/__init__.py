@@ -7,7 +7,6 @@ on stderr with nothing written; 1 a defect of the software.
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import os
 import signal
@@ -19,9 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from DeepRegistrationLib.cli.parser import PROGRAM, build_parser
-from DeepRegistrationLib.errors import Cancelled, RegistrationError
-
-DEBUG = "DEEPREG_DEBUG"  # environment variable: show the traceback and native libraries' messages
+from DeepRegistrationLib.errors import DEBUG, Cancelled, mendable, unexpected
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,8 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except (KeyboardInterrupt, Cancelled):
         return _refuse("Interrupted; nothing was written.")
-    except RegistrationError as error:
-        return _refuse(str(error))
     except BrokenPipeError:  # the reader of our output, for example head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -51,22 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(error: Exception, debug: bool) -> int:
-    """Tell an unexpected error: the machine's limits are the user's to mend, the rest is ours."""
-    signs = ("out of memory", "allocate memory")
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
-        return _refuse(
-            "There is not enough memory for these images; close other programs, use --quality "
-            "fast, or use images of coarser spacing."
-        )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return _refuse("The disk is full; free some space.")
+    """Tell an error: the machine's limits are the user's to mend, the rest is ours."""
+    if sentence := mendable(error):
+        return _refuse(sentence)
     if debug:
         traceback.print_exc()
-    text = " ".join(str(error).split())[:300]
-    _refuse(
-        f"Unexpected error ({type(error).__name__}: {text}); please report it with what "
-        f"{DEBUG}=1 shows."
-    )
+    _refuse(unexpected(error))
     return 1
 
 

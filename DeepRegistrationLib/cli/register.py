@@ -57,7 +57,7 @@ def register_files(arguments: argparse.Namespace) -> None:
         progress(1.0, "Measuring and writing")
         result.seconds.update(seconds)
         report = build_report(result, fixed, moving, **landmarks)
-        _write_results(result, report, folder)
+        write_results(result, report, folder)
     _tell(arguments, report, result)
 
 
@@ -84,7 +84,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
         report = build_report(
             result, pair.fixed, pair.moving, fixed_mask=pair.fixed_lungs, **landmarks
         )
-        _write_results(result, report, folder)
+        write_results(result, report, folder)
         with native_silence():
             write_image(pair.fixed, folder / PHANTOM[0])
             write_image(pair.moving, folder / PHANTOM[1])
@@ -112,11 +112,15 @@ def _check_inputs_survive(arguments: argparse.Namespace) -> None:
             )
 
 
-def _write_results(result: Registration, report: dict[str, Any], folder: Path) -> None:
+def write_results(
+    result: Registration, report: dict[str, Any], folder: Path, *, images: bool = True
+) -> None:
+    """Write ``RESULTS``; the warped image and the Jacobian map where ``images`` are wanted."""
     with native_silence():
         write_transform(result.transform, folder / RESULTS[0])
-        write_image(result.warped, folder / RESULTS[1])
-        write_image(result.jacobian, folder / RESULTS[2])
+        if images:
+            write_image(result.warped, folder / RESULTS[1])
+            write_image(result.jacobian, folder / RESULTS[2])
         if result.inverse is not None:
             write_transform(result.inverse.field, folder / RESULTS[4])
     write_report(report, folder / RESULTS[3])

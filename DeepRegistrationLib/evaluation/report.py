@@ -52,6 +52,8 @@ def build_report(
     fixed_mask: Image | None = None,
     fixed_landmarks: np.ndarray | None = None,
     moving_landmarks: np.ndarray | None = None,
+    fixed_labels: Image | None = None,
+    moving_labels: Image | None = None,
 ) -> dict[str, Any]:
     """What a registration did and how good it is.
 
@@ -61,6 +63,7 @@ def build_report(
         fixed_mask: On the fixed grid, instead of the mask that the registration used; the
             similarity is of its inside, the Jacobian of its inside and of the whole image.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3], row by row the same place.
+        fixed_labels, moving_labels: Label maps of the two images.
 
     Returns:
         ``versions``, ``method``, ``quality``, ``parameters``, ``device``, ``device_reason``,
@@ -82,6 +85,8 @@ def build_report(
         fixed_mask=fixed_mask or registration.fixed_mask,
         fixed_landmarks=fixed_landmarks,
         moving_landmarks=moving_landmarks,
+        fixed_labels=fixed_labels,
+        moving_labels=moving_labels,
     )
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
     return _assembled(fixed, moving, measured, registration, seconds)
