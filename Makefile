@@ -21,12 +21,17 @@ lint: $(VENV)/test
 bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.accuracy --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.memory
+	$(PY) -m Testing.Benchmarks.networks
 
 # On a machine with an NVIDIA GPU, with the Python that has PyTorch for it: see
 # Testing/Benchmarks/GPU.md.
 gpu:
 	$(PYTHON) -m pytest Testing/Engine -k cuda
 	$(PYTHON) -m Testing.Benchmarks.gpu
+	$(PYTHON) -m Testing.Benchmarks.networks --device cuda
+	$(if $(TRAIN_DATA),$(PYTHON) -m DeepRegistrationLib train $(or $(RECIPE),svfnet) \
+		--data $(TRAIN_DATA) --output $(or $(RUN),runs/$(or $(RECIPE),svfnet)) --time-limit 8 \
+		$(if $(wildcard $(or $(RUN),runs/$(or $(RECIPE),svfnet))/checkpoint.pt),--resume))
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed.")'
