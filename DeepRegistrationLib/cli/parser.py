@@ -6,6 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from DeepRegistrationLib import __version__
+from DeepRegistrationLib.cli.benchmark_parser import add_benchmark
 
 PROGRAM = "deepreg"
 
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_export(commands)
     _add_dataset(commands)
+    add_benchmark(commands)
     methods = commands.add_parser("methods", help="list the registration methods")
     methods.add_argument("--json", action="store_true", help="all fields, as JSON")
     methods.set_defaults(command="information:list_methods")

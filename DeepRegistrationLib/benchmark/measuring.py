@@ -1,0 +1,170 @@
+"""What a row holds: everything that is measured of one transform on one pair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.benchmark.loading import PairImages
+from DeepRegistrationLib.benchmark.protocol import Pair
+from DeepRegistrationLib.evaluation.correlation import similarity
+from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
+from DeepRegistrationLib.evaluation.landmarks import (
+    check_landmarks,
+    mapped_points,
+    paired_errors,
+    read_landmarks,
+)
+from DeepRegistrationLib.evaluation.overlap import label_overlap, surface_distances
+from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.lungs import find_lungs
+from DeepRegistrationLib.transforms import Transform, warp
+from DeepRegistrationLib.validation import is_ct
+
+HISTOGRAM = np.linspace(-0.5, 3.0, 71)
+"""Edges of the bins of J; what lies outside counts in the first or last one."""
+
+
+def region_of(pair: Pair, images: PairImages) -> Image | None:
+    """Where Jacobian, similarity and MAE are taken, the same for all methods.
+
+    The fixed mask of the list, else all labels of the fixed image, else the lungs of a CT; None
+    for the whole image.
+    """
+    grid = images.fixed.grid
+    mask = images.fixed_mask
+    if mask is None and pair.fixed.labels is not None and not pair.family:
+        mask = read_image(pair.fixed.labels).resampled(grid, interpolation="nearest")
+    if mask is None and is_ct(images.fixed):
+        mask = find_lungs(images.fixed)
+    if mask is None or not bool((mask.data != 0).any()):
+        return None
+    return Image((mask.data != 0).to(torch.uint8), mask.grid, "region")
+
+
+def measure_row(
+    pair: Pair,
+    images: PairImages,
+    region: Image | None,
+    transform: Transform,
+    warped: Image,
+    determinant: Image,
+) -> dict[str, Any]:
+    """Measure a transform; reads landmarks and labels only now, after the method has ended.
+
+    Args:
+        transform: Fixed to moving.
+        warped, determinant: Moving image and J on the fixed grid.
+        region: From :func:`region_of`.
+
+    Returns:
+        ``lcc`` and ``ncc``; ``jacobian`` (``region`` and ``image``, each as
+        :func:`jacobian_statistics` with ``var_log``, and ``histogram`` of J in the region); and
+        of what is known: ``tre``, ``snapped``, ``errors`` (T(x_F) - x_M, mm, LPS, a vector a
+        landmark), ``mae``, ``overlap`` by label.
+
+    Raises:
+        RegistrationError: Landmarks lie outside their image, labels are no whole numbers.
+    """
+    alike = similarity(images.fixed, warped, region)
+    inside = determinant.data if region is None else determinant.data[region.data != 0]
+    clipped = np.clip(inside.numpy().ravel(), HISTOGRAM[0], HISTOGRAM[-1])
+    row: dict[str, Any] = {
+        "lcc": alike["local_ncc"],
+        "ncc": alike["ncc"],
+        "jacobian": {
+            "region": _with_variance(jacobian_statistics(determinant, region)),
+            "image": _with_variance(jacobian_statistics(determinant)),
+            "histogram": np.histogram(clipped, HISTOGRAM)[0].tolist(),
+        },
+    }
+    if images.truth is not None:
+        row["mae"] = absolute_error(transform, images.truth, images.fixed, region)
+        return row
+    if pair.fixed.landmarks is not None and pair.moving.landmarks is not None:
+        row.update(_landmarks(pair, images, transform))
+    if pair.fixed.labels is not None and pair.moving.labels is not None:
+        row["overlap"] = _overlap(pair, images, transform)
+    return row
+
+
+def _with_variance(statistics: dict[str, float]) -> dict[str, float]:
+    return {**statistics, "var_log": statistics["std_log"] ** 2}
+
+
+def _landmarks(pair: Pair, images: PairImages, transform: Transform) -> dict[str, Any]:
+    fixed, moving = (read_landmarks(c.landmarks) for c in (pair.fixed, pair.moving) if c.landmarks)
+    grid = images.moving.grid
+    check_landmarks(fixed, moving, images.fixed.grid, grid)
+    mapped = mapped_points(transform, fixed)
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = grid.matrix, grid.origin
+    found = paired_errors(fixed, mapped, moving, matrix)
+    return {
+        "tre": found["after"],
+        "snapped": found["snapped"],
+        "errors": (mapped - moving).round(4).tolist(),
+        "motion": (moving - fixed).round(4).tolist(),
+    }
+
+
+def absolute_error(
+    transform: Transform, truth: Transform, fixed: Image, region: Image | None
+) -> dict[str, float]:
+    """Mean |T - T_true| in the region in mm: ``x``, ``y``, ``z`` (LPS) and their ``sum``.
+
+    The sum over the components is what RegNet minimizes (Sokooti et al. 2017, section 2.2).
+    """
+    total, count = np.zeros(3), 0
+    for slab in fixed.grid.slabs():
+        points = fixed.grid.points(slab)
+        chosen = slice(None) if region is None else region.data[slab] != 0
+        points = points[chosen].reshape(-1, 3)
+        with torch.no_grad():
+            error = (transform(points) - truth(points)).abs().double()
+        total += error.sum(dim=0).numpy()
+        count += len(points)
+    mean = total / max(count, 1)
+    return {"sum": float(mean.sum()), "x": float(mean[0]), "y": float(mean[1]), "z": float(mean[2])}
+
+
+def _overlap(
+    pair: Pair, images: PairImages, transform: Transform
+) -> dict[str, dict[str, float | None]]:
+    """Dice, Hausdorff (largest and 95 %) and mean surface distance of each label.
+
+    Each label of the moving image is warped by itself, linearly, and the largest share wins:
+    nearest neighbors would leave the steps of thick slices in the result.
+    """
+    assert pair.fixed.labels is not None and pair.moving.labels is not None
+    fixed, moving = read_image(pair.fixed.labels), read_image(pair.moving.labels)
+    grid = images.fixed.grid
+    if not fixed.grid.same_as(grid):
+        fixed = fixed.resampled(grid, interpolation="nearest")
+    warped = warp_labels(moving, transform, fixed)
+    found = {}
+    for label, values in label_overlap(fixed, warped).items():
+        a, b = (image.data.numpy().round() == label for image in (fixed, warped))
+        farthest = None
+        if a.any() and b.any():
+            farthest = float(max(d.max() for d in surface_distances(a, b, grid.spacing)))
+        found[str(label)] = {**values, "hausdorff": farthest}
+    return found
+
+
+def warp_labels(labels: Image, transform: Transform, fixed: Image) -> Image:
+    """A label map on another's grid: each label interpolated linearly, the largest share wins."""
+    values = labels.data.round().int()
+    best = torch.zeros(fixed.grid.shape)
+    winner = torch.zeros(fixed.grid.shape, dtype=torch.int32)
+    total = torch.zeros(fixed.grid.shape)
+    for label in torch.unique(values[values != 0]).tolist():
+        mask = Image((values == label).float(), labels.grid)
+        share = warp(mask, transform, fixed.grid).data
+        winner[share > best] = label
+        best = torch.maximum(best, share)
+        total += share
+    winner[1 - total > best] = 0  # the background has the largest share
+    return Image(winner, fixed.grid, f"{labels.name} warped")

@@ -1,0 +1,260 @@
+"""Which pairs of a list are registered, and by which methods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmarks import read_landmarks
+from DeepRegistrationLib.methods import QUALITIES, Quality, make_parameters, method_class
+from DeepRegistrationLib.synthesis.smoothed_points import FAMILIES
+
+BEFORE = "before"
+"""The row of a pair as it was given (or aligned), before any method."""
+
+ALIGNMENTS = ("none", "hearts", "segmentations")
+MASKS = ("auto", "none")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two cases to register, or one and its synthetic deformation.
+
+    Attributes:
+        name: Of the pair, the same on every run.
+        fixed, moving: The cases; the same one for a synthetic pair.
+        family: RegNet's spatial frequency of the synthetic deformation, else empty.
+    """
+
+    name: str
+    fixed: Case
+    moving: Case
+    family: str = ""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with its settings.
+
+    Attributes:
+        label: What rows and tables call it.
+        method, quality, parameters: As :func:`DeepRegistrationLib.engine.register` takes them.
+        masked: False to let every voxel count, also where the engine would find lungs.
+    """
+
+    label: str
+    method: str
+    quality: Quality = "default"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    masked: bool = True
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a list of cases becomes pairs.
+
+    Attributes:
+        name: What the command line calls it.
+        title: What it is for.
+        pairs: Cases to pairs.
+        alignment: Of the images before every method; one of ``ALIGNMENTS``.
+        least: Sentence for a list without pairs.
+    """
+
+    name: str
+    title: str
+    pairs: Callable[[Sequence[Case]], list[Pair]]
+    alignment: str
+    least: str
+
+
+def same_patient(cases: Sequence[Case]) -> list[Pair]:
+    """Each two cases of a patient once: the one listed first is the fixed image.
+
+    DIR-Lab's and RegNet's way: one direction, fixed at inhale (or at the first visit).
+    """
+    names = case_names(cases)
+    return [
+        Pair(f"{names[i]} < {names[j]}", fixed, moving)
+        for i, fixed in enumerate(cases)
+        for j, moving in enumerate(cases)
+        if i < j and fixed.patient == moving.patient
+    ]
+
+
+def across_patients(cases: Sequence[Case]) -> list[Pair]:
+    """All ordered pairs of different patients, by the case of each that is listed first.
+
+    Rohe et al. 2017 count 37 x 37 = 1369 pairs of 37 patients; an image with itself, which shows
+    nothing, is left out here: 37 x 36 = 1332.
+    """
+    first: dict[str, Case] = {}
+    for case in cases:
+        first.setdefault(case.patient, case)
+    chosen = list(first.values())
+    names = case_names(chosen)
+    return [
+        Pair(f"{names[i]} < {names[j]}", fixed, moving)
+        for i, fixed in enumerate(chosen)
+        for j, moving in enumerate(chosen)
+        if i != j
+    ]
+
+
+def deformed_copies(cases: Sequence[Case]) -> list[Pair]:
+    """Each case with its deformation by RegNet's three families (Sokooti et al. 2017)."""
+    names = case_names(cases)
+    return [
+        Pair(f"{name} {family}", case, case, family)
+        for name, case in zip(names, cases, strict=True)
+        for family in FAMILIES
+    ]
+
+
+PROTOCOLS = {
+    p.name: p
+    for p in (
+        Protocol(
+            "lung",
+            "pairs of one patient, landmarks (RegNet, Eppenhof, mlVIRNET)",
+            same_patient,
+            "none",
+            "no patient has two cases in the list; give both images of a patient a row",
+        ),
+        Protocol(
+            "synthetic",
+            "each case and its known deformation (RegNet's MAE)",
+            deformed_copies,
+            "none",
+            "the list has no cases",
+        ),
+        Protocol(
+            "heart",
+            "all ordered pairs of different patients, labels (SVF-Net)",
+            across_patients,
+            "hearts",
+            "the list has fewer than two patients",
+        ),
+        Protocol(
+            "motion",
+            "pairs of one patient, labels (end-diastole to end-systole)",
+            same_patient,
+            "none",
+            "no patient has two cases in the list; give both frames of a patient a row",
+        ),
+    )
+}
+
+
+def case_names(cases: Sequence[Case]) -> list[str]:
+    """A short name for each case: patient, and image where the patient has several."""
+    several = Counter(case.patient for case in cases)
+    names = [
+        f"{case.patient} {_stem(case.image)}" if several[case.patient] > 1 else case.patient
+        for case in cases
+    ]
+    twice = Counter(names)
+    count: Counter[str] = Counter()
+    for k, name in enumerate(names):
+        if twice[name] > 1:
+            count[name] += 1
+            names[k] = f"{name} ({count[name]})"
+    return names
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rsplit(".", 1)[0] if "." in path.name else path.name
+
+
+def pairs_for(protocol: Protocol, cases: Sequence[Case], limit: int | None = None) -> list[Pair]:
+    """The pairs of a list, at most ``limit``, spread over the list where there are more.
+
+    Raises:
+        RegistrationError: None; or a list whose landmarks or masks cannot be used.
+    """
+    if limit is not None and limit < 1:
+        raise RegistrationError(f"--limit {limit} leaves no pair; give 1 or more.")
+    pairs = protocol.pairs(cases)
+    if not pairs:
+        raise RegistrationError(
+            f"The protocol {protocol.name} finds no pairs: {protocol.least}, or choose another "
+            "--protocol."
+        )
+    if limit is not None and limit < len(pairs):
+        pairs = [pairs[k * len(pairs) // limit] for k in range(limit)]
+    for case in {id(c): c for pair in pairs for c in (pair.fixed, pair.moving)}.values():
+        _check_mask(case)
+    for pair in pairs:
+        _check_landmarks(pair)
+    return pairs
+
+
+def _check_mask(case: Case) -> None:
+    """A mask goes to the methods, labels never do."""
+    if case.mask is not None and case.labels is not None:
+        if case.mask.resolve() == case.labels.resolve():
+            raise RegistrationError(
+                f"{case.mask.name} is given as mask and as labels of {case.patient}; labels are "
+                "for measuring only and must not reach a method: leave the mask out."
+            )
+
+
+def _check_landmarks(pair: Pair) -> None:
+    files = [case.landmarks for case in (pair.fixed, pair.moving)]
+    if pair.family or files == [None, None]:
+        return
+    if files[0] is None or files[1] is None:
+        raise RegistrationError(
+            f"The pair {pair.name} has landmarks for one image only; add the other's to the list, "
+            "or leave them out."
+        )
+    numbers = [len(read_landmarks(file)) for file in files if file is not None]
+    if numbers[0] != numbers[1]:
+        raise RegistrationError(
+            f"The pair {pair.name} has {numbers[0]} fixed but {numbers[1]} moving landmarks; row i "
+            "of one file has to match row i of the other."
+        )
+
+
+def variants_of(
+    specifications: Sequence[str], qualities: Sequence[str], masks: Sequence[str]
+) -> list[Variant]:
+    """Every method with every quality, with and without masks as asked for.
+
+    Args:
+        specifications: ``NAME`` or ``NAME:PARAMETER=VALUE,PARAMETER=VALUE``.
+        qualities: Of ``QUALITIES``.
+        masks: ``auto`` (given masks, or lungs that the engine finds), ``none``, or both.
+
+    Raises:
+        RegistrationError: Unknown method, parameter, quality or mask word, or one given twice.
+    """
+    for word, known in [(q, QUALITIES) for q in qualities] + [(m, MASKS) for m in masks]:
+        if word not in known:
+            raise RegistrationError(f"{word!r} is unknown; choose of {', '.join(known)}.")
+    found = []
+    for text in specifications:
+        name, _, given = text.partition(":")
+        parameters: dict[str, Any] = {}
+        for entry in filter(None, given.split(",")):
+            key, equals, value = entry.partition("=")
+            if not equals:
+                raise RegistrationError(f"{text!r}: {entry!r} is not NAME=VALUE; write it so.")
+            parameters[key.strip()] = value.strip()
+        make_parameters(method_class(name), parameters)
+        for quality in qualities:
+            for mask in masks:
+                label = text + ("" if quality == "default" else f" {quality}")
+                label += " no mask" if mask == "none" else ""
+                found.append(Variant(label, name, quality, parameters, mask == "auto"))  # type: ignore[arg-type]
+    if not found:
+        raise RegistrationError("No method was given; name one or more after --methods.")
+    twice = [label for label, n in Counter(v.label for v in found).items() if n > 1]
+    if twice:
+        raise RegistrationError(f"The method {twice[0]} is given twice; name each once.")
+    return found

@@ -1,0 +1,257 @@
+"""Register and measure every pair by every method, a row each; failures are rows too."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib import __version__
+from DeepRegistrationLib.benchmark.journal import NAME, Journal, Row
+from DeepRegistrationLib.benchmark.loading import PairImages, everywhere, load_pair, mean_heart
+from DeepRegistrationLib.benchmark.measuring import measure_row, region_of
+from DeepRegistrationLib.benchmark.overlay import overlay_png
+from DeepRegistrationLib.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol, Variant
+from DeepRegistrationLib.devices import choose_device
+from DeepRegistrationLib.engine import Registration, register
+from DeepRegistrationLib.errors import Cancelled, RegistrationError
+from DeepRegistrationLib.evaluation.report import json_safe
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.output import atomic_file, check_folder
+from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp
+from DeepRegistrationLib.validation import background
+
+OVERLAYS = "overlays"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run.
+
+    Attributes:
+        alignment: One of ``ALIGNMENTS``, before every method.
+        resume: Go on with the rows that are there; failed ones are tried again.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        seed: Of every method.
+        pictures: Of how many pairs overlays are drawn.
+        progress: May raise ``Cancelled``; rows so far are kept.
+        report: Called with a line a row.
+    """
+
+    alignment: str = "none"
+    resume: bool = False
+    device: str = "auto"
+    seed: int = 0
+    pictures: int = 3
+    progress: Progress = silent
+    report: Callable[[str], None] = field(default=lambda line: None)
+
+
+def run(
+    protocol: Protocol,
+    pairs: Sequence[Pair],
+    variants: Sequence[Variant],
+    folder: str | Path,
+    options: Options,
+) -> list[Row]:
+    """All rows of the pairs and methods asked for, those of earlier runs included.
+
+    Raises:
+        RegistrationError: The folder cannot be used, or no heart can be looked for. What goes
+            wrong with one pair becomes a row with ``status`` ``failed`` and the sentence.
+        Cancelled: The user stopped; the rows so far are in the journal.
+    """
+    folder = Path(folder)
+    if options.alignment not in ALIGNMENTS:
+        raise RegistrationError(
+            f"There is no alignment {options.alignment!r}; choose one of {', '.join(ALIGNMENTS)}."
+        )
+    if options.alignment == "hearts" and not all(
+        c.mask for pair in pairs for c in (pair.fixed, pair.moving)
+    ):
+        mean_heart()
+    choose_device(options.device)
+    check_folder(folder)
+    settings = {
+        "protocol": protocol.name,
+        "alignment": options.alignment,
+        "seed": options.seed,
+        "version": __version__,
+    }
+    journal = Journal(folder, settings, resume=options.resume)
+    done = journal.done()
+    labels = [BEFORE, *(v.label for v in variants)]
+    digests = {pair.name: fingerprint(pair) for pair in pairs}
+    _check_same(journal.rows, digests)
+    todo = sum((pair.name, label) not in done for pair in pairs for label in labels)
+    count = 0
+    for number, pair in enumerate(pairs):
+        missing = [v for v in (None, *variants) if (pair.name, _label(v)) not in done]
+        if not missing:
+            continue
+        progress = part(options.progress, count / todo, (count + len(missing)) / todo)
+        picture = folder / OVERLAYS / f"{number + 1:03d}" if number < options.pictures else None
+        for row in _pair_rows(pair, missing, picture, options, progress):
+            count += 1
+            row["files"] = digests[pair.name]
+            journal.add(json_safe(row))
+            options.report(f"{count}/{todo} {told(row)}")
+    wanted = {(pair.name, label) for pair in pairs for label in labels}
+    order = {pair.name: k for k, pair in enumerate(pairs)}
+    rows = [r for r in journal.rows if (r["pair"], r["method"]) in wanted]
+    return sorted(rows, key=lambda r: (order[r["pair"]], labels.index(r["method"])))
+
+
+def fingerprint(pair: Pair) -> str:
+    """A short hash of the names and sizes of a pair's files."""
+    text = []
+    for case in (pair.fixed, pair.moving):
+        for file in (case.image, case.mask, case.labels, case.landmarks):
+            text.append("-" if file is None else f"{file.name} {file.stat().st_size}")
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
+
+
+def _check_same(rows: Iterable[Row], digests: dict[str, str]) -> None:
+    for row in rows:
+        if row["pair"] in digests and row.get("files") != digests[row["pair"]]:
+            raise RegistrationError(
+                f"The files of the pair {row['pair']} have changed since its row was made; choose "
+                f"another --output, or delete {NAME}."
+            )
+
+
+def _label(variant: Variant | None) -> str:
+    return BEFORE if variant is None else variant.label
+
+
+def _pair_rows(
+    pair: Pair,
+    variants: Sequence[Variant | None],
+    picture: Path | None,
+    options: Options,
+    progress: Progress,
+) -> Iterable[Row]:
+    """The rows of one pair; None stands for the pair before any method."""
+    images = region = None
+    problem = ""
+    try:
+        images = load_pair(pair, options.alignment)
+        region = region_of(pair, images)
+    except Exception as error:  # noqa: BLE001 - the other pairs shall go on
+        problem = explained(error)
+    for k, variant in enumerate(variants):
+        row: Row = {
+            "pair": pair.name,
+            "patient": pair.fixed.patient,
+            "moving_patient": pair.moving.patient,
+            "method": _label(variant),
+            "status": "failed",
+            "error": problem,
+        }
+        if images is not None:
+            here = part(progress, k / len(variants), (k + 1) / len(variants))
+            try:
+                row.update(_one(pair, images, region, variant, picture, options, here))
+                row.update(status="ok", error="")
+            except Exception as error:  # noqa: BLE001
+                row["error"] = explained(error)
+        yield row
+
+
+def explained(error: Exception) -> str:
+    """A sentence for a row; Cancelled goes on.
+
+    Raises:
+        Cancelled: It is one.
+    """
+    if isinstance(error, Cancelled):
+        raise error
+    text = " ".join(str(error).split())
+    if isinstance(error, RegistrationError):
+        return text
+    if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+        return "There is not enough memory for this pair; use another quality or coarser images."
+    return f"Unexpected error ({type(error).__name__}: {text[:200]}); a defect of the method."
+
+
+def _one(
+    pair: Pair,
+    images: PairImages,
+    region: Image | None,
+    variant: Variant | None,
+    picture: Path | None,
+    options: Options,
+    progress: Progress,
+) -> Row:
+    """Register and measure; what a method gets is all in the call of ``register`` here."""
+    row: Row = {}
+    if variant is None:
+        transform: Transform = images.initial or Affine()
+        grid = images.fixed.grid
+        warped = warp(images.moving, transform, grid, fill=background(images.moving))
+        determinant = jacobian(transform, grid)
+    else:
+        masks = [images.fixed_mask, images.moving_mask]
+        if not variant.masked:
+            masks = [everywhere(images.fixed), everywhere(images.moving)]
+        begin = time.perf_counter()
+        result: Registration = register(
+            images.fixed,
+            images.moving,
+            method=variant.method,
+            quality=variant.quality,
+            parameters=variant.parameters,
+            fixed_mask=masks[0],
+            moving_mask=masks[1],
+            initial=images.initial,
+            device=options.device,
+            seed=options.seed,
+            progress=progress,
+        )
+        row["seconds"] = round(time.perf_counter() - begin, 3)
+        row["seconds_method"] = result.seconds.get("register")
+        row["notes"] = result.notes
+        for name in ("device", "peak_memory_mb", "quality", "parameters"):
+            row[name] = result.provenance.get(name)
+        transform, warped, determinant = result.transform, result.warped, result.jacobian
+    row.update(measure_row(pair, images, region, transform, warped, determinant))
+    if picture is not None:
+        name = f"{picture.name}-{re.sub(r'[^A-Za-z0-9.=-]+', '_', _label(variant))}.png"
+        with atomic_file(picture.parent / name) as partial:
+            partial.write_bytes(_picture(images.fixed, warped, region))
+        row["overlay"] = f"{OVERLAYS}/{name}"
+    return row
+
+
+def _picture(fixed: Image, warped: Image, region: Image | None) -> bytes:
+    center = np.array(fixed.grid.shape) // 2
+    if region is not None:
+        center = torch.nonzero(region.data).double().mean(dim=0).round().int().numpy()
+    return overlay_png(fixed.data.numpy(), warped.data.numpy(), fixed.grid, center)
+
+
+def told(row: Row) -> str:
+    """A row as a line for a terminal."""
+    text = f"{row['pair']}, {row['method']}: "
+    if row["status"] != "ok":
+        return f"{text}failed. {row['error']}"
+    found = []
+    if row.get("tre"):
+        found.append(f"TRE {row['tre']['mean']:.2f} mm")
+    if row.get("mae"):
+        found.append(f"MAE {row['mae']['sum']:.2f} mm")
+    if row.get("overlap"):
+        dice = [v["dice"] for v in row["overlap"].values()]
+        found.append(f"Dice {np.mean(dice):.3f}")
+    if row.get("lcc") is not None:
+        found.append(f"LCC {row['lcc']:.3f}")
+    if row.get("seconds") is not None:
+        found.append(f"{row['seconds']:.1f} s")
+    return text + ", ".join(found)

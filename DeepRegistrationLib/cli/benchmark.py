@@ -1,0 +1,122 @@
+"""``deepreg benchmark``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from DeepRegistrationLib.benchmark.journal import NAME
+from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, pairs_for, variants_of
+from DeepRegistrationLib.benchmark.results import CSV, HTML, JSON, table_lines, write_results
+from DeepRegistrationLib.benchmark.run import Options, run
+from DeepRegistrationLib.cli.parser import PROGRAM
+from DeepRegistrationLib.cli.terminal import shown_progress
+from DeepRegistrationLib.datasets.cases import SPLITS, Case, cases_of, read_cases
+from DeepRegistrationLib.datasets.layouts import LAYOUTS, open_dataset
+from DeepRegistrationLib.errors import Cancelled, RegistrationError
+from DeepRegistrationLib.progress import Progress
+
+DATA = "data"
+
+
+def benchmark_list(arguments: argparse.Namespace) -> None:
+    """``deepreg benchmark``."""
+    if arguments.protocol not in PROTOCOLS:
+        raise RegistrationError(
+            f"There is no protocol {arguments.protocol!r}; choose one of {', '.join(PROTOCOLS)}."
+        )
+    protocol = PROTOCOLS[arguments.protocol]
+    variants = variants_of(arguments.methods, arguments.quality, arguments.masks)
+    output = Path(arguments.output)
+    _check_output(output, arguments.resume)
+    with shown_progress(arguments.quiet) as progress:
+        cases = chosen_cases(arguments, output, progress)
+        pairs = pairs_for(protocol, cases, arguments.limit)
+        alignment = arguments.alignment or protocol.alignment
+        options = Options(
+            alignment=alignment,
+            resume=arguments.resume,
+            device=arguments.device,
+            seed=arguments.seed,
+            pictures=arguments.pictures,
+            progress=progress,
+            report=lambda line: None if arguments.quiet else print(line, flush=True),
+        )
+        try:
+            rows = run(protocol, pairs, variants, output, options)
+        except (Cancelled, KeyboardInterrupt) as stop:
+            raise RegistrationError(
+                f"Interrupted; the rows so far are in {output / NAME}, go on with --resume."
+            ) from stop
+    about = {
+        "command": shlex.join([PROGRAM, *_told(arguments)]),
+        "protocol": f"{protocol.name}: {protocol.title}",
+        "alignment": alignment,
+        "pairs": len(pairs),
+        "seed": arguments.seed,
+    }
+    tables = write_results(rows, protocol.name, output, about)
+    if not arguments.quiet:
+        for table in tables:
+            print("\n" + "\n".join(table_lines(table)))
+        failed = sum(row["status"] != "ok" for row in rows)
+        print(
+            f"\nWrote {JSON}, {CSV} and {HTML} to {output}"
+            + (f"; {failed} of {len(rows)} rows failed, they are listed there." if failed else "")
+        )
+    if all(row["status"] != "ok" for row in rows):
+        raise RegistrationError(f"Every row failed; the first says: {rows[0]['error']}")
+
+
+def _check_output(output: Path, resume: bool) -> None:
+    """Refuse before anything is read or made."""
+    if output.is_file():
+        raise RegistrationError(f"{output} is a file; name a folder for --output.")
+    if (output / NAME).exists() and not resume:
+        raise RegistrationError(
+            f"{output} holds a benchmark already; add --resume to go on with it, or choose another "
+            "--output."
+        )
+
+
+def chosen_cases(arguments: argparse.Namespace, output: Path, progress: Progress) -> Sequence[Case]:
+    """The cases of a list, or of a public data set given as ``LAYOUT:FOLDER``, of one split."""
+    layout, colon, folder = str(arguments.data).partition(":")
+    if colon and layout in LAYOUTS:
+        cases = open_dataset(layout, folder, output / DATA, progress=progress)
+    elif colon and not Path(arguments.data).exists() and len(layout) > 1:
+        raise RegistrationError(
+            f"There is no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}."
+        )
+    else:
+        cases = read_cases(arguments.data)
+    if arguments.split == "all":
+        return cases
+    if arguments.split not in SPLITS:
+        raise RegistrationError(
+            f"There is no split {arguments.split!r}; choose one of {', '.join(SPLITS)} or all."
+        )
+    if not any(case.split == arguments.split for case in cases):
+        raise RegistrationError(
+            f"No case is in the split {arguments.split}; mark held-out patients so, or choose "
+            "another --split (methods may have been trained on these patients)."
+        )
+    return cases_of(cases, arguments.split)
+
+
+def _told(arguments: argparse.Namespace) -> list[str]:
+    """The command line without folders, which may name a patient or a person."""
+    layout, _, folder = str(arguments.data).partition(":")
+    data = f"{layout}:{Path(folder).name}" if layout in LAYOUTS else Path(arguments.data).name
+    told = ["benchmark", data, "--protocol", arguments.protocol, "--methods", *arguments.methods]
+    if arguments.quality != ["default"]:
+        told += ["--quality", *arguments.quality]
+    if arguments.masks != ["auto"]:
+        told += ["--masks", *arguments.masks]
+    if arguments.alignment:
+        told += ["--alignment", arguments.alignment]
+    if arguments.limit is not None:
+        told += ["--limit", str(arguments.limit)]
+    return [*told, "--split", arguments.split]
