@@ -84,6 +84,14 @@ def user_folder() -> Path:
 def weight_names(method: str | None = None) -> list[str]:
     """Names of all weights with a readable card, or of those for one method; final before preview.
 
+    See :func:`weight_cards`.
+    """
+    return [card.name for card in weight_cards(method)]
+
+
+def weight_cards(method: str | None = None) -> list[ModelCard]:
+    """All readable model cards, or those for one method; final weights before previews.
+
     Damaged cards are left out here; :func:`find_weights` explains them.
     """
     cards: dict[str, ModelCard] = {}
@@ -94,7 +102,7 @@ def weight_names(method: str | None = None) -> list[str]:
             continue
         if method in (None, card.method):
             cards.setdefault(card.name, card)
-    return sorted(cards, key=lambda name: (cards[name].preview, name))
+    return sorted(cards.values(), key=lambda card: (card.preview, card.name))
 
 
 def find_weights(method: str, name: str = "auto") -> ModelCard:
