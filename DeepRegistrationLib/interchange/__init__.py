@@ -1,0 +1,1 @@
+"""Registrations, structures and dose exchanged with other programs: DICOM and foreign files."""

@@ -1,0 +1,127 @@
+"""Small synthetic DICOM series, structure sets and doses, written here by pydicom alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from DeepRegistrationLib.geometry import Grid
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A series on disk: its folder, its UIDs, its instances along z."""
+
+    folder: Path
+    grid: Grid
+    study: str
+    uid: str
+    frame: str
+    instances: list[str]
+
+
+def save(dataset: pydicom.Dataset, path: Path) -> Path:
+    """Write a data set as a DICOM file."""
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _patient(study: str, frame: str) -> pydicom.Dataset:
+    dataset = pydicom.Dataset()
+    dataset.PatientName, dataset.PatientID = "Phantom^Breathing", "P1"
+    dataset.PatientBirthDate, dataset.PatientSex = "19700101", "O"
+    dataset.StudyInstanceUID, dataset.FrameOfReferenceUID = study, frame
+    dataset.StudyDate, dataset.StudyTime, dataset.StudyID = "20240102", "101112", "7"
+    dataset.ReferringPhysicianName, dataset.AccessionNumber = "", "A7"
+    dataset.Manufacturer = "none"
+    return dataset
+
+
+def series(folder: Path, grid: Grid, study: str | None = None) -> Made:
+    """Write an empty CT series on a right-handed grid, its files in shuffled order."""
+    folder.mkdir()
+    made = Made(folder, grid, study or generate_uid(), generate_uid(), generate_uid(), [])
+    axes = np.reshape(grid.direction, (3, 3))
+    for k in range(grid.size[2]):
+        dataset = _patient(made.study, made.frame)
+        dataset.SOPClassUID, dataset.SOPInstanceUID = CT, generate_uid()
+        dataset.SeriesInstanceUID, dataset.Modality = made.uid, "CT"
+        dataset.InstanceNumber = k + 1
+        position = grid.to_physical(np.array([0, 0, k]))
+        dataset.ImagePositionPatient = [f"{v:.8f}" for v in position]
+        dataset.ImageOrientationPatient = [f"{v:.10f}" for v in axes[:, :2].T.ravel()]
+        dataset.PixelSpacing = [grid.spacing[1], grid.spacing[0]]
+        dataset.SliceThickness = grid.spacing[2]
+        dataset.Columns, dataset.Rows = grid.size[:2]
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
+        dataset.PixelRepresentation = 1
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+        dataset.PixelData = np.full(grid.shape[1:], -1000, np.int16).tobytes()
+        made.instances.append(str(dataset.SOPInstanceUID))
+        save(dataset, folder / f"{(k * 7) % 101:03d}.dcm")
+    return made
+
+
+def structures(path: Path, made: Made, rois: dict[str, list[np.ndarray]], kinds=None) -> Path:
+    """Write an RT Structure Set of contours [n, 3] (LPS mm) drawn on a series."""
+    dataset = _patient(made.study, made.frame)
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.481.3"
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.Modality, dataset.StructureSetLabel = "RTSTRUCT", "drawn"
+    dataset.StructureSetDate = dataset.StructureSetTime = ""
+    dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
+    dataset.RTROIObservationsSequence = []
+    for number, (name, contours) in enumerate(rois.items(), 1):
+        roi, drawn, seen = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        roi.ROINumber, roi.ROIName, roi.ROIGenerationAlgorithm = number, name, "MANUAL"
+        roi.ReferencedFrameOfReferenceUID = made.frame
+        drawn.ReferencedROINumber, drawn.ROIDisplayColor = number, [255, 0, 10 * number]
+        drawn.ContourSequence = []
+        for points in contours:
+            contour = pydicom.Dataset()
+            contour.ContourGeometricType = (kinds or {}).get(name, "CLOSED_PLANAR")
+            contour.NumberOfContourPoints = len(points)
+            contour.ContourData = [f"{v:.4f}" for v in points.ravel()]
+            drawn.ContourSequence.append(contour)
+        seen.ObservationNumber = seen.ReferencedROINumber = number
+        seen.RTROIInterpretedType, seen.ROIInterpreter = "ORGAN", ""
+        dataset.StructureSetROISequence.append(roi)
+        dataset.ROIContourSequence.append(drawn)
+        dataset.RTROIObservationsSequence.append(seen)
+    return save(dataset, path)
+
+
+def dose(path: Path, made: Made, grid: Grid, gray: np.ndarray, **changes: object) -> Path:
+    """Write an RT Dose of Gy values [z, y, x] on an axial grid, 16 bits."""
+    dataset = _patient(made.study, made.frame)
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.481.2"
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.Modality, dataset.InstanceNumber = "RTDOSE", 1
+    dataset.DoseUnits, dataset.DoseType, dataset.DoseSummationType = "GY", "PHYSICAL", "PLAN"
+    dataset.ImagePositionPatient = [f"{v:.6f}" for v in grid.origin]
+    axes = np.reshape(grid.direction, (3, 3))
+    dataset.ImageOrientationPatient = [f"{v:.10f}" for v in axes[:, :2].T.ravel()]
+    dataset.PixelSpacing = [grid.spacing[1], grid.spacing[0]]
+    dataset.GridFrameOffsetVector = [f"{k * grid.spacing[2]:.4f}" for k in range(grid.size[2])]
+    dataset.FrameIncrementPointer = pydicom.tag.Tag(0x3004, 0x000C)
+    dataset.Columns, dataset.Rows, dataset.NumberOfFrames = grid.size
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
+    dataset.PixelRepresentation = 0
+    dataset.DoseGridScaling = f"{float(gray.max()) / 65535:.10g}"
+    stored = np.rint(gray / float(dataset.DoseGridScaling)).astype("<u2")
+    dataset.PixelData = stored.tobytes()
+    for name, value in changes.items():
+        setattr(dataset, name, value)
+    return save(dataset, path)
