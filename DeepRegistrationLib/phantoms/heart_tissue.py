@@ -13,7 +13,7 @@ from torch import Tensor
 from DeepRegistrationLib.phantoms.heart_shape import HeartShape
 from DeepRegistrationLib.phantoms.shape import cover
 
-BLOOD, RIGHT_BLOOD, MUSCLE, FAT = 1.0, 0.9, 0.31, 0.68
+BLOOD, RIGHT_BLOOD, MUSCLE, FAT = 1.0, 0.88, 0.29, 0.72
 
 
 def paint_heart(
@@ -30,6 +30,8 @@ def paint_heart(
     """
     r, theta, z = place
     noise = torch.Generator().manual_seed(1000 + seed)
+    muscle = MUSCLE * (1.0 + 0.4 * float(torch.rand(1, generator=noise)))
+    swirl = _swirl(r, theta, z, noise)
     inner = shape.inner_squared(theta, z).sqrt()
     outer = shape.outer_squared(theta, z).sqrt()
     right = shape.right_squared(theta, z).sqrt()
@@ -43,14 +45,14 @@ def paint_heart(
 
     fat = 2.0 + 8.0 * (0.5 + 0.5 * _wobble(theta, z, noise, 3, 0.04)).clamp(0.0, 1.0) ** 2
     thin = ((z - shape.base) / shape.length).clamp(0.0, 1.0)
-    layer(r - (hull + 2.5 + fat * (1.0 + 0.5 * thin)), FAT * 0.95)
-    layer(r - (hull + 2.6), MUSCLE)
-    rough = 3.5 * (_wobble(theta, z, noise, 14, 0.1) - 0.2).clamp(min=0.0)
-    layer(r - (right - rough), RIGHT_BLOOD, exists)
+    layer(r - (hull + 2.5 + fat * (1.0 + 0.5 * thin)), FAT * 1.1)
+    layer(r - (hull + 2.6), muscle)
+    rough = 4.5 * (_wobble(theta, z, noise, 17, 0.16) - 0.15).clamp(min=0.0) * (0.4 + thin)
+    layer(r - (right - rough), RIGHT_BLOOD * (1.0 + 0.1 * swirl), exists)
     _paint_band(layer, shape, r, theta, z, outer, right)
-    layer(r - outer, MUSCLE, exists)
-    comb = 2.8 * (_wobble(theta, z, noise, 11, 0.12) - 0.1).clamp(min=0.0)
-    layer(r - (inner - comb), BLOOD, exists)
+    layer(r - outer, muscle * (1.0 + 0.12 * swirl), exists)
+    comb = 3.4 * (_wobble(theta, z, noise, 19, 0.2) - 0.1).clamp(min=0.0) * (0.35 + thin)
+    layer(r - (inner - comb), BLOOD * (1.0 + 0.06 * swirl), exists)
     _paint_papillary(layer, shape, r, theta, z, noise)
     _paint_atria(layer, shape, r, theta, z)
 
@@ -99,6 +101,15 @@ def _paint_atria(layer, shape: HeartShape, r, theta, z) -> None:  # type: ignore
         layer(off - size * shape.right_depth, RIGHT_BLOOD, above)
 
 
+def _swirl(r: Tensor, theta: Tensor, z: Tensor, noise: torch.Generator) -> Tensor:
+    """Unevenness of flowing blood and of muscle, about -1 to 1."""
+    a, b, c = (6.3 * torch.rand(3, generator=noise)).tolist()
+    x, y = r * torch.cos(theta), r * torch.sin(theta)
+    bend = 1.5 * torch.sin(0.12 * x - 0.09 * y + a)
+    waves = torch.sin(0.25 * x + bend + b) + torch.sin(0.31 * y + 0.1 * z - bend + c)
+    return 0.5 * waves
+
+
 def _wobble(
     theta: Tensor, z: Tensor, generator: torch.Generator, order: int, rate: float
 ) -> Tensor:
@@ -106,6 +117,6 @@ def _wobble(
     result = torch.zeros_like(theta)
     for number in range(4):
         phase, slant = torch.rand(2, generator=generator).tolist()
-        waves = max(1, order - 2 * number if order > 6 else order - number)
+        waves = max(1, round(order * 0.7**number))
         result += torch.cos(waves * theta + 6.3 * phase + rate * (slant - 0.5) * 2.0 * z)
     return result / 2.2
