@@ -117,6 +117,7 @@ def _table(title, head, rows):
     cells = "".join(f"<th align='right'>&nbsp;&nbsp;{escape(text)}</th>" for text in head)
     lines = [f"<tr><th align='left'>{escape(title)}</th>{cells}</tr>"]
     for name, *values in rows:
+        title = _("label {number}").format(number=name) if name.isdigit() else name
         cells = "".join(f"<td align='right'>&nbsp;&nbsp;{escape(text)}</td>" for text in values)
-        lines.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
+        lines.append(f"<tr><td>{escape(title)}</td>{cells}</tr>")
     return [f"<table>{''.join(lines)}</table>"]

@@ -1,0 +1,219 @@
+"""Quality and report in the panel: what is measured, said, missing, and saved."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from pairs import add_landmarks, add_pair, add_true_transform, phantom
+from SlicerHost import qtmodule
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.volumes import volume_node_from_image
+
+MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
+
+
+@pytest.fixture
+def panel(slicer_host):
+    return slicer_host.load_module(MODULE).panel
+
+
+@pytest.fixture
+def section(slicer_host, panel):
+    from DeepRegistrationPanel.quality import QualitySection
+
+    found = panel.section(QualitySection)
+    found.ui.qualityButton.collapsed = False
+    slicer_host.process_events(0.05)
+    return found
+
+
+@pytest.fixture
+def report(slicer_host, panel):
+    from DeepRegistrationPanel.report import ReportSection
+
+    found = panel.section(ReportSection)
+    found.ui.reportButton.collapsed = False
+    slicer_host.process_events(0.05)
+    return found
+
+
+def add_lungs(parameters) -> None:
+    """The phantom's lungs on both sides, as segmentations with one segment."""
+    pair = phantom()
+    for side, image in (("fixed", pair.fixed_lungs), ("moving", pair.moving_lungs)):
+        volume = volume_node_from_image(image, slicer.mrmlScene, "lungs")
+        cast = vtk.vtkImageCast()
+        cast.SetInputData(volume.GetImageData())
+        cast.SetOutputScalarTypeToUnsignedChar()
+        cast.Update()
+        labels = slicer.vtkOrientedImageData()
+        labels.ShallowCopy(cast.GetOutput())
+        place = vtk.vtkMatrix4x4()
+        volume.GetIJKToRASMatrix(place)
+        labels.SetGeometryFromImageToWorldMatrix(place)
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{side} contours")
+        node.AddSegmentFromBinaryLabelmapRepresentation(labels, "lungs")
+        setattr(parameters, f"{side}Segmentation", node)
+        slicer.mrmlScene.RemoveNode(volume)
+
+
+def measure(host, section) -> None:
+    host.click(section.ui.measureButton)
+    host.process_events(until=lambda: not section.measuring, timeout=60)
+
+
+def words(html: str) -> str:
+    return " ".join(re.sub("<[^>]*>|&nbsp;", " ", html).split())
+
+
+def test_the_button_is_disabled_with_the_reason_under_it(panel, section):
+    assert not section.ui.measureButton.enabled
+    assert "Choose a fixed and a moving volume" in section.ui.statusText.text
+    add_pair(panel.parameters)
+    assert "choose a transform" in section.ui.statusText.text
+    add_true_transform(panel.parameters)
+    assert section.ui.measureButton.enabled
+    assert section.ui.statusText.text == ""
+
+
+def test_measure_says_what_was_found_and_on_what_it_rests(slicer_host, panel, section):
+    p = panel.parameters
+    add_pair(p)
+    add_landmarks(p)
+    add_lungs(p)
+    add_true_transform(p)
+    slicer_host.process_events(0.3)
+    assert "press Measure" in section.ui.missingText.text
+    with slicer_host.longest_block() as block:
+        measure(slicer_host, section)
+    print(f"longest block: {1000 * block.seconds:.0f} ms")
+    said = words(section.ui.verdictText.text)
+    assert said.startswith("No fault found")
+    assert "0 of 100 landmarks above 3 mm" in said and "No folding in the image" in said
+    assert "TG-132" in section.ui.verdictText.toolTip
+    tables = words(section.ui.tablesText.text)
+    dice = re.search(r"lungs (0\.\d\d) → (0\.\d\d)", tables)
+    assert 0.5 < float(dice[1]) < float(dice[2]) <= 1
+    expected = section.measures["jacobian"]
+    assert f"{expected['mean']:.2f} {expected['min']:.2f}" in tables
+    assert "segmentations" not in section.ui.missingText.text
+    assert "mask" in section.ui.missingText.text
+
+
+def test_measures_are_those_of_the_transform_that_is_chosen(slicer_host, panel, section):
+    add_pair(panel.parameters)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "scale")
+    matrix = vtk.vtkMatrix4x4()
+    for k, value in enumerate((1.1, 0.9, 1.2)):
+        matrix.SetElement(k, k, value)
+    node.SetMatrixTransformFromParent(matrix)
+    panel.parameters.transform = node
+    measure(slicer_host, section)
+    assert section.measures["jacobian"]["mean"] == pytest.approx(1.1 * 0.9 * 1.2, abs=1e-4)
+    assert "1.19 1.19 1.19" in words(section.ui.tablesText.text)
+    add_true_transform(panel.parameters)
+    assert section.measures is None and section.ui.tablesText.text == ""
+    assert "measure again" in section.ui.statusText.text
+
+
+def test_the_verdict_follows_a_dragged_landmark(slicer_host, panel, section):
+    add_pair(panel.parameters)
+    add_landmarks(panel.parameters)
+    add_true_transform(panel.parameters)
+    moving = panel.parameters.movingLandmarks
+    place = np.array(moving.GetNthControlPointPosition(0)) + (0, 0, 9)
+    moving.SetNthControlPointPosition(0, *place)
+    slicer_host.process_events(
+        until=lambda: "1 of 100 landmarks above 3 mm" in section.ui.verdictText.text, timeout=3
+    )
+    assert "Look closely" in section.ui.verdictText.text
+
+
+def test_cancel_ends_the_measurement(slicer_host, panel, section):
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    slicer_host.click(section.ui.measureButton)
+    assert section.ui.measureButton.text == "Cancel"
+    slicer_host.click(section.ui.measureButton)
+    slicer_host.process_events(until=lambda: not section.measuring, timeout=10)
+    assert "Canceled" in section.ui.statusText.text
+    assert section.measures is None
+    assert section.ui.measureButton.text == "Measure" and section.ui.measureButton.enabled
+
+
+def test_closing_the_scene_while_measuring_drops_the_result(slicer_host, panel, section):
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    slicer_host.click(section.ui.measureButton)
+    slicer.mrmlScene.Clear(False)
+    slicer_host.process_events(until=lambda: not section.measuring, timeout=10)
+    assert section.measures is None and section.ui.tablesText.text == ""
+    assert not section.ui.measureButton.enabled
+
+
+def test_an_empty_segmentation_is_refused_in_one_sentence(slicer_host, panel, section):
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty")
+    panel.parameters.fixedSegmentation = empty
+    slicer_host.click(section.ui.measureButton)
+    assert not section.measuring
+    assert "fixed segmentation" in section.ui.statusText.text
+
+
+def test_the_report_is_one_page_without_names_and_is_opened(
+    slicer_host, panel, section, report, tmp_path
+):
+    assert not report.ui.saveReportButton.enabled
+    add_pair(panel.parameters)
+    add_landmarks(panel.parameters)
+    add_true_transform(panel.parameters)
+    panel.parameters.fixedVolume.SetName("Doe^John")
+    panel.update()
+    one_view = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    slicer.app.layoutManager().setLayout(one_view)  # the views take part, and take time
+    path = tmp_path / "report.html"
+    slicer_host.dialogs.expect("", str(path))
+    slicer_host.click(report.ui.saveReportButton)
+    page = path.read_text(encoding="utf-8")
+    assert "Doe^John" not in page and "0 of 100 landmarks above 3 mm" in page
+    assert page.count("data:image/png") >= 3 or slicer_host.rendering_problem
+    assert 'src="http' not in page and "<script" not in page and "<link" not in page
+    assert qtmodule.modal.opened == [path.as_uri()]
+
+
+def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, report, monkeypatch):
+    written = {}
+    import DeepRegistrationPanel.report as module
+
+    monkeypatch.setattr(module, "write_report", lambda *_, **options: written.update(options))
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    for ticked in (False, True):
+        slicer_host.dialogs.expect("", "report.html")
+        slicer_host.click(report.ui.saveReportButton)
+        assert written["identified"] is ticked
+        slicer_host.click(report.ui.identifyBox)
+    slicer.mrmlScene.Clear(False)
+    assert not report.ui.identifyBox.checked
+
+
+def test_a_report_that_cannot_be_written_is_said(slicer_host, panel, report, monkeypatch):
+    import DeepRegistrationPanel.report as module
+
+    def refuse(*_, **__) -> None:
+        raise RegistrationError("The disk is full.")
+
+    monkeypatch.setattr(module, "write_report", refuse)
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    slicer_host.dialogs.expect("", "report.html")
+    slicer_host.click(report.ui.saveReportButton)
+    assert report.ui.reportStatusText.text == "The disk is full."
+    assert qtmodule.modal.opened == []
