@@ -22,6 +22,7 @@ class InputsSection(Section):
 
     def __init__(self, panel):
         super().__init__(panel)
+        self._showing = False
         self._choices = (
             (self.ui.methodBox, "method", {n: method_class(n).title for n in method_names()}),
             (self.ui.qualityBox, "quality", dict(zip(QUALITIES, _qualities(), strict=True))),
@@ -34,10 +35,7 @@ class InputsSection(Section):
         self.ui.swapButton.connect("clicked(bool)", self._onSwap)
 
     def update(self):
-        for box, parameter, choices in self._choices:
-            index = list(choices).index(getattr(self.parameters, parameter))
-            if box.currentIndex != index:
-                box.setCurrentIndex(index)
+        self._showChoices()
         running = self.panel.running
         self.ui.inputsButton.enabled = not running
         method = method_class(self.parameters.method)
@@ -47,6 +45,13 @@ class InputsSection(Section):
             self.ui.methodText.text += "<br><b>" + _("This method ignores masks.") + "</b>"
         self.ui.refineBox.visible = refinable(self.parameters.method)
         self.ui.deviceText.text = self._deviceText()
+
+    def _showChoices(self):
+        """Show what is chosen; a box that changes meanwhile is no choice of the user's."""
+        self._showing = True
+        for box, parameter, choices in self._choices:
+            box.setCurrentIndex(list(choices).index(getattr(self.parameters, parameter)))
+        self._showing = False
 
     def _deviceText(self):
         """Which device the last run took, and why; before it nobody can know without PyTorch."""
@@ -61,7 +66,7 @@ class InputsSection(Section):
         return ""
 
     def _onChoice(self, _index=0):
-        if self.parameters is None:
+        if self.parameters is None or self._showing:
             return
         for box, parameter, _choices in self._choices:
             if getattr(self.parameters, parameter) != box.currentData:

@@ -26,6 +26,7 @@ class Section:
         self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.uiName}.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.widget.setMRMLScene(slicer.mrmlScene)
+        self.widget.layout().setContentsMargins(0, 0, 0, 0)  # the panel's layout spaces sections
         self._tag = None
 
     @property

@@ -31,6 +31,7 @@ class Phantom:
         fixed, moving: What the two images show.
         preset: Of window and level, see :mod:`presets`.
         segments: Names by number in its label images.
+        options: Of the phantom's function, so that it is made and registered in short time.
     """
 
     title: str
@@ -38,16 +39,25 @@ class Phantom:
     moving: str
     preset: str
     segments: dict[int, str]
+    options: dict[str, Any]
 
 
 PHANTOMS = {
-    "thorax": Phantom("Thorax phantom (inhale, exhale)", "Inhale", "Exhale", "lung", {1: "Lungs"}),
+    "thorax": Phantom(
+        "Thorax phantom (inhale, exhale)",
+        "Inhale",
+        "Exhale",
+        "lung",
+        {1: "Lungs"},
+        {"size": (128, 102, 116), "spacing": (2.5, 2.5, 2.5)},
+    ),
     "heart": Phantom(
         "Heart phantom (diastole, systole)",
         "Diastole",
         "Systole",
         "cardiac",
         {1: "Right ventricle", 2: "Myocardium", 3: "Left ventricle"},
+        {},
     ),
 }
 
@@ -79,7 +89,7 @@ class SampleRequest:
     Attributes:
         scene: Where it goes.
         name: A key of :data:`PHANTOMS`.
-        options: Of the phantom's function: size, spacing, seed.
+        options: Of the phantom's function, instead of its usual ones.
     """
 
     scene: Any
@@ -90,7 +100,7 @@ class SampleRequest:
 
     def payload(self) -> dict[str, Any]:
         """The engine's request."""
-        return {"name": self.name, "options": self.options}
+        return {"name": self.name, "options": {**PHANTOMS[self.name].options, **self.options}}
 
     def preparing(self, result: dict) -> Generator[None, None, dict[str, vtk.vtkImageData]]:
         """Copy the images in steps; touches no scene."""
@@ -131,7 +141,7 @@ class SampleRequest:
 
     def _segmentation(self, labels: Volume, name: str):
         """The organs, hidden at first: they would lie over the images."""
-        label_map = volume_node_from_image(labels, self.scene, name, label_map=True)
+        label_map = volume_node_from_image(labels, self.scene, "labels", label_map=True)
         node = self.scene.AddNewNodeByClass(
             "vtkMRMLSegmentationNode", self.scene.GenerateUniqueName(name)
         )

@@ -45,3 +45,12 @@ def test_a_closed_scene_empties_the_panel(slicer_host, widget):
     slicer.mrmlScene.Clear(False)
     slicer_host.process_events()
     assert widget.panel.parameters.fixedVolume is None
+
+
+def test_a_fresh_panel_offers_the_defaults(widget):
+    from DeepRegistrationPanel.inputs import InputsSection
+
+    p, boxes = widget.panel.parameters, widget.panel.section(InputsSection).ui
+    assert (p.method, p.quality, p.device) == ("optimize", "default", "auto")
+    assert boxes.methodBox.currentData == "optimize"
+    assert boxes.qualityBox.currentData == "default"
