@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.benchmark_parser import add_benchmark
+from DeepRegistrationLib.cli.cohort_parser import add_cohort
 
 PROGRAM = "deepreg"
 
@@ -33,10 +34,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_apply(commands)
     _add_demo(commands)
     _add_atlas(commands)
-    _add_cohort(commands)
+    add_cohort(commands, _add_method_options)
     _add_train(commands)
     _add_export(commands)
     _add_dataset(commands)
+    _add_phantom(commands)
     add_benchmark(commands)
     weights = commands.add_parser("weights", help="list the trained weights")
     weights.add_argument("--json", action="store_true", help="whole model cards, as JSON")
@@ -199,63 +201,6 @@ def _add_atlas(commands: Any) -> None:
     parser.set_defaults(command="atlas:segment_image")
 
 
-def _add_cohort(commands: Any) -> None:
-    parser = commands.add_parser(
-        "cohort",
-        help="register the pairs of a list on many workers",
-        description="Register pairs of the cases in LIST (CSV or JSON with the columns image, "
-        "patient, split and, where there are any, mask, labels, landmarks) on the workers of a "
-        "Dask cluster. Writes cohort.parquet, one row a pair, and a folder a pair with "
-        "transform.h5 and report.json. Landmarks and labels only measure the results.",
-    )
-    parser.add_argument("list", metavar="LIST", help="list of cases, .csv or .json")
-    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--pairs",
-        metavar="WHICH",
-        default="same-patient",
-        help="same-patient (default), all, or a CSV file with columns fixed and moving that hold "
-        "images as LIST names them",
-    )
-    which.add_argument(
-        "--reference",
-        metavar="FRAME",
-        help="first, or a number from 0: register all other frames of each patient to this one",
-    )
-    parser.add_argument(
-        "--with-self", action="store_true", help="with --pairs all, also each case with itself"
-    )
-    parser.add_argument("--split", choices=("train", "validation", "test"), help="only its cases")
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=int,
-        help="processes on this machine (default: one a GPU, or one a core with 4 GB)",
-    )
-    parser.add_argument(
-        "--memory", metavar="GB", type=float, help="limit of each worker (default: an equal part)"
-    )
-    parser.add_argument(
-        "--retries",
-        metavar="N",
-        type=int,
-        default=2,
-        help="for a pair whose worker died, on this machine (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a running Dask cluster, or its scheduler file"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with the cohort in DIR; failed pairs again"
-    )
-    parser.add_argument(
-        "--images", action="store_true", help="also write warped images and Jacobian maps"
-    )
-    _add_method_options(parser)
-    parser.set_defaults(command="cohort:run_list")
-
-
 def _add_train(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
@@ -332,11 +277,31 @@ def _add_dataset(commands: Any) -> None:
     parser.add_argument("layout", metavar="LAYOUT")
     parser.add_argument("folder", metavar="FOLDER", help="of the unpacked data set")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
+    _add_list_options(parser)
+    parser.set_defaults(command="dataset:open_layout")
+
+
+def _add_phantom(commands: Any) -> None:
+    parser = commands.add_parser(
+        "phantom",
+        help="make phantoms with known motion, as a list of cases",
+        description="Write pairs of images with labels or masks, landmarks and cases.csv for "
+        "'train': heart (cine MRI, end-diastole and end-systole) or thorax (CT, inhale and "
+        "exhale).",
+    )
+    parser.add_argument("kind", metavar="KIND", help="heart or thorax")
+    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
+    parser.add_argument("--count", type=int, default=10, help="persons (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first (default: %(default)s)")
+    _add_list_options(parser)
+    parser.set_defaults(command="dataset:make_phantoms")
+
+
+def _add_list_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         metavar="N/N/N",
-        help="shares of the patients in train, validation and test, for example 70/15/15 (default: "
-        "the data set's own)",
+        help="shares of the patients in train, validation and test (default: the data set's own, "
+        "or 70/15/15)",
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
-    parser.set_defaults(command="dataset:open_layout")

@@ -1,0 +1,132 @@
+"""``deepreg cohort``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from DeepRegistrationLib import __version__
+from DeepRegistrationLib.cli.inputs import method_options
+from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
+from DeepRegistrationLib.datasets.cases import cases_of, read_cases
+from DeepRegistrationLib.errors import RegistrationError
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.cohort.run import Standing
+
+_LOG_EVERY = 30.0  # seconds between lines where stderr is no terminal
+_SHOWN_FAILURES = 5
+
+
+def run_list(arguments: argparse.Namespace) -> None:
+    """``deepreg cohort``: the pairs of a list over the workers of a Dask cluster."""
+    _check_packages()
+    from DeepRegistrationLib.cohort.cluster import dashboard_sentence
+    from DeepRegistrationLib.cohort.pairs import choose_pairs
+    from DeepRegistrationLib.cohort.run import run_cohort
+    from DeepRegistrationLib.cohort.store import TABLE, Store
+
+    options = method_options(arguments)
+    path = Path(arguments.list).absolute()
+    with native_silence():
+        cases = read_cases(path)
+    if arguments.split:
+        cases = cases_of(cases, arguments.split)
+    pairs = choose_pairs(
+        cases,
+        arguments.pairs,
+        root=path.parent,
+        with_self=arguments.with_self,
+        reference=arguments.reference,
+    )
+    workers = _workers(arguments, options)
+    settings = {**options, "images": arguments.images, "deepregistration": __version__}
+    del settings["device"]  # of no account for whether rows can be compared
+    store = Store(Path(arguments.output), path.parent, settings, resume=arguments.resume)
+    try:
+        with workers as client, _shown(arguments.quiet) as report:
+            if not arguments.quiet:
+                print(f"{len(pairs)} pairs. {dashboard_sentence(client)}", flush=True)
+            rows = run_cohort(client, store, pairs, options, images=arguments.images, report=report)
+    except KeyboardInterrupt:
+        finished = sum(store.is_finished(pair) for pair in pairs)
+        raise RegistrationError(
+            f"Interrupted with {finished} of {len(pairs)} pairs finished; go on with --resume."
+        ) from None
+    finally:
+        store.sweep()
+    _tell(rows, store.folder / TABLE, arguments.quiet)
+
+
+def _check_packages() -> None:
+    missing = [name for name in ("distributed", "pyarrow") if find_spec(name) is None]
+    if missing:
+        raise RegistrationError(
+            f"A cohort needs Dask and PyArrow ({' and '.join(missing)} missing); install them: "
+            "pip install 'deepregistration[cohort]'"
+        )
+
+
+def _workers(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
+    """The context of the client; one GPU is all that a local worker sees."""
+    from DeepRegistrationLib.cohort.cluster import found_workers, local_workers, plan_machine
+
+    if arguments.retries < 0:
+        raise RegistrationError(f"--retries {arguments.retries} is negative; give 0 or more.")
+    if arguments.scheduler:
+        if arguments.workers is not None or arguments.memory is not None:
+            raise RegistrationError(
+                "--workers and --memory are for workers on this machine; set them where the "
+                "cluster of --scheduler is started."
+            )
+        return found_workers(arguments.scheduler)
+    plan = plan_machine(arguments.workers, arguments.memory, options["device"])
+    if options["device"].startswith("cuda:"):
+        options["device"] = "cuda"
+    return local_workers(plan, arguments.retries)
+
+
+@contextlib.contextmanager
+def _shown(quiet: bool) -> Iterator[Callable[[Standing], None]]:
+    """A live line on a terminal, now and then a line in a log."""
+    last = time.monotonic()
+    with shown_progress(quiet) as progress:
+
+        def report(standing: Standing) -> None:
+            nonlocal last
+            total = standing.done + standing.failed + standing.left
+            progress(1 - standing.left / total, standing.line())
+            now = time.monotonic()
+            if not quiet and not sys.stderr.isatty() and now - last >= _LOG_EVERY:
+                last = now
+                print(standing.line(), file=sys.stderr, flush=True)
+
+        yield report
+
+
+def _tell(rows: list[dict[str, Any]], table: Path, quiet: bool) -> None:
+    """Say what came of it.
+
+    Raises:
+        RegistrationError: Every pair failed.
+    """
+    failures = [row for row in rows if row["status"] != "ok"]
+    if len(failures) == len(rows):
+        raise RegistrationError(
+            f"All {len(rows)} pairs failed; the first says: {failures[0]['error']}"
+        )
+    if quiet:
+        return
+    for row in failures[:_SHOWN_FAILURES]:
+        print(f"Failed: {row['pair']}: {row['error']}")
+    if len(failures) > _SHOWN_FAILURES:
+        print(f"... and {len(failures) - _SHOWN_FAILURES} more, in the table")
+    if failures:
+        print("--resume tries the failed pairs again.")
+    print(f"{len(rows) - len(failures)} pairs done, {len(failures)} failed; wrote {table}")

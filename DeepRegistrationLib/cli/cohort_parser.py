@@ -1,0 +1,67 @@
+"""The options of ``deepreg cohort``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+
+def add_cohort(
+    commands: Any, add_method_options: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    """Add the command; its method, quality, device ... are those of ``deepreg register``."""
+    parser = commands.add_parser(
+        "cohort",
+        help="register the pairs of a list on many workers",
+        description="Register pairs of the cases in LIST (CSV or JSON with the columns image, "
+        "patient, split and, where there are any, mask, labels, landmarks) on the workers of a "
+        "Dask cluster. Writes cohort.parquet, one row a pair, and a folder a pair with "
+        "transform.h5 and report.json. Landmarks and labels only measure the results.",
+    )
+    parser.add_argument("list", metavar="LIST", help="list of cases, .csv or .json")
+    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--pairs",
+        metavar="WHICH",
+        default="same-patient",
+        help="same-patient (default), all, or a CSV file with columns fixed and moving that hold "
+        "images as LIST names them",
+    )
+    which.add_argument(
+        "--reference",
+        metavar="FRAME",
+        help="first, or a number from 0: register all other frames of each patient to this one",
+    )
+    parser.add_argument(
+        "--with-self", action="store_true", help="with --pairs all, also each case with itself"
+    )
+    parser.add_argument("--split", choices=("train", "validation", "test"), help="only its cases")
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="processes on this machine (default: one a GPU, or one a core with 4 GB)",
+    )
+    parser.add_argument(
+        "--memory", metavar="GB", type=float, help="limit of each worker (default: an equal part)"
+    )
+    parser.add_argument(
+        "--retries",
+        metavar="N",
+        type=int,
+        default=2,
+        help="for a pair whose worker died, on this machine (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a running Dask cluster, or its scheduler file"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the cohort in DIR; failed pairs again"
+    )
+    parser.add_argument(
+        "--images", action="store_true", help="also write warped images and Jacobian maps"
+    )
+    add_method_options(parser)
+    parser.set_defaults(command="cohort:run_list")

@@ -1,0 +1,124 @@
+"""All pairs of a cohort over the workers: what is finished is left alone, failures become rows."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Client, KilledWorker, as_completed
+
+from DeepRegistrationLib.benchmark.protocol import Pair
+from DeepRegistrationLib.cohort.store import Row, Store
+from DeepRegistrationLib.cohort.work import Job, failed, register_pair
+from DeepRegistrationLib.errors import RegistrationError, unexpected
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a cohort stands.
+
+    Attributes:
+        done, failed, left: Pairs.
+        computed: Pairs that this run tried.
+        seconds: Since this run's first pair was given out.
+    """
+
+    done: int
+    failed: int
+    left: int
+    computed: int
+    seconds: float
+
+    def line(self) -> str:
+        """For a terminal: counts, pairs a minute, time left."""
+        text = f"{self.done} done, {self.failed} failed, {self.left} left"
+        if not self.computed or self.seconds <= 0:
+            return text
+        rate = 60 * self.computed / self.seconds
+        return f"{text}, {rate:.3g} a minute, {_duration(60 * self.left / rate)} to go"
+
+
+def run_cohort(
+    client: Client,
+    store: Store,
+    pairs: Sequence[Pair],
+    options: dict[str, Any],
+    *,
+    images: bool = False,
+    report: Callable[[Standing], None] = lambda standing: None,
+) -> list[Row]:
+    """Register the pairs that are not finished, and write the table.
+
+    Args:
+        client: Of the workers; what they write has to reach the store's folder.
+        store: Keeps what is finished.
+        pairs: The cohort.
+        options: Keyword arguments of :func:`DeepRegistrationLib.engine.register`.
+        images: Whether warped images and Jacobian maps are written too.
+        report: Called at the start and after each pair.
+
+    Returns:
+        The rows of the table, in the order of ``pairs``, the same for any number of workers.
+
+    Raises:
+        RegistrationError: The cluster is lost, or the folder cannot be written to.
+        KeyboardInterrupt: As it came. After either, rows of finished pairs and the table remain.
+    """
+    open_pairs = [pair for pair in pairs if not store.is_finished(pair)]
+    jobs = [Job(p, store.place(p), store.identity(p), options, images) for p in open_pairs]
+    group = f"register-{secrets.token_hex(4)}"  # cohorts that share a scheduler stay apart
+    done, wrong, begin = len(pairs) - len(jobs), 0, time.monotonic()
+
+    def tell() -> None:
+        tried, left = done + wrong - len(pairs) + len(jobs), len(pairs) - done - wrong
+        report(Standing(done, wrong, left, tried, time.monotonic() - begin))
+
+    tell()
+    futures = {
+        client.submit(register_pair, job, key=(group, number), pure=False): number
+        for number, job in enumerate(jobs)
+    }
+    try:
+        for future in as_completed(futures):
+            number = futures[future]
+            row = _row_of(future, jobs[number])
+            if row["status"] == "ok":
+                done += 1
+                store.forget_failure(open_pairs[number])
+            else:
+                wrong += 1
+                store.keep_failure(open_pairs[number], row)
+            tell()
+    finally:
+        client.cancel(list(futures))
+        rows = store.write_table(pairs)
+    return rows
+
+
+def _row_of(future: Any, job: Job) -> Row:
+    """What became of a job; an error here is one of the worker's process, not of the pair."""
+    if future.status == "finished":
+        return future.result()
+    if future.status != "error":
+        raise RegistrationError(
+            "The connection to the workers was lost; start the command again with --resume."
+        )
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        times = error.allowed_failures + 1
+        return failed(
+            job,
+            f"Its worker process died {times} times (above its memory limit, or killed); use "
+            "fewer --workers, a larger --memory or --quality fast, and --resume.",
+        )
+    return failed(job, unexpected(error))
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1.5:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,143 @@
+"""One pair of a cohort, registered where a worker is: the code that runs on the cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from DeepRegistrationLib.benchmark.protocol import Pair
+from DeepRegistrationLib.cohort.store import ROW, Row, write_json
+from DeepRegistrationLib.errors import DEBUG, mendable, unexpected
+
+_MEASURED = ("tre", "jacobian", "similarity", "overlap", "inverse_residual_mm", "peak_memory_mb")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know.
+
+    Attributes:
+        pair: The two cases, with absolute paths that the worker can read.
+        place: The folder that the results become.
+        identity: The row's columns that say which pair it is.
+        options: Keyword arguments of :func:`DeepRegistrationLib.engine.register`.
+        images: Whether to write the warped image and the Jacobian map too.
+    """
+
+    pair: Pair
+    place: Path
+    identity: Row
+    options: dict[str, Any]
+    images: bool = False
+
+
+def register_pair(job: Job) -> Row:
+    """Register a pair, write its folder, return its row; an error becomes a row, never raised.
+
+    A pair whose folder is there is finished: a worker may have been lost after writing it.
+    """
+    if (job.place / ROW).exists():
+        return {**job.identity, "status": "ok"}
+    started = time.perf_counter()
+    try:
+        row = _registered(job)
+    except Exception as error:  # noqa: BLE001 - the other pairs shall go on
+        if "CUDA error" in str(error) and mendable(error) is None:
+            # It leaves this process unable to use the GPU: a new one has to take over.
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(70)
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        seconds = time.perf_counter() - started
+        row = failed(job, mendable(error) or unexpected(error)) | {"seconds": seconds}
+    return row
+
+
+def failed(job: Job, sentence: str) -> Row:
+    """The row of a pair that could not be registered."""
+    return {
+        **job.identity,
+        "status": "failed",
+        "error": sentence,
+        "method": job.options["method"],
+        "quality": job.options["quality"],
+    }
+
+
+def _registered(job: Job) -> Row:
+    """As ``deepreg register`` does it, with the same functions.
+
+    What the method gets is all in the call of ``register``: landmarks and labels are read before
+    it, so that bad ones cost no time, and given to the report alone.
+    """
+    from DeepRegistrationLib.cli.inputs import load_image
+    from DeepRegistrationLib.cli.register import RESULTS, output_size, write_results
+    from DeepRegistrationLib.engine import register
+    from DeepRegistrationLib.evaluation.report import build_report
+    from DeepRegistrationLib.output import atomic_folder
+
+    started = time.perf_counter()
+    fixed_case, moving_case = job.pair.fixed, job.pair.moving
+    fixed, moving = load_image(str(fixed_case.image)), load_image(str(moving_case.image))
+    masks: dict[str, Any] = {
+        "fixed_mask": fixed_case.mask and load_image(str(fixed_case.mask)),
+        "moving_mask": moving_case.mask and load_image(str(moving_case.mask)),
+    }
+    truth = _truth(job.pair, fixed, moving)
+    needed = output_size(fixed.grid, job.options.get("inverse", False))
+    with atomic_folder(job.place, needed=needed, owned=(*RESULTS, ROW)) as folder:
+        result = register(fixed, moving, **masks, **job.options)
+        report = build_report(result, fixed, moving, **truth)
+        write_results(result, report, folder, images=job.images)
+        row = {
+            **job.identity,
+            "status": "ok",
+            "error": None,
+            "method": report["method"],
+            "quality": report["quality"],
+            "device": report["device"],
+            **_numbers("", {name: report[name] for name in _MEASURED}),
+            "seconds": time.perf_counter() - started,
+        }
+        write_json(row, folder / ROW)
+    return row
+
+
+def _truth(pair: Pair, fixed: Any, moving: Any) -> dict[str, Any]:
+    """Landmarks and labels of both images, for the report only.
+
+    Landmarks match row by row within a patient alone. Where only one image has them, nothing can
+    be measured and the columns stay empty.
+    """
+    from DeepRegistrationLib.cli.terminal import native_silence
+    from DeepRegistrationLib.evaluation.landmarks import check_landmarks, read_landmarks
+    from DeepRegistrationLib.shapes.contours import read_labels
+
+    found: dict[str, Any] = {}
+    a, b = pair.fixed, pair.moving
+    if a.patient == b.patient and a.landmarks is not None and b.landmarks is not None:
+        points = read_landmarks(a.landmarks), read_landmarks(b.landmarks)
+        check_landmarks(*points, fixed.grid, moving.grid)
+        found["fixed_landmarks"], found["moving_landmarks"] = points
+    if a.labels is not None and b.labels is not None:
+        with native_silence():
+            found["fixed_labels"] = read_labels(a.labels, fixed)
+            found["moving_labels"] = read_labels(b.labels, moving)
+    return found
+
+
+def _numbers(prefix: str, values: dict[str, Any]) -> dict[str, float]:
+    """Nested results as columns: ``tre_after_mean``, ``overlap_3_after_dice`` ..."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found.update(_numbers(f"{prefix}{name}_", value))
+        elif isinstance(value, (int, float)):
+            found[f"{prefix}{name}"] = float(value)
+    return found
