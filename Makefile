@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 THREADS := OMP_NUM_THREADS=1
 GL := VTK_DEFAULT_OPENGL_WINDOW=vtkEGLRenderWindow
 
-.PHONY: demo test lint bench gpu clean
+.PHONY: demo test lint bench gpu screenshots clean
 
 demo: $(VENV)/test
 	$(GL) $(PY) -m DeepRegistrationLib.scene.demo --output demo $(if $(DEMO_DATA),--data $(DEMO_DATA))
@@ -17,6 +17,10 @@ lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# The pictures of docs/tutorial.md: the panel and the views at each step, light and dark.
+screenshots: $(VENV)/test
+	$(GL) $(PY) Testing/Panel/screenshots.py
 
 bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.accuracy --data $(or $(BENCH_DATA),../shared/data)
