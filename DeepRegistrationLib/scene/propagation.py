@@ -160,8 +160,9 @@ def _target(direction: Direction) -> str:
 
 
 def _show_alike(node, result) -> None:
-    """Show the copy with the colors of the original."""
+    """Show the copy with the colors of the original, even where that is hidden."""
     result.CreateDefaultDisplayNodes()
     display, example = result.GetDisplayNode(), node.GetDisplayNode()
     if display is not None and example is not None:
         display.CopyContent(example)
+        display.SetVisibility(True)

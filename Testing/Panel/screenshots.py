@@ -1,0 +1,237 @@
+"""``make screenshots``: the panel and the views at each step of docs/tutorial.md, as PNG files.
+
+python Testing/Panel/screenshots.py [--output Resources/Screenshots] [--case lung|heart|panel]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "Testing"), str(ROOT / "DeepRegistration")]
+
+import numpy as np  # noqa: E402
+from PySide6 import QtGui, QtWidgets  # noqa: E402
+from SlicerHost.arguments import unwrap  # noqa: E402
+from SlicerHost.hands import choose, click, click_cell  # noqa: E402
+from SlicerHost.host import Host  # noqa: E402
+
+MODULE = ROOT / "DeepRegistration" / "DeepRegistration.py"
+SIZE = (1440, 860)  # of the window, pixels
+PATIENCE = 900.0  # seconds
+
+
+class Tour:
+    """A user at the panel who takes a picture after every step.
+
+    Args:
+        host: The running host.
+        folder: Where the pictures go.
+        case: First word of their names.
+    """
+
+    def __init__(self, host: Host, folder: Path, case: str) -> None:
+        self.host, self.folder, self.case = host, folder, case
+        host.window.resize(*SIZE)
+        host.window.centralWidget().setSizes([560, SIZE[0] - 560])
+        self.panel = host.load_module(MODULE).panel
+
+    def section(self, name: str):
+        """A section by the name of its .ui file."""
+        return next(part for part in self.panel.sections if part.uiName == name)
+
+    def open(self, *names: str) -> None:
+        """Open the sections of these names, and fold all others."""
+        for section in self.panel.sections:
+            button = getattr(section.ui, f"{section.uiName.lower()}Button", None)
+            if button is not None and section.uiName != "Run":
+                button.collapsed = section.uiName not in names
+        self.host.process_events(0.1)
+        area = self.host.window.findChild(QtWidgets.QScrollArea)
+        if names:
+            area.ensureWidgetVisible(unwrap(self.section(names[0]).widget), 0, 0)
+        self.host.process_events(0.1)
+
+    def sample(self, title: str) -> None:
+        """Load a sample as the Sample Data module does."""
+        from SampleData import SampleDataLogic
+
+        source = SampleDataLogic().sourceForSampleName(title)
+        source.customDownloader(source)
+        self.host.process_events(0.3)
+
+    def register(self, picture: str | None = None) -> None:
+        """Click on Register and wait; take a picture at about the middle where a name is given."""
+        run = self.section("Run")
+        click(run.ui.registerButton)
+        if picture is not None:
+            self.wait(lambda: not run.running or run.run.fraction > 0.4)
+            self.shoot(picture)
+        self.wait(lambda: not run.running)
+        assert "Registered in" in run.ui.statusText.text, run.ui.statusText.text
+        self.host.process_events(0.3)
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        self.host.process_events(until=until, timeout=PATIENCE)
+
+    def shoot(self, name: str, widget=None) -> None:
+        """Write a picture of the window, or of a widget, in 32 shades so that it stays small."""
+        self.host.process_events(0.3)
+        image = QtGui.QImage.fromData(self.host.screenshot(widget), "PNG")
+        image = image.convertToFormat(QtGui.QImage.Format.Format_RGB888)
+        pixels = np.frombuffer(image.bits(), np.uint8)
+        pixels[:] = pixels // 8 * 8 + pixels // 32  # black and white stay
+        path = self.folder / f"{self.case}-{name}.png"
+        image.save(str(path), "PNG", 0)
+        print(f"{path.name}: {path.stat().st_size // 1000} kB", flush=True)
+
+
+def lung(tour: Tour) -> None:
+    """Inhale and exhale of a chest."""
+    tour.sample("Thorax phantom (inhale, exhale)")
+    tour.open("Inputs")
+    tour.shoot("1-inputs")
+    tour.register("2-running")
+    tour.open("Results")
+    tour.shoot("3-registered")
+    tour.open("Landmarks")
+    click_cell(tour.section("Landmarks").ui.pointsTable, 3, 0)
+    tour.shoot("4-landmarks")
+    tour.open("Inspection")
+    inspection = tour.section("Inspection").ui
+    click(inspection.edgesButton)
+    tour.shoot("5-edges")
+    click(inspection.jacobianButton)
+    inspection.gridBox.checked = True
+    tour.shoot("6-jacobian")
+    inspection.gridBox.checked = False
+    click(inspection.plainButton)
+    measure(tour, "7-quality")
+    bring_over(tour, "Exhale organs", "8-contours")
+
+
+def dark_lung(tour: Tour) -> None:
+    """Some of the same steps, for the dark colors."""
+    tour.sample("Thorax phantom (inhale, exhale)")
+    tour.register()
+    tour.open("Landmarks")
+    tour.section("Landmarks").ui.showErrorsBox.checked = True
+    tour.shoot("landmarks")
+    tour.section("Landmarks").ui.showErrorsBox.checked = False
+    tour.open("Inspection")
+    click(tour.section("Inspection").ui.displacementButton)
+    tour.shoot("displacement")
+    click(tour.section("Inspection").ui.plainButton)
+
+
+def heart(tour: Tour) -> None:
+    """End-diastole and end-systole of a heart."""
+    tour.sample("Heart phantom (diastole, systole)")
+    tour.open("Inputs")
+    tour.shoot("1-inputs")
+    tour.register()
+    tour.open("Results")
+    tour.shoot("2-registered")
+    tour.open("Inspection")
+    inspection = tour.section("Inspection").ui
+    click(inspection.cardiacButton)
+    click(inspection.linkedButton)
+    tour.shoot("3-side-by-side")
+    click(inspection.fourUpButton)
+    click(inspection.checkerboardButton)
+    tour.shoot("4-checkerboard")
+    click(inspection.plainButton)
+    measure(tour, "5-quality")
+
+
+def whole_panel(tour: Tour) -> None:
+    """Every section open, in one long picture."""
+    tour.open(*(section.uiName for section in tour.panel.sections))
+    area = tour.host.window.findChild(QtWidgets.QScrollArea)
+    area.widget().resize(area.widget().width(), area.widget().sizeHint().height())
+    tour.shoot("all", area.widget())
+
+
+def measure(tour: Tour, picture: str) -> None:
+    """The quality section's figures and verdict."""
+    tour.open("Quality")
+    quality = tour.section("Quality").ui
+    click(quality.measureButton)
+    tour.wait(lambda: not tour.panel.running and not tour.panel.engine.busy)
+    tour.shoot(picture)
+
+
+def bring_over(tour: Tour, name: str, picture: str) -> None:
+    """A contour from the moving to the fixed image."""
+    tour.open("Propagation")
+    propagation = tour.section("Propagation").ui
+    choose(propagation.nodeSelector, name)
+    click(propagation.copyButton)
+    tour.shoot(picture)
+
+
+CASES = {
+    "lung": (lung, False),
+    "heart": (heart, False),
+    "dark": (dark_lung, True),
+    "panel": (whole_panel, False),
+    "dark-panel": (whole_panel, True),
+}
+"""What is done, and whether in a dark palette, by the first word of the pictures' names."""
+
+
+@contextlib.contextmanager
+def palette(dark: bool):
+    """Qt's Fusion style, in light or dark colors, as Slicer's two styles are."""
+    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    before = QtGui.QPalette(application.palette())
+    application.setStyle("Fusion")
+    application.setPalette(_dark() if dark else application.style().standardPalette())
+    yield
+    application.setPalette(before)
+
+
+def _dark() -> QtGui.QPalette:
+    role, group = QtGui.QPalette.ColorRole, QtGui.QPalette.ColorGroup
+    colors = {
+        role.Window: "#353535",
+        role.WindowText: "#f0f0f0",
+        role.Base: "#232323",
+        role.AlternateBase: "#2d2d2d",
+        role.ToolTipBase: "#353535",
+        role.ToolTipText: "#f0f0f0",
+        role.Text: "#f0f0f0",
+        role.Button: "#404040",
+        role.ButtonText: "#f0f0f0",
+        role.Highlight: "#2a82da",
+        role.HighlightedText: "#ffffff",
+        role.PlaceholderText: "#909090",
+    }
+    result = QtGui.QPalette()
+    for key, color in colors.items():
+        result.setColor(key, QtGui.QColor(color))
+    for key in (role.WindowText, role.Text, role.ButtonText):
+        result.setColor(group.Disabled, key, QtGui.QColor("#7f7f7f"))
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
+    parser.add_argument("--case", choices=list(CASES), action="append")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for name in arguments.case or CASES:
+        steps, dark = CASES[name]
+        with palette(dark), Host() as host:
+            if host.rendering_problem:
+                sys.exit(f"No screenshots: {host.rendering_problem}")
+            steps(Tour(host, arguments.output, name))
+
+
+if __name__ == "__main__":
+    main()
