@@ -47,10 +47,9 @@ class Axes:
             self.ticks_across = np.zeros(0)
             self._across = across
         elif log:
-            low, high = np.floor(np.log10(across[0])), np.ceil(np.log10(across[1]))
-            high = max(high, low + 1)
-            self.ticks_across = 10.0 ** np.arange(low, high + 1)
-            self._across = (low, high)
+            self.ticks_across = log_ticks(*across)
+            low, high = np.log10(self.ticks_across[[0, -1]])
+            self._across = (float(low), float(high))
         else:
             self.ticks_across = ticks(*across)
             self._across = (
@@ -114,6 +113,16 @@ def ticks(low: float, high: float) -> np.ndarray:
     step = round_step((high - low) * scale / 6) / scale
     first, last = int(np.floor(low / step + 1e-9)), int(np.ceil(high / step - 1e-9))
     return np.round(step * np.arange(first, last + 1), 12)
+
+
+def log_ticks(low: float, high: float) -> np.ndarray:
+    """Of 1, 2, 5, 10 ... from at most ``low`` to at least ``high``; decades alone where many."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 2)
+    fine = np.array([1.0, 2.0, 5.0]) if high / low < 100 else np.array([1.0])
+    values = np.round((decades[:, None] * fine).ravel(), 12)
+    first = np.searchsorted(values, low, side="right") - 1
+    last = max(np.searchsorted(values, high), first + 1)
+    return values[first : last + 1]
 
 
 def _shown(value: float) -> str:

@@ -21,7 +21,7 @@ def overlay_png(fixed: np.ndarray, other: np.ndarray, grid: Grid, center: np.nda
 
     Args:
         fixed, other: [z, y, x].
-        grid: Theirs, for the proportions; its axes are shown as they are stored.
+        grid: Theirs, for the proportions and for which way is up.
         center: Voxel (z, y, x) through which the slices go.
 
     Returns:
@@ -41,17 +41,25 @@ def overlay_png(fixed: np.ndarray, other: np.ndarray, grid: Grid, center: np.nda
 def _slice(
     images: list[np.ndarray], axis: int, rows: int, columns: int, grid: Grid, center: np.ndarray
 ) -> np.ndarray:
-    """One slice as RGB, [height, width, 3]; the head is up."""
+    """One slice as RGB, [height, width, 3]: head up, or front up; left (or back) to the right."""
     spacing = grid.spacing[::-1]
     green, magenta = (np.take(image, int(center[axis]), axis=axis) for image in images)
     height, width = green.shape[0] * spacing[rows], green.shape[1] * spacing[columns]
     pixels = max(1, round(_HEIGHT * width / height))
     y = (np.arange(_HEIGHT) + 0.5) * green.shape[0] / _HEIGHT - 0.5
     x = (np.arange(pixels) + 0.5) * green.shape[1] / pixels - 0.5
-    if rows == 0:
+    if _toward(grid, rows) == (rows == 0):  # z grows towards the head, y towards the back
         y = y[::-1]
+    if not _toward(grid, columns):
+        x = x[::-1]
     green, magenta = (_bilinear(plane, y, x) for plane in (green, magenta))
     return np.round(255 * np.stack([magenta, green, magenta], axis=-1)).astype(np.uint8)
+
+
+def _toward(grid: Grid, axis: int) -> bool:
+    """Whether an array axis (z, y, x) grows along the LPS axis that it is nearest to."""
+    column = np.asarray(grid.direction).reshape(3, 3)[:, 2 - axis]
+    return bool(column[np.argmax(np.abs(column))] > 0)
 
 
 def _bilinear(plane: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -115,10 +115,13 @@ def components(rows: Sequence[Row], colors: Mapping[str, str]) -> list[tuple[str
 
 
 def jacobian_histogram(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
-    """Share of voxels of the regions by J, all pairs together; empty without any method."""
+    """Share of voxels of the regions by J, all pairs together; empty without any method.
+
+    A method whose J is the same everywhere (affine) would be a spike, and is left out.
+    """
     shares: dict[str, np.ndarray] = {}
     for row in rows:
-        if row["method"] != BEFORE and row.get("jacobian"):
+        if row["method"] != BEFORE and row["jacobian"]["region"]["std_log"] > 1e-4:
             counts = np.asarray(row["jacobian"]["histogram"], dtype=np.float64)
             shares[row["method"]] = shares.get(row["method"], 0.0) + counts / max(counts.sum(), 1)
     if not shares:

@@ -152,6 +152,7 @@ def _pair_rows(
             "patient": pair.fixed.patient,
             "moving_patient": pair.moving.patient,
             "method": _label(variant),
+            "name": "" if variant is None else variant.method,
             "status": "failed",
             "error": problem,
         }

@@ -81,11 +81,13 @@ def pooled_errors(rows: Sequence[Row], near: dict[str, np.ndarray] | None = None
 
 def near_landmarks(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """Which landmarks of each pair lie within 8 mm after the affine registration."""
-    return {
-        row["pair"]: np.linalg.norm(np.asarray(row["errors"]), axis=1) <= NEAR_MM
-        for row in rows
-        if row["method"] == AFFINE and row.get("errors")
-    }
+    found: dict[str, np.ndarray] = {}
+    for row in rows:
+        if row["name"] == AFFINE and row.get("errors"):
+            found.setdefault(
+                row["pair"], np.linalg.norm(np.asarray(row["errors"]), axis=1) <= NEAR_MM
+            )
+    return found
 
 
 def _finished(

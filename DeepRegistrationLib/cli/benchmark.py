@@ -12,7 +12,7 @@ from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, pairs_for, variant
 from DeepRegistrationLib.benchmark.results import CSV, HTML, JSON, table_lines, write_results
 from DeepRegistrationLib.benchmark.run import Options, run
 from DeepRegistrationLib.cli.parser import PROGRAM
-from DeepRegistrationLib.cli.terminal import shown_progress
+from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.datasets.cases import SPLITS, Case, cases_of, read_cases
 from DeepRegistrationLib.datasets.layouts import LAYOUTS, open_dataset
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
@@ -32,7 +32,8 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
     _check_output(output, arguments.resume)
     with shown_progress(arguments.quiet) as progress:
-        cases = chosen_cases(arguments, output, progress)
+        with native_silence():
+            cases = chosen_cases(arguments, output, progress)
         pairs = pairs_for(protocol, cases, arguments.limit)
         alignment = arguments.alignment or protocol.alignment
         options = Options(
