@@ -1,4 +1,4 @@
-"""``deepreg dataset``."""
+"""``deepreg dataset`` and ``deepreg phantom``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
+from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.datasets.layouts import LIST, open_dataset
 from DeepRegistrationLib.errors import RegistrationError
 
@@ -22,6 +23,28 @@ def open_layout(arguments: argparse.Namespace) -> None:
             shares=shares,
             progress=progress,
         )
+    _tell(arguments, cases)
+
+
+def make_phantoms(arguments: argparse.Namespace) -> None:
+    """``deepreg phantom``."""
+    from DeepRegistrationLib.datasets.phantoms import write_phantoms
+
+    shares = None if arguments.split is None else _shares(arguments.split)
+    with shown_progress(arguments.quiet) as progress, native_silence():
+        cases = write_phantoms(
+            arguments.kind,
+            arguments.count,
+            arguments.output,
+            seed=arguments.seed,
+            shares=shares,
+            progress=progress,
+        )
+    _tell(arguments, cases)
+
+
+def _tell(arguments: argparse.Namespace, cases: list[Case]) -> None:
+    """Print what was found, unless it shall be quiet."""
     if arguments.quiet:
         return
     patients = {case.patient: case.split for case in cases}

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.benchmark_parser import add_benchmark
 from DeepRegistrationLib.cli.cohort_parser import add_cohort
+from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
 
 PROGRAM = "deepreg"
 
@@ -37,8 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_cohort(commands, _add_method_options)
     _add_train(commands)
     _add_export(commands)
-    _add_dataset(commands)
-    _add_phantom(commands)
+    add_dataset(commands)
+    add_phantom(commands)
     add_benchmark(commands)
     weights = commands.add_parser("weights", help="list the trained weights")
     weights.add_argument("--json", action="store_true", help="whole model cards, as JSON")
@@ -264,44 +265,3 @@ def _add_export(commands: Any) -> None:
     )
     parser.add_argument("--preview", action="store_true", help="mark as trained for a short time")
     parser.set_defaults(command="train:export_run")
-
-
-def _add_dataset(commands: Any) -> None:
-    parser = commands.add_parser(
-        "dataset",
-        help="make a list of cases of a public data set",
-        description="Check a data set in the layout in which it is distributed and write cases.csv "
-        "for 'train', with what it needs (landmarks in LPS mm, raw volumes in HU), to the output "
-        "folder. Layouts: acdc, dirlab-4dct, dirlab-copdgene, empire10, learn2reg, popi.",
-    )
-    parser.add_argument("layout", metavar="LAYOUT")
-    parser.add_argument("folder", metavar="FOLDER", help="of the unpacked data set")
-    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    _add_list_options(parser)
-    parser.set_defaults(command="dataset:open_layout")
-
-
-def _add_phantom(commands: Any) -> None:
-    parser = commands.add_parser(
-        "phantom",
-        help="make phantoms with known motion, as a list of cases",
-        description="Write pairs of images with labels or masks, landmarks and cases.csv for "
-        "'train': heart (cine MRI, end-diastole and end-systole) or thorax (CT, inhale and "
-        "exhale).",
-    )
-    parser.add_argument("kind", metavar="KIND", help="heart or thorax")
-    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    parser.add_argument("--count", type=int, default=10, help="persons (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first (default: %(default)s)")
-    _add_list_options(parser)
-    parser.set_defaults(command="dataset:make_phantoms")
-
-
-def _add_list_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--split",
-        metavar="N/N/N",
-        help="shares of the patients in train, validation and test (default: the data set's own, "
-        "or 70/15/15)",
-    )
-    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")

@@ -66,16 +66,47 @@ def open_dataset(
     folder, output = Path(folder).absolute(), Path(output)
     if not folder.is_dir():
         raise RegistrationError(f"{folder} is no folder; give the one of the unpacked data set.")
-    if shares is not None and (min(shares) < 0 or sum(shares) <= 0):
-        raise RegistrationError(f"The shares {shares} of the splits must not be negative.")
+    check_shares(shares)
     check_folder(output, owned=(LIST,))
     with atomic_folder(output) as partial:
         found = LAYOUTS[layout](folder, partial, part(progress, 0.0, 0.9))
-        splits = _splits(found, shares)
-        rows = [_row(case, splits[case.patient]) for case in found]
-        _check(rows, partial)
-        _write(rows, partial, output)
+        write_list(found, shares, partial, output)
     return read_cases(output / LIST)
+
+
+def check_shares(shares: tuple[float, float, float] | None) -> None:
+    """Check the shares of the splits before any work is done.
+
+    Raises:
+        RegistrationError: One is negative, or all are 0.
+    """
+    if shares is not None and (min(shares) < 0 or sum(shares) <= 0):
+        raise RegistrationError(
+            f"The shares {shares} of the splits must not be negative, nor all be 0."
+        )
+
+
+def write_list(
+    found: Sequence[Found],
+    shares: tuple[float, float, float] | None,
+    partial: Path,
+    output: Path,
+) -> None:
+    """Divide by patient, check the list as training will, and write it.
+
+    Args:
+        found: Files in ``partial`` or anywhere else.
+        shares: As :func:`open_dataset`.
+        partial: Where to write; what lies there will lie in ``output``.
+        output: The folder that paths are relative to.
+
+    Raises:
+        RegistrationError: As :func:`read_cases`.
+    """
+    splits = _splits(found, shares)
+    rows = [_row(case, splits[case.patient]) for case in found]
+    _check(rows, partial)
+    _write(rows, partial, output)
 
 
 def _splits(found: Sequence[Found], shares: tuple[float, float, float] | None) -> dict[str, str]:
