@@ -188,14 +188,18 @@ def pairs_for(protocol: Protocol, cases: Sequence[Case], limit: int | None = Non
     if limit is not None and limit < len(pairs):
         pairs = [pairs[k * len(pairs) // limit] for k in range(limit)]
     for case in {id(c): c for pair in pairs for c in (pair.fixed, pair.moving)}.values():
-        _check_mask(case)
+        check_mask(case)
     for pair in pairs:
         _check_landmarks(pair)
     return pairs
 
 
-def _check_mask(case: Case) -> None:
-    """A mask goes to the methods, labels never do."""
+def check_mask(case: Case) -> None:
+    """A mask goes to the methods, labels never do.
+
+    Raises:
+        RegistrationError: One file is given as both.
+    """
     if case.mask is not None and case.labels is not None:
         if case.mask.resolve() == case.labels.resolve():
             raise RegistrationError(

@@ -28,8 +28,6 @@ _PAIR_MEMORY = 4e9  # bytes: how many workers are started by default where there
 _CONNECT = 30  # seconds
 _HOST = "127.0.0.1"
 _CONFIG = {
-    # One pair a worker, the others wait at the scheduler: a worker that dies loses one.
-    "distributed.scheduler.worker-saturation": 1.0,
     # Nothing is kept in a worker that could be spilled, and a paused worker would wait for ever
     # for memory that the allocator keeps; one above its limit is replaced instead.
     "distributed.worker.memory.target": False,

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from DeepRegistrationLib.benchmark.protocol import Pair, case_names
+from DeepRegistrationLib.benchmark.protocol import Pair, case_names, check_mask
 from DeepRegistrationLib.datasets.cases import Case, pairs_of
 from DeepRegistrationLib.errors import RegistrationError
 
@@ -38,10 +38,12 @@ def choose_pairs(
 
     Raises:
         RegistrationError: No pairs, an unreadable file, images that are not in the list, a pair
-            given twice, a patient without that frame.
+            given twice, a patient without that frame, labels that are given as a mask.
     """
     if with_self and pairs != ALL:
         raise RegistrationError("--with-self needs --pairs all; give both or neither.")
+    for case in cases:
+        check_mask(case)
     if reference is not None:
         chosen = _to_reference(cases, reference)
     elif pairs == ALL:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Client, KilledWorker, as_completed
+from distributed import CancelledError, Client, Future, KilledWorker, TimeoutError, wait
 
 from DeepRegistrationLib.benchmark.protocol import Pair
 from DeepRegistrationLib.cohort.store import Row, Store
 from DeepRegistrationLib.cohort.work import Job, failed, register_pair
 from DeepRegistrationLib.errors import RegistrationError, unexpected
+
+_PATIENCE = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def run_cohort(
         pairs: The cohort.
         options: Keyword arguments of :func:`DeepRegistrationLib.engine.register`.
         images: Whether warped images and Jacobian maps are written too.
-        report: Called at the start and after each pair.
+        report: Called every few seconds and after each pair.
 
     Returns:
         The rows of the table, in the order of ``pairs``, the same for any number of workers.
@@ -76,36 +79,54 @@ def run_cohort(
         tried, left = done + wrong - len(pairs) + len(jobs), len(pairs) - done - wrong
         report(Standing(done, wrong, left, tried, time.monotonic() - begin))
 
-    tell()
-    futures = {
-        client.submit(register_pair, job, key=(group, number), pure=False): number
-        for number, job in enumerate(jobs)
-    }
+    waiting = deque(range(len(jobs)))
+    given: dict[Future, int] = {}
     try:
-        for future in as_completed(futures):
-            number = futures[future]
-            row = _row_of(future, jobs[number])
-            if row["status"] == "ok":
-                done += 1
-                store.forget_failure(open_pairs[number])
-            else:
-                wrong += 1
-                store.keep_failure(open_pairs[number], row)
+        while waiting or given:
             tell()
+            # Never more pairs than workers: one that dies then has no other pair to take along.
+            for _ in range(min(max(1, len(client.nthreads())) - len(given), len(waiting))):
+                number = waiting.popleft()
+                future = client.submit(register_pair, jobs[number], key=(group, number), pure=False)
+                given[future] = number
+            for future in _finished(given):
+                number = given.pop(future)
+                row = _row_of(future, jobs[number])
+                if row["status"] == "ok":
+                    done += 1
+                    store.forget_failure(open_pairs[number])
+                else:
+                    wrong += 1
+                    store.keep_failure(open_pairs[number], row)
+        tell()
     finally:
-        client.cancel(list(futures))
+        client.cancel(list(given))
         rows = store.write_table(pairs)
     return rows
 
 
-def _row_of(future: Any, job: Job) -> Row:
+def _finished(given: Collection[Future]) -> Collection[Future]:
+    """Those that ended, as soon as there is one; none after a while, to look for new workers."""
+    try:
+        return wait(list(given), timeout=_PATIENCE, return_when="FIRST_COMPLETED").done
+    except TimeoutError:
+        return []
+    except CancelledError as error:
+        raise _lost() from error
+
+
+def _lost() -> RegistrationError:
+    return RegistrationError(
+        "The connection to the workers was lost; start the command again with --resume."
+    )
+
+
+def _row_of(future: Future, job: Job) -> Row:
     """What became of a job; an error here is one of the worker's process, not of the pair."""
     if future.status == "finished":
         return future.result()
     if future.status != "error":
-        raise RegistrationError(
-            "The connection to the workers was lost; start the command again with --resume."
-        )
+        raise _lost()
     error = future.exception()
     if isinstance(error, KilledWorker):
         times = error.allowed_failures + 1
