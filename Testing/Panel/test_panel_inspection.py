@@ -307,3 +307,25 @@ def test_removing_the_transform_while_it_is_shown_goes_on_without_it(slicer_host
     assert volumes_shown(red())[1] is panel.parameters.movingVolume
     assert not section.ui.warpSlider.enabled
     assert not slicer.util.getNodesByClass("vtkMRMLTransformDisplayNode")
+
+
+def test_a_transform_that_cannot_be_scaled_is_said_and_the_rest_goes_on(
+    slicer_host, panel, section
+):
+    spline = vtk.vtkThinPlateSplineTransform()
+    spline.SetBasisToR()
+    points = vtk.vtkPoints()
+    for place in ((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50), (50, 50, 50)):
+        points.InsertNextPoint(place)
+    spline.SetSourceLandmarks(points)
+    spline.SetTargetLandmarks(points)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "spline")
+    node.SetAndObserveTransformFromParent(spline)
+    panel.parameters.transform = node
+    slicer_host.process_events(0.05)
+    slicer_host.click(section.ui.blendButton)
+    assert "cannot be applied in part" in section.ui.modeText.text
+    assert volumes_shown(red())[1] is panel.parameters.movingVolume
+    slicer_host.click(section.ui.linkedButton)
+    assert "cannot be applied in part" in section.ui.modeText.text
+    assert slicer.app.layoutManager().layout == FOUR_UP
