@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from DeepRegistrationLib.phantoms.heart_tissue import BLOOD, FAT
+from DeepRegistrationLib.phantoms.heart_tissue import BLOOD, FAT, Layer
 from DeepRegistrationLib.phantoms.shape import cover
 
 AIR, LUNG, WALL_MUSCLE, LIVER, SPLEEN = 0.015, 0.06, 0.26, 0.30, 0.38
@@ -146,7 +146,7 @@ def _skin(chest: Chest, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor
     return (rho - 1.0) * torch.hypot(dx, dy) / rho, torch.atan2(v, u)
 
 
-def _paint_ribs(layer, wall: Tensor, muscle: float, phi: Tensor, z: Tensor) -> None:  # type: ignore[no-untyped-def]
+def _paint_ribs(layer: Layer, wall: Tensor, muscle: float, phi: Tensor, z: Tensor) -> None:
     """Ovals of marrow in a dark rim between the muscles, with fat between the muscles."""
     depth = wall + 0.55 * muscle
     layer(depth.abs() - 0.7, FAT * 0.8)
@@ -156,7 +156,9 @@ def _paint_ribs(layer, wall: Tensor, muscle: float, phi: Tensor, z: Tensor) -> N
     layer(oval + 1.6, 0.42)
 
 
-def _paint_lung_vessels(layer, chest: Chest, x, y, z, cavity: Tensor) -> None:  # type: ignore[no-untyped-def]
+def _paint_lung_vessels(
+    layer: Layer, chest: Chest, x: Tensor, y: Tensor, z: Tensor, cavity: Tensor
+) -> None:
     layer(torch.maximum(_rods(chest.vessels[:130], x, y, z), cavity + 4.0), 0.62)
     aorta = torch.hypot(x - 62.0 - 0.12 * z, y - 26.0 - 0.1 * z)
     layer(aorta - 13.0, 0.3)
@@ -189,7 +191,9 @@ def _dome(chest: Chest, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     return (y - level) / slope
 
 
-def _paint_abdomen(layer, chest: Chest, x, y, z, inside: Tensor) -> None:  # type: ignore[no-untyped-def]
+def _paint_abdomen(
+    layer: Layer, chest: Chest, x: Tensor, y: Tensor, z: Tensor, inside: Tensor
+) -> None:
     """All below the diaphragm; ``inside`` is the distance to that space."""
     layer(inside, 0.26)
     layer(inside + 2.0, FAT * (0.85 + 0.12 * _grain(x, y, z)))
@@ -207,7 +211,7 @@ def _paint_abdomen(layer, chest: Chest, x, y, z, inside: Tensor) -> None:  # typ
             layer(torch.maximum(_rods(chest.vessels[130:], x, y, z), organ + 3.0), 0.5)
 
 
-def _paint_back(layer, x: Tensor, y: Tensor, skin: Tensor) -> None:  # type: ignore[no-untyped-def]
+def _paint_back(layer: Layer, x: Tensor, y: Tensor, skin: Tensor) -> None:
     """The spine's muscles and one vertebra at the back, below to the right."""
     off = torch.hypot((x - 100.0) / 1.1, (y - 78.0) / 1.5)
     layer(torch.maximum(off - 26.0, skin + 12.0), 0.24)

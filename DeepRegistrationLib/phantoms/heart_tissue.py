@@ -6,12 +6,15 @@ Signals are relative to the left ventricle's blood, which is 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from DeepRegistrationLib.phantoms.heart_shape import HeartShape
 from DeepRegistrationLib.phantoms.shape import cover
+
+Layer = Callable[..., None]  # paints a value where a signed distance (mm) is negative
 
 BLOOD, RIGHT_BLOOD, MUSCLE, FAT = 1.0, 0.88, 0.29, 0.72
 
@@ -57,7 +60,9 @@ def paint_heart(
     _paint_atria(layer, shape, r, theta, z)
 
 
-def _paint_papillary(layer, shape: HeartShape, r, theta, z, noise) -> None:  # type: ignore[no-untyped-def]
+def _paint_papillary(
+    layer: Layer, shape: HeartShape, r: Tensor, theta: Tensor, z: Tensor, noise: torch.Generator
+) -> None:
     """Two papillary muscles that stand off the wall opposite to the septum."""
     for angle in (math.pi - 1.15, math.pi + 1.0):
         turn, size, reach = torch.rand(3, generator=noise).tolist()
@@ -78,14 +83,22 @@ def _taper(from_base: Tensor) -> Tensor:
     return torch.sqrt((1.02 - ((from_base - 0.3).clamp(min=0.0) / 0.75) ** 2).clamp(min=0.04))
 
 
-def _paint_band(layer, shape: HeartShape, r, theta, z, outer, right) -> None:  # type: ignore[no-untyped-def]
+def _paint_band(
+    layer: Layer,
+    shape: HeartShape,
+    r: Tensor,
+    theta: Tensor,
+    z: Tensor,
+    outer: Tensor,
+    right: Tensor,
+) -> None:
     """The moderator band: a bridge from the septum to the free wall in the lower half."""
     level = shape.base + 0.6 * shape.length
     off = torch.hypot(r * torch.sin(theta - 0.35), 0.5 * (z - level))
     layer(off - 2.0, MUSCLE * 1.3, (r > outer) & (r < right) & (torch.cos(theta) > 0))
 
 
-def _paint_atria(layer, shape: HeartShape, r, theta, z) -> None:  # type: ignore[no-untyped-def]
+def _paint_atria(layer: Layer, shape: HeartShape, r: Tensor, theta: Tensor, z: Tensor) -> None:
     """Above the valves: left atrium and outflow tract, right atrium, and fat in the groove."""
     above = z <= shape.base
     x, y = r * torch.cos(theta), r * torch.sin(theta)
