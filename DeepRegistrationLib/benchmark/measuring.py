@@ -27,18 +27,22 @@ HISTOGRAM = np.linspace(-0.5, 3.0, 71)
 """Edges of the bins of J; what lies outside counts in the first or last one."""
 
 
-def region_of(pair: Pair, images: PairImages) -> Image | None:
+def lungs_of(pair: Pair, images: PairImages) -> Image | None:
+    """The lungs of a fixed CT, where neither a mask nor labels say what counts."""
+    known = images.fixed_mask is not None or (pair.fixed.labels is not None and not pair.family)
+    return None if known or not is_ct(images.fixed) else find_lungs(images.fixed)
+
+
+def region_of(pair: Pair, images: PairImages, lungs: Image | None) -> Image | None:
     """Where Jacobian, similarity and MAE are taken, the same for all methods.
 
     The fixed mask of the list, else all labels of the fixed image, else the lungs of a CT; None
-    for the whole image.
+    for the whole image. It may read labels: not to be called before the method has ended.
     """
-    grid = images.fixed.grid
-    mask = images.fixed_mask
+    mask = images.fixed_mask or lungs
     if mask is None and pair.fixed.labels is not None and not pair.family:
-        mask = read_image(pair.fixed.labels).resampled(grid, interpolation="nearest")
-    if mask is None and is_ct(images.fixed):
-        mask = find_lungs(images.fixed)
+        labels = read_image(pair.fixed.labels)
+        mask = labels.resampled(images.fixed.grid, interpolation="nearest")
     if mask is None or not bool((mask.data != 0).any()):
         return None
     return Image((mask.data != 0).to(torch.uint8), mask.grid, "region")

@@ -173,24 +173,26 @@ def time_and_accuracy(
         log=True,
         label="Time against accuracy",
     )
-    marks, taken = [], list[tuple[float, float]]()
+    marks: list[str] = []
+    taken: list[tuple[float, float]] = []
     for (method, (_, value)), spent in zip(points.items(), seconds, strict=True):
         x, y = axes.x(spent), axes.y(value)
-        low = y - 7
-        while any(abs(low - other) < 13 and abs(x - place) < 130 for place, other in taken):
-            low -= 13
-        if low < 24:  # no room above
-            low = y + 16
-            while any(abs(low - other) < 13 and abs(x - place) < 130 for place, other in taken):
-                low += 13
-        taken.append((x, low))
-        anchor = "end" if x > 330 else "start"
+        side = 1 if x < 0.6 * axes.width else -1
+        left = x + 7 * side - (0 if side > 0 else 6.5 * len(method))
+        offsets = (-8, 18, -21, 31, -34, 44)
+        low = next((y + d for d in offsets if _free(taken, left, y + d)), y - 8)
+        taken += [(left + 6.5 * k, low) for k in range(len(method))]
         marks.append(
             f'<circle r="5" fill="{colors[method]}" cx="{x:.1f}" cy="{y:.1f}"/>'
-            f'<text x="{x + (6 if anchor == "start" else -6):.1f}" y="{low:.1f}" '
-            f'text-anchor="{anchor}">{escape(method)}</text>'
+            f'<text x="{x + 7 * side:.1f}" y="{low:.1f}" '
+            f'text-anchor="{"start" if side > 0 else "end"}">{escape(method)}</text>'
         )
     return axes.svg("".join(marks))
+
+
+def _free(taken: Sequence[tuple[float, float]], left: float, low: float) -> bool:
+    """Whether a label at this height stays clear of the letters of others, and in the plot."""
+    return 20 < low < 230 and not any(abs(low - y) < 13 and x > left - 8 for x, y in taken)
 
 
 def key(methods: Sequence[str], colors: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ import torch
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.benchmark.journal import NAME, Journal, Row
 from DeepRegistrationLib.benchmark.loading import PairImages, everywhere, load_pair, mean_heart
-from DeepRegistrationLib.benchmark.measuring import measure_row, region_of
+from DeepRegistrationLib.benchmark.measuring import lungs_of, measure_row, region_of
 from DeepRegistrationLib.benchmark.overlay import overlay_png
 from DeepRegistrationLib.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol, Variant
 from DeepRegistrationLib.devices import choose_device
@@ -139,11 +139,11 @@ def _pair_rows(
     progress: Progress,
 ) -> Iterable[Row]:
     """The rows of one pair; None stands for the pair before any method."""
-    images = region = None
+    images = lungs = None
     problem = ""
     try:
         images = load_pair(pair, options.alignment)
-        region = region_of(pair, images)
+        lungs = lungs_of(pair, images)
     except Exception as error:  # noqa: BLE001 - the other pairs shall go on
         problem = explained(error)
     for k, variant in enumerate(variants):
@@ -159,7 +159,7 @@ def _pair_rows(
         if images is not None:
             here = part(progress, k / len(variants), (k + 1) / len(variants))
             try:
-                row.update(_one(pair, images, region, variant, picture, options, here))
+                row.update(_one(pair, images, lungs, variant, picture, options, here))
                 row.update(status="ok", error="")
             except Exception as error:  # noqa: BLE001
                 row["error"] = explained(error)
@@ -185,7 +185,7 @@ def explained(error: Exception) -> str:
 def _one(
     pair: Pair,
     images: PairImages,
-    region: Image | None,
+    lungs: Image | None,
     variant: Variant | None,
     picture: Path | None,
     options: Options,
@@ -222,6 +222,7 @@ def _one(
         for name in ("device", "peak_memory_mb", "quality", "parameters"):
             row[name] = result.provenance.get(name)
         transform, warped, determinant = result.transform, result.warped, result.jacobian
+    region = region_of(pair, images, lungs)
     row.update(measure_row(pair, images, region, transform, warped, determinant))
     if picture is not None:
         name = f"{picture.name}-{re.sub(r'[^A-Za-z0-9.=-]+', '_', _label(variant))}.png"

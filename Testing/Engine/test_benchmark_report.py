@@ -1,0 +1,197 @@
+"""What the benchmark measures of labels, and what its page and pictures show."""
+
+import csv
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from DeepRegistrationLib.benchmark.axes import log_ticks, ticks
+from DeepRegistrationLib.benchmark.measuring import HISTOGRAM, warp_labels
+from DeepRegistrationLib.benchmark.overlay import overlay_png, png
+from DeepRegistrationLib.benchmark.plots import boxes, thinned
+from DeepRegistrationLib.benchmark.results import write_results
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.transforms import Affine
+
+NASTY = '<script>alert("x")</script> & Co'
+
+
+def rows(folder):
+    """Eight pairs of two methods, one failed, names that would break a page."""
+    found = []
+    generator = np.random.default_rng(0)
+    (folder / "overlays").mkdir()
+    (folder / "overlays" / "one.png").write_bytes(png(np.zeros((4, 5, 3), dtype=np.uint8)))
+    for k in range(8):
+        for name in ("before", "optimize", NASTY):
+            errors = generator.normal(0, 4 if name == "before" else 1, (20, 3))
+            length = np.linalg.norm(errors, axis=1)
+            statistics = {"std_log": 0.2, "var_log": 0.04, "percent_nonpositive": 0.01}
+            tre = {"mean": float(length.mean()), "std": float(length.std())}
+            found.append(
+                {
+                    "pair": f"{NASTY} {k}",
+                    "method": name,
+                    "name": name,
+                    "status": "ok",
+                    "error": "",
+                    "seconds": None if name == "before" else 3.0 + k,
+                    "errors": errors.tolist(),
+                    "motion": (10 * errors).tolist(),
+                    "tre": tre,
+                    "snapped": tre,
+                    "lcc": 0.8,
+                    "jacobian": {
+                        "region": statistics,
+                        "image": statistics,
+                        "histogram": generator.integers(0, 99, len(HISTOGRAM) - 1).tolist(),
+                    },
+                }
+            )
+    found[1]["overlay"] = "overlays/one.png"
+    failed = {"pair": "last", "method": NASTY, "name": NASTY, "status": "failed"}
+    found.append({**failed, "error": f"It failed: {NASTY}."})
+    return found
+
+
+class Elements(HTMLParser):
+    """Tags and attributes of a page; refuses what does not close in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.open = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    about = {"command": f"deepreg benchmark {NASTY}"}
+    write_results(rows(folder), "lung", folder, about)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_from_elsewhere(page):
+    parser = Elements()
+    parser.feed(page)
+    assert parser.open == []
+    assert not {"script", "link", "iframe", "object"} & set(parser.tags)
+    for name, value in parser.attributes:
+        assert name not in ("href", "onload", "onclick")
+        if name == "src":
+            assert value.startswith("data:image/png;base64,")
+    addresses = set(re.findall(r"https?://[^\"'<> ]+", page))
+    assert addresses == {"http://www.w3.org/2000/svg"}  # a name, not an address to load
+
+
+def test_names_are_escaped(page):
+    assert "<script" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_the_page_has_every_part(page):
+    for title in (
+        "Against optimize",
+        "RegNet, Table 1",
+        "Eppenhof and Pluim, Table II",
+        "Box plots",
+        "Errors by component",
+        "Volume change",
+        "Time against accuracy",
+        "Overlays",
+        "Failures",
+        "How it was made",
+    ):
+        assert f"<h2>{title}</h2>" in page, title
+    assert page.count("<svg") == page.count("</svg>") >= 10
+
+
+def test_the_csv_has_a_line_a_row_and_no_landmark(tmp_path):
+    table = rows(tmp_path)
+    write_results(table, "lung", tmp_path, {})
+    with open(tmp_path / "results.csv", newline="") as file:
+        read = list(csv.DictReader(file))
+    assert len(read) == len(table)
+    assert float(read[1]["tre.mean"]) == table[1]["tre"]["mean"]
+    assert float(read[1]["jacobian.region.std_log"]) == 0.2
+    assert read[-1]["status"] == "failed"
+    assert not any("errors" in name or "motion" in name for name in read[0])
+
+
+def test_a_png_is_read_back_as_it_was(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (17, 23, 3), dtype=np.uint8)
+    (tmp_path / "p.png").write_bytes(png(pixels))
+    read = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p.png")))
+    np.testing.assert_array_equal(read, pixels)
+
+
+@pytest.mark.parametrize("up", [1.0, -1.0])
+def test_an_overlay_is_green_where_only_the_fixed_image_is_and_the_head_is_up(tmp_path, up):
+    grid = Grid((20, 16, 12), (1.0, 1.0, 2.0), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, up))
+    fixed, other = np.zeros((12, 16, 20)), np.zeros((12, 16, 20))
+    top = slice(9, 12) if up > 0 else slice(0, 3)
+    bottom = slice(0, 3) if up > 0 else slice(9, 12)
+    fixed[top], other[bottom] = 100.0, 100.0
+    (tmp_path / "o.png").write_bytes(overlay_png(fixed, other, grid, np.array([6, 8, 10])))
+    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "o.png")))
+    sagittal = picture[:, -40]
+    assert sagittal[5].tolist() == [0, 255, 0]
+    assert sagittal[-5].tolist() == [255, 0, 255]
+    assert sagittal[120].tolist() == [0, 0, 0]
+
+
+def test_warped_labels_are_those_of_a_known_shift():
+    grid = Grid((16, 14, 12), (2.0, 2.0, 3.0))
+    values = torch.zeros(grid.shape, dtype=torch.int16)
+    values[3:8, 4:9, 5:10] = 3
+    values[3:8, 4:9, 10:12] = 7
+    warped = warp_labels(
+        Image(values, grid), Affine(translation=(4.0, -2.0, 3.0)), Image(values, grid)
+    )
+    expected = np.roll(values.numpy(), (-1, 1, -2), axis=(0, 1, 2))
+    np.testing.assert_array_equal(warped.data.numpy(), expected)
+    # half a voxel between two labels: the larger share of three wins
+    third = warp_labels(
+        Image(values, grid), Affine(translation=(0.8, 0.0, 0.0)), Image(values, grid)
+    )
+    np.testing.assert_array_equal(third.data.numpy(), values.numpy())
+
+
+@pytest.mark.parametrize("low, high", [(0, 1), (0, 0), (-3.2, 17), (0.91, 0.93), (0, 2e-5), (5, 5)])
+def test_ticks_are_round_and_reach_round_the_values(low, high):
+    found = ticks(low, high)
+    assert found[0] <= low + 1e-12 and found[-1] >= high - 1e-12
+    steps = np.diff(found)
+    np.testing.assert_allclose(steps, steps[0])
+    assert 1 <= len(steps) <= 8
+    mantissa = steps[0] / 10 ** np.floor(np.log10(steps[0]) + 1e-9)
+    assert min(abs(mantissa - m) for m in (1, 2, 5)) < 1e-6
+
+
+@pytest.mark.parametrize("low, high", [(1.2, 7.8), (3, 3), (0.02, 900), (1, 10), (9.9, 10.1)])
+def test_logarithmic_ticks_reach_round_the_values(low, high):
+    found = log_ticks(low, high)
+    assert found[0] <= low and found[-1] >= high and 2 <= len(found) <= 8
+
+
+def test_a_plot_of_a_thousand_pairs_stays_small():
+    values = np.random.default_rng(0).normal(5, 1, 1332)
+    assert len(thinned(np.sort(values))) == 300
+    assert len(boxes({"a": values.tolist()}, "x", {"a": "#000"})) < 30000
