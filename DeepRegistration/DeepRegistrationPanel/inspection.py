@@ -41,10 +41,10 @@ class InspectionSection(Section):
         self._timer = qt.QTimer()
         self._timer.connect("timeout()", self._onFlicker)
         self._modes = {name: getattr(self.ui, f"{name}Button") for name in explanations()}
-        self._show = {name: _Call(self._onMode, name) for name in self._modes}
+        self._show = {name: _Call(self._onMode, name).call for name in self._modes}
         for name, button in self._modes.items():
             button.connect("clicked(bool)", self._show[name])
-        self._presets = {name: _Call(self._onPreset, name) for name in PRESETS}
+        self._presets = {name: _Call(self._onPreset, name).call for name in PRESETS}
         for name, preset in PRESETS.items():
             button = getattr(self.ui, f"{name}Button")
             button.toolTip = f"{preset.title}: {preset.help}"
@@ -64,11 +64,11 @@ class InspectionSection(Section):
     def _actions(self):
         return {
             **self._show,
-            "grid": self.ui.gridBox.toggle,
+            "grid": self._onToggleGrid,
             "linked": self._onToggleLinked,
             "swap": self._onFlicker,
-            "warp_less": _Call(self._stepWarp, -_WARP_STEP),
-            "warp_more": _Call(self._stepWarp, _WARP_STEP),
+            "warp_less": _Call(self._stepWarp, -_WARP_STEP).call,
+            "warp_more": _Call(self._stepWarp, _WARP_STEP).call,
             "worst": self._onWorst,
         }
 
@@ -223,6 +223,10 @@ class InspectionSection(Section):
     def _onWorst(self):
         self.panel.section(LandmarksSection).goToWorst()
 
+    def _onToggleGrid(self):
+        if self.ui.gridBox.enabled:
+            self.ui.gridBox.checked = not self.ui.gridBox.checked
+
     def _onPreset(self, name):
         apply_preset(name, (self.parameters.fixedVolume, self.parameters.movingVolume))
 
@@ -286,5 +290,5 @@ class _Call:
     def __init__(self, function, argument):
         self._function, self._argument = function, argument
 
-    def __call__(self, _checked=False):
+    def call(self, _checked=False):
         self._function(self._argument)

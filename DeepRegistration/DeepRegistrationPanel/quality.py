@@ -132,7 +132,7 @@ class QualitySection(Section):
             inverse=outputs_of(p.transform).get("inverse"),
         )
         self._job = self.panel.engine.submit(
-            "quality", request, on_change=_Changed(self._onChange, subject)
+            "quality", request, on_change=lambda job: self._onChange(job, subject)
         )
 
     def _onTick(self):
@@ -180,16 +180,6 @@ class QualitySection(Section):
         self.ui.statusText.text = text
         self.ui.statusText.visible = bool(text)
         self.ui.statusText.styleSheet = "color: #c62828" if isError else ""
-
-
-class _Changed:
-    """Calls back with what a job is about."""
-
-    def __init__(self, function, subject):
-        self._function, self._subject = function, subject
-
-    def __call__(self, job):
-        self._function(job, self._subject)
 
 
 def errorsOf(state):
