@@ -1,10 +1,10 @@
 """Contours, points and dose brought from one image to the other."""
 
-import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.propagation import Direction, copy, place
+from DeepRegistrationLib.scene.propagation import Direction, copying, place
+from DeepRegistrationPanel.progress import withProgress
 from DeepRegistrationPanel.section import Section
 
 
@@ -65,8 +65,7 @@ class PropagationSection(Section):
     def _do(self, action):
         """Do something to the scene, and say what came out."""
         try:
-            with slicer.util.WaitCursor():
-                self._say(action())
+            self._say(action())
         except RegistrationError as error:
             self._say(str(error), isError=True)
         self.update()
@@ -81,9 +80,11 @@ class PropagationSection(Section):
     def _copy(self):
         p, direction = self.parameters, self.direction
         reference = p.fixedVolume if direction is Direction.TO_FIXED else p.movingVolume
-        result, self._record = copy(
-            self.ui.nodeSelector.currentNode(), p.transform, direction, reference
-        )
+        node = self.ui.nodeSelector.currentNode()
+        made = withProgress(copying(node, p.transform, direction, reference), node.GetName())
+        if made is None:
+            return _("Canceled. The scene is as it was.")
+        result, self._record = made
         text = _("Made {name}.").format(name=result.GetName())
         if direction is Direction.TO_MOVING and p.transform in _parents(p.movingVolume):
             text += " " + _(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from enum import Enum
 from typing import Any
 
@@ -15,7 +16,8 @@ from DeepRegistrationLib.scene.space import between, parents_of, placement, requ
 from DeepRegistrationLib.scene.transaction import Record, reversible
 from DeepRegistrationLib.scene.volumes import (
     check_volume_node,
-    resliced,
+    exhausted,
+    reslicing,
     update_volume_node,
     volume_from_node,
     vtk_image,
@@ -84,33 +86,38 @@ def copy(node, transform, direction: Direction, reference=None) -> tuple[Any, Re
     Raises:
         RegistrationError: Nodes of the wrong kind, or a reference is missing.
     """
+    return exhausted(copying(node, transform, direction, reference))
+
+
+def copying(
+    node, transform, direction: Direction, reference=None
+) -> Generator[float, None, tuple[Any, Record]]:
+    """:func:`copy` in steps; yields the fraction done. The scene changes after the last one."""
     _check(node, transform)
-    is_volume = node.IsA("vtkMRMLScalarVolumeNode")
-    if is_volume:
+    image = None
+    if node.IsA("vtkMRMLScalarVolumeNode"):
         check_volume_node(node, "what is propagated")
         check_volume_node(reference, f"the {_target(direction)} volume")
+        image = yield from _resampling(node, transform, direction, reference)
     scene = node.GetScene()
     with reversible(scene) as record:
         name = scene.GenerateUniqueName(f"{node.GetName()} on {_target(direction)}")
         result = scene.AddNewNodeByClass(node.GetClassName(), name)
-        if is_volume:
-            _resample(node, result, transform, direction, reference)
-        else:
+        if image is None:
             _harden(node, result, transform, direction)
+        else:
+            update_volume_node(result, vtk_image(image), image.grid)
         _show_alike(node, result)
         hierarchy.put_beside(result, node)
     return result, record
 
 
-def _resample(node, result, transform, direction: Direction, reference) -> None:
+def _resampling(node, transform, direction: Direction, reference) -> Generator[float, None, Volume]:
     labels = bool(node.IsA("vtkMRMLLabelMapVolumeNode"))
     ignoring = transform if direction is Direction.TO_MOVING else None
     grid = volume_from_node(reference, "the target volume", ignoring=ignoring).grid
     source = volume_from_node(node, "what is propagated", ignoring=transform)
-    if not labels:
-        source = Volume(source.data.astype("float32"), source.grid, source.name)
-    image = resliced(source, grid, _pull_back(transform, direction), labels)
-    update_volume_node(result, vtk_image(image), image.grid)
+    return reslicing(source, grid, _pull_back(transform, direction), labels)
 
 
 def _harden(node, result, transform, direction: Direction) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LATTICE = 17  # points along each axis by which a nonlinearly placed volume's box is found
 _BLOCK = 1 << 20  # voxels copied at once: a few milliseconds
+_SLAB = 50_000  # voxels resampled at once through a nonlinear transform: some 50 ms
 
 
 def volume_from_node(node, role: str = "the volume", *, ignoring=None) -> Volume:
@@ -147,6 +148,13 @@ def resliced(volume: Volume, grid: Grid, mapping: vtk.vtkAbstractTransform, labe
         mapping: Points of the new grid to points of the volume, both RAS.
         labels: Then 0 fills what lies outside, else the volume's background.
     """
+    return exhausted(reslicing(volume, grid, mapping, labels))
+
+
+def reslicing(
+    volume: Volume, grid: Grid, mapping: vtk.vtkAbstractTransform, labels: bool
+) -> Generator[float, None, Volume]:
+    """:func:`resliced` in steps; yields the fraction done."""
     chain = vtk.vtkGeneralTransform()  # index of the new grid to index of the volume
     chain.PostMultiply()
     chain.Concatenate(matrix_to_vtk(FLIP @ _index_to_lps(grid)))
@@ -158,12 +166,19 @@ def resliced(volume: Volume, grid: Grid, mapping: vtk.vtkAbstractTransform, labe
     reslice.SetResliceTransform(chain)
     reslice.SetOutputSpacing(1, 1, 1)
     reslice.SetOutputOrigin(0, 0, 0)
-    reslice.SetOutputExtent(*(n for size in grid.size for n in (0, size - 1)))
     reslice.SetInterpolationMode(vtk.VTK_RESLICE_NEAREST if labels else vtk.VTK_RESLICE_LINEAR)
     reslice.SetBackgroundLevel(0.0 if labels else background(volume.data))
-    reslice.Update()
-    scalars = reslice.GetOutput().GetPointData().GetScalars()
-    return Volume(numpy_support.vtk_to_numpy(scalars).reshape(grid.shape), grid, volume.name)
+    result = np.empty(grid.shape, source.data.dtype)
+    width, height, depth = grid.size
+    step = max(1, _SLAB // (width * height))
+    for begin in range(0, depth, step):
+        end = min(begin + step, depth)
+        reslice.SetOutputExtent(0, width - 1, 0, height - 1, begin, end - 1)
+        reslice.Update()
+        slab = reslice.GetOutput().GetPointData().GetScalars()
+        result[begin:end] = numpy_support.vtk_to_numpy(slab).reshape(-1, height, width)
+        yield end / depth
+    return Volume(result, grid, volume.name)
 
 
 def _index_to_lps(grid: Grid) -> np.ndarray:

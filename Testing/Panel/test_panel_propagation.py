@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import slicer
 from pairs import add_pair, add_true_transform, phantom
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QProgressDialog
 from SlicerHost.hands import choose, click
 
 from DeepRegistrationLib.scene.landmarks import point_list_from, points_of
@@ -78,3 +80,26 @@ def test_closing_the_scene_forgets_what_was_done(slicer_host, panel, section):
     slicer_host.process_events()
     assert section.ui.statusText.text == ""
     assert not section.ui.undoButton.enabled
+
+
+def test_a_volume_is_resampled_in_steps_and_cancel_stops_it(slicer_host, panel, section):
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    choose(section.ui.nodeSelector, "exhale")
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    timer = QTimer()  # fires while the dialog is open
+    timer.timeout.connect(lambda: [dialog.cancel() for dialog in open_dialogs()])
+    timer.start(1)
+    click(section.ui.copyButton)
+    assert "Canceled" in section.ui.statusText.text
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    timer.stop()
+    click(section.ui.copyButton)
+    made = slicer.util.getNode("exhale on fixed")
+    fixed = slicer.util.arrayFromVolume(panel.parameters.fixedVolume)
+    warped = slicer.util.arrayFromVolume(made)
+    assert np.corrcoef(fixed.ravel(), warped.ravel())[0, 1] > 0.97
+
+
+def open_dialogs() -> list:
+    return [w for w in QApplication.topLevelWidgets() if isinstance(w, QProgressDialog)]
