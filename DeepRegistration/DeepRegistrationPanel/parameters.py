@@ -12,8 +12,9 @@ from slicer import (
 )
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 
+from DeepRegistrationLib.methods import QUALITIES
+
 DEVICES = ("auto", "cpu", "cuda")
-QUALITIES = ("fast", "default", "best")
 
 
 @parameterNodeWrapper

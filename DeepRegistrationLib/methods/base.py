@@ -120,6 +120,16 @@ class Method(ABC):
 
 
 _METHODS: dict[str, type[Method]] = {}
+_OFFERED = (  # the best first, then the networks, then what they are compared with
+    "optimize",
+    "mlvirnet",
+    "eppenhof",
+    "regnet",
+    "svfnet",
+    "elastix",
+    "lcc-demons",
+    "affine",
+)
 
 
 def register_method(method: type[Method]) -> type[Method]:
@@ -130,7 +140,8 @@ def register_method(method: type[Method]) -> type[Method]:
 
 def method_names() -> list[str]:
     """Names of all methods, in the order in which they should be offered."""
-    return list(_METHODS)
+    order = {name: k for k, name in enumerate(_OFFERED)}
+    return sorted(_METHODS, key=lambda name: order.get(name, len(order)))
 
 
 def method_class(name: str) -> type[Method]:

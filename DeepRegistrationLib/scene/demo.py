@@ -16,12 +16,13 @@ import slicer
 from DeepRegistrationLib.cli.terminal import shown_progress
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.evaluation.report import build_report, summary, write_report
+from DeepRegistrationLib.methods import method_names
 from DeepRegistrationLib.output import atomic_folder
 from DeepRegistrationLib.scene import pictures
 from DeepRegistrationLib.scene.application import Application
 from DeepRegistrationLib.scene.demo_data import DemoPair, files_pair, folder_pair, phantom_pair
 from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.logic import METHODS, DeepRegistrationLogic, RegistrationResult
+from DeepRegistrationLib.scene.logic import DeepRegistrationLogic, RegistrationResult
 from DeepRegistrationLib.scene.views import rendering_problem
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
 
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{side}-landmarks", type=Path, metavar="FILE", help="LPS x,y,z a row, .fcsv or .json"
         )
     parser.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR")
-    parser.add_argument("--method", default="optimize", choices=list(METHODS))
+    parser.add_argument("--method", default="optimize", choices=method_names())
     parser.add_argument("--quality", default="default", choices=("fast", "default", "best"))
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
     parser.add_argument("--spacing", type=float, default=2.0, help="of the phantom, mm")

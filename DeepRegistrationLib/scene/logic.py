@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.methods import method_class, method_names
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.derived import DerivedRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
@@ -21,15 +20,6 @@ from DeepRegistrationLib.scene.tre_tables import LandmarkEvaluation, pairs_of, t
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.worker import EngineProcess
-
-METHODS = {name: method_class(name).title for name in method_names()}
-"""Methods and their titles; known without loading PyTorch."""
-
-QUALITIES = {
-    "fast": "Fast",
-    "default": "Default",
-    "best": "Best",
-}
 
 
 class DeepRegistrationLogic:

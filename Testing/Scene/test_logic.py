@@ -177,15 +177,6 @@ def test_an_error_while_nodes_are_added_takes_them_out_again(
     assert volumes[1].GetParentTransformNode() is None
 
 
-def test_the_panel_offers_what_the_engine_has():
-    from DeepRegistrationLib.methods import QUALITIES, method_names
-    from DeepRegistrationLib.scene.logic import METHODS
-    from DeepRegistrationLib.scene.logic import QUALITIES as OFFERED
-
-    assert set(METHODS) == set(method_names())
-    assert tuple(OFFERED) == QUALITIES
-
-
 def test_the_same_volume_twice_is_refused(logic, volumes):
     with pytest.raises(RegistrationError, match="chosen both as fixed and as moving"):
         logic.register(volumes[0], volumes[0])
