@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 
@@ -52,6 +53,20 @@ def find_lungs(image: Image) -> Image | None:
     found = Image(torch.from_numpy(mask.astype(np.float32)), grid, f"lungs of {image.name}")
     smooth = found.resampled(image.grid, fill=None)
     return Image((smooth.data > 0.5).to(torch.uint8), image.grid, found.name)
+
+
+def require_lungs(image: Image) -> Image:
+    """:func:`find_lungs`, where there have to be some.
+
+    Raises:
+        RegistrationError: The image shows none.
+    """
+    found = find_lungs(image)
+    if found is None:
+        raise RegistrationError(
+            f"No lungs were found in {image.name}; it has to be a chest CT in Hounsfield units."
+        )
+    return found
 
 
 def _block_mean(image: Image) -> tuple[np.ndarray, Grid]:

@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_register(commands)
     _add_evaluate(commands)
     _add_apply(commands)
+    _add_lungs(commands)
     _add_demo(commands)
     _add_atlas(commands)
     add_cohort(commands, _add_method_options)
@@ -165,6 +166,18 @@ def _add_apply(commands: Any) -> None:
     parser.add_argument("--inverse", action="store_true", help="use the inverse transform")
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
     parser.set_defaults(command="apply:apply_files")
+
+
+def _add_lungs(commands: Any) -> None:
+    parser = commands.add_parser(
+        "lungs",
+        help="find the lungs in a chest CT",
+        description="Write a mask of both lungs, found by threshold and components.",
+    )
+    parser.add_argument("image", metavar="IMAGE", help="image file or folder of a DICOM series")
+    parser.add_argument("--output", "-o", metavar="FILE", required=True, help="the mask")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    parser.set_defaults(command="lungs:write_lungs")
 
 
 def _add_demo(commands: Any) -> None:

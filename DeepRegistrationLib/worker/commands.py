@@ -97,6 +97,16 @@ def phantom(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
+def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """``{"image": Volume}`` of a chest CT to ``{"mask": Volume}`` of its lungs, uint8."""
+    from DeepRegistrationLib.jobs import image_of, volume_of
+    from DeepRegistrationLib.lungs import require_lungs
+
+    progress(0.1, "Looking for the lungs")
+    return {"mask": volume_of(require_lungs(image_of(request["image"])))}
+
+
+@command
 def info(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Devices with names and memory, which one ``auto`` takes and why, versions."""
     from DeepRegistrationLib.cli.information import machine_info

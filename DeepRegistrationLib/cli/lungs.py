@@ -1,0 +1,32 @@
+"""``deepreg lungs``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from DeepRegistrationLib.cli.inputs import load_image
+from DeepRegistrationLib.cli.terminal import native_silence
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import WRITABLE, write_image
+from DeepRegistrationLib.lungs import require_lungs
+from DeepRegistrationLib.output import atomic_file, check_folder
+
+
+def write_lungs(arguments: argparse.Namespace) -> None:
+    """``deepreg lungs``: the lungs of a chest CT as a mask."""
+    if not arguments.output.lower().endswith(WRITABLE):
+        raise RegistrationError(
+            f"{arguments.output}: masks are written as {', '.join(WRITABLE)}; choose one of these."
+        )
+    check_folder(Path(arguments.output).absolute().parent)
+    mask = require_lungs(load_image(arguments.image))
+    with atomic_file(arguments.output, needed=mask.data.nbytes) as path, native_silence():
+        write_image(mask, path)
+    if not arguments.quiet:
+        litres = float(mask.data.sum()) * float(np.prod(mask.grid.spacing)) / 1e6
+        print(
+            f"Wrote {arguments.output}: {litres:.2f} l of lung; look at it before you rely on it."
+        )

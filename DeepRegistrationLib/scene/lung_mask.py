@@ -1,0 +1,78 @@
+"""The lungs of a chest CT as a label map, found in the engine's process."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import vtk
+
+from DeepRegistrationLib.scene.transaction import Record, reversible
+from DeepRegistrationLib.scene.volumes import (
+    check_volume_node,
+    copying,
+    update_volume_node,
+    volume_from_node,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LungMaskResult:
+    """A mask in the scene.
+
+    Attributes:
+        node: Label map on the volume's grid; 1 inside the lungs. Fit for the mask selectors.
+        record: ``record.undo()`` takes it back.
+    """
+
+    node: Any
+    record: Record
+
+
+@dataclass(frozen=True, eq=False)
+class LungMaskRequest:
+    """Whose lungs to find; run by :class:`~DeepRegistrationLib.scene.session.RegistrationRun`.
+
+    Attributes:
+        scene: Where the mask goes.
+        volumeNode: A chest CT in Hounsfield units.
+    """
+
+    scene: Any
+    volumeNode: Any
+
+    command: ClassVar[str] = "lungs"
+
+    def payload(self) -> dict[str, Any]:
+        """The engine's request.
+
+        Raises:
+            RegistrationError: No volume, or one without voxels.
+        """
+        check_volume_node(self.volumeNode, "the volume")
+        return {"image": volume_from_node(self.volumeNode, "the volume")}
+
+    def preparing(self, result: dict) -> Generator[None, None, vtk.vtkImageData]:
+        """Copy the mask in steps; touches no scene."""
+        return copying(result["mask"])
+
+    def commit(self, data: vtk.vtkImageData, result: dict) -> LungMaskResult:
+        """Add the mask to the scene."""
+        name = self.scene.GenerateUniqueName(f"{self.volumeNode.GetName()} lungs")
+        with reversible(self.scene) as record:
+            node = self.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+            update_volume_node(node, data, result["mask"].grid)
+            node.CreateDefaultDisplayNodes()
+        return LungMaskResult(node, record)
+
+    def missing(self) -> str | None:
+        """What was removed from the scene since the start, as messages call it."""
+        if self.scene.IsNodePresent(self.volumeNode):
+            return None
+        return f"the volume {self.volumeNode.GetName()!r}"
+
+    def without_names(self, text: str) -> str:
+        """A technical text without the volume's name, which may hold a patient's."""
+        name = self.volumeNode.GetName()
+        return text.replace(name, "<volume>") if name else text
