@@ -68,9 +68,10 @@ class Store:
         self.sweep()
 
     def key(self, pair: Pair) -> str:
-        """Name of a pair's folder: it stays the same when the list grows."""
+        """Name of a pair's folder: it stays the same when the list grows (the pair's may not)."""
         files = "\n".join(self._names(pair))
-        slug = re.sub(r"[^A-Za-z0-9.]+", "_", pair.name).strip("_.")[:80]
+        parts = [f"{c.patient} {c.image.name.split('.')[0]}" for c in (pair.fixed, pair.moving)]
+        slug = re.sub(r"[^A-Za-z0-9]+", "_", " ".join(parts)).strip("_")[:80]
         return f"{slug}-{zlib.crc32(files.encode()):08x}"
 
     def place(self, pair: Pair) -> Path:

@@ -65,8 +65,8 @@ def failed(job: Job, sentence: str) -> Row:
         **job.identity,
         "status": "failed",
         "error": sentence,
-        "method": job.options["method"],
-        "quality": job.options["quality"],
+        "method": job.options.get("method"),
+        "quality": job.options.get("quality"),
     }
 
 

@@ -1,0 +1,172 @@
+"""A cohort over worker processes of their own, one of which is killed in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import trivial
+
+pytest.importorskip("distributed")
+parquet = pytest.importorskip("pyarrow.parquet")
+from cohort_parts import SECONDS, SlowMethod, traces  # noqa: E402
+
+from DeepRegistrationLib.cohort.cluster import Plan, local_workers  # noqa: E402
+from DeepRegistrationLib.cohort.pairs import choose_pairs  # noqa: E402
+from DeepRegistrationLib.cohort.run import run_cohort  # noqa: E402
+from DeepRegistrationLib.cohort.store import Store  # noqa: E402
+from DeepRegistrationLib.datasets.cases import Case  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = {"method": "slow", "device": "cpu"}
+RETRIES = 1
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two worker processes."""
+    with local_workers(Plan(1, int(3e9), (None, None)), RETRIES, "127.0.0.1:0") as found:
+        yield found
+
+
+def image(path, seed=0):
+    """A blurred random volume of 12 x 12 x 12 voxels."""
+    values = np.random.default_rng(seed).normal(-400, 300, (12, 12, 12)).astype(np.float32)
+    return trivial.volume(path, size=(12, 12, 12), values=values)
+
+
+def kill_one(folder, processes, killed):
+    """Once a pair is done, kill one of the processes shortly after it began a harmless pair."""
+    deadline = time.monotonic() + 60
+    while not killed and time.monotonic() < deadline:
+        tries = [(path, path.name.split(" ", 2)) for path in folder.iterdir()]
+        one_is_done = any(path.read_text() == "ended" for path, _ in tries)
+        for _, (process, begun, pair) in tries:
+            young = time.time_ns() - int(begun) < SECONDS / 2 * 1e9
+            if one_is_done and not killed and young and "deadly" not in pair:
+                if int(process) in processes:
+                    os.kill(int(process), signal.SIGKILL)
+                    killed.append((int(process), pair))
+        time.sleep(0.01)
+
+
+def test_a_killed_worker_a_bad_image_and_a_deadly_pair_lose_no_other_pair(client, tmp_path):
+    steps = tmp_path / "traces"
+    steps.mkdir()
+    client.register_plugin(SlowMethod(steps))
+    frames = [Case("p", "test", image(tmp_path / f"{k}.nii.gz", k)) for k in range(3)]
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_text("no image")
+    deadly = Case("p", "test", image(tmp_path / "deadly.nii.gz"))
+    pairs = choose_pairs([*frames, Case("q", "test", broken), deadly], "all")
+    good = [p for p in pairs if p.fixed in frames and p.moving in frames]
+    bad = [p for p in pairs if p.fixed is frames[0] and p not in good]
+    chosen = [*good[:4], *bad, *good[4:]]
+    store = Store(tmp_path / "out", tmp_path, {}, resume=False)
+    workers = set(client.run(os.getpid).values())
+    killed = []
+    killer = threading.Thread(target=kill_one, args=(steps, workers, killed))
+    killer.start()
+    rows = run_cohort(client, store, chosen, OPTIONS)
+    killer.join()
+
+    assert [row["pair"] for row in rows] == [pair.name for pair in chosen]
+    status = {(row["fixed"], row["moving"]): row["status"] for row in rows}
+    assert status == {
+        (p.fixed.image.name, p.moving.image.name): "ok" if p in good else "failed" for p in chosen
+    }
+    says = {row["moving"]: row["error"] for row in rows}
+    assert "broken.nii.gz" in says["broken.nii.gz"]
+    assert f"died {RETRIES + 1} times" in says["deadly.nii.gz"]
+    (process, pair), tries = killed[0], traces(steps)
+    assert [(p, t) for p, what, t in tries if what == pair][0] == (process, "begun")
+    assert [t for p, what, t in tries if what == pair and p != process] == ["ended"]
+    others = Counter(what for _, what, _ in tries if what != pair)
+    assert others.pop("0.nii.gz < deadly.nii.gz") == RETRIES + 1
+    assert others == dict.fromkeys(others, 1)
+    assert len(others) == len(good) - 1
+    for p in good:
+        found = sitk.ReadTransform(str(store.place(p) / "transform.h5"))
+        np.testing.assert_allclose(found.TransformPoint((0, 0, 0)), trivial.SHIFT, atol=1e-5)
+    table = parquet.read_table(tmp_path / "out" / "cohort.parquet")
+    assert table["pair"].to_pylist() == [pair.name for pair in chosen]
+    assert table["jacobian_min"].to_pylist()[0] == pytest.approx(1)
+
+
+def test_an_interrupted_cohort_goes_on_and_does_nothing_twice(client, tmp_path):
+    steps = tmp_path / "traces"
+    steps.mkdir()
+    client.register_plugin(SlowMethod(steps))
+    frames = [Case("p", "test", image(tmp_path / f"{k}.nii.gz", k)) for k in range(3)]
+    pairs = choose_pairs(frames)
+    store = Store(tmp_path / "out", tmp_path, {"seed": 0}, resume=False)
+
+    def interrupt(standing):
+        if standing.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cohort(client, store, pairs, OPTIONS, report=interrupt)
+    begun = {row["pair"] for row in store.rows(pairs)}
+    assert len(begun) >= 2
+    assert parquet.read_table(tmp_path / "out" / "cohort.parquet").num_rows >= 2
+    time.sleep(3 * SECONDS)  # what was given out ends, and is found finished
+    again = Store(tmp_path / "out", tmp_path, {"seed": 0}, resume=True)
+    rows = run_cohort(client, again, pairs, OPTIONS)
+    assert [row["status"] for row in rows] == ["ok"] * 6
+    assert Counter(Counter(what for _, what, _ in traces(steps)).values()) == {1: 6}
+    assert not list((tmp_path / "out" / "pairs").glob(".*"))
+
+
+def deepreg(*arguments):
+    return [sys.executable, "-m", "DeepRegistrationLib", *map(str, arguments)]
+
+
+def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path):
+    """Also: landmarks and labels change nothing in a transform, and bad ones fail their pair."""
+    for name in ("a", "b"):
+        image(tmp_path / f"{name}.nii.gz", ord(name))
+    (tmp_path / "list.csv").write_text(
+        "image,patient,split,landmarks\na.nii.gz,p,test,points.csv\nb.nii.gz,p,test,points.csv\n"
+    )
+    (tmp_path / "points.csv").write_text("x,y,z\n0,15,40\n4,17,45\n6,20,50\n")
+    out, single = tmp_path / "out", tmp_path / "single"
+    options = ("--method", "affine", "--quality", "fast", "--device", "cpu")
+    command = deepreg("cohort", tmp_path / "list.csv", "-o", out, *options, "--workers", 1)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 90
+        while not (finished := list(out.glob("pairs/[!.]*/row.json"))):
+            assert time.monotonic() < deadline and first.poll() is None
+            time.sleep(0.02)
+    finally:
+        first.kill()
+        first.communicate()
+    before = {path: path.stat().st_mtime_ns for path in finished}
+    ran = subprocess.run(
+        [*command, "--resume"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "2 pairs done, 0 failed" in ran.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    folders = sorted(path.parent for path in out.glob("pairs/[!.]*/row.json"))
+    assert len(folders) == 2
+    row = json.loads((folders[0] / "row.json").read_text())
+    assert row["tre_n"] == 3 and row["tre_before_mean"] == 0
+    names = [tmp_path / row["fixed"], tmp_path / row["moving"]]
+    ran = subprocess.run(deepreg("register", *names, "-o", single, *options), env=environment)
+    assert ran.returncode == 0
+    mine, its = (
+        sitk.ReadTransform(str(folder / "transform.h5")) for folder in (folders[0], single)
+    )
+    assert mine.GetParameters() == its.GetParameters()
+    assert mine.GetFixedParameters() == its.GetFixedParameters()
