@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from DeepRegistrationLib.cli.inputs import load_image, load_optional, load_transform
@@ -20,9 +19,10 @@ from DeepRegistrationLib.evaluation.landmarks import (
     write_landmarks,
 )
 from DeepRegistrationLib.image import WRITABLE, write_image
+from DeepRegistrationLib.interchange.points import inverse_points
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.sampling import Interpolation
-from DeepRegistrationLib.transforms import Transform, invert, solve, warp
+from DeepRegistrationLib.transforms import invert, warp
 from DeepRegistrationLib.validation import background
 
 
@@ -55,23 +55,6 @@ def _applied_points(arguments: argparse.Namespace) -> Callable[[Path], None]:
         inverse_points(transform, points) if arguments.inverse else mapped_points(transform, points)
     )
     return lambda path: write_landmarks(mapped, path)
-
-
-def inverse_points(transform: Transform, points: np.ndarray) -> np.ndarray:
-    """x with T(x) = point for each point ([n, 3], LPS mm), in float64.
-
-    Raises:
-        RegistrationError: The transform cannot be inverted at a point to 0.1 mm: it folds there.
-    """
-    targets = torch.as_tensor(np.asarray(points, dtype=np.float64))
-    with torch.no_grad():
-        found, residual = solve(transform, targets, tolerance=1e-4)
-    if float(residual.max()) > 0.1:
-        raise RegistrationError(
-            f"The transform has no inverse at point {int(residual.argmax()) + 1} (residual "
-            f"{float(residual.max()):.2f} mm): it folds there; leave the point out."
-        )
-    return found.numpy()
 
 
 def _appliedload_image(arguments: argparse.Namespace) -> tuple[Callable[[Path], None], int]:

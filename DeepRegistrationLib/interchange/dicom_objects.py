@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib import __version__
+from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.interchange.dicom_files import load_pydicom
 from DeepRegistrationLib.interchange.dicom_series import Series
 
@@ -57,13 +58,31 @@ def describe(target: Any, series: Series, uid: str, modality: str, description: 
     target.SeriesNumber = "1"
     target.InstanceNumber = "1"
     target.SeriesDescription = description
-    target.SeriesDate = target.InstanceCreationDate = target.ContentDate = now.strftime("%Y%m%d")
-    target.SeriesTime = target.InstanceCreationTime = target.ContentTime = now.strftime("%H%M%S")
+    target.SeriesDate = target.InstanceCreationDate = now.strftime("%Y%m%d")
+    target.SeriesTime = target.InstanceCreationTime = now.strftime("%H%M%S")
     target.Manufacturer = target.ManufacturerModelName = "DeepRegistration"
     target.DeviceSerialNumber = "none"
     target.SoftwareVersions = __version__
     target.OperatorsName = ""
     return target
+
+
+def right_handed(grid: Grid, values: np.ndarray) -> tuple[Grid, np.ndarray]:
+    """The same samples with the planes in reverse order where the axes are left-handed.
+
+    DICOM takes the third axis of a grid as the cross product of the first two.
+
+    Args:
+        grid: Any.
+        values: [..., z, y, x] on it.
+    """
+    axes = np.reshape(grid.direction, (3, 3)).copy()
+    if np.linalg.det(axes) > 0:
+        return grid, values
+    axes[:, 2] *= -1
+    origin = grid.to_physical(np.array([0, 0, grid.size[2] - 1]))
+    turned = Grid(grid.size, grid.spacing, tuple(origin), tuple(axes.ravel()))
+    return turned, values[..., ::-1, :, :]
 
 
 def references(instances: Sequence[tuple[str, str]]) -> list[Any]:

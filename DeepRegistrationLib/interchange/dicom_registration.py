@@ -33,9 +33,11 @@ from DeepRegistrationLib.interchange.dicom_objects import (
     decimal,
     describe,
     references,
+    right_handed,
     save_object,
 )
 from DeepRegistrationLib.interchange.dicom_series import Series
+from DeepRegistrationLib.interchange.points import as_affine
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,
@@ -65,45 +67,38 @@ def write_registration(
         RegistrationError: pydicom is missing, or the transform has values that are not finite.
     """
     pydicom = load_pydicom()
-    parts = _parts(transform, fixed.grid)
-    kind = SPATIAL_REGISTRATION if parts is None else DEFORMABLE_REGISTRATION
+    affine = as_affine(transform)
+    kind = DEFORMABLE_REGISTRATION if affine is None else SPATIAL_REGISTRATION
     target = describe(pydicom.Dataset(), fixed, kind, "REG", "DeepRegistration")
+    target.ContentDate, target.ContentTime = target.SeriesDate, target.SeriesTime
     target.ContentLabel = "REGISTRATION"
     target.ContentDescription = "Research use only"
     target.ContentCreatorName = ""
-    if parts is None:
-        source = _homogeneous(_as_affine(transform).inverse())
+    if affine is not None:
+        source = _homogeneous(affine.inverse())
         target.RegistrationSequence = [
             _matrix_item(fixed, _IDENTITY),
             _matrix_item(moving, source),
         ]
     else:
-        target.DeformableRegistrationSequence = [_deformable_item(moving, *parts)]
+        target.DeformableRegistrationSequence = [
+            _deformable_item(moving, *_parts(transform, fixed.grid))
+        ]
     sides = [fixed] if fixed.uid == moving.uid else [fixed, moving]
     add_common_references(target, sides)
     save_object(target, path)
 
 
-def _as_affine(transform: Transform) -> Affine:
-    members = transform.transforms if isinstance(transform, Composite) else [transform]
-    whole = Affine()
-    for member in members:
-        assert isinstance(member, Affine)
-        whole = whole.then(member)
-    return whole
-
-
-def _parts(transform: Transform, grid: Grid) -> tuple[Affine, DisplacementField, Affine] | None:
-    """Pre-matrix, field at the registered points, post-matrix; None of an affine transform."""
+def _parts(transform: Transform, grid: Grid) -> tuple[Affine, DisplacementField, Affine]:
+    """Pre-matrix, field at the registered points, post-matrix."""
     members = transform.transforms if isinstance(transform, Composite) else [transform]
     members = [m.exp() if isinstance(m, VelocityField) else m for m in members]
     free = [k for k, member in enumerate(members) if not isinstance(member, Affine)]
-    if not free:
-        return None
     field = members[free[0]]
     if len(free) == 1 and isinstance(field, DisplacementField):
-        before = _as_affine(Composite([Affine(), *members[: free[0]]]))
-        after = _as_affine(Composite([Affine(), *members[free[0] + 1 :]]))
+        before = as_affine(Composite([Affine(), *members[: free[0]]]))
+        after = as_affine(Composite([Affine(), *members[free[0] + 1 :]]))
+        assert before is not None and after is not None
         place = field.grid.pulled_back(before.matrix, before.translation)
         if _is_straight(place):
             return before, DisplacementField(field.vectors, place), after
@@ -169,14 +164,10 @@ def _grid_item(field: DisplacementField) -> Any:
         raise RegistrationError(
             "The displacement field has values that are not finite; register again or mend it."
         )
-    axes = np.reshape(grid.direction, (3, 3))
-    origin = np.array(grid.origin)
-    if np.linalg.det(axes) < 0:
-        origin = grid.to_physical(np.array([0, 0, grid.size[2] - 1]))
-        vectors = vectors[:, ::-1]
+    grid, vectors = right_handed(grid, vectors)
     item = load_pydicom().Dataset()
-    item.ImagePositionPatient = decimal(origin)
-    item.ImageOrientationPatient = decimal(axes[:, :2].T)
+    item.ImagePositionPatient = decimal(grid.origin)
+    item.ImageOrientationPatient = decimal(np.reshape(grid.direction, (3, 3))[:, :2].T)
     item.GridDimensions = list(grid.size)
     item.GridResolution = list(grid.spacing)
     item.VectorGridData = np.ascontiguousarray(np.moveaxis(vectors, 0, -1)).tobytes()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from highdicom._standard_utils import construct_module_tree, get_iod_module_map, is_attribute_in_iod
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from DeepRegistrationLib.geometry import Grid
@@ -125,3 +127,32 @@ def dose(path: Path, made: Made, grid: Grid, gray: np.ndarray, **changes: object
     for name, value in changes.items():
         setattr(dataset, name, value)
     return save(dataset, path)
+
+
+def missing_attributes(dataset: pydicom.Dataset, iod: str) -> list[str]:
+    """Type 1 and 2 attributes of the IOD's mandatory modules that a data set lacks."""
+    found: list[str] = []
+    for module in get_iod_module_map()[iod]:
+        if module["usage"] != "M":
+            continue
+        tree = construct_module_tree(module["key"])["attributes"]
+        found += list(_missing(dataset, tree, module["key"]))
+    return found
+
+
+def _missing(dataset: pydicom.Dataset, tree: dict, where: str) -> Iterator[str]:
+    for name, node in tree.items():
+        kind = node["type"].value
+        if name not in dataset:
+            if kind in ("1", "2"):
+                yield f"{where}.{name}"
+            continue
+        if kind == "1" and dataset[name].is_empty:
+            yield f"{where}.{name} (empty)"
+        for item in dataset[name].value if "attributes" in node else []:
+            yield from _missing(item, node["attributes"], f"{where}.{name}")
+
+
+def strange_attributes(dataset: pydicom.Dataset) -> list[str]:
+    """Attributes that no module of the object's IOD has."""
+    return [e.keyword for e in dataset if not is_attribute_in_iod(e.keyword, dataset.SOPClassUID)]

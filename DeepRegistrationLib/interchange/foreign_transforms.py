@@ -1,0 +1,132 @@
+"""Transforms of other programs as T: fixed points to moving points, LPS mm.
+
+All of them store the map that resamples the moving image, so none is inverted; they differ in
+space (NiftyReg: RAS), in what is stored (positions, displacements, coefficients) and in order:
+
+- ANTs: the warp lies on the fixed image and acts first, ``T(x) = A(x + w(x))``. With the
+  InverseWarp, ``y -> y' = A^-1(y)``, then ``y' + w'(y')``: moving points to fixed points.
+- elastix, NiftyReg, Plastimatch: see their modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.interchange import elastix, niftyreg, plastimatch
+from DeepRegistrationLib.interchange.dicom_files import sop_class
+from DeepRegistrationLib.interchange.dicom_registration_reader import read_registration
+from DeepRegistrationLib.interchange.imported import Imported
+from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, read_transform
+from DeepRegistrationLib.transforms.io import FIELD_FILES
+
+TOOLS = ("ants", "dicom", "elastix", "itk", "niftyreg", "plastimatch")
+
+_AS_IT_IS = "{} stores fixed to moving points{}: as it is"
+
+
+def read_foreign(
+    paths: Sequence[str | Path],
+    tool: str | None = None,
+    grid: Grid | None = None,
+    source: str | None = None,
+) -> Imported:
+    """Read a transform of another program.
+
+    Args:
+        paths: One file; of ANTs one or two (affine and warp, in any order).
+        tool: One of :data:`TOOLS`; told from the files when omitted.
+        grid: Of the fixed image; splines are sampled there.
+        source: Frame of reference of the moving image, for DICOM objects with several.
+
+    Raises:
+        RegistrationError: Unreadable, unclear, or not known here.
+    """
+    files = [Path(path) for path in paths]
+    for file in files:
+        if not file.is_file():
+            raise RegistrationError(f"{file} is no file; check the transform's name.")
+    tool = tool or guess(files)
+    if tool == "ants":
+        return _ants(files)
+    if len(files) != 1:
+        raise RegistrationError(
+            f"{len(files)} files were given; only ANTs needs two (its affine and its warp)."
+        )
+    file = files[0]
+    if tool == "dicom":
+        return read_registration(file, source)
+    if tool == "elastix":
+        return Imported(elastix.read_elastix(file, grid), _AS_IT_IS.format("elastix", ", LPS mm"))
+    if tool == "niftyreg":
+        transform = niftyreg.read_niftyreg(file, grid)
+        return Imported(transform, _AS_IT_IS.format("NiftyReg", " in RAS mm, turned to LPS"))
+    if tool == "plastimatch":
+        known = plastimatch.is_spline(file)
+        transform = plastimatch.read_spline(file, grid) if known else read_transform(file, grid)
+        return Imported(transform, _AS_IT_IS.format("Plastimatch", ", LPS mm"))
+    if tool == "itk":
+        return Imported(read_transform(file, grid), _AS_IT_IS.format("ITK", ", LPS mm"))
+    raise RegistrationError(f"{tool} is not known; choose one of {', '.join(TOOLS)}.")
+
+
+def guess(files: Sequence[Path]) -> str:
+    """The program that wrote the files, by their content; ``itk`` where nothing else shows.
+
+    Raises:
+        RegistrationError: A bare 4 x 4 matrix, which several programs write in several meanings.
+    """
+    if len(files) == 2:
+        return "ants"
+    file = files[0]
+    if sop_class(file):
+        return "dicom"
+    if plastimatch.is_spline(file):
+        return "plastimatch"
+    name = file.name.lower()
+    if name.endswith((".nii", ".nii.gz")) and niftyreg.intent_name(file) == niftyreg.INTENT_NAME:
+        return "niftyreg"
+    if name.endswith(".txt"):
+        if elastix.is_elastix(file):
+            return "elastix"
+        with open(file, "rb") as opened:
+            if b"Insight Transform File" not in opened.read(100):
+                raise RegistrationError(
+                    f"{file.name} does not say what wrote it; name the program with --from."
+                )
+    return "itk"
+
+
+def _ants(files: Sequence[Path]) -> Imported:
+    """T of antsRegistration's 0GenericAffine.mat and 1Warp.nii.gz (or 1InverseWarp.nii.gz)."""
+    warps = [f for f in files if f.name.lower().endswith(FIELD_FILES)]
+    affines = [f for f in files if f not in warps]
+    if len(warps) > 1 or len(affines) > 1:
+        raise RegistrationError("Give ANTs' affine (.mat) and one warp (.nii.gz), not two alike.")
+    affine = read_transform(affines[0]) if affines else None
+    if affine is not None and not isinstance(affine, Affine):
+        if warps:
+            raise RegistrationError(
+                f"{affines[0].name} is no affine transform; give ANTs' 0GenericAffine.mat."
+            )
+        return Imported(affine, _AS_IT_IS.format("ANTs", ", LPS mm"))
+    if not warps:
+        assert affine is not None
+        note = "no warp was given: this is the affine part alone"
+        return Imported(affine, _AS_IT_IS.format("ANTs", ", LPS mm"), (note,))
+    warp = read_transform(warps[0])
+    assert isinstance(warp, DisplacementField)
+    notes = () if affine else ("no affine was given: this is the warp alone",)
+    if "inversewarp" in warps[0].name.lower():
+        members = [warp] if affine is None else [affine.inverse(), warp]
+        direction = (
+            "ANTs' InverseWarp maps moving to fixed points: the transform is that of the pair with "
+            "fixed and moving exchanged"
+        )
+    else:
+        members = [warp] if affine is None else [warp, affine]
+        direction = _AS_IT_IS.format("ANTs", ", LPS mm, the warp before the affine")
+    transform = members[0] if len(members) == 1 else Composite(members)
+    return Imported(transform, direction, notes)
