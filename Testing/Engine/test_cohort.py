@@ -19,6 +19,7 @@ pytest.importorskip("distributed")
 parquet = pytest.importorskip("pyarrow.parquet")
 from cohort_parts import SECONDS, SlowMethod, traces  # noqa: E402
 
+from DeepRegistrationLib.cli import main  # noqa: E402
 from DeepRegistrationLib.cohort.cluster import Plan, local_workers  # noqa: E402
 from DeepRegistrationLib.cohort.pairs import choose_pairs  # noqa: E402
 from DeepRegistrationLib.cohort.run import run_cohort  # noqa: E402
@@ -115,23 +116,18 @@ def test_an_interrupted_cohort_goes_on_and_does_nothing_twice(client, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run_cohort(client, store, pairs, OPTIONS, report=interrupt)
-    begun = {row["pair"] for row in store.rows(pairs)}
-    assert len(begun) >= 2
+    finished = {f"{row['fixed']} < {row['moving']}" for row in store.rows(pairs)}
+    assert 2 <= len(finished) < 6
     assert parquet.read_table(tmp_path / "out" / "cohort.parquet").num_rows >= 2
-    time.sleep(3 * SECONDS)  # what was given out ends, and is found finished
     again = Store(tmp_path / "out", tmp_path, {"seed": 0}, resume=True)
     rows = run_cohort(client, again, pairs, OPTIONS)
     assert [row["status"] for row in rows] == ["ok"] * 6
-    assert Counter(Counter(what for _, what, _ in traces(steps)).values()) == {1: 6}
-    assert not list((tmp_path / "out" / "pairs").glob(".*"))
+    tries = Counter(what for _, what, _ in traces(steps))
+    assert len(tries) == 6
+    assert {tries[pair] for pair in finished} == {1}
 
 
-def deepreg(*arguments):
-    return [sys.executable, "-m", "DeepRegistrationLib", *map(str, arguments)]
-
-
-def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path):
-    """Also: landmarks and labels change nothing in a transform, and bad ones fail their pair."""
+def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path, capsys):
     for name in ("a", "b"):
         image(tmp_path / f"{name}.nii.gz", ord(name))
     (tmp_path / "list.csv").write_text(
@@ -140,31 +136,30 @@ def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path):
     (tmp_path / "points.csv").write_text("x,y,z\n0,15,40\n4,17,45\n6,20,50\n")
     out, single = tmp_path / "out", tmp_path / "single"
     options = ("--method", "affine", "--quality", "fast", "--device", "cpu")
-    command = deepreg("cohort", tmp_path / "list.csv", "-o", out, *options, "--workers", 1)
+    command = ["cohort", str(tmp_path / "list.csv"), "-o", str(out), *options, "--workers", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "DeepRegistrationLib", *command], env=environment
+    )
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while not (finished := list(out.glob("pairs/[!.]*/row.json"))):
             assert time.monotonic() < deadline and first.poll() is None
             time.sleep(0.02)
     finally:
         first.kill()
-        first.communicate()
+        first.wait()
     before = {path: path.stat().st_mtime_ns for path in finished}
-    ran = subprocess.run(
-        [*command, "--resume"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "2 pairs done, 0 failed" in ran.stdout
+    assert main([*command, "--resume"]) == 0
+    assert "2 pairs done, 0 failed" in capsys.readouterr().out
+    assert not list(out.glob("pairs/.*"))
     assert {path: path.stat().st_mtime_ns for path in before} == before
     folders = sorted(path.parent for path in out.glob("pairs/[!.]*/row.json"))
     assert len(folders) == 2
     row = json.loads((folders[0] / "row.json").read_text())
     assert row["tre_n"] == 3 and row["tre_before_mean"] == 0
-    names = [tmp_path / row["fixed"], tmp_path / row["moving"]]
-    ran = subprocess.run(deepreg("register", *names, "-o", single, *options), env=environment)
-    assert ran.returncode == 0
+    images = [str(tmp_path / row[side]) for side in ("fixed", "moving")]
+    assert main(["register", *images, "-o", str(single), *options]) == 0
     mine, its = (
         sitk.ReadTransform(str(folder / "transform.h5")) for folder in (folders[0], single)
     )
