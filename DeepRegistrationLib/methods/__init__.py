@@ -16,6 +16,7 @@ from DeepRegistrationLib.methods.base import (
 # isort: split
 from DeepRegistrationLib.methods.affine import AffineRegistration
 from DeepRegistrationLib.methods.demons import LogDemons
+from DeepRegistrationLib.methods.elastix import Elastix
 from DeepRegistrationLib.methods.eppenhof import EppenhofRegistration
 from DeepRegistrationLib.methods.optimize import Optimize
 from DeepRegistrationLib.methods.svfnet import SVFNetRegistration
@@ -29,6 +30,7 @@ __all__ = [
     "QUALITIES",
     "Card",
     "Context",
+    "Elastix",
     "EppenhofRegistration",
     "LogDemons",
     "Method",

@@ -17,6 +17,7 @@ import torch
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.optimization.lcc_force import correlation_force, demons_step
+from DeepRegistrationLib.preparation.surroundings import expanded
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.sampling import sample
 from DeepRegistrationLib.separable import parallel_positions, sample_parallel
@@ -142,7 +143,7 @@ def _sides(
     settings: DemonsSettings,
 ) -> tuple[_Side, _Side]:
     """Both images at a level's resolution, the moving one also a little past the border."""
-    outer = _expanded(grid, _REACH)
+    outer = expanded(grid, _REACH)
     none = Affine(device=fixed.data.device)
     sides = []
     for image, mask, transform, where in (
@@ -174,13 +175,6 @@ def _smoothed(image: Image, spacing: tuple[float, float, float]) -> Image:
     ratio = np.asarray(spacing) / np.asarray(image.grid.spacing)
     sigma = 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
     return Image(gaussian_mean(image.data, tuple(sigma)), image.grid, image.name)
-
-
-def _expanded(grid: Grid, reach: float) -> Grid:
-    """The grid with about ``reach`` mm more on every side."""
-    pad = np.ceil(reach / np.array(grid.spacing)).astype(int)
-    size = np.array(grid.size) + 2 * pad
-    return Grid(tuple(size), grid.spacing, tuple(grid.to_physical(-pad)), grid.direction)  # type: ignore[arg-type]
 
 
 def _straight(grid: Grid, reference: Grid) -> Grid:

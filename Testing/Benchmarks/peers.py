@@ -23,44 +23,16 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 from scipy.ndimage import map_coordinates
 
-PointMap = Callable[[np.ndarray], np.ndarray]
+from DeepRegistrationLib.elastix.recipes import RECIPES
+from DeepRegistrationLib.elastix.run import run_elastix
+from DeepRegistrationLib.image import from_sitk
+from DeepRegistrationLib.progress import silent
+from DeepRegistrationLib.transforms.io import to_itk
 
-# Parameters of elastix's model zoo, Par0011: Staring et al., "Pulmonary image registration with
-# elastix using a standard intensity-based algorithm", EMPIRE10 workshop, 2010.
-_PYRAMID = "ImagePyramidSchedule 16 16 16 8 8 8 4 4 4 2 2 2 1 1 1"
-_COMMON = """
-FixedImagePyramid FixedRecursiveImagePyramid; MovingImagePyramid MovingRecursiveImagePyramid
-Interpolator BSplineInterpolator; BSplineInterpolationOrder 1
-ResampleInterpolator FinalBSplineInterpolator; Resampler DefaultResampler
-Optimizer AdaptiveStochasticGradientDescent; NumberOfResolutions 5
-AutomaticParameterEstimation true; UseAdaptiveStepSizes true
-ImageSampler RandomCoordinate; NumberOfSpatialSamples 2000; NewSamplesEveryIteration true
-HowToCombineTransforms Compose
-WriteResultImage false; WriteTransformParametersEachResolution false
-"""
-_AFFINE = f"""{_COMMON}
-Registration MultiResolutionRegistration; Transform AffineTransform
-Metric AdvancedNormalizedCorrelation; MaximumNumberOfSamplingAttempts 5
-AutomaticScalesEstimation true; AutomaticTransformInitialization true
-{_PYRAMID}; MaximumNumberOfIterations 1000; ErodeMask false
-"""
-_BSPLINE = f"""{_COMMON}
-Registration MultiMetricMultiResolutionRegistration; Transform BSplineTransform
-Metric AdvancedNormalizedCorrelation TransformBendingEnergyPenalty
-UseRelativeWeights true; Metric0RelativeWeight 1.0; Metric1RelativeWeight 0.05
-MaximumNumberOfSamplingAttempts 50
-"""
-_BSPLINE_WHOLE = f"""{_BSPLINE}
-FinalGridSpacingInPhysicalUnits 10 10 10; GridSpacingSchedule 8 8 4 2 1
-{_PYRAMID}; MaximumNumberOfIterations 1000; ErodeMask false
-"""
-_BSPLINE_LUNG = f"""{_BSPLINE}
-FinalGridSpacingInPhysicalUnits 5 5 5; GridSpacingSchedule 16 8 4 2 1
-ImagePyramidSchedule 4 4 4 3 3 3 2 2 2 1 1 1 1 1 1
-MaximumNumberOfIterations 2000; ErodeMask false false true true true
-"""
+PointMap = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -106,20 +78,27 @@ def elastix_par0011(
         ValueError: The mask is empty or not on its image's grid.
     """
     del moving_mask
-    mask = None if fixed_mask is None else _to_itk(_checked_mask(fixed_mask, fixed), np.uint8)
-    images = _to_itk(fixed), _to_itk(moving)
-    start = time.perf_counter()
-    whole = _run_elastix(*images, [_AFFINE, _BSPLINE_WHOLE], threads=threads)
-    lung = _run_elastix(*images, [_BSPLINE_LUNG], threads=threads, mask=mask, after=whole)
-    seconds = time.perf_counter() - start
-    final = lung.GetCombinationTransform()
+    mask = None if fixed_mask is None else from_sitk(_checked_mask(fixed_mask, fixed))
+    target, source = from_sitk(fixed), from_sitk(moving)
+    recipe = RECIPES["par0011" if mask is None else "par0011-mask"]
+    found = run_elastix(
+        target,
+        source,
+        (mask, None),
+        recipe,
+        target.grid,
+        threads=threads,
+        seed=0,
+        progress=silent,
+    )
 
-    # The elastix objects own parts of the transform: bind them, so that they live as long as it.
-    def transform(points: np.ndarray, owners: Any = (whole, lung)) -> np.ndarray:
-        return np.array([final.TransformPoint(point.tolist()) for point in np.asarray(points)])
+    def transform(points: np.ndarray) -> np.ndarray:
+        return found.transform(torch.as_tensor(points)).numpy()
 
-    field = _sample_itk_transform(final, images[0], fixed)
-    return PeerResult("elastix Par0011", version("itk-elastix"), seconds, transform, field)
+    vectors = found.transform.on_grid(target.grid).vectors.movedim(0, -1).numpy()
+    field = sitk.GetImageFromArray(np.ascontiguousarray(vectors), isVector=True)
+    field.CopyInformation(fixed)
+    return PeerResult("elastix Par0011", version("itk-elastix"), found.seconds, transform, field)
 
 
 def convex_adam(
@@ -151,19 +130,27 @@ def convex_adam(
     Raises:
         ValueError: A mask is empty or not on its image's grid.
     """
-    import torch
     from convexAdam.convex_adam_MIND import convex_adam_pt
 
     options: dict[str, Any] = {"dtype": torch.float32, "device": torch.device("cpu"), **parameters}
     fixed, moving = (sitk.Cast(image, sitk.sitkFloat32) for image in (fixed, moving))
-    inputs = (_to_itk(fixed), _to_itk(moving)) if affine else None
-    region = None if fixed_mask is None else _to_itk(_checked_mask(fixed_mask, fixed), np.uint8)
+    region = None if fixed_mask is None else from_sitk(_checked_mask(fixed_mask, fixed))
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    linear, before = sitk.AffineTransform(3), 0.0
+    if affine:
+        inputs = from_sitk(fixed), from_sitk(moving)
+        found = run_elastix(
+            *inputs,
+            (region, None),
+            RECIPES["affine"],
+            inputs[0].grid,
+            threads=threads,
+            seed=0,
+            progress=silent,
+        )
+        linear, before = to_itk(found.transform), found.seconds
     start = time.perf_counter()
-    linear = sitk.AffineTransform(3)
-    if inputs:
-        linear = _affine_of(_run_elastix(*inputs, [_AFFINE], threads=threads, mask=region))
     grid = fixed if spacing_mm is None else _isotropic_grid(fixed, spacing_mm)
     with tempfile.TemporaryDirectory() as folder:
         if fixed_mask is not None and moving_mask is not None:
@@ -174,7 +161,7 @@ def convex_adam(
                 _on_grid(masks[1], grid, linear), folder, "moving"
             )
         voxels = convex_adam_pt(_on_grid(fixed, grid), _on_grid(moving, grid, linear), **options)
-    seconds = time.perf_counter() - start
+    seconds = before + time.perf_counter() - start
     torch.set_num_threads(threads_before)
 
     depth, height, width = grid.GetSize()[::-1]
@@ -256,67 +243,6 @@ def _checked_mask(mask: sitk.Image, image: sitk.Image) -> sitk.Image:
 def _voxel_axes(image: sitk.Image) -> np.ndarray:
     """Columns are the steps of one voxel along each index axis in LPS mm: D S."""
     return np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
-
-
-def _to_itk(image: sitk.Image, dtype: Any = np.float32) -> Any:
-    import itk
-
-    copy = itk.image_from_array(sitk.GetArrayFromImage(image).astype(dtype))
-    copy.SetOrigin(image.GetOrigin())
-    copy.SetSpacing(image.GetSpacing())
-    copy.SetDirection(np.array(image.GetDirection()).reshape(3, 3))
-    return copy
-
-
-def _run_elastix(
-    fixed: Any, moving: Any, stages: list[str], *, threads: int, mask: Any = None, after: Any = None
-) -> Any:
-    """Run the stages on itk images, quietly, on top of the result of `after`."""
-    import itk
-
-    parameters = itk.ParameterObject.New()
-    for stage in stages:
-        lines = (line.split() for line in stage.replace(";", "\n").split("\n") if line)
-        parameters.AddParameterMap({name: values for name, *values in lines})
-    method = itk.ElastixRegistrationMethod.New(fixed, moving)
-    method.SetParameterObject(parameters)
-    method.SetLogToConsole(False)
-    if mask is not None:
-        method.SetFixedMask(mask)
-    if after is not None:
-        method.SetInitialTransformParameterObject(after.GetTransformParameterObject())
-    # SetNumberOfThreads(2) crashes in multi-metric stages (ITKElastix issue 160): use the default.
-    default = itk.MultiThreaderBase.GetGlobalDefaultNumberOfThreads()
-    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(threads)
-    try:
-        method.Update()
-    finally:
-        itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(default)
-    return method
-
-
-def _affine_of(method: Any) -> sitk.AffineTransform:
-    """The transform that an elastix run of the affine stage found."""
-    parameters = method.GetTransformParameterObject().GetParameterMap(0)
-    affine = sitk.AffineTransform(3)
-    affine.SetFixedParameters([float(v) for v in parameters["CenterOfRotationPoint"]])
-    affine.SetParameters([float(v) for v in parameters["TransformParameters"]])
-    return affine
-
-
-def _sample_itk_transform(transform: Any, fixed: Any, grid: sitk.Image) -> sitk.Image:
-    """T(x) - x of an itk transform; `fixed` and `grid` are the same image in itk and SimpleITK."""
-    import itk
-
-    field_type = itk.Image[itk.Vector[itk.F, 3], 3]
-    sampler = itk.TransformToDisplacementFieldFilter[field_type, itk.D].New()
-    sampler.SetReferenceImage(fixed)
-    sampler.UseReferenceImageOn()
-    sampler.SetTransform(transform)
-    sampler.Update()
-    field = sitk.GetImageFromArray(itk.array_from_image(sampler.GetOutput()), isVector=True)
-    field.CopyInformation(grid)
-    return field
 
 
 def _isotropic_grid(image: sitk.Image, spacing_mm: float) -> sitk.Image:

@@ -1,0 +1,1 @@
+"""Registration by elastix (package itk-elastix), in a process of its own."""

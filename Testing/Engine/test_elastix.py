@@ -1,0 +1,134 @@
+"""elastix as a method: known motions, masks, cancel, and what is said where it is missing."""
+
+import time
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+
+import numpy as np
+import pytest
+import torch
+from references import blobs, inner_points, oblique_grid, rotation
+
+from DeepRegistrationLib import RegistrationError
+from DeepRegistrationLib.elastix import run
+from DeepRegistrationLib.elastix.recipes import RECIPES, Stage
+from DeepRegistrationLib.errors import Cancelled
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.methods import Context, method_class
+from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.transforms import Affine, warp
+
+
+@pytest.fixture
+def installed():
+    try:
+        run.require_elastix()
+    except RegistrationError:
+        pytest.skip("itk-elastix is not installed")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """All recipes with a twentieth of their iterations, on fewer levels."""
+    for name, stages in RECIPES.items():
+        monkeypatch.setitem(RECIPES, name, tuple(shortened(stage) for stage in stages))
+
+
+def shortened(stage: Stage) -> Stage:
+    count = 100 if stage.affine else 60
+    return replace(
+        stage, parameters=stage.parameters | {"MaximumNumberOfIterations": (str(count),)}
+    )
+
+
+def elastix(fixed, moving, recipe, **context):
+    method = method_class("elastix")
+    return method(method.Parameters(recipe)).register(fixed, moving, Context(**context))
+
+
+def mean_error(transform, fixed_points, moving_points):
+    found = transform(torch.from_numpy(fixed_points).float()).numpy()
+    return float(np.linalg.norm(found - moving_points, axis=1).mean())
+
+
+@pytest.fixture(scope="module")
+def chest():
+    return thorax((48, 40, 44), (6.0, 6.0, 6.0), motion=15.0)
+
+
+def chest_error(transform, chest):
+    return mean_error(transform, chest.fixed_landmarks, chest.moving_landmarks)
+
+
+# Without elastix
+
+
+def test_without_the_package_one_sentence_says_how_to_get_it(monkeypatch, chest):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(run, "version", missing)
+    with pytest.raises(RegistrationError, match="pip install itk-elastix.*optimize"):
+        elastix(chest.fixed, chest.moving, "affine")
+
+
+def test_the_recipe_with_a_mask_asks_for_one(chest):
+    with pytest.raises(RegistrationError, match="mask of the fixed image"):
+        elastix(chest.fixed, chest.moving, "par0011-mask")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "resolutions", "iterations", "grid"),
+    [("bspline-1r2000", "1", "2000", "10"), ("bspline-3r500", "3", "500", "10"),
+     ("par0011", "5", "2000", "5"), ("par0011-mask", "5", "2000", "5")],
+)  # fmt: skip
+def test_the_last_stage_has_the_papers_iterations_and_grid(recipe, resolutions, iterations, grid):
+    values = RECIPES[recipe][-1].parameters
+    assert values["NumberOfResolutions"] == (resolutions,)
+    assert values["MaximumNumberOfIterations"] == (iterations,)
+    assert values["FinalGridSpacingInPhysicalUnits"] == (grid,) * 3
+    levels = int(resolutions)
+    assert len(values["ImagePyramidSchedule"]) == 3 * levels
+    assert len(values["GridSpacingSchedule"]) == levels
+
+
+# With it
+
+
+def test_a_known_affine_between_oblique_images_is_found(installed, quick):
+    grid = oblique_grid((40, 36, 30), (3.0, 3.2, 4.0))
+    box = Grid((70, 70, 70), (3.0, 3.0, 3.0), tuple(grid.center() - 103.5))
+    moving = blobs(box)
+    center = grid.center()
+    matrix = rotation(4, -3, 5) @ np.diag([1.03, 0.98, 1.0])
+    truth = Affine(matrix, center - matrix @ center + (4.0, -3.0, 5.0))
+    fixed = warp(moving, truth, grid)
+    found = elastix(fixed, moving, "affine")
+    assert isinstance(found, Affine)
+    points = inner_points(grid)
+    there = points @ truth.matrix.T + truth.translation
+    assert mean_error(Affine(), points, there) > 6
+    assert mean_error(found, points, there) < 0.5
+
+
+def test_breathing_is_followed_and_progress_rises_to_the_end(installed, quick, chest):
+    fractions = []
+    found = elastix(
+        chest.fixed, chest.moving, "bspline-3r500", fixed_mask=chest.fixed_lungs,
+        moving_mask=chest.moving_lungs, progress=lambda fraction, _: fractions.append(fraction),
+    )  # fmt: skip
+    assert chest_error(found, chest) < 0.6 * chest_error(Affine(), chest)
+    assert fractions == sorted(fractions)
+    assert max(fractions) > 0.5
+
+
+def test_a_cancel_ends_elastix_within_a_second(installed, chest):
+    begin = []
+
+    def progress(fraction, message):
+        begin.append(time.monotonic())
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        elastix(chest.fixed, chest.moving, "par0011", progress=progress)
+    assert time.monotonic() - begin[0] < 1.0
