@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -14,9 +14,11 @@ import torch
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.uncertainty import uncertainty_map
 from DeepRegistrationLib.fallback import Pair, Workplace
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.evidence import Evidence, find_evidence
 from DeepRegistrationLib.lungs import find_lungs
 from DeepRegistrationLib.methods import QUALITIES, Context, Quality, make_parameters, method_class
 from DeepRegistrationLib.optimization.refine import refine as refine_transform
@@ -41,6 +43,8 @@ class Registration:
         warped: The moving image on the fixed image's grid, interpolated once.
         jacobian: det(dT/dx) on the fixed image's grid.
         inverse: Moving points to fixed points with its residual, when it was asked for.
+        uncertainty: Predicted error in mm on the fixed image's grid, when it was asked for; see
+            :mod:`DeepRegistrationLib.evaluation.uncertainty` for what it can and cannot show.
         fixed_mask: The mask that was used, given or found.
         seconds: Wall time of each stage.
         notes: Sentences about choices that were made for the user.
@@ -51,6 +55,7 @@ class Registration:
     warped: Image
     jacobian: Image
     inverse: Inversion | None = None
+    uncertainty: Image | None = None
     fixed_mask: Image | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -70,6 +75,7 @@ def register(
     device: str = "auto",
     refine: bool = False,
     inverse: bool = False,
+    uncertainty: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Registration:
@@ -85,6 +91,8 @@ def register(
         device: ``auto``, ``cpu`` or ``cuda``.
         refine: Improve the method's result by instance optimization on this pair.
         inverse: Also compute the inverse, with its residual.
+        uncertainty: Also register backward, and networks on changed inputs, to predict the error;
+            takes about twice the time, for networks up to five times.
         seed: The same seed gives the same result.
         progress: Called with (fraction, stage); may raise ``Cancelled``.
 
@@ -96,15 +104,14 @@ def register(
     """
     chosen = method_class(method)
     values = make_parameters(chosen, parameters or {})
-    if quality not in QUALITIES:
-        raise RegistrationError(
-            f"There is no quality {quality!r}; choose one of {', '.join(QUALITIES)}."
-        )
+    _check_quality(quality)
     place, reason = choose_device(device)
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
     seconds: dict[str, float] = {}
     notes: list[str] = []
-    progress = rising(progress)
+    whole = rising(progress)
+    progress = part(whole, 0.0, 0.5 if uncertainty else 1.0)
+    estimates: list[Transform] = []  # of a method that averages; described by its spread
     work = Workplace(Pair(finite(fixed), finite(moving), fixed_mask, moving_mask), place, notes)
 
     def masks(pair: Pair) -> tuple[Image | None, Image | None]:
@@ -127,8 +134,10 @@ def register(
         )
 
     def find(pair: Pair) -> Transform:
-        report = part(progress, 0.05, 0.6 if refine else 0.85)
-        return chosen(values).register(pair.fixed, pair.moving, context(pair, report))
+        report = context(pair, part(progress, 0.05, 0.6 if refine else 0.85))
+        estimates.clear()  # of an attempt that did not fit into memory
+        wanted = replace(report, estimates=estimates if uncertainty else None)
+        return chosen(values).register(pair.fixed, pair.moving, wanted)
 
     def improve(pair: Pair) -> Transform:
         report = context(pair, part(progress, 0.6, 0.85))
@@ -146,6 +155,10 @@ def register(
         report = part(progress, 0.95, 1.0)
         return invert(transform.to(pair.device), inverse_grid(moving.grid), progress=report)
 
+    def evidence(pair: Pair, report: Progress) -> Evidence:
+        here = context(pair, report)
+        return find_evidence(chosen(values), pair, here, transform, estimates, refine)
+
     with _timed(seconds, "register", place):
         transform = work.coarsening("the registration", find)
     if refine:
@@ -159,12 +172,17 @@ def register(
     if inverse:
         with _timed(seconds, "inverse", place):
             inversion = work.in_slabs("the inverse", inverted)
-    progress(1.0, "Done")
+    doubt = None
+    if uncertainty:
+        with _timed(seconds, "uncertainty", place):
+            doubt = _predicted_error(work, evidence, fixed.grid, part(whole, 0.5, 1.0))
+    whole(1.0, "Done")
     return Registration(
         transform=transform.to("cpu"),
         warped=warped.to("cpu"),
         jacobian=determinant.to("cpu"),
         inverse=inversion and replace(inversion, field=inversion.field.to("cpu")),
+        uncertainty=doubt and doubt.to("cpu"),
         fixed_mask=work.pair.fixed_mask,
         seconds=seconds,
         notes=notes,
@@ -180,6 +198,25 @@ def register(
             "seed": seed,
             "peak_memory_mb": peak_memory_mb(place),
         },
+    )
+
+
+def _check_quality(quality: str) -> None:
+    if quality not in QUALITIES:
+        raise RegistrationError(
+            f"There is no quality {quality!r}; choose one of {', '.join(QUALITIES)}."
+        )
+
+
+def _predicted_error(
+    work: Workplace, find: Callable[[Pair, Progress], Evidence], grid: Grid, progress: Progress
+) -> Image:
+    """The uncertainty map on ``grid`` from the evidence that ``find`` computes."""
+    searching, comparing = part(progress, 0.0, 0.9), part(progress, 0.9, 1.0)
+    evidence = work.coarsening("the backward registration", lambda pair: find(pair, searching))
+    return work.in_slabs(
+        "the uncertainty map",
+        lambda pair: uncertainty_map(*evidence.to(pair.device), grid, comparing),
     )
 
 

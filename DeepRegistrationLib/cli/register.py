@@ -28,6 +28,7 @@ from DeepRegistrationLib.output import atomic_folder, check_folder
 from DeepRegistrationLib.transforms import write_transform
 
 RESULTS = ("transform.h5", "warped.nii.gz", "jacobian.nii.gz", "report.json", "inverse.h5")
+UNCERTAINTY = "uncertainty.nii.gz"
 PHANTOM = ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_landmarks.csv")
 _CHEST = (320.0, 256.0, 288.0)  # mm, the box of the phantom
 _FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
@@ -37,7 +38,8 @@ def register_files(arguments: argparse.Namespace) -> None:
     """``deepreg register``."""
     started = time.perf_counter()
     options = method_options(arguments)
-    check_folder(arguments.output, owned=RESULTS)
+    owned = (*RESULTS, UNCERTAINTY)
+    check_folder(arguments.output, owned=owned)
     _check_inputs_survive(arguments)
     check_landmark_options(arguments)
     fixed, moving = load_image(arguments.fixed), load_image(arguments.moving)
@@ -50,10 +52,18 @@ def register_files(arguments: argparse.Namespace) -> None:
     seconds = {"read": time.perf_counter() - started}
     needed = output_size(fixed.grid, arguments.inverse)
     with (
-        atomic_folder(arguments.output, needed=needed, owned=RESULTS) as folder,
+        atomic_folder(arguments.output, needed=needed, owned=owned) as folder,
         shown_progress(arguments.quiet) as progress,
     ):
-        result = register(fixed, moving, initial=initial, progress=progress, **masks, **options)
+        result = register(
+            fixed,
+            moving,
+            initial=initial,
+            uncertainty=arguments.uncertainty,
+            progress=progress,
+            **masks,
+            **options,
+        )
         progress(1.0, "Measuring and writing")
         result.seconds.update(seconds)
         report = build_report(result, fixed, moving, **landmarks)
@@ -102,7 +112,7 @@ def output_size(grid: Grid, inverse: bool) -> int:
 
 def _check_inputs_survive(arguments: argparse.Namespace) -> None:
     """Refuse an output folder in which a result would replace a file that is read."""
-    results = {(Path(arguments.output) / name).resolve() for name in RESULTS}
+    results = {(Path(arguments.output) / name).resolve() for name in (*RESULTS, UNCERTAINTY)}
     names = ("fixed", "moving", "fixed_mask", "moving_mask", "initial")
     for given in (getattr(arguments, name) for name in names):
         if given is not None and Path(given).resolve() in results:
@@ -121,6 +131,8 @@ def write_results(
         if images:
             write_image(result.warped, folder / RESULTS[1])
             write_image(result.jacobian, folder / RESULTS[2])
+        if result.uncertainty is not None:
+            write_image(result.uncertainty, folder / UNCERTAINTY)
         if result.inverse is not None:
             write_transform(result.inverse.field, folder / RESULTS[4])
     write_report(report, folder / RESULTS[3])

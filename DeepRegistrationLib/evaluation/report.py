@@ -20,6 +20,8 @@ import torch
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.measures import measure
+from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
+from DeepRegistrationLib.evaluation.verdict import uncertainty_finding
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Transform
 
@@ -69,8 +71,9 @@ def build_report(
         ``versions``, ``method``, ``quality``, ``parameters``, ``device``, ``device_reason``,
         ``seed``, ``seconds`` (by stage, and ``total``), ``peak_memory_mb``, ``fixed`` and
         ``moving`` (name, size, spacing), and of :func:`measure`: ``tre``, ``jacobian``,
-        ``similarity``, ``overlap``; ``inverse_residual_mm`` (mean, max, and roundtrip_max, which
-        is large where T folds) and ``notes``. What was not measured is None; there is no NaN.
+        ``similarity``, ``overlap``; ``uncertainty`` where it was asked for (see
+        :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
+        which is large where T folds) and ``notes``. What was not measured is None; there is no NaN.
 
     Raises:
         RegistrationError: The landmarks are no pairs or lie outside their images.
@@ -88,6 +91,9 @@ def build_report(
         fixed_labels=fixed_labels,
         moving_labels=moving_labels,
     )
+    if registration.uncertainty is not None:
+        mask = fixed_mask or registration.fixed_mask
+        measured["uncertainty"] = uncertainty_statistics(registration.uncertainty, mask)
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
     return _assembled(fixed, moving, measured, registration, seconds)
 
@@ -199,6 +205,8 @@ def summary(report: dict[str, Any]) -> list[str]:
         if inside := volume["in_mask"]:
             text += f", {inside['percent_nonpositive']:.3f} % of the mask"
         lines.append(text)
+    if uncertain := report.get("uncertainty"):
+        lines.append(uncertainty_finding(uncertain).text)
     if residual := report["inverse_residual_mm"]:
         lines.append(
             f"Inverse: residual {residual['mean']:.3f} mm mean, {residual['max']:.3f} mm max"

@@ -25,6 +25,7 @@ CONSISTENCY_MM = 3.0  # TG-132, the same
 DICE = 0.8  # TG-132
 FOLDING_PROBLEM = 1.0  # percent; own choice: TG-132 accepts none
 LANDMARK_SHARE_PROBLEM = 0.1  # own choice: this part of the landmarks above the limit
+UNCERTAIN_SHARE = 5.0  # percent of the voxels with a large predicted error; own choice
 FEW_LANDMARKS = 10  # own choice: fewer say little about the rest of the image
 VOLUME_RANGE = (0.5, 2.0)  # mean J of a segment; own choice
 
@@ -97,6 +98,7 @@ def verdict(
         *_segments(quality.get("segments")),
         *_overlap(quality.get("overlap")),
         *_consistency(quality.get("inverse_consistency")),
+        *([uncertainty_finding(u)] if (u := quality.get("uncertainty")) else []),
         *_similarity(quality.get("similarity")),
     ]
     ordered = tuple(sorted(findings, key=lambda finding: -LEVELS.index(finding.level)))
@@ -261,6 +263,18 @@ def _consistency(values: dict[str, Any] | None) -> list[Finding]:
     text += f" (largest {values['max']:.2g} mm)."
     basis = f"limit {CONSISTENCY_MM:g} mm: the largest voxel edge, 2-3 mm, {_TG132}"
     return [Finding("ok" if kept else "caution", text, basis)]
+
+
+def uncertainty_finding(values: dict[str, Any]) -> Finding:
+    """What a map of predicted errors says, of ``uncertainty.uncertainty_statistics``."""
+    share, limit = values["percent_above"], values["limit"]
+    text = f"Predicted error above {limit:g} mm in {_percent(share)} of the {values['region']}"
+    text += f" (median {values['median']:.2g} mm, 95 % below {values['p95']:.2g} mm); "
+    text += "errors that all estimates share are not in it."
+    basis = "disagreement of forward and backward registration and of repeated estimates; limit "
+    basis += f"{limit:g} mm: {_TG132}; a caution from {UNCERTAIN_SHARE:g} %: {_OWN}; "
+    basis += "how it goes with true errors: docs/uncertainty.md"
+    return Finding("caution" if share >= UNCERTAIN_SHARE else "ok", text, basis)
 
 
 def _similarity(values: dict[str, Any] | None) -> list[Finding]:

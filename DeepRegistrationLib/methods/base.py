@@ -84,6 +84,8 @@ class Context:
         seed: Of every random choice; the same seed gives the same result.
         progress: To be called with the fraction done; raises ``Cancelled``.
         notes: Sentences for the user about choices made (shown and put in the report).
+        estimates: Where a method that averages several results of its own puts them; None when
+            nobody asks for them.
     """
 
     initial: Transform | None = None
@@ -94,6 +96,7 @@ class Context:
     seed: int = 0
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
+    estimates: list[Transform] | None = None
 
 
 class Method(ABC):
@@ -103,13 +106,16 @@ class Method(ABC):
     is computed: ``register`` imports what computes.
 
     Subclasses set ``name``, ``title``, ``card``, ``Parameters`` (a frozen dataclass built with
-    :func:`parameter`), and are listed by :func:`register_method`.
+    :func:`parameter`), and are listed by :func:`register_method`. Networks name in
+    ``augmentations`` the changes of the input that they were trained to bear, of those in
+    :mod:`DeepRegistrationLib.inference.augmented`.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     card: ClassVar[Card]
     Parameters: ClassVar[type]
+    augmentations: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, parameters: Any = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters

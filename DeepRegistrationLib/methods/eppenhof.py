@@ -46,6 +46,7 @@ class EppenhofRegistration(Method):
         uses_masks=True,
     )
     Parameters = EppenhofParameters
+    augmentations = ("shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from DeepRegistrationLib.inference.eppenhof import register

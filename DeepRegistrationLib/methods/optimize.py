@@ -80,7 +80,16 @@ class Optimize(Method):
         start = self._start(fixed, moving, preset, context)
         progress = part(context.progress, 0.15, 1.0)
         schedules = tuple(self._levels(preset, name) for name in _FITS[context.quality])
-        return deform(fixed, moving, context.fixed_mask, start, preset, schedules, progress)
+        return deform(
+            fixed,
+            moving,
+            context.fixed_mask,
+            start,
+            preset,
+            schedules,
+            progress,
+            estimates=context.estimates,
+        )
 
     def _preset(self, fixed: Image, moving: Image, context: Context) -> Preset:
         name = self.parameters.anatomy

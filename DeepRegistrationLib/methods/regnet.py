@@ -47,6 +47,7 @@ class RegNetRegistration(Method):
         uses_masks=True,
     )
     Parameters = RegNetParameters
+    augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from DeepRegistrationLib.inference.loading import network_for

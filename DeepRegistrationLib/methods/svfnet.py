@@ -52,6 +52,7 @@ class SVFNetRegistration(Method):
         uses_masks=True,
     )
     Parameters = SVFNetParameters
+    augmentations = ("gamma",)
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from DeepRegistrationLib.inference.loading import network_for

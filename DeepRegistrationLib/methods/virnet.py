@@ -52,6 +52,7 @@ class VirnetRegistration(Method):
         uses_masks=True,
     )
     Parameters = VirnetParameters
+    augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from DeepRegistrationLib.inference.loading import network_for

@@ -29,6 +29,8 @@ def deform(
     preset: Preset,
     schedules: tuple[tuple[Level, ...], ...],
     progress: Progress,
+    *,
+    estimates: list[Transform] | None = None,
 ) -> Transform:
     """Fit a deformation on top of ``start``, level after level.
 
@@ -39,6 +41,7 @@ def deform(
         schedules: Levels, coarse to fine; those far finer than the voxels are skipped. Several
             schedules give several fits, and their mean is the result: what one window or control
             spacing gets wrong by chance is halved.
+        estimates: Gets the transform of each fit, where there are several.
     """
     fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
     schedules = tuple(_useful(levels, fixed.grid, moving.grid) for levels in schedules)
@@ -54,6 +57,8 @@ def deform(
             field = _level(fixed, moving, mask, start, field, level, preset, _titled(report, title))
         assert field is not None
         fields.append(field)
+    if estimates is not None and len(fields) > 1:
+        estimates += [_finished(field, start, fixed.grid) for field in fields]
     return _finished(_mean(fields), start, fixed.grid)
 
 

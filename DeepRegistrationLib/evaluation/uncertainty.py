@@ -1,0 +1,234 @@
+"""How far a registration may be wrong, voxel by voxel, and how far that prediction can be trusted.
+
+Two signs are used. Forward and backward registrations are two estimates of one correspondence;
+where they disagree, at least one is wrong. Several estimates of the same transform (an ensemble's
+fits, a network's passes over changed inputs) disagree where the images leave the answer open.
+Neither sees an error that all estimates share: a small value does not prove accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.transforms import Transform
+
+LIMIT_MM = 3.0
+"""An error above this is large: AAPM TG-132, the largest voxel edge."""
+
+
+def consistency_map(
+    forward: Transform, backward: Transform, grid: Grid, progress: Progress = silent
+) -> Image:
+    """Inverse-consistency error |T_b(T_f(x)) - x| in mm (Christensen & Johnson, IEEE TMI 2001).
+
+    Args:
+        forward: Fixed to moving.
+        backward: Moving to fixed, from a registration of its own: the numeric inverse of
+            ``forward`` would give zero whatever the error.
+        grid: Where to compute, the fixed image's. Where T_f(x) leaves the moving image, T_b is
+            extrapolated.
+
+    Returns:
+        Float32, not negative, on ``grid``.
+    """
+    result = torch.empty(grid.shape, device=forward.device)
+    slabs = grid.slabs()
+    for number, slab in enumerate(slabs):
+        points = grid.points(slab, device=forward.device)
+        result[slab] = (backward(forward.at_voxels(grid, slab)) - points).norm(dim=-1)
+        progress((number + 1) / len(slabs), "Comparing forward and backward registration")
+    return Image(result, grid, "inverse-consistency error")
+
+
+def spread_map(transforms: Sequence[Transform], grid: Grid, progress: Progress = silent) -> Image:
+    """Root mean square distance in mm of several estimates T_k(x) from their mean.
+
+    Args:
+        transforms: Fixed to moving, two or more.
+        grid: Where to compute.
+
+    Returns:
+        Float32, not negative, on ``grid``.
+
+    Raises:
+        RegistrationError: Fewer than two transforms have no spread.
+    """
+    if len(transforms) < 2:
+        raise RegistrationError(
+            f"The spread needs at least two registrations of the same pair, not {len(transforms)}."
+        )
+    result = torch.empty(grid.shape, device=transforms[0].device)
+    slabs = grid.slabs()
+    for number, slab in enumerate(slabs):
+        points = grid.points(slab, device=result.device)  # differences, not positions, keep digits
+        moved = torch.stack([t.at_voxels(grid, slab) - points for t in transforms])
+        result[slab] = (moved - moved.mean(0)).square().sum(-1).mean(0).sqrt()
+        progress((number + 1) / len(slabs), "Comparing several estimates")
+    return Image(result, grid, "spread")
+
+
+def predicted_error(consistency: np.ndarray, spread: np.ndarray | None = None) -> np.ndarray:
+    """One error in mm from the two signs: sqrt(consistency^2 / 2 + spread^2).
+
+    If forward and backward errors are independent and of equal size s, the inverse-consistency
+    error has the mean square 2 s^2; the spread is added as a source of its own. Both are
+    assumptions; what they are worth is measured by :func:`calibration`.
+    """
+    square = np.square(consistency) / 2
+    return np.sqrt(square if spread is None else square + np.square(spread))
+
+
+def uncertainty_map(
+    forward: Transform,
+    backward: Transform,
+    estimates: Sequence[Transform],
+    grid: Grid,
+    progress: Progress = silent,
+) -> Image:
+    """:func:`predicted_error` on ``grid``; ``estimates`` of the forward transform may be none."""
+    share = 0.5 if estimates else 1.0
+    first = consistency_map(forward, backward, grid, part(progress, 0.0, share)).data.cpu().numpy()
+    second = None
+    if estimates:
+        second = spread_map(estimates, grid, part(progress, share, 1.0)).data.cpu().numpy()
+    return Image(torch.from_numpy(predicted_error(first, second)), grid, "predicted error")
+
+
+def uncertainty_statistics(uncertainty: Image, mask: Image | None = None) -> dict[str, Any]:
+    """The map in numbers for report and verdict.
+
+    Args:
+        uncertainty: Predicted error in mm.
+        mask: On the same grid; only its non-zero voxels count.
+
+    Returns:
+        ``median``, ``p95``, ``max`` in mm; ``limit`` in mm and ``percent_above`` it; ``n`` voxels;
+        ``region``: ``mask`` or ``image``.
+
+    Raises:
+        RegistrationError: The mask is empty or on another grid.
+    """
+    values = uncertainty.data.cpu().numpy()
+    if mask is not None:
+        if mask.grid.size != uncertainty.grid.size:
+            raise RegistrationError(
+                f"The mask {mask.name} has size {mask.grid.size}, but the uncertainty map has "
+                f"{uncertainty.grid.size}; give a mask on the fixed image's grid."
+            )
+        values = values[mask.data.cpu().numpy() != 0]
+    if values.size == 0:
+        raise RegistrationError("The mask is empty; give one that covers the anatomy.")
+    return {
+        "median": float(np.median(values)),
+        "p95": float(np.percentile(values, 95)),
+        "max": float(values.max()),
+        "limit": LIMIT_MM,
+        "percent_above": 100.0 * float((values > LIMIT_MM).mean()),
+        "n": int(values.size),
+        "region": "image" if mask is None else "mask",
+    }
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Points of similar predicted error: their number, and root mean squares in mm."""
+
+    count: int
+    predicted: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How predicted and true errors go together.
+
+    Attributes:
+        bins: Equally filled, by rising predicted error; calibrated where both values are equal.
+        spearman: Rank correlation; 0 where one of the two is constant.
+        limit: An error above this is large, mm.
+        large: Number of large errors.
+        auc: Chance that a large error has a larger prediction than a small one (area under the
+            ROC curve; 0.5 is guessing); None where all errors or none are large.
+        found: Share of the large errors among the tenth of the points with the largest
+            prediction; None where there is no large error. Guessing finds a tenth.
+    """
+
+    bins: tuple[Bin, ...]
+    spearman: float
+    limit: float
+    large: int
+    auc: float | None
+    found: float | None
+
+
+def calibration(
+    error: np.ndarray, predicted: np.ndarray, *, limit: float = LIMIT_MM, bins: int = 10
+) -> Calibration:
+    """Measure a prediction against the truth.
+
+    Args:
+        error: True errors in mm: [n].
+        predicted: Predicted errors at the same points, in mm: [n].
+        limit: An error above this is large, mm.
+        bins: How many; at most n.
+
+    Raises:
+        RegistrationError: Not two sets of n > 1 finite values, or no bins.
+    """
+    error, predicted = (np.asarray(v, dtype=np.float64).ravel() for v in (error, predicted))
+    if len(error) != len(predicted) or len(error) < 2:
+        raise RegistrationError(
+            f"A calibration needs as many errors as predictions, and at least two: there are "
+            f"{len(error)} and {len(predicted)}."
+        )
+    if not (np.isfinite(error).all() and np.isfinite(predicted).all()):
+        raise RegistrationError("Errors and predictions must be finite; leave out what is not.")
+    if bins < 1:
+        raise RegistrationError(f"A calibration in {bins} bins is not possible; give 1 or more.")
+    large = error > limit
+    found = None
+    if large.any():
+        top = np.argsort(-predicted, kind="stable")[: max(1, round(len(error) / 10))]
+        found = float(large[top].sum() / large.sum())
+    return Calibration(
+        bins=tuple(
+            Bin(len(k), _root_mean_square(predicted[k]), _root_mean_square(error[k]))
+            for k in np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(error)))
+        ),
+        spearman=_rank_correlation(error, predicted),
+        limit=limit,
+        large=int(large.sum()),
+        auc=_area_under_curve(large, predicted),
+        found=found,
+    )
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rho: the correlation of the ranks, ties sharing their mean."""
+    ranks = [rankdata(v) - (len(v) + 1) / 2 for v in (first, second)]
+    scale = np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
+    return float((ranks[0] * ranks[1]).sum() / scale) if scale > 0 else 0.0
+
+
+def _area_under_curve(positive: np.ndarray, score: np.ndarray) -> float | None:
+    """Area under the ROC curve, by Mann and Whitney's U; ties count half."""
+    count = int(positive.sum())
+    rest = len(positive) - count
+    if not count or not rest:
+        return None
+    u = rankdata(score)[positive].sum() - count * (count + 1) / 2
+    return float(u / (count * rest))

@@ -1,0 +1,77 @@
+"""What a registration's uncertainty is judged by: a backward registration, further estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from DeepRegistrationLib.fallback import Pair
+from DeepRegistrationLib.inference.augmented import augmented
+from DeepRegistrationLib.inference.start import starting_transform
+from DeepRegistrationLib.methods.base import Context, Method
+from DeepRegistrationLib.optimization.refine import refine as refine_transform
+from DeepRegistrationLib.progress import part
+from DeepRegistrationLib.transforms import Transform
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Transforms whose disagreement is looked at.
+
+    Attributes:
+        forward: Fixed to moving, the result.
+        backward: Moving to fixed, by the same method.
+        estimates: Further ones of ``forward``; none, or two and more.
+    """
+
+    forward: Transform
+    backward: Transform
+    estimates: Sequence[Transform]
+
+    def to(self, device: torch.device) -> Iterator[Any]:
+        """The three attributes on a device, as :func:`uncertainty.uncertainty_map` takes them."""
+        yield self.forward.to(device)
+        yield self.backward.to(device)
+        yield [estimate.to(device) for estimate in self.estimates]
+
+
+def find_evidence(
+    method: Method,
+    pair: Pair,
+    context: Context,
+    forward: Transform,
+    estimates: Sequence[Transform],
+    refine: bool,
+) -> Evidence:
+    """Register backward and, where the method is a network, changed inputs.
+
+    Args:
+        context: Of the forward registration.
+        forward: Its result.
+        estimates: What the method put into its context.
+        refine: Improve the backward registration too. Estimates then do not count: they are of the
+            result before the refinement.
+    """
+    initial = context.initial
+    backward_context = replace(
+        context,
+        initial=None if initial is None else initial.inverse(),
+        fixed_mask=context.moving_mask,
+        moving_mask=context.fixed_mask,
+        progress=part(context.progress, 0.0, 0.5),
+        notes=[],  # what was chosen for the pair has been said
+    )
+    backward = method.register(pair.moving, pair.fixed, backward_context)
+    if refine:
+        backward = refine_transform(pair.moving, pair.fixed, backward, backward_context)
+    further = [] if refine else list(estimates)
+    if method.augmentations and not refine:
+        report = part(context.progress, 0.5, 0.55)
+        if initial is None and "shift" in method.augmentations:
+            initial = starting_transform(pair.fixed, pair.moving, context, report)
+        later = replace(context, initial=initial, progress=part(context.progress, 0.55, 1.0))
+        further = [forward, *augmented(method, pair.fixed, pair.moving, later)]
+    return Evidence(forward, backward, further)

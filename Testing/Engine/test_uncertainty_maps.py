@@ -1,0 +1,281 @@
+"""Predicted errors: maps of known transforms, calibration against scipy, the way to the user."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+import trivial
+from references import GRIDS, oblique_grid, rotation, straight_grid, waves
+from scipy import stats
+
+from DeepRegistrationLib import register
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.uncertainty import (
+    calibration,
+    consistency_map,
+    predicted_error,
+    spread_map,
+    uncertainty_map,
+    uncertainty_statistics,
+)
+from DeepRegistrationLib.evaluation.verdict import verdict
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.augmented import SHIFT_MM, augmented, reflected, with_gamma
+from DeepRegistrationLib.methods import Context
+from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.transforms import Affine, DisplacementField
+
+
+@pytest.fixture
+def shift(monkeypatch):
+    return trivial.install(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def chest():
+    return thorax((40, 32, 36), (8.0, 8.0, 8.0), landmarks=0)
+
+
+# Maps
+
+
+def test_the_consistency_error_of_two_translations_is_the_length_of_their_sum():
+    forward, backward = Affine(translation=(3.0, 0.0, 1.0)), Affine(translation=(0.0, 4.0, -1.0))
+    values = consistency_map(forward, backward, oblique_grid()).data
+    assert torch.allclose(values, torch.tensor(5.0), atol=1e-4)
+
+
+def test_the_consistency_error_of_two_affines_is_that_of_their_product():
+    forward = Affine(rotation(4, 5, -6) * 1.1, (3.0, -2.0, 1.0))
+    backward = Affine(rotation(-3, 2, 5), (-1.0, 4.0, 2.0))
+    grid = oblique_grid()
+    points = grid.positions(slice(None))
+    there = points @ forward.matrix.T + forward.translation
+    expected = np.linalg.norm(there @ backward.matrix.T + backward.translation - points, axis=-1)
+    assert np.allclose(consistency_map(forward, backward, grid).data.numpy(), expected, atol=1e-3)
+
+
+def test_the_exact_inverse_leaves_no_consistency_error():
+    forward = Affine(rotation(10, -20, 5), (30.0, -2.0, 1.0))
+    assert consistency_map(forward, forward.inverse(), oblique_grid()).data.max() < 1e-3
+
+
+def test_the_spread_is_numpys_standard_deviation_of_the_mapped_points():
+    grid = straight_grid()
+    points = grid.positions(slice(None))
+    vectors = [waves(points, a) for a in (1.0, 2.0, -1.5)]
+    transforms = [
+        DisplacementField(torch.from_numpy(np.moveaxis(v, -1, 0).astype(np.float32)), grid)
+        for v in vectors
+    ]
+    expected = np.sqrt(np.var(vectors, axis=0).sum(-1))
+    assert np.allclose(spread_map(transforms, grid).data.numpy(), expected, atol=1e-3)
+    assert expected.max() > 1
+
+
+def test_one_transform_has_no_spread():
+    with pytest.raises(RegistrationError, match="at least two registrations"):
+        spread_map([Affine()], straight_grid())
+
+
+def test_the_prediction_is_the_size_of_independent_errors_of_both_directions():
+    generator = np.random.default_rng(0)
+    forward, backward = generator.normal(0, 2.0, (2, 20000, 3))
+    consistency = np.linalg.norm(forward + backward, axis=1)
+    true = np.linalg.norm(forward, axis=1)
+    predicted = predicted_error(consistency)
+    assert np.sqrt((predicted**2).mean()) == pytest.approx(np.sqrt((true**2).mean()), rel=0.03)
+
+
+def test_the_map_adds_the_spread_in_squares():
+    estimates = [Affine(translation=(0.0, s, 0.0)) for s in (-3.0, 3.0)]
+    backward = Affine(translation=(0.0, 0.0, np.sqrt(2) * 4))
+    found = uncertainty_map(Affine(), backward, estimates, straight_grid()).data
+    assert torch.allclose(found, torch.tensor(5.0), atol=1e-4)
+
+
+def test_statistics_are_of_the_mask_alone():
+    grid = straight_grid((5, 4, 3))
+    values, inside = torch.full(grid.shape, 9.0), torch.zeros(grid.shape)
+    values[0], inside[0] = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]), 1
+    found = uncertainty_statistics(Image(values, grid), Image(inside, grid))
+    assert (found["median"], found["max"], found["n"]) == (2.0, 4.0, 20)
+    assert found["percent_above"] == pytest.approx(20.0)
+    assert uncertainty_statistics(Image(values, grid))["percent_above"] == pytest.approx(
+        100 * 44 / 60
+    )
+
+
+def test_an_empty_or_foreign_mask_is_refused():
+    grid, other = straight_grid((5, 4, 3)), straight_grid((5, 4, 2))
+    image = Image(torch.ones(grid.shape), grid)
+    with pytest.raises(RegistrationError, match="mask is empty"):
+        uncertainty_statistics(image, Image(torch.zeros(grid.shape), grid))
+    with pytest.raises(RegistrationError, match="fixed image's grid"):
+        uncertainty_statistics(image, Image(torch.ones(other.shape), other))
+
+
+# Calibration
+
+
+@pytest.fixture
+def errors():
+    generator = np.random.default_rng(3)
+    predicted = generator.gamma(2.0, 1.0, 500).round(1)  # with ties
+    return predicted * generator.lognormal(0, 0.6, 500), predicted
+
+
+def test_the_rank_correlation_is_scipys(errors):
+    expected = stats.spearmanr(*errors).statistic
+    assert calibration(*errors).spearman == pytest.approx(expected, abs=1e-12)
+    assert 0.5 < expected < 0.95
+
+
+def test_the_area_under_the_curve_is_the_share_of_well_ordered_pairs(errors):
+    error, predicted = errors
+    large, small = predicted[error > 3.0][:, None], predicted[error <= 3.0][None]
+    expected = ((large > small) + 0.5 * (large == small)).mean()
+    assert calibration(*errors).auc == pytest.approx(expected, abs=1e-12)
+    assert calibration(*errors).large == (error > 3.0).sum()
+
+
+def test_bins_of_a_perfect_prediction_lie_on_the_diagonal():
+    values = np.linspace(0.1, 9.0, 103)
+    found = calibration(values, values)
+    assert sum(b.count for b in found.bins) == 103
+    assert max(b.count for b in found.bins) - min(b.count for b in found.bins) <= 1
+    assert all(b.predicted == pytest.approx(b.error) for b in found.bins)
+    assert (found.spearman, found.auc) == (pytest.approx(1.0), 1.0)
+
+
+def test_the_tenth_with_the_largest_predictions_finds_what_lies_in_it():
+    error = np.zeros(100)
+    error[[1, 2, 3, 50]] = 7.0
+    predicted = np.zeros(100)
+    predicted[:10] = 1.0
+    assert calibration(error, predicted).found == pytest.approx(0.75)
+
+
+def test_without_large_errors_there_is_nothing_to_find():
+    found = calibration(np.array([0.1, 0.2, 0.3]), np.array([1.0, 1.0, 1.0]))
+    assert (found.auc, found.found, found.spearman) == (None, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "predicted", "bins", "sentence"),
+    [
+        ([1.0, 2.0], [1.0], 10, "2 and 1"),
+        ([1.0], [1.0], 10, "at least two"),
+        ([1.0, np.nan], [1.0, 2.0], 10, "finite"),
+        ([1.0, 2.0], [1.0, np.inf], 10, "finite"),
+        ([1.0, 2.0], [1.0, 2.0], 0, "0 bins"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(error, predicted, bins, sentence):
+    with pytest.raises(RegistrationError, match=sentence):
+        calibration(np.array(error), np.array(predicted), bins=bins)
+
+
+# Test-time augmentation
+
+
+@pytest.mark.parametrize("kind", sorted(GRIDS))
+def test_a_reflected_image_has_at_every_point_the_value_of_the_mirrored_point(kind):
+    grid = GRIDS[kind]()
+    image = Image(torch.rand(grid.shape), grid)
+    mirrored = reflected(image, 7.0)
+    points = grid.points(dtype=torch.float64)
+    seen = points * torch.tensor([-1.0, 1.0, 1.0]) + torch.tensor([14.0, 0.0, 0.0])
+    assert torch.allclose(mirrored.sample(seen, fill=None), image.data, atol=1e-4)
+    signs = [np.sign(np.linalg.det(g.matrix)) for g in (grid, mirrored.grid)]
+    assert signs[0] == signs[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("mirror", (-2.0, -1.0, 3.0)), ("shift", np.subtract((2.0, -1.0, 3.0), SHIFT_MM))],
+)
+def test_a_change_of_the_input_is_undone_in_the_result(shift, monkeypatch, chest, name, expected):
+    monkeypatch.setattr(shift, "augmentations", (name,))  # it finds (2, -1, 3) whatever it sees
+    (found,) = augmented(shift(), chest.fixed, chest.moving, Context())
+    points = torch.rand(5, 3, dtype=torch.float64) * 50
+    moved = (found(points) - points).numpy()
+    assert np.allclose(moved, np.broadcast_to(expected, moved.shape), atol=1e-4)
+
+
+def test_a_mirrored_start_is_the_start_in_the_mirror(shift, monkeypatch, chest):
+    monkeypatch.setattr(shift, "augmentations", ("mirror",))
+    start = Affine(rotation(3, 4, 5), (5.0, 1.0, 2.0))
+    augmented(shift(), chest.fixed, chest.moving, Context(initial=start))
+    ((fixed, _, context, _),) = shift.calls
+    middle = float(chest.fixed.grid.center()[0])
+    mirror = np.array([-1.0, 1.0, 1.0])
+    offset = np.array([2 * middle, 0.0, 0.0])
+    point = np.array([11.0, 22.0, 33.0])
+    expected = (start.matrix @ (point * mirror + offset) + start.translation) * mirror + offset
+    assert np.allclose(context.initial(torch.from_numpy(point)).numpy(), expected, atol=1e-6)
+    assert np.allclose(fixed.grid.center(), chest.fixed.grid.center(), atol=1e-6)
+
+
+def test_gamma_changes_intensities_within_the_range_of_ct_and_no_others():
+    grid = straight_grid((4, 1, 1))
+    data = torch.tensor([-1000.0, -400.0, 200.0, 900.0]).reshape(grid.shape)
+    found = with_gamma(Image(data, grid), 0.8).data.flatten()
+    assert torch.allclose(found, torch.tensor([-1000.0, -1000 + 1200 * 0.5**0.8, 200.0, 900.0]))
+
+
+# Engine, command line, verdict
+
+
+def test_a_method_that_finds_one_shift_both_ways_is_wrong_by_its_length(shift, chest):
+    found = register(chest.fixed, chest.moving, method="shift", uncertainty=True, device="cpu")
+    expected = 2 * np.linalg.norm(trivial.SHIFT) / np.sqrt(2)  # consistency error over sqrt 2
+    assert torch.allclose(found.uncertainty.data, torch.tensor(expected, dtype=torch.float32))
+    assert found.uncertainty.grid.same_as(chest.fixed.grid)
+    first, second = shift.calls
+    assert torch.equal(second[0].data, first[1].data)
+    assert torch.equal(second[2].fixed_mask.data, first[2].moving_mask.data)
+    assert found.seconds["uncertainty"] >= 0
+
+
+def test_no_second_registration_is_done_unasked(shift, chest):
+    assert register(chest.fixed, chest.moving, method="shift", device="cpu").uncertainty is None
+    assert len(shift.calls) == 1
+
+
+def test_the_best_quality_gives_the_estimates_of_which_the_result_is_the_mean(chest):
+    from DeepRegistrationLib.methods import Optimize, make_parameters
+
+    method = Optimize(make_parameters(Optimize, {"iterations": 0.1, "anatomy": "general"}))
+    context = Context(fixed_mask=chest.fixed_lungs, quality="best", estimates=[])
+    found = method.register(chest.fixed, chest.moving, context)
+    assert len(context.estimates) == 2
+    points = chest.fixed.grid.points(dtype=torch.float64)[::3, ::3, ::3]
+    one, other = (t(points) for t in context.estimates)
+    assert (one - other).norm(dim=-1).max() > 1e-3
+    assert torch.allclose(found(points), (one + other) / 2, atol=0.05)
+
+
+def test_the_command_line_writes_the_map_and_reports_it(shift, tmp_path, capsys):
+    paths = [trivial.volume(tmp_path / f"{name}.nii.gz") for name in ("fixed", "moving")]
+    command = trivial.register(*paths, tmp_path / "out", "--uncertainty")
+    assert main([str(word) for word in command]) == 0
+    values = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "uncertainty.nii.gz")))
+    expected = np.sqrt(2) * np.linalg.norm(trivial.SHIFT)
+    assert np.allclose(values, expected, rtol=1e-4)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["uncertainty"]["median"] == pytest.approx(expected, rel=1e-4)
+    assert "Predicted error above 3 mm in 100.0 % of the image" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.0, "ok"), (4.9, "ok"), (5.0, "caution")])
+def test_the_verdict_cautions_where_a_twentieth_is_uncertain(share, level):
+    values = {"median": 0.4, "p95": 3.1, "max": 8.0, "limit": 3.0, "region": "mask", "n": 9}
+    judged = verdict({"uncertainty": {**values, "percent_above": share}})
+    (finding,) = [f for f in judged.findings if "Predicted error" in f.text]
+    assert finding.level == level
+    assert "TG-132" in finding.basis
+    assert judged.level != "ok"  # a small prediction proves nothing
