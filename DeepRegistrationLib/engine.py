@@ -14,7 +14,6 @@ import torch
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.uncertainty import uncertainty_map
 from DeepRegistrationLib.fallback import Pair, Workplace
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
@@ -216,7 +215,7 @@ def _predicted_error(
     evidence = work.coarsening("the backward registration", lambda pair: find(pair, searching))
     return work.in_slabs(
         "the uncertainty map",
-        lambda pair: uncertainty_map(*evidence.to(pair.device), grid, comparing),
+        lambda pair: evidence.error_map(grid, pair.device, comparing),
     )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
+from DeepRegistrationLib.evaluation.uncertainty import uncertainty_map
 from DeepRegistrationLib.fallback import Pair
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.augmented import augmented
 from DeepRegistrationLib.inference.start import starting_transform
 from DeepRegistrationLib.methods.base import Context, Method
 from DeepRegistrationLib.optimization.refine import refine as refine_transform
-from DeepRegistrationLib.progress import part
+from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import Transform
 
 
@@ -31,11 +33,11 @@ class Evidence:
     backward: Transform
     estimates: Sequence[Transform]
 
-    def to(self, device: torch.device) -> Iterator[Any]:
-        """The three attributes on a device, as :func:`uncertainty.uncertainty_map` takes them."""
-        yield self.forward.to(device)
-        yield self.backward.to(device)
-        yield [estimate.to(device) for estimate in self.estimates]
+    def error_map(self, grid: Grid, device: torch.device, progress: Progress) -> Image:
+        """The predicted error on ``grid``, computed on a device."""
+        estimates = [estimate.to(device) for estimate in self.estimates]
+        forward, backward = self.forward.to(device), self.backward.to(device)
+        return uncertainty_map(forward, backward, estimates, grid, progress)
 
 
 def find_evidence(
