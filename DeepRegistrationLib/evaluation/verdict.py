@@ -270,7 +270,7 @@ def uncertainty_finding(values: dict[str, Any]) -> Finding:
     share, limit = values["percent_above"], values["limit"]
     text = f"Predicted error above {limit:g} mm in {_percent(share)} of the {values['region']}"
     text += f" (median {values['median']:.2g} mm, 95 % below {values['p95']:.2g} mm); "
-    text += "errors that all estimates share are not in it."
+    text += "true errors were two to five times as large on phantoms, more at landmarks."
     basis = "disagreement of forward and backward registration and of repeated estimates; limit "
     basis += f"{limit:g} mm: {_TG132}; a caution from {UNCERTAIN_SHARE:g} %: {_OWN}; "
     basis += "how it goes with true errors: docs/uncertainty.md"
