@@ -31,6 +31,7 @@ class RunSection(Section):
         self.ui.registerButton.connect("clicked(bool)", self._onButton)
         self.ui.detailsButton.connect("clicked(bool)", self._onDetails)
         self._shortcut = None
+        self._entered = False
 
     @property
     def running(self):
@@ -39,19 +40,35 @@ class RunSection(Section):
 
     def onEnter(self):
         """Ctrl+R registers while the module is shown."""
-        if self._shortcut is None:
-            self._shortcut = qt.QShortcut(qt.QKeySequence("Ctrl+R"), slicer.util.mainWindow())
-            self._shortcut.connect("activated()", self._onShortcut)
-        self._shortcut.enabled = True
+        self._entered = True
+        self._enableShortcut()
 
     def onExit(self):
-        if self._shortcut is not None:
-            self._shortcut.enabled = False
+        self._entered = False
+        self._removeShortcut()
+
+    def connect(self):
+        super().connect()
+        if self._entered:
+            self._enableShortcut()
 
     def close(self):
         """Drop a run: its scene or its panel is going."""
+        self._removeShortcut()
         if self.running:
             self.run.cancel()
+
+    def _enableShortcut(self):
+        if self._shortcut is None:
+            self._shortcut = qt.QShortcut(qt.QKeySequence("Ctrl+R"), slicer.util.mainWindow())
+            self._shortcut.connect("activated()", self._onShortcut)
+
+    def _removeShortcut(self):
+        """It belongs to the main window, which outlives the panel."""
+        if self._shortcut is not None:
+            self._shortcut.enabled = False
+            self._shortcut.deleteLater()
+            self._shortcut = None
 
     def update(self):
         running = self.running
