@@ -19,8 +19,8 @@ from DeepRegistrationLib.methods.demons import LogDemons
 from DeepRegistrationLib.methods.elastix import Elastix
 from DeepRegistrationLib.methods.eppenhof import EppenhofRegistration
 from DeepRegistrationLib.methods.optimize import Optimize
-from DeepRegistrationLib.methods.svfnet import SVFNetRegistration
 from DeepRegistrationLib.methods.regnet import RegNetRegistration
+from DeepRegistrationLib.methods.svfnet import SVFNetRegistration
 from DeepRegistrationLib.methods.virnet import VirnetRegistration
 
 __all__ = [
