@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from DeepRegistrationLib.cli.apply_therapy import apply_to_object
 from DeepRegistrationLib.cli.inputs import load_image, load_optional, load_transform
 from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.errors import RegistrationError
@@ -19,6 +20,7 @@ from DeepRegistrationLib.evaluation.landmarks import (
     write_landmarks,
 )
 from DeepRegistrationLib.image import WRITABLE, write_image
+from DeepRegistrationLib.interchange.dicom_files import DOSE, STRUCTURE_SET, sop_class
 from DeepRegistrationLib.interchange.points import inverse_points
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.sampling import Interpolation
@@ -27,7 +29,10 @@ from DeepRegistrationLib.validation import background
 
 
 def apply_files(arguments: argparse.Namespace) -> None:
-    """``deepreg apply``: an image, a label map or points through a transform."""
+    """``deepreg apply``: an image, a label map, points, or DICOM structures or dose."""
+    kind = sop_class(arguments.input)
+    if kind in (STRUCTURE_SET, DOSE):
+        return apply_to_object(arguments, kind)
     points_in, points_out = is_landmark_file(arguments.input), is_landmark_file(arguments.output)
     if points_in != points_out:
         raise RegistrationError(

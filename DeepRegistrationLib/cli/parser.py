@@ -9,6 +9,7 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.benchmark_parser import add_benchmark
 from DeepRegistrationLib.cli.cohort_parser import add_cohort
 from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
+from DeepRegistrationLib.cli.interchange_parser import add_convert
 
 PROGRAM = "deepreg"
 
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_register(commands)
     _add_evaluate(commands)
     _add_apply(commands)
+    add_convert(commands)
     _add_lungs(commands)
     _add_demo(commands)
     _add_atlas(commands)
@@ -152,13 +154,15 @@ def _add_evaluate(commands: Any) -> None:
 def _add_apply(commands: Any) -> None:
     parser = commands.add_parser(
         "apply",
-        help="transform an image, a label map or points",
-        description="Images of the moving space come to the fixed space, on the reference's grid. "
-        "Points of the fixed space (.csv, .fcsv, .mrk.json) go to the moving space. --inverse "
-        "turns both round.",
+        help="transform an image, a label map, points, structures or dose",
+        description="Images, DICOM structures and dose of the moving space come to the fixed "
+        "space, on the reference's grid. Points of the fixed space (.csv, .fcsv, .mrk.json) go to "
+        "the moving space. --inverse turns both round.",
     )
     parser.add_argument("transform", metavar="TRANSFORM", help="fixed to moving: .h5, .tfm ...")
-    parser.add_argument("input", metavar="INPUT", help="image, label map or landmark file")
+    parser.add_argument(
+        "input", metavar="INPUT", help="image, label map, landmark file, RTSTRUCT or RTDOSE"
+    )
     parser.add_argument("--output", "-o", metavar="FILE", required=True, help="file to write")
     parser.add_argument(
         "--reference", metavar="FILE", help="image that gives the output grid (images only)"

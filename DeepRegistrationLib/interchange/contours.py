@@ -99,7 +99,7 @@ def _planes(
     # the smallest gap is rounded like the others; over many planes it has to be exact
     step = float((levels[-1] - first) / max(round((levels[-1] - first) / step), 1)) or step
     index = (heights - first) / step
-    if np.abs(index - np.rint(index)).max() > 0.2:
+    if np.abs(index - np.rint(index)).max() > 0.1:
         raise RegistrationError(
             f"The contours of {name} lie on unevenly spaced planes; export them slice by slice."
         )

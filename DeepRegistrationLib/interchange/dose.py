@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.interchange.dicom_files import DOSE, load_pydicom, read_object
 from DeepRegistrationLib.interchange.dicom_objects import (
@@ -55,18 +56,18 @@ def read_dose(path: str | Path) -> tuple[Image, Any]:
     return Image(torch.from_numpy(gray.astype(np.float32)), grid, name), dataset
 
 
-def warped_dose(dose: Image, transform: Transform, target: Series, inverse: bool = False) -> Image:
-    """The dose in Gy on the target's grid.
+def warped_dose(dose: Image, transform: Transform, grid: Grid, inverse: bool = False) -> Image:
+    """The dose in Gy on a grid of the other image.
 
     Args:
         dose: Of the moving image (with ``inverse``: of the fixed image).
         transform: Fixed to moving points.
-        target: Series, or dose, whose grid to use.
+        grid: Where to compute it.
         inverse: From the fixed to the moving image instead.
     """
     with torch.no_grad():
-        back = pull_back(transform, target.grid, inverse)
-        return warp(dose, back, target.grid, fill=0.0)
+        back = pull_back(transform, grid, inverse)
+        return warp(dose, back, grid, fill=0.0)
 
 
 def write_dose(

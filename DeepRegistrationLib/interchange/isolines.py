@@ -45,6 +45,12 @@ def isolines(values: np.ndarray) -> list[np.ndarray]:
     return _loops(follows, padded)
 
 
+def is_clockwise(line: np.ndarray) -> bool:
+    """Whether a closed line [n, 2] goes round a hole."""
+    x, y = line[:, 0], line[:, 1]
+    return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) < 0
+
+
 def _pairs(padded: np.ndarray, pattern: int, y: int, x: int) -> list[tuple[int, int]]:
     if pattern in _PAIRS:
         return _PAIRS[pattern]

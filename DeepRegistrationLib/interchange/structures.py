@@ -28,7 +28,7 @@ from DeepRegistrationLib.interchange.dicom_objects import (
     save_object,
 )
 from DeepRegistrationLib.interchange.dicom_series import Series
-from DeepRegistrationLib.interchange.isolines import isolines
+from DeepRegistrationLib.interchange.isolines import is_clockwise, isolines
 from DeepRegistrationLib.interchange.points import inverse_points, pull_back
 from DeepRegistrationLib.sampling import sample
 from DeepRegistrationLib.transforms import Transform
@@ -122,7 +122,7 @@ def _propagate_closed(
         outlines = [points for kind, points in contours if kind in CLOSED and len(points) > 2]
         if outlines:
             shapes[number] = signed_distance(outlines, f"ROI {number}", spacing, grid.spacing[2])
-    found: dict[int, list[tuple[int, np.ndarray]]] = {number: [] for number in shapes}
+    found: dict[int, list[tuple[bool, np.ndarray]]] = {number: [] for number in shapes}
     back = pull_back(transform, grid, inverse and bool(shapes))
     for slab in grid.slabs() if shapes else []:
         with torch.no_grad():
@@ -134,23 +134,21 @@ def _propagate_closed(
 
 def _cut(
     shape: Image, points: torch.Tensor, grid: Grid, slab: slice
-) -> list[tuple[int, np.ndarray]]:
-    """Lines around a shape, resampled at ``points``, in the slices of a slab: (slice, line)."""
+) -> list[tuple[bool, np.ndarray]]:
+    """Lines around a shape, resampled at ``points``, in the slices of a slab: (hole, line)."""
     values = sample(shape.data[None], shape.grid, points, fill=FAR)[0].numpy()
-    return [
-        (
-            slab.start + k,
-            grid.to_physical(np.column_stack((line, np.full(len(line), slab.start + k)))),
-        )
-        for k in np.flatnonzero((values < 0).any(axis=(1, 2)))
-        for line in isolines(values[k])
-    ]
+    found = []
+    for k in np.flatnonzero((values < 0).any(axis=(1, 2))):
+        for line in isolines(values[k]):
+            index = np.column_stack((line, np.full(len(line), slab.start + k)))
+            found.append((is_clockwise(line), grid.to_physical(index)))
+    return found
 
 
-def _with_kinds(outlines: list[tuple[int, np.ndarray]]) -> list[Contour]:
-    """Contours with their type: exclusive or wherever a slice has several of them."""
-    several = len({place for place, _ in outlines}) < len(outlines)
-    return [(CLOSED[several], points) for _, points in outlines]
+def _with_kinds(outlines: list[tuple[bool, np.ndarray]]) -> list[Contour]:
+    """Contours with their type: by exclusive or where there are holes."""
+    holes = any(hole for hole, _ in outlines)
+    return [(CLOSED[holes], points) for _, points in outlines]
 
 
 def _move_open(transform: Transform, contours: list[Contour], inverse: bool) -> list[Contour]:

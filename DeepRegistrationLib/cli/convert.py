@@ -1,0 +1,67 @@
+"""``deepreg convert``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from DeepRegistrationLib.cli.inputs import load_image
+from DeepRegistrationLib.cli.terminal import native_silence
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.interchange.dicom_files import DICOM_SUFFIX
+from DeepRegistrationLib.interchange.dicom_registration import write_registration
+from DeepRegistrationLib.interchange.dicom_series import read_series
+from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
+from DeepRegistrationLib.output import atomic_file, check_folder
+from DeepRegistrationLib.transforms import DisplacementField, Transform, write_transform
+from DeepRegistrationLib.transforms.io import FIELD_FILES, TRANSFORM_FILES
+
+
+def convert_files(arguments: argparse.Namespace) -> None:
+    """``deepreg convert``: a transform from or to another program."""
+    output = Path(arguments.output)
+    name = output.name.lower()
+    if not name.endswith((*FIELD_FILES, *TRANSFORM_FILES, DICOM_SUFFIX)):
+        raise RegistrationError(
+            f"{output.name}: transforms are written as .h5, .tfm, .nii.gz or .dcm; choose one of "
+            "these."
+        )
+    to_dicom = name.endswith(DICOM_SUFFIX)
+    if to_dicom and (arguments.reference is None or arguments.moving is None):
+        raise RegistrationError(
+            "A DICOM object refers to both images; give their DICOM folders with --reference "
+            "(fixed) and --moving."
+        )
+    check_folder(output.absolute().parent)
+    moving = None if arguments.moving is None else read_series(arguments.moving)
+    fixed = read_series(arguments.reference) if to_dicom else None
+    grid = fixed.grid if fixed else None
+    if grid is None and arguments.reference is not None:
+        grid = load_image(arguments.reference).grid
+    with native_silence():
+        source = None if moving is None or to_dicom else moving.frame
+        imported = read_foreign(arguments.transforms, arguments.tool, grid, source)
+    with atomic_file(output) as path, native_silence():
+        if fixed is not None and moving is not None:
+            write_registration(imported.transform, path, fixed, moving)
+        else:
+            transform = imported.transform
+            if name.endswith(FIELD_FILES):
+                transform = _one_field(transform, grid, output.name)
+            write_transform(transform, path)
+    if not arguments.quiet:
+        for line in (imported.direction, *imported.notes):
+            print(f"{line[0].upper()}{line[1:]}.")
+        print(f"Wrote {output}")
+
+
+def _one_field(transform: Transform, grid: Grid | None, name: str) -> DisplacementField:
+    if grid is not None:
+        return transform.on_grid(grid)
+    if isinstance(transform, DisplacementField):
+        return transform
+    raise RegistrationError(
+        f"{name} holds displacements on a grid; give the fixed image with --reference, or write "
+        ".h5."
+    )

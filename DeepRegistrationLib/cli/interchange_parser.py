@@ -1,0 +1,37 @@
+"""The command line of ``deepreg convert``; nothing here imports PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TOOLS = ("ants", "dicom", "elastix", "itk", "niftyreg", "plastimatch")
+
+
+def add_convert(commands: Any) -> None:
+    """Add the command ``convert``."""
+    parser = commands.add_parser(
+        "convert",
+        help="convert a transform from or to other programs",
+        description="Read a transform of ANTs, elastix, NiftyReg, Plastimatch, ITK or a DICOM "
+        "registration object and write it as .h5, .tfm, a displacement image, or (.dcm) a DICOM "
+        "registration object. Written transforms map fixed to moving points.",
+    )
+    parser.add_argument(
+        "transforms", metavar="TRANSFORM", nargs="+", help="one file; of ANTs affine and warp"
+    )
+    parser.add_argument("output", metavar="OUTPUT", help="file to write")
+    parser.add_argument(
+        "--from", dest="tool", choices=TOOLS, help="what wrote it (default: told from the file)"
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="FIXED",
+        help="fixed image: grid of splines and displacement images; for .dcm its DICOM folder",
+    )
+    parser.add_argument(
+        "--moving",
+        metavar="DIR",
+        help="DICOM folder of the moving image: for .dcm, or to choose in an object with several",
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    parser.set_defaults(command="convert:convert_files")
