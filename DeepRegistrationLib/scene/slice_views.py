@@ -9,6 +9,8 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from DeepRegistrationLib.scene.resliced import OUTSIDE
+
 _ALPHA = 0  # vtkMRMLSliceCompositeNode's first compositing mode: opacity blending
 
 
@@ -83,6 +85,7 @@ class DerivedSlice:
         self.display.SetInterpolate(False)
         self.display.AutoWindowLevelOff()
         self.volume.SetAndObserveDisplayNodeID(self.display.GetID())
+        self.update(np.full((1, 1), OUTSIDE))  # a view may draw it before it is computed
 
     def update(self, values: np.ndarray) -> None:
         """Show values: float32 [height, width] of the view's pixels, the bottom row first."""
