@@ -28,7 +28,8 @@ class SubjectHierarchy:
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_removed(self, caller, event, node) -> None:
-        tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
+        # Not GetSubjectHierarchyNode, which would make a new one while the scene is closing.
+        tree = self._scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
         item = 0 if tree is None or self._scene.IsClosing() else tree.GetItemByDataNode(node)
         if item:
             tree.RemoveItem(item, False, False)
