@@ -23,6 +23,8 @@ class SubjectHierarchy:
         if node.GetHideFromEditors() or node.IsA("vtkMRMLColorNode"):
             return
         tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
+        if tree is not None:  # MRML can take saved items back only with the plugins' help
+            tree.SetSaveWithScene(False)
         if tree is not None and not tree.GetItemByDataNode(node):
             tree.CreateItem(tree.GetSceneItemID(), node)
 
