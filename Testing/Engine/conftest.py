@@ -11,6 +11,13 @@ from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.evaluation import write_landmarks
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    """The same random numbers in each run, whatever ran before in the same process."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
 @pytest.fixture
 def shift(monkeypatch):
     """The trivial method, offered as ``shift``."""
