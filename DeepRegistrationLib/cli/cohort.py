@@ -89,7 +89,7 @@ def _workers(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
     plan = plan_machine(arguments.workers, arguments.memory, options["device"])
     if options["device"].startswith("cuda:"):
         options["device"] = "cuda"
-    return local_workers(plan, arguments.retries)
+    return local_workers(plan)
 
 
 @contextlib.contextmanager

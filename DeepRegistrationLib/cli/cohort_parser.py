@@ -52,7 +52,7 @@ def add_cohort(
         metavar="N",
         type=int,
         default=2,
-        help="for a pair whose worker died, on this machine (default: %(default)s)",
+        help="for a pair whose worker died (default: %(default)s)",
     )
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a running Dask cluster, or its scheduler file"

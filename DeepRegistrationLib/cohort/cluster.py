@@ -20,6 +20,7 @@ from typing import Any
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin
+from distributed.core import Status
 from distributed.system import MEMORY_LIMIT
 
 from DeepRegistrationLib.errors import DEBUG, RegistrationError
@@ -34,6 +35,10 @@ _CONFIG = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
+    # On a busy machine a process may need a minute to replace a dead one; by default the cluster
+    # would give that worker up after 15 s.
+    "distributed.deploy.lost-worker-timeout": "1 day",
+    "distributed.comm.timeouts.connect": "120 s",
 }
 
 
@@ -100,12 +105,11 @@ def plan_machine(wanted: int | None, memory_gb: float | None, device: str) -> Pl
 
 
 @contextlib.contextmanager
-def local_workers(plan: Plan, retries: int, dashboard: str = "127.0.0.1:8787") -> Iterator[Client]:
+def local_workers(plan: Plan, dashboard: str = "127.0.0.1:8787") -> Iterator[Client]:
     """Workers on this machine, gone afterwards.
 
     Args:
         plan: From :func:`plan_machine`.
-        retries: How often a pair is given to another worker after its own died.
         dashboard: Where Dask's dashboard is served (another port where this one is taken).
     """
     level = logging.INFO if os.environ.get(DEBUG) else logging.CRITICAL
@@ -130,7 +134,7 @@ def local_workers(plan: Plan, retries: int, dashboard: str = "127.0.0.1:8787") -
             "port": 0,
             "dashboard": True,
             "dashboard_address": dashboard,
-            "allowed_failures": retries,
+            "allowed_failures": 0,  # who runs the pairs decides whether to try again
         },
     }
     with (
@@ -176,6 +180,19 @@ def found_workers(address: str) -> Iterator[Client]:
                 f"install it in their environment ({type(error).__name__}: {error})."
             ) from error
         yield client
+
+
+def replace_lost(client: Client) -> None:
+    """Start anew what watches over a worker of this machine, where it has given up."""
+    cluster = client.cluster
+    if not isinstance(cluster, SpecCluster):
+        return  # a cluster found elsewhere cares for its own workers
+    ended = (Status.closed, Status.failed)
+    lost = [name for name, nanny in cluster.workers.items() if nanny.status in ended]
+    for name in lost:
+        del cluster.workers[name]
+    if lost:
+        cluster.scale(len(cluster.worker_spec))
 
 
 def dashboard_sentence(client: Client) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from distributed import CancelledError, Client, Future, KilledWorker, TimeoutError, wait
 
 from DeepRegistrationLib.benchmark.protocol import Pair
+from DeepRegistrationLib.cohort.cluster import replace_lost
 from DeepRegistrationLib.cohort.store import Row, Store
 from DeepRegistrationLib.cohort.work import Job, failed, register_pair
 from DeepRegistrationLib.errors import RegistrationError, unexpected
@@ -50,6 +51,7 @@ def run_cohort(
     pairs: Sequence[Pair],
     options: dict[str, Any],
     *,
+    retries: int = 2,
     images: bool = False,
     report: Callable[[Standing], None] = lambda standing: None,
 ) -> list[Row]:
@@ -60,6 +62,7 @@ def run_cohort(
         store: Keeps what is finished.
         pairs: The cohort.
         options: Keyword arguments of :func:`DeepRegistrationLib.engine.register`.
+        retries: How often a pair is given out again after its worker died.
         images: Whether warped images and Jacobian maps are written too.
         report: Called every few seconds and after each pair.
 
@@ -81,17 +84,23 @@ def run_cohort(
 
     waiting = deque(range(len(jobs)))
     given: dict[Future, int] = {}
+    deaths: Counter[int] = Counter()  # of processes that had the pair
     try:
         while waiting or given:
             tell()
+            replace_lost(client)
             # Never more pairs than workers: one that dies then has no other pair to take along.
             for _ in range(min(max(1, len(client.nthreads())) - len(given), len(waiting))):
                 number = waiting.popleft()
-                future = client.submit(register_pair, jobs[number], key=(group, number), pure=False)
-                given[future] = number
+                key = (group, number, deaths[number])
+                given[client.submit(register_pair, jobs[number], key=key, pure=False)] = number
             for future in _finished(given):
                 number = given.pop(future)
-                row = _row_of(future, jobs[number])
+                deaths[number] += _deaths(future)
+                if _deaths(future) and deaths[number] <= retries:
+                    waiting.append(number)
+                    continue
+                row = _row_of(future, jobs[number], deaths[number])
                 if row["status"] == "ok":
                     done += 1
                     store.forget_failure(open_pairs[number])
@@ -121,21 +130,25 @@ def _lost() -> RegistrationError:
     )
 
 
-def _row_of(future: Future, job: Job) -> Row:
+def _deaths(future: Future) -> int:
+    """How many processes died with this pair, if that is why it ended."""
+    error = future.exception() if future.status == "error" else None
+    return error.allowed_failures + 1 if isinstance(error, KilledWorker) else 0
+
+
+def _row_of(future: Future, job: Job, deaths: int) -> Row:
     """What became of a job; an error here is one of the worker's process, not of the pair."""
     if future.status == "finished":
         return future.result()
     if future.status != "error":
         raise _lost()
-    error = future.exception()
-    if isinstance(error, KilledWorker):
-        times = error.allowed_failures + 1
+    if _deaths(future):
         return failed(
             job,
-            f"Its worker process died {times} times (above its memory limit, or killed); use "
-            "fewer --workers, a larger --memory or --quality fast, and --resume.",
+            f"Its worker process died, {deaths} times in all (above its memory limit, or killed); "
+            "use fewer --workers, a larger --memory or --quality fast, and --resume.",
         )
-    return failed(job, unexpected(error))
+    return failed(job, unexpected(future.exception()))
 
 
 def _duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 from cohort_parts import SECONDS, SlowMethod, traces  # noqa: E402
 
 from DeepRegistrationLib.cli import main  # noqa: E402
-from DeepRegistrationLib.cohort.cluster import Plan, local_workers  # noqa: E402
+from DeepRegistrationLib.cohort.cluster import Plan, local_workers, replace_lost  # noqa: E402
 from DeepRegistrationLib.cohort.pairs import choose_pairs  # noqa: E402
 from DeepRegistrationLib.cohort.run import run_cohort  # noqa: E402
 from DeepRegistrationLib.cohort.store import Store  # noqa: E402
@@ -34,7 +34,7 @@ RETRIES = 1
 @pytest.fixture(scope="module")
 def client():
     """Two worker processes."""
-    with local_workers(Plan(1, int(3e9), (None, None)), RETRIES, "127.0.0.1:0") as found:
+    with local_workers(Plan(1, int(3e9), (None, None)), "127.0.0.1:0") as found:
         yield found
 
 
@@ -76,7 +76,7 @@ def test_a_killed_worker_a_bad_image_and_a_deadly_pair_lose_no_other_pair(client
     killed = []
     killer = threading.Thread(target=kill_one, args=(steps, workers, killed))
     killer.start()
-    rows = run_cohort(client, store, chosen, OPTIONS)
+    rows = run_cohort(client, store, chosen, OPTIONS, retries=RETRIES)
     killer.join()
 
     assert [row["pair"] for row in rows] == [pair.name for pair in chosen]
@@ -86,7 +86,7 @@ def test_a_killed_worker_a_bad_image_and_a_deadly_pair_lose_no_other_pair(client
     }
     says = {row["moving"]: row["error"] for row in rows}
     assert "broken.nii.gz" in says["broken.nii.gz"]
-    assert f"died {RETRIES + 1} times" in says["deadly.nii.gz"]
+    assert f"{RETRIES + 1} times in all" in says["deadly.nii.gz"]
     (process, pair), tries = killed[0], traces(steps)
     assert [(p, t) for p, what, t in tries if what == pair][0] == (process, "begun")
     assert [t for p, what, t in tries if what == pair and p != process] == ["ended"]
@@ -165,3 +165,16 @@ def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path, ca
     )
     assert mine.GetParameters() == its.GetParameters()
     assert mine.GetFixedParameters() == its.GetFixedParameters()
+
+
+def test_a_worker_whose_guardian_has_given_up_is_started_anew(client):
+    cluster = client.cluster
+    name, nanny = next(iter(cluster.workers.items()))
+    cluster.sync(nanny.close)
+    replace_lost(client)
+    deadline = time.monotonic() + 120
+    while (now := cluster.workers.get(name)) is None or len(client.nthreads()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert now is not nanny
+    assert now.status == nanny.status.running
