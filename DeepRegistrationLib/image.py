@@ -13,6 +13,7 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.headers import check_header, is_complete
+from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.sampling import (
     Interpolation,
@@ -156,17 +157,14 @@ def read_image(path: str | Path) -> Image:
         raise RegistrationError(f"{path} does not exist; check the file's name.")
     if path.is_file():
         check_header(path)
-    warnings = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        image = _read_series(path) if path.is_dir() else sitk.ReadImage(str(path))
+        with quiet_itk():
+            image = _read_series(path) if path.is_dir() else sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise RegistrationError(
             f"{path} cannot be read as an image ({_reason(error)}); give a NIfTI, NRRD or "
             "MetaImage file, or a folder with one DICOM series."
         ) from error
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(warnings)
     return from_sitk(image, path.name)
 
 

@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from DeepRegistrationLib.datasets.cases import Split
 from DeepRegistrationLib.datasets.found import Found, files_below, matching, nothing_found
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.progress import Progress
 
 _FRAME = r"(patient\d+)_frame(\d+)\.nii(\.gz)?"
@@ -75,7 +76,8 @@ def _labels(image: Path) -> Path | None:
     if not path.exists():
         return None
     try:
-        values = np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+        with quiet_itk():
+            values = np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
     except RuntimeError as error:
         raise RegistrationError(f"{path} cannot be read as an image; unpack it again.") from error
     if not np.isin(values, (0, 1, 2, 3)).all():

@@ -19,6 +19,7 @@ from typing import Any, Literal, cast
 import SimpleITK as sitk
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.itk_warnings import quiet_itk
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -182,7 +183,8 @@ def _header(path: Path) -> tuple[Any, ...]:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with quiet_itk():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise RegistrationError(
             f"{path} cannot be read as an image; give a NIfTI, NRRD or MetaImage file."

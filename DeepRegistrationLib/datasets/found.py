@@ -15,6 +15,7 @@ from DeepRegistrationLib.datasets.cases import Split
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_files import write_landmarks
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.itk_warnings import quiet_itk
 
 IMAGES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd", ".nhdr")
 
@@ -68,7 +69,8 @@ def grid_of_file(path: Path) -> Grid:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with quiet_itk():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise RegistrationError(f"{path} cannot be read as an image; unpack it again.") from error
     size, spacing = reader.GetSize()[:3], reader.GetSpacing()[:3]

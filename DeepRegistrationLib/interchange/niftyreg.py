@@ -17,6 +17,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import _reason, grid_of
 from DeepRegistrationLib.interchange.splines import spline_transform
+from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.transforms import Affine, Transform
 from DeepRegistrationLib.transforms.io import field_of, from_itk
 
@@ -30,7 +31,8 @@ def intent_name(path: Path) -> str:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with quiet_itk():
+            reader.ReadImageInformation()
     except RuntimeError:
         return ""
     key = "intent_name"
@@ -50,7 +52,8 @@ def read_niftyreg(path: Path, grid: Grid | None = None) -> Transform:
     if path.suffix.lower() in (".txt", ".mat"):
         return _affine(path)
     try:
-        image = sitk.ReadImage(str(path), sitk.sitkVectorFloat64)
+        with quiet_itk():
+            image = sitk.ReadImage(str(path), sitk.sitkVectorFloat64)
     except RuntimeError as error:
         raise RegistrationError(
             f"{path.name} cannot be read as a transform of NiftyReg ({_reason(error)})."

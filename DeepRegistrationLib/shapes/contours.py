@@ -16,6 +16,7 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image, grid_of, read_image
+from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.preparation.heart import LEFT, MYOCARDIUM, RIGHT
 
 SEGMENTATION = ".seg.nrrd"
@@ -54,7 +55,8 @@ def read_labels(path: str | Path, image: Image) -> Image:
 def _read_segments(path: Path) -> Image:
     """The segments of known names as one label map on the file's own grid."""
     try:
-        stored = sitk.ReadImage(str(path))
+        with quiet_itk():
+            stored = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise RegistrationError(f"{path} cannot be read; save the segmentation again.") from error
     array = sitk.GetArrayFromImage(stored)

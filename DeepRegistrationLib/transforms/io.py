@@ -15,6 +15,7 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import _reason, grid_of, set_geometry
+from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite
@@ -163,7 +164,8 @@ def read_transform(path: str | Path, grid: Grid | None = None) -> Transform:
         raise RegistrationError(f"{path} does not exist; check the file's name.")
     try:
         if path.name.lower().endswith(FIELD_FILES):
-            image = sitk.ReadImage(str(path))
+            with quiet_itk():
+                image = sitk.ReadImage(str(path))
             if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
                 raise RegistrationError(
                     f"{path} is not a displacement field: it needs three dimensions and three "

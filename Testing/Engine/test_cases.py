@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import trivial
 
 from DeepRegistrationLib.datasets.cases import Case, cases_of, pairs_of, read_cases
@@ -116,3 +117,18 @@ def test_wrong_json_is_refused(folder, text, sentence):
 def test_a_list_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(RegistrationError, match="cannot be read as text"):
         read_cases(tmp_path / "none.csv")
+
+
+def test_opening_a_list_prints_nothing_of_what_itk_warns_of(tmp_path, capfd):
+    """NIfTI files with unequal sform and qform spacings are common; ITK warns by file name."""
+    path = tmp_path / "image.nii"
+    sitk.WriteImage(sitk.Image(8, 8, 8, sitk.sitkInt16), str(path))
+    data = bytearray(path.read_bytes())
+    data[254:256] = (1).to_bytes(2, "little")  # sform_code
+    data[280:328] = np.float32([[2, 0.5, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0]]).tobytes()
+    path.write_bytes(data)
+    sitk.ReadImage(str(path))
+    assert path.name in capfd.readouterr().err  # ITK does warn
+    (tmp_path / "list.csv").write_text("image,labels,patient,split\nimage.nii,image.nii,a,train\n")
+    read_cases(tmp_path / "list.csv")
+    assert capfd.readouterr() == ("", "")
