@@ -14,6 +14,7 @@ import torch
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.uncertainty import Uncertainty
 from DeepRegistrationLib.fallback import Pair, Workplace
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
@@ -42,8 +43,8 @@ class Registration:
         warped: The moving image on the fixed image's grid, interpolated once.
         jacobian: det(dT/dx) on the fixed image's grid.
         inverse: Moving points to fixed points with its residual, when it was asked for.
-        uncertainty: Predicted error in mm on the fixed image's grid, when it was asked for; see
-            :mod:`DeepRegistrationLib.evaluation.uncertainty` for what it can and cannot show.
+        uncertainty: Predicted error and its parts in mm on the fixed image's grid, when asked for;
+            see :mod:`DeepRegistrationLib.evaluation.uncertainty` for what they can and cannot show.
         fixed_mask: The mask that was used, given or found.
         seconds: Wall time of each stage.
         notes: Sentences about choices that were made for the user.
@@ -54,7 +55,7 @@ class Registration:
     warped: Image
     jacobian: Image
     inverse: Inversion | None = None
-    uncertainty: Image | None = None
+    uncertainty: Uncertainty | None = None
     fixed_mask: Image | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -181,7 +182,7 @@ def register(
         warped=warped.to("cpu"),
         jacobian=determinant.to("cpu"),
         inverse=inversion and replace(inversion, field=inversion.field.to("cpu")),
-        uncertainty=doubt and doubt.to("cpu"),
+        uncertainty=doubt,
         fixed_mask=work.pair.fixed_mask,
         seconds=seconds,
         notes=notes,
@@ -209,13 +210,13 @@ def _check_quality(quality: str) -> None:
 
 def _predicted_error(
     work: Workplace, find: Callable[[Pair, Progress], Evidence], grid: Grid, progress: Progress
-) -> Image:
-    """The uncertainty map on ``grid`` from the evidence that ``find`` computes."""
+) -> Uncertainty:
+    """The uncertainty maps on ``grid`` from the evidence that ``find`` computes."""
     searching, comparing = part(progress, 0.0, 0.9), part(progress, 0.9, 1.0)
     evidence = work.coarsening("the backward registration", lambda pair: find(pair, searching))
     return work.in_slabs(
-        "the uncertainty map",
-        lambda pair: evidence.error_map(grid, pair.device, comparing),
+        "the uncertainty maps",
+        lambda pair: evidence.maps(grid, pair.device, comparing),
     )
 
 

@@ -66,7 +66,8 @@ def _add_register(commands: Any) -> None:
         description="Register MOVING to FIXED. Writes transform.h5 (maps fixed points to moving "
         "points, LPS mm; Slicer and ITK read it), warped.nii.gz, jacobian.nii.gz and report.json "
         "to the output folder; with --inverse also inverse.h5, with --uncertainty "
-        "uncertainty.nii.gz.",
+        "uncertainty.nii.gz, consistency.nii.gz and, where there are several estimates, "
+        "spread.nii.gz.",
     )
     parser.add_argument("fixed", metavar="FIXED", help="image file or folder of a DICOM series")
     parser.add_argument("moving", metavar="MOVING", help="image file or folder of a DICOM series")
@@ -75,9 +76,8 @@ def _add_register(commands: Any) -> None:
     parser.add_argument(
         "--uncertainty",
         action="store_true",
-        help="also write uncertainty.nii.gz, the predicted error in mm, from a backward "
-        "registration and, for networks, changed inputs; takes about twice the time, for networks "
-        "up to five times",
+        help="also predict the error in mm, from a backward registration and, for networks, "
+        "changed inputs; takes about twice the time, for networks up to five times",
     )
     parser.add_argument("--fixed-mask", metavar="FILE", help="non-zero where FIXED counts")
     parser.add_argument("--moving-mask", metavar="FILE", help="non-zero where MOVING counts")

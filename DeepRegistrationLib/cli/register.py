@@ -28,7 +28,11 @@ from DeepRegistrationLib.output import atomic_folder, check_folder
 from DeepRegistrationLib.transforms import write_transform
 
 RESULTS = ("transform.h5", "warped.nii.gz", "jacobian.nii.gz", "report.json", "inverse.h5")
-UNCERTAINTY = "uncertainty.nii.gz"
+UNCERTAINTY = {  # by the names of the maps
+    "predicted": "uncertainty.nii.gz",
+    "consistency": "consistency.nii.gz",
+    "spread": "spread.nii.gz",
+}
 PHANTOM = ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_landmarks.csv")
 _CHEST = (320.0, 256.0, 288.0)  # mm, the box of the phantom
 _FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
@@ -38,7 +42,7 @@ def register_files(arguments: argparse.Namespace) -> None:
     """``deepreg register``."""
     started = time.perf_counter()
     options = method_options(arguments)
-    owned = (*RESULTS, UNCERTAINTY)
+    owned = (*RESULTS, *UNCERTAINTY.values())
     check_folder(arguments.output, owned=owned)
     _check_inputs_survive(arguments)
     check_landmark_options(arguments)
@@ -112,7 +116,8 @@ def output_size(grid: Grid, inverse: bool) -> int:
 
 def _check_inputs_survive(arguments: argparse.Namespace) -> None:
     """Refuse an output folder in which a result would replace a file that is read."""
-    results = {(Path(arguments.output) / name).resolve() for name in (*RESULTS, UNCERTAINTY)}
+    written = (*RESULTS, *UNCERTAINTY.values())
+    results = {(Path(arguments.output) / name).resolve() for name in written}
     names = ("fixed", "moving", "fixed_mask", "moving_mask", "initial")
     for given in (getattr(arguments, name) for name in names):
         if given is not None and Path(given).resolve() in results:
@@ -132,7 +137,8 @@ def write_results(
             write_image(result.warped, folder / RESULTS[1])
             write_image(result.jacobian, folder / RESULTS[2])
         if result.uncertainty is not None:
-            write_image(result.uncertainty, folder / UNCERTAINTY)
+            for name, image in result.uncertainty.maps().items():
+                write_image(image, folder / UNCERTAINTY[name])
         if result.inverse is not None:
             write_transform(result.inverse.field, folder / RESULTS[4])
     write_report(report, folder / RESULTS[3])

@@ -23,7 +23,7 @@ from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import Transform
 
 LIMIT_MM = 3.0
-"""An error above this is large: AAPM TG-132, the largest voxel edge."""
+"""An error above this is large: the upper end of AAPM TG-132's tolerance, see :mod:`verdict`."""
 
 
 def consistency_map(
@@ -88,52 +88,96 @@ def predicted_error(consistency: np.ndarray, spread: np.ndarray | None = None) -
     return np.sqrt(square if spread is None else square + np.square(spread))
 
 
-def uncertainty_map(
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Maps of how far a registration may be wrong, in mm, on one grid.
+
+    Attributes:
+        predicted: :func:`predicted_error` of the others.
+        consistency: See :func:`consistency_map`.
+        spread: See :func:`spread_map`; None where there is one estimate only.
+    """
+
+    predicted: Image
+    consistency: Image
+    spread: Image | None = None
+
+    def maps(self) -> dict[str, Image]:
+        """Those that there are, by name."""
+        found = {"predicted": self.predicted, "consistency": self.consistency}
+        return found if self.spread is None else {**found, "spread": self.spread}
+
+    def to(self, device: torch.device | str) -> Uncertainty:
+        """The same on another device."""
+        return Uncertainty(**{name: image.to(device) for name, image in self.maps().items()})
+
+
+def uncertainty_maps(
     forward: Transform,
     backward: Transform,
     estimates: Sequence[Transform],
     grid: Grid,
     progress: Progress = silent,
-) -> Image:
-    """:func:`predicted_error` on ``grid``; ``estimates`` of the forward transform may be none."""
+) -> Uncertainty:
+    """All maps on ``grid``; ``estimates`` of the forward transform may be none."""
     share = 0.5 if estimates else 1.0
-    first = consistency_map(forward, backward, grid, part(progress, 0.0, share)).data.cpu().numpy()
-    second = None
+    consistency = consistency_map(forward, backward, grid, part(progress, 0.0, share)).to("cpu")
+    spread = None
     if estimates:
-        second = spread_map(estimates, grid, part(progress, share, 1.0)).data.cpu().numpy()
-    return Image(torch.from_numpy(predicted_error(first, second)), grid, "predicted error")
+        spread = spread_map(estimates, grid, part(progress, share, 1.0)).to("cpu")
+    error = predicted_error(consistency.data.numpy(), spread and spread.data.numpy())
+    return Uncertainty(Image(torch.from_numpy(error), grid, "predicted error"), consistency, spread)
 
 
-def uncertainty_statistics(uncertainty: Image, mask: Image | None = None) -> dict[str, Any]:
-    """The map in numbers for report and verdict.
+def uncertainty_statistics(uncertainty: Uncertainty, mask: Image | None = None) -> dict[str, Any]:
+    """The maps in numbers for report and verdict.
 
     Args:
-        uncertainty: Predicted error in mm.
+        uncertainty: The maps.
         mask: On the same grid; only its non-zero voxels count.
 
     Returns:
-        ``median``, ``p95``, ``max`` in mm; ``limit`` in mm and ``percent_above`` it; ``n`` voxels;
-        ``region``: ``mask`` or ``image``.
+        ``median``, ``p95``, ``max`` of the predicted error in mm; ``limit`` in mm and
+        ``percent_above`` it; ``consistency`` and, where there is one, ``spread`` (else None):
+        ``mean``, ``p95``, ``max`` in mm; ``n`` voxels; ``region``: ``mask`` or ``image``.
 
     Raises:
         RegistrationError: The mask is empty or on another grid.
     """
-    values = uncertainty.data.cpu().numpy()
+    grid, inside = uncertainty.predicted.grid, None
     if mask is not None:
-        if mask.grid.size != uncertainty.grid.size:
+        if mask.grid.size != grid.size:
             raise RegistrationError(
                 f"The mask {mask.name} has size {mask.grid.size}, but the uncertainty map has "
-                f"{uncertainty.grid.size}; give a mask on the fixed image's grid."
+                f"{grid.size}; give a mask on the fixed image's grid."
             )
-        values = values[mask.data.cpu().numpy() != 0]
-    if values.size == 0:
-        raise RegistrationError("The mask is empty; give one that covers the anatomy.")
+        inside = mask.data.cpu().numpy() != 0
+        if not inside.any():
+            raise RegistrationError("The mask is empty; give one that covers the anatomy.")
+
+    def values_of(image: Image) -> np.ndarray:
+        values = image.data.cpu().numpy()
+        return values if inside is None else values[inside]
+
+    def parts_of(image: Image | None) -> dict[str, float] | None:
+        if image is None:
+            return None
+        values = values_of(image)
+        return {
+            "mean": float(values.mean(dtype=np.float64)),
+            "p95": float(np.percentile(values, 95)),
+            "max": float(values.max()),
+        }
+
+    values = values_of(uncertainty.predicted)
     return {
         "median": float(np.median(values)),
         "p95": float(np.percentile(values, 95)),
         "max": float(values.max()),
         "limit": LIMIT_MM,
         "percent_above": 100.0 * float((values > LIMIT_MM).mean()),
+        "consistency": parts_of(uncertainty.consistency),
+        "spread": parts_of(uncertainty.spread),
         "n": int(values.size),
         "region": "image" if mask is None else "mask",
     }

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from DeepRegistrationLib.evaluation.uncertainty import uncertainty_map
+from DeepRegistrationLib.evaluation.uncertainty import Uncertainty, uncertainty_maps
 from DeepRegistrationLib.fallback import Pair
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.augmented import augmented
 from DeepRegistrationLib.inference.start import starting_transform
 from DeepRegistrationLib.methods.base import Context, Method
@@ -33,11 +32,11 @@ class Evidence:
     backward: Transform
     estimates: Sequence[Transform]
 
-    def error_map(self, grid: Grid, device: torch.device, progress: Progress) -> Image:
-        """The predicted error on ``grid``, computed on a device."""
+    def maps(self, grid: Grid, device: torch.device, progress: Progress) -> Uncertainty:
+        """What it shows on ``grid``, computed on a device; the maps are on the CPU."""
         estimates = [estimate.to(device) for estimate in self.estimates]
         forward, backward = self.forward.to(device), self.backward.to(device)
-        return uncertainty_map(forward, backward, estimates, grid, progress)
+        return uncertainty_maps(forward, backward, estimates, grid, progress)
 
 
 def find_evidence(

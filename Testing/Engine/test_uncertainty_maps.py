@@ -14,11 +14,12 @@ from DeepRegistrationLib import register
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.uncertainty import (
+    Uncertainty,
     calibration,
     consistency_map,
     predicted_error,
     spread_map,
-    uncertainty_map,
+    uncertainty_maps,
     uncertainty_statistics,
 )
 from DeepRegistrationLib.evaluation.verdict import verdict
@@ -90,32 +91,47 @@ def test_the_prediction_is_the_size_of_independent_errors_of_both_directions():
     assert np.sqrt((predicted**2).mean()) == pytest.approx(np.sqrt((true**2).mean()), rel=0.03)
 
 
-def test_the_map_adds_the_spread_in_squares():
+def test_the_prediction_adds_half_the_consistency_and_the_spread_in_squares():
     estimates = [Affine(translation=(0.0, s, 0.0)) for s in (-3.0, 3.0)]
     backward = Affine(translation=(0.0, 0.0, np.sqrt(2) * 4))
-    found = uncertainty_map(Affine(), backward, estimates, straight_grid()).data
-    assert torch.allclose(found, torch.tensor(5.0), atol=1e-4)
+    found = uncertainty_maps(Affine(), backward, estimates, straight_grid()).maps()
+    wanted = {"predicted": 5.0, "consistency": np.sqrt(2) * 4, "spread": 3.0}
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert np.allclose(found[name].data, value, atol=1e-4), name
+
+
+def test_one_estimate_has_no_map_of_the_spread():
+    found = uncertainty_maps(Affine(), Affine(), [], straight_grid())
+    assert found.spread is None
+    assert list(found.maps()) == ["predicted", "consistency"]
+
+
+def as_maps(values: torch.Tensor, grid) -> Uncertainty:
+    """A prediction, and a consistency twice as large."""
+    return Uncertainty(Image(values, grid), Image(2 * values, grid))
 
 
 def test_statistics_are_of_the_mask_alone():
     grid = straight_grid((5, 4, 3))
     values, inside = torch.full(grid.shape, 9.0), torch.zeros(grid.shape)
     values[0], inside[0] = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]), 1
-    found = uncertainty_statistics(Image(values, grid), Image(inside, grid))
+    found = uncertainty_statistics(as_maps(values, grid), Image(inside, grid))
     assert (found["median"], found["max"], found["n"]) == (2.0, 4.0, 20)
     assert found["percent_above"] == pytest.approx(20.0)
-    assert uncertainty_statistics(Image(values, grid))["percent_above"] == pytest.approx(
-        100 * 44 / 60
-    )
+    assert found["consistency"] == {"mean": pytest.approx(4.0), "p95": 8.0, "max": 8.0}
+    assert found["spread"] is None
+    whole = uncertainty_statistics(as_maps(values, grid))["percent_above"]
+    assert whole == pytest.approx(100 * 44 / 60)
 
 
 def test_an_empty_or_foreign_mask_is_refused():
     grid, other = straight_grid((5, 4, 3)), straight_grid((5, 4, 2))
-    image = Image(torch.ones(grid.shape), grid)
+    maps = as_maps(torch.ones(grid.shape), grid)
     with pytest.raises(RegistrationError, match="mask is empty"):
-        uncertainty_statistics(image, Image(torch.zeros(grid.shape), grid))
+        uncertainty_statistics(maps, Image(torch.zeros(grid.shape), grid))
     with pytest.raises(RegistrationError, match="fixed image's grid"):
-        uncertainty_statistics(image, Image(torch.ones(other.shape), other))
+        uncertainty_statistics(maps, Image(torch.ones(other.shape), other))
 
 
 # Calibration
@@ -233,8 +249,8 @@ def test_gamma_changes_intensities_within_the_range_of_ct_and_no_others():
 def test_a_method_that_finds_one_shift_both_ways_is_wrong_by_its_length(shift, chest):
     found = register(chest.fixed, chest.moving, method="shift", uncertainty=True, device="cpu")
     expected = 2 * np.linalg.norm(trivial.SHIFT) / np.sqrt(2)  # consistency error over sqrt 2
-    assert torch.allclose(found.uncertainty.data, torch.tensor(expected, dtype=torch.float32))
-    assert found.uncertainty.grid.same_as(chest.fixed.grid)
+    assert torch.allclose(found.uncertainty.predicted.data, torch.tensor(expected).float())
+    assert found.uncertainty.predicted.grid.same_as(chest.fixed.grid)
     first, second = shift.calls
     assert torch.equal(second[0].data, first[1].data)
     assert torch.equal(second[2].fixed_mask.data, first[2].moving_mask.data)
@@ -263,9 +279,11 @@ def test_the_command_line_writes_the_map_and_reports_it(shift, tmp_path, capsys)
     paths = [trivial.volume(tmp_path / f"{name}.nii.gz") for name in ("fixed", "moving")]
     command = trivial.register(*paths, tmp_path / "out", "--uncertainty")
     assert main([str(word) for word in command]) == 0
-    values = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "uncertainty.nii.gz")))
     expected = np.sqrt(2) * np.linalg.norm(trivial.SHIFT)
-    assert np.allclose(values, expected, rtol=1e-4)
+    for name, value in (("uncertainty", expected), ("consistency", np.sqrt(2) * expected)):
+        image = sitk.ReadImage(str(tmp_path / "out" / f"{name}.nii.gz"))
+        assert np.allclose(sitk.GetArrayFromImage(image), value, rtol=1e-4)
+    assert not (tmp_path / "out" / "spread.nii.gz").exists()  # of one estimate
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["uncertainty"]["median"] == pytest.approx(expected, rel=1e-4)
     assert "Predicted error above 3 mm in 100.0 % of the image" in capsys.readouterr().out
