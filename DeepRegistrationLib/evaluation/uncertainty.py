@@ -125,7 +125,8 @@ def uncertainty_maps(
     spread = None
     if estimates:
         spread = spread_map(estimates, grid, part(progress, share, 1.0)).to("cpu")
-    error = predicted_error(consistency.data.numpy(), spread and spread.data.numpy())
+    second = None if spread is None else spread.data.numpy()
+    error = predicted_error(consistency.data.numpy(), second)
     return Uncertainty(Image(torch.from_numpy(error), grid, "predicted error"), consistency, spread)
 
 
