@@ -25,6 +25,7 @@ from DeepRegistrationLib.transforms.velocity import exponential
 _SHAPES = (32, 16)  # cells of the noise that makes the shapes, voxels; the second counts half
 _VELOCITY = (8, 16, 32)  # cells of the noise that makes the deformation
 _BIAS = 40  # cell of the noise that makes the bias field
+_KNOTS = 6  # of a random map of brightnesses
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def randomized_pair(
     brightness = torch.rand(how.labels, generator=generator)
     other = brightness if how.one_contrast else torch.rand(how.labels, generator=generator)
     return RandomizedPair(
-        _image(fixed_labels, brightness, how, generator),
-        _image(moving_labels, other, how, generator),
+        painted(fixed_labels, brightness, generator, how),
+        painted(moving_labels, other, generator, how),
         fixed_labels,
         moving_labels,
         field,
@@ -153,19 +154,77 @@ def smooth_noise(
     return functional.interpolate(values, size=shape, mode="trilinear", align_corners=True)[0]
 
 
-def _image(
-    labels: torch.Tensor, brightness: torch.Tensor, how: Randomization, generator: torch.Generator
+def painted(
+    labels: torch.Tensor,
+    brightness: torch.Tensor,
+    generator: torch.Generator,
+    how: Randomization | None = None,
 ) -> torch.Tensor:
-    """Labels in random contrast: [z, y, x] in [0, 1]."""
+    """A label map as an image: each label has its brightness and a random texture.
+
+    Args:
+        labels: int64 [z, y, x], from 0.
+        brightness: Of each label, in [0, 1]: [labels].
+        generator: Of everything but the brightness.
+        how: The paper's way when omitted.
+
+    Returns:
+        [z, y, x], float32 in [0, 1].
+    """
+    how = how or Randomization()
     low, high = how.deviation
     deviations = low + (high - low) * torch.rand(len(brightness), generator=generator)
     texture = with_noise(torch.zeros(labels.shape, device=labels.device), 1.0, generator)
     image = brightness.to(labels.device)[labels] + deviations.to(labels.device)[labels] * texture
+    return _as_scanned(image, how, generator)
+
+
+def random_map(generator: torch.Generator) -> torch.Tensor:
+    """New brightnesses in [0, 1] at evenly spaced old ones, rising in one of three cases: [6]."""
+    values = torch.rand(_KNOTS, generator=generator)
+    return values.sort().values if float(torch.rand(1, generator=generator)) < 1 / 3 else values
+
+
+def recolored(
+    image: torch.Tensor,
+    new: torch.Tensor,
+    generator: torch.Generator,
+    how: Randomization | None = None,
+) -> torch.Tensor:
+    """A real image in another contrast; its own texture stays, noise is added.
+
+    Args:
+        image: [z, y, x].
+        new: Brightnesses between the image's lowest and highest, linear between: [knots].
+        generator: Of everything but ``new``.
+        how: The paper's way when omitted.
+
+    Returns:
+        [z, y, x], float32 in [0, 1].
+    """
+    how = how or Randomization()
+    place = (len(new) - 1) * _stretched(image)
+    below = place.long().clamp(max=len(new) - 2)
+    new = new.to(image.device)
+    image = torch.lerp(new[below], new[below + 1], place - below)
+    deviation = how.deviation[1] * float(torch.rand(1, generator=generator))
+    return _as_scanned(with_noise(image, deviation, generator), how, generator)
+
+
+def _as_scanned(
+    image: torch.Tensor, how: Randomization, generator: torch.Generator
+) -> torch.Tensor:
+    """Blur, bias field and gamma: [z, y, x] to [z, y, x] in [0, 1]."""
     blur = how.blur * float(torch.rand(1, generator=generator))
     if blur > 0.1:
         image = gaussian_mean(image[None, None], (blur,) * 3)[0, 0]
     strength = how.bias * float(torch.rand(1, generator=generator))
-    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
-    image = image * torch.exp(strength * smooth_noise(shape, _BIAS, generator, labels.device)[0])
+    shape = (image.shape[0], image.shape[1], image.shape[2])
+    image = image * torch.exp(strength * smooth_noise(shape, _BIAS, generator, image.device)[0])
+    return with_gamma(_stretched(image), generator, *how.gamma)
+
+
+def _stretched(image: torch.Tensor) -> torch.Tensor:
+    """Lowest to 0, highest to 1."""
     lowest, highest = image.amin(), image.amax()
-    return with_gamma((image - lowest) / (highest - lowest), generator, *how.gamma)
+    return (image - lowest) / (highest - lowest).clamp(min=1e-6)

@@ -6,6 +6,7 @@ recipe with its values and the metrics of those weights.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -72,7 +73,9 @@ class Run:
                 f"{_count(shapes)} weights; {recipe.name}: {_count(_shapes(network))}); "
                 "continue it with its own recipe and values."
             )
-        changed = [n for n, v in recipe.values().items() if n not in _FREE and before.get(n) != v]
+        # A value that the recipe did not have yet counts as its default.
+        before = {f.name: f.default for f in dataclasses.fields(recipe)} | before
+        changed = [n for n, v in recipe.values().items() if n not in _FREE and before[n] != v]
         if changed:
             raise RegistrationError(
                 f"The run in {self.folder} was begun with other values of {', '.join(changed)}; "

@@ -24,10 +24,13 @@ from DeepRegistrationLib.shapes.cache import References, make_references
 from DeepRegistrationLib.shapes.contours import read_labels
 from DeepRegistrationLib.shapes.overlap import frame_labels, pair_overlap
 from DeepRegistrationLib.shapes.reference import ReferenceSettings, on_frame
-from DeepRegistrationLib.shapes.template import shape_of
+from DeepRegistrationLib.shapes.template import STRUCTURES, Shape, shape_of
+from DeepRegistrationLib.synthesis.randomized import painted, random_map, random_shapes, recolored
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 
 _FOLDER = "DEEPREG_REFERENCES"  # environment variable: where references are kept
+_STRUCTURES = len(STRUCTURES)
+_SURROUNDINGS = 5  # random shapes around a heart that is painted
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +40,12 @@ class Prepared:
     Attributes:
         images: Each case's image: [cases, 16, 64, 64] on the device.
         distances: Signed distances of the structures on the frame, in mm:
-            [cases, structures, 16, 64, 64] (validation only).
+            [cases, structures, 16, 64, 64].
         references: Of the training pairs (training only).
     """
 
     images: Tensor
-    distances: Tensor | None
+    distances: Tensor
     references: References | None
 
 
@@ -81,6 +84,12 @@ class SVFNetRecipe(Recipe):
     contrast: float = parameter(
         0.3, "Largest change of log gamma of each image (our choice; paper: 0).", minimum=0.0
     )
+    randomized: float = parameter(
+        0.0,
+        "Share of the pairs whose images get random contrasts and textures (our choice; paper: 0).",
+        minimum=0.0,
+        maximum=1.0,
+    )
     overlap_pairs: int = parameter(100, "Validation pairs that are measured.", minimum=1)
     reference_pairs: int = parameter(
         0, "Most training pairs with a reference, both directions counted once; 0: all.", minimum=0
@@ -112,7 +121,8 @@ class SVFNetRecipe(Recipe):
             if case.labels is not None
         ]
         if cases[0].split != "train":
-            return _validation(images, labels, device)
+            shapes = [shape_of(image, ReferenceSettings().cell) for image in labels]
+            return _prepared(images, shapes, None, device)
         references = make_references(
             labels,
             self.references or os.environ.get(_FOLDER) or _user_folder(),
@@ -122,9 +132,7 @@ class SVFNetRecipe(Recipe):
             device=device,
             progress=part(progress, 0.0, 0.95),
         )
-        frames = [shape.frame for shape in references.shapes]
-        stack = [framed(i.to(device), frame) for i, frame in zip(images, frames, strict=True)]
-        return Prepared(torch.stack(stack), None, references)
+        return _prepared(images, references.shapes, references, device)
 
     def batch(self, prepared: Prepared, step: int, generator: torch.Generator) -> Any:
         references = prepared.references
@@ -136,12 +144,33 @@ class SVFNetRecipe(Recipe):
         for number, turned in zip(chosen.tolist(), swapped.tolist(), strict=True):
             i, j = references.pairs[number]
             velocity = on_frame(references.velocities[number][None].to(device))[0]
-            images.append(prepared.images[[j, i] if turned else [i, j]])
+            images.append(self._pictures(prepared, [j, i] if turned else [i, j], generator))
             velocities.append(-velocity if turned else velocity)
         exponents = torch.randn(self.pairs, 2, 1, 1, 1, generator=generator).clamp(-1, 1)
         gamma = torch.exp(self.contrast * exponents).to(device)
         pictures = torch.stack(images).clamp(min=1e-4) ** gamma
         return _moved_together(pictures, torch.stack(velocities), *self._similarity(generator))
+
+    def _pictures(self, prepared: Prepared, pair: list[int], generator: torch.Generator) -> Tensor:
+        """Both images of a pair, randomized or as they are: [2, z, y, x].
+
+        Both get one contrast, as images of one modality have; textures, noise and bias fields
+        differ.
+        """
+        images = prepared.images[pair]
+        if self.randomized == 0 or float(torch.rand(1, generator=generator)) >= self.randomized:
+            return images
+        if float(torch.rand(1, generator=generator)) < 0.5:
+            new = random_map(generator)
+            made = [recolored(image, new, generator) for image in images]
+        else:
+            brightness = torch.rand(_STRUCTURES + _SURROUNDINGS, generator=generator)
+            made = [
+                painted(_regions(distances, generator), brightness, generator)
+                for distances in prepared.distances[pair]
+            ]
+        scanned = images.amax(dim=(2, 3), keepdim=True) > 0  # the stack's slices; 0 elsewhere
+        return torch.stack(made) * scanned
 
     def _similarity(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Random in-plane similarities of a batch: matrices [n, 2, 2], shifts in voxels [n, 2]."""
@@ -161,7 +190,6 @@ class SVFNetRecipe(Recipe):
     def validate(
         self, network: nn.Module, prepared: Prepared, device: torch.device, progress: Progress
     ) -> dict[str, float]:
-        assert prepared.distances is not None
         count = len(prepared.images)
         pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
         step = max(1, len(pairs) // self.overlap_pairs)
@@ -181,11 +209,25 @@ class SVFNetRecipe(Recipe):
         return self.rate * 0.5 * (1 + math.cos(math.pi * min(step / self.iterations, 1.0)))
 
 
-def _validation(images: Sequence[Image], labels: Sequence[Image], device: torch.device) -> Prepared:
-    shapes = [shape_of(image, ReferenceSettings().cell) for image in labels]
-    stack = [framed(i, shape.frame) for i, shape in zip(images, shapes, strict=True)]
+def _prepared(
+    images: Sequence[Image],
+    shapes: Sequence[Shape],
+    references: References | None,
+    device: torch.device,
+) -> Prepared:
+    stack = [framed(i.to(device), s.frame) for i, s in zip(images, shapes, strict=True)]
     distances = torch.stack([frame_labels(shape) for shape in shapes])
-    return Prepared(torch.stack(stack).to(device), distances.to(device), None)
+    return Prepared(torch.stack(stack), distances.to(device), references)
+
+
+def _regions(distances: Tensor, generator: torch.Generator) -> Tensor:
+    """RV, myocardium and LV, amid random shapes: labels from 0, int64 [z, y, x]."""
+    left, epicardium, right = (distances < 0).unbind()  # in the order of STRUCTURES
+    shape = (left.shape[0], left.shape[1], left.shape[2])
+    regions = _STRUCTURES + random_shapes(shape, _SURROUNDINGS, generator, left.device)
+    for label, inside in enumerate((right, epicardium, left)):  # the cavity within its muscle
+        regions[inside] = label
+    return regions
 
 
 def _moved_together(
