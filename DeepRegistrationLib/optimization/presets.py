@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib import anatomy
+from DeepRegistrationLib.anatomy import Anatomy, anatomy_of
 from DeepRegistrationLib.methods.base import Quality
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
-
-_LUNG_DENSITY = -500.0  # HU
 
 
 @dataclass(frozen=True)
@@ -102,26 +102,26 @@ GENERAL = Preset(
     },
 )
 
-PRESETS = {"lung_ct": LUNG_CT, "cardiac_mri": CARDIAC_MRI, "general": GENERAL}
+PRESETS = {
+    anatomy.LUNG_CT: LUNG_CT,
+    anatomy.CARDIAC_MRI: CARDIAC_MRI,
+    anatomy.GENERAL: GENERAL,
+}
 
 
-def choose_preset(fixed: Image, moving: Image, fixed_mask: Image | None) -> tuple[str, str]:
-    """The preset's name for a pair, and a clause that says why.
-
-    CT with a mask of lung density: breathing lungs. Stacks of few thick slices that are not CT, on
-    one grid: frames of a cine series. Everything else: general.
-    """
+def recognize(fixed: Image, moving: Image, fixed_mask: Image | None) -> Anatomy:
+    """What a pair shows; see :func:`DeepRegistrationLib.anatomy.anatomy_of`."""
     from DeepRegistrationLib.validation import is_ct
 
     ct = is_ct(fixed) and is_ct(moving)
+    density = None
     if ct and fixed_mask is not None:
         density = float(fixed.data[fixed_mask.data != 0].float().median())
-        if density < _LUNG_DENSITY:
-            return "lung_ct", f"CT with a mask of lung density (median {density:.0f} HU)"
-    thick = all(
-        max(i.grid.spacing) >= 2.5 * min(i.grid.spacing) and min(i.grid.size) <= 30
-        for i in (fixed, moving)
-    )
-    if not ct and thick and fixed.grid.same_as(moving.grid, tolerance=0.5):
-        return "cardiac_mri", "both images are stacks of few thick slices on one grid"
-    return "general", "neither lungs in CT nor two frames of a thick-slice series were recognized"
+    return anatomy_of(fixed.grid, moving.grid, ct=ct, density=density)
+
+
+def choose_preset(fixed: Image, moving: Image, fixed_mask: Image | None) -> tuple[str, str]:
+    """The preset's name for a pair, and a clause that says why; ``general`` where none is made
+    for the anatomy."""
+    found = recognize(fixed, moving, fixed_mask)
+    return found.name if found.name in PRESETS else anatomy.GENERAL, found.why
