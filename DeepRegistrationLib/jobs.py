@@ -13,6 +13,7 @@ import torch
 from DeepRegistrationLib import phantoms
 from DeepRegistrationLib.engine import Registration, inverse_grid, register
 from DeepRegistrationLib.evaluation.measures import measure
+from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.plain import AffineMap, FieldMap, Map, Outcome, Task, Volume
@@ -50,6 +51,7 @@ def run(task: Task, progress: Progress = silent) -> Registration:
         device=task.device,
         refine=task.refine,
         inverse=task.inverse,
+        uncertainty=task.uncertainty,
         seed=task.seed,
         progress=progress,
     )
@@ -65,6 +67,7 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
     mask = registration.fixed_mask
     folded = registration.jacobian.data <= 0
     folding = {"image": _percentage(folded)}
+    doubt = registration.uncertainty
     if mask is not None:
         folding["mask"] = _percentage(folded[mask.data != 0])
     return Outcome(
@@ -74,6 +77,8 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
         warped=volume_of(registration.warped) if warped else None,
         inverse=None if registration.inverse is None else map_of(registration.inverse.field),
         fixed_mask=None if mask is None else volume_of(mask),
+        error_maps={} if doubt is None else {k: volume_of(v) for k, v in doubt.maps().items()},
+        error_statistics={} if doubt is None else uncertainty_statistics(doubt, mask),
         folding=folding,
         seconds=registration.seconds,
         notes=registration.notes,

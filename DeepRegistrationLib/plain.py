@@ -69,7 +69,7 @@ class Task:
         fixed, moving: The images.
         fixed_mask, moving_mask: Non-zero where the image counts, each on any grid.
         initial: Fixed to moving, replaces the affine stage.
-        method, quality, parameters, device, refine, inverse, seed: As in ``register``.
+        method, quality, parameters, device, refine, inverse, uncertainty, seed: As in ``register``.
         warped: Whether the outcome shall hold the resampled moving image.
     """
 
@@ -84,6 +84,7 @@ class Task:
     device: str = "auto"
     refine: bool = False
     inverse: bool = False
+    uncertainty: bool = False
     seed: int = 0
     warped: bool = True
 
@@ -98,6 +99,9 @@ class Outcome:
         warped: The moving image on that grid, when asked for.
         inverse: Moving to fixed, when asked for.
         fixed_mask: The mask that was used, given or found, on the fixed image's grid.
+        error_maps: On the fixed image's grid in mm, when asked for: ``predicted``, ``consistency``
+            and, where there were several estimates, ``spread``; as in ``uncertainty.Uncertainty``.
+        error_statistics: Of these maps, see ``uncertainty.uncertainty_statistics``.
         folding: Percentage of J <= 0 in the ``image`` and, where there is one, in the ``mask``.
         seconds, notes, provenance: As in the engine's ``Registration``.
     """
@@ -108,6 +112,8 @@ class Outcome:
     warped: Volume | None = None
     inverse: Map | None = None
     fixed_mask: Volume | None = None
+    error_maps: dict[str, Volume] = field(default_factory=dict)
+    error_statistics: dict[str, Any] = field(default_factory=dict)
     folding: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -18,6 +18,7 @@ from DeepRegistrationLib.evaluation.segment_statistics import (
     plain_places,
     segment_statistics,
 )
+from DeepRegistrationLib.evaluation.uncertainty import Uncertainty, uncertainty_statistics
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.jobs import (
@@ -45,6 +46,7 @@ def measure_quality(
     moving_labels: Volume | None = None,
     label_names: dict[str, str] | None = None,
     inverse: Map | None = None,
+    error_maps: dict[str, Volume] | None = None,
     fixed_landmarks: np.ndarray | None = None,
     moving_landmarks: np.ndarray | None = None,
     progress: Progress = silent,
@@ -59,13 +61,15 @@ def measure_quality(
         label_names: What to call labels, by their number as text.
         inverse: Moving to fixed, from a registration of its own or a numeric inverse; when omitted
             it is computed, and shows only how well the transform can be inverted.
+        error_maps: As the registration's outcome has them, on the fixed image's grid; or none.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
 
     Returns:
         ``tre``, ``jacobian``, ``similarity`` and ``overlap`` as :func:`measures.measure` gives
         them (labels by name); ``folding`` (see :class:`segment_statistics.FoldedPlace`), in the
         mask where there is one; ``segments`` (see :func:`segment_statistics.segment_statistics`)
-        or None; ``inverse_consistency`` (see :func:`inverse_consistency`).
+        or None; ``inverse_consistency`` (see :func:`inverse_consistency`); ``uncertainty`` (see
+        :func:`uncertainty.uncertainty_statistics`) or None.
 
     Raises:
         RegistrationError: Landmarks outside the images, an empty mask, fractional labels.
@@ -105,6 +109,10 @@ def measure_quality(
         result["inverse_consistency"] = inverse_consistency(
             forward, backward, grids[0], grids[1], masks[0]
         )
+    result["uncertainty"] = None
+    if error_maps:
+        doubt = Uncertainty(**{name: image_of(volume) for name, volume in error_maps.items()})
+        result["uncertainty"] = uncertainty_statistics(doubt, masks[0])
     if result["overlap"]:
         result["overlap"] = {
             names.get(int(key), key) if key.isdigit() else key: value
