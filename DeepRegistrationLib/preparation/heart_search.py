@@ -52,20 +52,20 @@ def frame_of_image(image: Image, mean: torch.Tensor) -> tuple[Grid, float]:
 
 
 def _middle(mean: torch.Tensor) -> torch.Tensor:
-    """The middle of the mean heart in steps of the search: [1, 1, *_PART]."""
+    """The middle of the mean heart in steps of the search: [1, *_PART]."""
     coarse = F.avg_pool3d(mean[None, None], (1, 2, 2))
     for axis, size in enumerate(_PART, start=2):
         coarse = coarse.narrow(axis, (coarse.shape[axis] - size) // 2, size)
-    return coarse
+    return coarse[0]
 
 
 def _window() -> torch.Tensor:
-    """1 inside the ellipse, 0 outside: [1, 1, *_PART]."""
-    depth, height, width = _PART
+    """1 inside the ellipse, 0 outside: [1, 1, height, width] of ``_PART``."""
+    _, height, width = _PART
     y = (torch.arange(height) - (height - 1) / 2) * _STEP / _HALF_AXES[1]
     x = (torch.arange(width) - (width - 1) / 2) * _STEP / _HALF_AXES[0]
     inside = (y[:, None] ** 2 + x[None] ** 2 <= 1).float()
-    return inside.expand(1, 1, depth, height, width)
+    return inside[None, None]
 
 
 def _place(
@@ -89,8 +89,8 @@ def _place(
     size = (_FIELD + _PART[2] - 1, _FIELD + _PART[1] - 1, _PART[0])
     origin = center - axes @ (0.5 * (np.array(size) - 1) * spacing)
     grid = Grid(size, spacing, tuple(origin), tuple(axes.ravel()))  # type: ignore[arg-type]
-    field = image.resampled(grid, fill=0.0).data[None, None]
-    score = _correlation(field, template, window)[0, 0, 0]
+    field = image.resampled(grid, fill=0.0).data[None]
+    score = _correlation(field, template, window)[0, 0]
     row, column = divmod(int(score.argmax()), score.shape[1])
     corner = np.array([column, row, 0.0]) * spacing
     middle = origin + axes @ (corner + 0.5 * (part - 1) * spacing)
@@ -98,10 +98,20 @@ def _place(
 
 
 def _correlation(field: torch.Tensor, template: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    """Normalized correlation of the template with every part of the field, inside the window."""
+    """Normalized correlation of the template with every part of the field, inside the window.
+
+    Args:
+        field: [1, z, y, x].
+        template: [1, z, height, width], as deep as the field: its planes are channels.
+        window: [1, 1, height, width], the same for every plane.
+
+    Returns:
+        [1, 1, y - height + 1, x - width + 1].
+    """
     weight = window / window.sum()
-    centered = template - (template * weight).sum()
-    energy = (centered.square() * weight).sum()
-    mean = torch.conv3d(field, weight)
-    variance = torch.conv3d(field.square(), weight) - mean.square()
-    return torch.conv3d(field, centered * weight) / (variance * energy).clamp(min=1e-12).sqrt()
+    centered = template - (template * weight).sum(dim=(2, 3)).mean()
+    energy = (centered.square() * weight).sum(dim=(2, 3)).mean()
+    mean = torch.conv2d(field.mean(dim=1, keepdim=True), weight)
+    square = torch.conv2d(field.square().mean(dim=1, keepdim=True), weight)
+    covariance = torch.conv2d(field, centered * weight / template.shape[1])
+    return covariance / ((square - mean.square()) * energy).clamp(min=1e-12).sqrt()
