@@ -66,10 +66,14 @@ def train(
         if state is None and processes.first:
             run.begin()
         processes.wait()
+        if not processes.leads:  # what the machine's first one makes and keeps, the others read
+            processes.wait()
         training = recipe.prepare(cases_of(cases, "train"), place, part(progress, 0.0, 0.04))
         validation = recipe.prepare(
             cases_of(cases, "validation"), place, part(progress, 0.04, 0.05)
         )
+        if processes.leads:
+            processes.wait()
         trainer = Trainer(recipe, network, run, training, validation, place, processes)
         trainer.record = {
             **(details or {}),
@@ -77,20 +81,24 @@ def train(
             "trained_on": sorted({case.patient for case in cases if case.split == "train"}),
         }
         trainer.progress, trainer.report = part(progress, 0.05, 1.0), report
-        with _signals() as stop:
+        with _signals(patient=processes.world > 1) as stop:
             return trainer.go(state, deadline, stop)
 
 
 @contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
+def _signals(patient: bool) -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets.
+
+    A second Ctrl-C interrupts at once, unless ``patient``: ``torchrun`` sends every signal once
+    more than the terminal does, and ends its processes itself after 30 seconds.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
     def handle(number: int, frame: Any) -> None:
-        if stop.is_set():
+        if stop.is_set() and not patient:
             raise KeyboardInterrupt
         stop.set()
 

@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from DeepRegistrationLib.errors import RegistrationError
+
 _PATIENCE = datetime.timedelta(hours=6)  # the others wait while the first validates
 
 
@@ -27,6 +29,11 @@ class Processes:
     def first(self) -> bool:
         """Whether this process validates, writes and reports."""
         return self.rank == 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the first one on its machine."""
+        return self.world == 1 or int(os.environ.get("LOCAL_RANK", self.rank)) == 0
 
     def device(self, chosen: torch.device) -> torch.device:
         """The process's own GPU, when GPUs are used."""
@@ -50,13 +57,26 @@ class Processes:
         if self.world == 1:
             return flag
         value = torch.tensor(float(flag), device=device)
-        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        with _not_alone():
+            dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return bool(value.item())
 
     def wait(self) -> None:
         """Until all processes are here."""
         if self.world > 1:
-            dist.barrier()
+            with _not_alone():
+                dist.barrier()
+
+
+@contextmanager
+def _not_alone() -> Iterator[None]:
+    """Say in one sentence that another process has gone; it has said why."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RegistrationError(
+            "Another process of this training has ended; mend what it says and start all anew."
+        ) from error
 
 
 @contextmanager

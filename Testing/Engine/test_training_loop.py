@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+import torchrun_child
 from toy_recipe import CASES, ToyRecipe
 
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
@@ -140,31 +142,51 @@ def test_clipping_bounds_the_gradient(tmp_path, monkeypatch):
     assert max(norms) == pytest.approx(0.01, rel=1e-3)
 
 
-def test_two_processes_give_the_same_weights_as_one(tmp_path):
-    single = tmp_path / "single"
-    train(ToyRecipe(batches=2, iterations=9, dropout=0.0), CASES, single, device="cpu")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)]),
-        "OMP_NUM_THREADS": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(20_000 + os.getpid() % 20_000),
-        "WORLD_SIZE": "2",
-    }
-    code = (
-        "from toy_recipe import *; from DeepRegistrationLib.training import curves, loop; "
-        "curves._installed = lambda package: False; "
-        "recipe = ToyRecipe(batches=2, iterations=9, dropout=0.0); "
-        f"loop.train(recipe, CASES, {str(tmp_path / 'double')!r}, device='cpu')"
-    )
-    children = [
-        subprocess.Popen([sys.executable, "-c", code], env={**environment, "RANK": str(rank)})
-        for rank in range(2)
-    ]
-    assert [child.wait(timeout=120) for child in children] == [0, 0]
-    one, two = _weights(single), _weights(tmp_path / "double")
+# Several processes
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What two processes of torchrun saw, and one process alone with both batches of a step."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)):
+            pass
+    except OSError:
+        pytest.skip("no port of this machine can be opened")
+    folder = tmp_path_factory.mktemp("together")
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+    torchrun_child.main(folder / "one")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *torchrun, torchrun_child.__file__, str(folder / "two")]
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    files = {name: folder / name for name in ("two/0.pt", "two/1.pt", "one/alone.pt")}
+    return [torch.load(folder / file, weights_only=True) for file in files], folder
+
+
+def test_two_processes_have_the_same_weights(together):
+    (first, second, _), _ = together
+    assert len(first["weights"]) == 4
+    assert _same(first["weights"], second["weights"])
+
+
+def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(together):
+    (first, second, alone), _ = together
+    assert len(alone["gradients"]) == 9
+    for step, expected in enumerate(alone["gradients"]):
+        trained = ["0.bias", "0.weight"] if step < 8 else []
+        assert sorted(expected) == [*trained, "1.bias", "1.weight"]
+        for found in (first["gradients"][step], second["gradients"][step]):
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-3)
+
+
+def test_two_processes_leave_one_run_with_the_weights_of_one(together):
+    _, folder = together
+    one, two = (_weights(folder / name / "run") for name in ("one", "two"))
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, atol=1e-6, rtol=0)
+        torch.testing.assert_close(two[name], value, atol=1e-4, rtol=0)
 
 
 # Refused
