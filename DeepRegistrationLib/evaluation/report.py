@@ -21,7 +21,7 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
-from DeepRegistrationLib.evaluation.verdict import uncertainty_finding
+from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Transform
 
@@ -68,11 +68,11 @@ def build_report(
         fixed_labels, moving_labels: Label maps of the two images.
 
     Returns:
-        ``versions``, ``method``, ``quality``, ``parameters``, ``device``, ``device_reason``,
-        ``seed``, ``seconds`` (by stage, and ``total``), ``peak_memory_mb``, ``fixed`` and
-        ``moving`` (name, size, spacing), and of :func:`measure`: ``tre``, ``jacobian``,
-        ``similarity``, ``overlap``; ``uncertainty`` where it was asked for (see
-        :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
+        ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``, ``quality``,
+        ``parameters``, ``device``, ``device_reason``, ``seed``, ``seconds`` (by stage, and
+        ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
+        :func:`measure`: ``tre``, ``jacobian``, ``similarity``, ``overlap``; ``uncertainty`` where
+        it was asked for (see :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
         which is large where T folds) and ``notes``. What was not measured is None; there is no NaN.
 
     Raises:
@@ -123,6 +123,8 @@ def _assembled(
     report = {
         "versions": versions(),
         "method": known.get("method"),
+        "asked_for": known.get("asked_for"),
+        "refine": known.get("refine"),
         "quality": known.get("quality"),
         "parameters": known.get("parameters", {}),
         "device": known.get("device"),
@@ -205,8 +207,7 @@ def summary(report: dict[str, Any]) -> list[str]:
         if inside := volume["in_mask"]:
             text += f", {inside['percent_nonpositive']:.3f} % of the mask"
         lines.append(text)
-    if uncertain := report.get("uncertainty"):
-        lines.append(uncertainty_finding(uncertain).text)
+    lines += [finding.text for finding in uncertainty_findings(report.get("uncertainty"))]
     if residual := report["inverse_residual_mm"]:
         lines.append(
             f"Inverse: residual {residual['mean']:.3f} mm mean, {residual['max']:.3f} mm max"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+import vtk
 
 JACOBIAN = "Jacobian determinant (DeepRegistration)"
 DISPLACEMENT = "Displacement (DeepRegistration)"
+ESTIMATE = "Error estimate (DeepRegistration)"
 DIFFERENCE = "Difference (DeepRegistration)"
 EDGES = "Edges (DeepRegistration)"
 _OVER = "{} over anatomy"
@@ -21,6 +23,11 @@ JACOBIAN_RANGE = (-_STEP, 2.0)
 
 DISPLACEMENT_RANGE = (0.0, 20.0)
 """Fixed display range of displacement magnitudes, in mm."""
+
+ESTIMATE_RANGE = (0.0, 3.0)
+"""Fixed display range of predicted errors and what they are made of, in mm."""
+
+_VISIBLE_ESTIMATE = 0.5  # mm; less is not shown over anatomy
 
 ERROR_RANGE = (0.0, 5.0)
 """Fixed display range of errors at landmarks, in mm; larger ones have the last color."""
@@ -69,6 +76,16 @@ _HEAT = (
     (1.00, 0.99, 1.00, 0.64),
 )
 
+# Share of the range, red, green, blue: violet over green to yellow, rising in lightness, apart from
+# the scales of displacement and Jacobian.
+_RISING = (
+    (0.00, 0.27, 0.00, 0.33),
+    (0.25, 0.23, 0.32, 0.55),
+    (0.50, 0.13, 0.57, 0.55),
+    (0.75, 0.37, 0.79, 0.38),
+    (1.00, 0.99, 0.91, 0.14),
+)
+
 # Share of the range, red, green, blue: light blue over black to light orange, dark where two
 # images agree.
 _DARK_MIDDLE = (
@@ -77,6 +94,14 @@ _DARK_MIDDLE = (
     (0.50, 0.04, 0.04, 0.04),
     (0.75, 0.90, 0.35, 0.05),
     (1.00, 1.00, 0.85, 0.50),
+)
+
+# Share of the range, red, green, blue.
+_GRAY_TO_RED = (
+    (0.00, 0.45, 0.45, 0.45),
+    (0.20, 0.10, 0.85, 0.20),
+    (0.55, 1.00, 0.90, 0.10),
+    (1.00, 1.00, 0.10, 0.10),
 )
 
 _EDGE = (1.0, 0.75, 0.0)
@@ -103,6 +128,14 @@ def displacement_color_node(scene):
     return _color_node(scene, DISPLACEMENT, _interpolated(_HEAT, shares), names)
 
 
+def estimate_color_node(scene):
+    """The scene's color node for predicted errors, made on first use."""
+    shares = np.linspace(0.0, 1.0, _COLORS)
+    names = [f"{share * ESTIMATE_RANGE[1]:.1f} mm" for share in shares]
+    names[-1] = f"{ESTIMATE_RANGE[1]:.1f} mm or more"
+    return _color_node(scene, ESTIMATE, _interpolated(_RISING, shares), names)
+
+
 def error_color_node(scene):
     """The scene's color node for errors at landmarks, made on first use."""
     shares = np.linspace(0.0, 1.0, _COLORS)
@@ -117,29 +150,42 @@ def error_rgb(errors: np.ndarray) -> np.ndarray:
 
 
 def overlay_color_node(scene, kind: str):
-    """The Jacobian's or displacement's colors for a map over anatomy, which shows where little is.
+    """A map's colors for showing it over anatomy, which is seen where little is.
 
-    No color where the volume changes by less than 10 %, or the displacement is below 1 mm: slice
-    views take a color as either opaque or not there. Elsewhere the Jacobian's colors are stronger
-    than those of :func:`jacobian_color_node`, to be told from gray tissue below them.
+    No color where the volume changes by less than 10 %, the displacement is below 1 mm, or an
+    error map below 0.5 mm: slice views take a color as either opaque or not there. Elsewhere the
+    Jacobian's colors are stronger than those of :func:`jacobian_color_node`, to be told from gray
+    tissue below them.
 
     Args:
-        kind: ``jacobian`` or ``displacement``.
+        kind: ``jacobian``, ``displacement``, or else a map of errors.
     """
     if kind == "jacobian":
         values = np.linspace(0.0, 2.0, _COLORS)
         base, table = jacobian_color_node(scene), _interpolated(_STRONG, values)
         table[0] = FOLDING
         visible = np.abs(values - 1) >= 0.1
-    else:
+    elif kind == "displacement":
         values = np.linspace(*DISPLACEMENT_RANGE, _COLORS)
         base, table = displacement_color_node(scene), _interpolated(_HEAT, values / values[-1])
         visible = values >= 1
+    else:
+        values = np.linspace(*ESTIMATE_RANGE, _COLORS)
+        base, table = estimate_color_node(scene), _interpolated(_RISING, values / values[-1])
+        visible = values >= _VISIBLE_ESTIMATE
     names = [base.GetColorName(k) for k in range(_COLORS)]
     node = _unsaved(_color_node(scene, _OVER.format(base.GetName()), table, names))
     for k in np.flatnonzero(~visible):
         node.SetOpacity(int(k), 0.0)
     return node
+
+
+def displacement_colors(top: float) -> vtk.vtkColorTransferFunction:
+    """Gray over green and yellow to red, from 0 to ``top`` mm: the lines of a deformed grid."""
+    result = vtk.vtkColorTransferFunction()
+    for share, *color in _GRAY_TO_RED:
+        result.AddRGBPoint(share * top, *color)
+    return result
 
 
 def difference_color_node(scene):

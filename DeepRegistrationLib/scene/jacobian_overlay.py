@@ -1,4 +1,4 @@
-"""The Jacobian determinant, or the displacement, in color over the fixed volume."""
+"""A map of the transform (Jacobian, displacement, errors) in color over the fixed volume."""
 
 from __future__ import annotations
 
@@ -17,10 +17,20 @@ from DeepRegistrationLib.scene.slice_views import (
 )
 from DeepRegistrationLib.scene.space import require_node
 
-KINDS = {"jacobian": "J, yellow: folding", "displacement": "Displacement, mm"}
+KINDS = {
+    "jacobian": "J, yellow: folding",
+    "displacement": "Displacement, mm",
+    "predicted": "Error estimate, mm",
+    "consistency": "There and back, mm",
+    "spread": "Spread, mm",
+}
 """Which maps can be shown, and the titles of their legends."""
 
-_RANGES = {"jacobian": colors.JACOBIAN_RANGE, "displacement": colors.DISPLACEMENT_RANGE}
+_RANGES = {
+    "jacobian": colors.JACOBIAN_RANGE,
+    "displacement": colors.DISPLACEMENT_RANGE,
+    **dict.fromkeys(("predicted", "consistency", "spread"), colors.ESTIMATE_RANGE),
+}
 
 
 class MapOverlay:

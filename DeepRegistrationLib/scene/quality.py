@@ -27,6 +27,7 @@ def quality_request(
     fixed_segments=None,
     moving_segments=None,
     inverse=None,
+    error_maps=None,
 ) -> dict[str, Any]:
     """The arguments of ``evaluation.quality.measure_quality``, as plain data.
 
@@ -37,6 +38,8 @@ def quality_request(
         fixed_segments, moving_segments: Segmentations or label maps. Segments are paired by their
             name, labels by their number. The fixed one alone gives statistics per segment.
         inverse: Transform node of the inverse, or None.
+        error_maps: Volume nodes by the keys of ``results.ERROR_MAPS``, all that the registration
+            made; or None.
 
     Raises:
         RegistrationError: A wrong or empty node.
@@ -52,6 +55,10 @@ def quality_request(
     if inverse is not None:
         grid = request["moving"].grid
         request["inverse"] = map_from_node(inverse, grid, "the inverse transform")
+    if error_maps:
+        request["error_maps"] = {
+            key: volume_from_node(node, "the error map") for key, node in error_maps.items()
+        }
     names: dict[int, str] = {}
     if fixed_segments is not None:
         labels, names = labels_from_node(fixed_segments, "the fixed segmentation")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.plain import Outcome, Task
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.masks import mask_from_node
@@ -24,10 +25,12 @@ class RegistrationResult:
     """What a registration made.
 
     Attributes:
-        nodes: Transform, Jacobian, displacement, and where asked for warped volume and inverse.
+        nodes: Transform, Jacobian, displacement, and where asked for warped volume, inverse and
+            error maps.
         landmarks: Where landmarks were given.
         record: ``record.undo()`` gives the scene as it was before the results came.
-        seconds, notes, provenance, folding: As in :class:`~DeepRegistrationLib.plain.Outcome`.
+        seconds, notes, provenance, folding, errors: As in
+            :class:`~DeepRegistrationLib.plain.Outcome`, ``errors`` its ``error_statistics``.
         registration: The engine's own result, where it ran in this process.
     """
 
@@ -38,6 +41,7 @@ class RegistrationResult:
     notes: list[str]
     provenance: dict[str, Any]
     folding: dict[str, float]
+    errors: dict[str, Any]
     registration: Registration | None = None
 
     def summary(self) -> list[str]:
@@ -50,7 +54,9 @@ class RegistrationResult:
                 f"{before['mean']:.2f} mm before, {after['mean']:.2f} mm after."
             )
         where = " and ".join(f"{share:.3f} % of the {part}" for part, share in self.folding.items())
-        return [*lines, f"Folding (Jacobian <= 0) in {where}.", *self.notes]
+        lines.append(f"Folding (Jacobian <= 0) in {where}.")
+        lines += [finding.text for finding in uncertainty_findings(self.errors)]
+        return [*lines, *self.notes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +66,9 @@ class Request:
     Attributes:
         scene: Where the results go.
         fixedNode, movingNode: Scalar volumes; parent transforms are honored.
-        method, quality, parameters, device, refine, inverse, seed: As in the engine's ``register``.
+        method, quality, parameters, device, refine, inverse, uncertainty, seed: As in the engine's
+            ``register``. Error maps that an earlier run made leave the scene when this one makes
+            none.
         fixedMaskNode, movingMaskNode: Label map, volume or segmentation; non-zero counts.
         initialTransformNode: Any transform that moves the moving volume near the fixed one when
             placed above it; replaces the affine stage.
@@ -84,6 +92,7 @@ class Request:
     device: str = "auto"
     refine: bool = False
     inverse: bool = False
+    uncertainty: bool = False
     seed: int = 0
     placeMoving: bool = True
     resample: bool = False
@@ -126,6 +135,7 @@ class Request:
             device=self.device,
             refine=self.refine,
             inverse=self.inverse or "inverse" in had,
+            uncertainty=self.uncertainty,
             seed=self.seed,
             warped=self.resample or "warped" in had,
         )
@@ -158,6 +168,8 @@ class Request:
                 method=self.method,
                 place_moving=self.placeMoving,
             )
+            for role in results.outdated_roles(prepared):
+                record.take_out(nodes.transform, role)
             evaluation = None if pairs is None else tabulate(nodes.transform, pairs)
         return RegistrationResult(
             nodes,
@@ -167,6 +179,7 @@ class Request:
             outcome.notes,
             outcome.provenance,
             outcome.folding,
+            outcome.error_statistics,
             registration,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import slicer
 import vtk
@@ -22,6 +22,23 @@ _ROLES = {
     "jacobian": "DeepRegistration.Jacobian",
     "displacement": "DeepRegistration.Displacement",
     "inverse": "DeepRegistration.Inverse",
+    "predicted": "DeepRegistration.PredictedError",
+    "consistency": "DeepRegistration.ConsistencyError",
+    "spread": "DeepRegistration.Spread",
+}
+
+ERROR_MAPS = {
+    "predicted": "Error estimate",
+    "consistency": "Inverse-consistency error",
+    "spread": "Spread of estimates",
+}
+"""Maps in mm that a registration makes when asked, and how their nodes are called."""
+
+_ERROR_SCALE = (colors.estimate_color_node, colors.ESTIMATE_RANGE)
+_SCALES = {  # color node, range, title of the legend
+    "jacobian": (colors.jacobian_color_node, colors.JACOBIAN_RANGE, "Jacobian"),
+    "displacement": (colors.displacement_color_node, colors.DISPLACEMENT_RANGE, "Displacement, mm"),
+    **{key: (*_ERROR_SCALE, f"{title}, mm") for key, title in ERROR_MAPS.items()},
 }
 
 
@@ -35,6 +52,7 @@ class Prepared:
         jacobian, displacement: Displacement magnitude in mm.
         warped: The moving image on that grid, or None where it was not asked for.
         inverse: Moving RAS to fixed RAS, or None.
+        errors: By the keys of ``ERROR_MAPS``; those that there are.
     """
 
     grid: Grid
@@ -43,6 +61,7 @@ class Prepared:
     displacement: vtk.vtkImageData
     warped: vtk.vtkImageData | None
     inverse: vtk.vtkAbstractTransform | None
+    errors: dict[str, vtk.vtkImageData] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +74,7 @@ class ResultNodes:
         displacement: |T(x) - x| in mm.
         warped: The moving volume resampled on the fixed one's grid, when asked for.
         inverse: Transform node of the inverse, when asked for.
+        errors: Volumes by the keys of ``ERROR_MAPS``, when asked for.
     """
 
     transform: slicer.vtkMRMLTransformNode
@@ -62,6 +82,7 @@ class ResultNodes:
     displacement: slicer.vtkMRMLScalarVolumeNode
     warped: slicer.vtkMRMLScalarVolumeNode | None = None
     inverse: slicer.vtkMRMLTransformNode | None = None
+    errors: dict[str, slicer.vtkMRMLScalarVolumeNode] = field(default_factory=dict)
 
 
 def prepare(outcome: Outcome) -> Prepared:
@@ -71,7 +92,11 @@ def prepare(outcome: Outcome) -> Prepared:
 
 def preparing(outcome: Outcome) -> Generator[None, None, Prepared]:
     """:func:`prepare` in steps of milliseconds, so that the panel stays responsive."""
+    errors = {}
+    for key, volume in outcome.error_maps.items():
+        errors[key] = yield from copying(volume)
     return Prepared(
+        errors=errors,
         grid=outcome.jacobian.grid,
         mapping=(yield from converting(outcome.transform)),
         jacobian=(yield from copying(outcome.jacobian)),
@@ -116,6 +141,11 @@ def changed_by_commit(scene, fixed, moving, method: str) -> tuple[list, list]:
     return contents, [moving, *parents_of(moving)]
 
 
+def outdated_roles(prepared: Prepared) -> list[str]:
+    """Roles of the error maps that an earlier run may have left and this one did not make again."""
+    return [_ROLES[key] for key in ERROR_MAPS if key not in prepared.errors]
+
+
 def _is_of(node, fixed, moving) -> bool:
     return (
         node.GetNodeReference(node.GetFixedNodeReferenceRole()) is fixed
@@ -140,14 +170,21 @@ def commit(
     node = _transform_node(scene, fixed, moving, method, prepared.mapping, title)
     nodes = ResultNodes(
         transform=node,
-        jacobian=_jacobian(node, prepared.jacobian, grid, f"Jacobian, {title}"),
-        displacement=_displacement(node, prepared.displacement, grid, f"Displacement, {title}"),
+        jacobian=_map(node, "jacobian", prepared.jacobian, grid, f"Jacobian, {title}"),
+        displacement=_map(
+            node, "displacement", prepared.displacement, grid, f"Displacement, {title}"
+        ),
         warped=_warped(node, prepared.warped, grid, moving, f"Warped, {title}"),
         inverse=_inverse(node, prepared.inverse, fixed, moving, f"Inverse, {title}"),
+        errors={
+            key: _map(node, key, data, grid, f"{ERROR_MAPS[key]}, {title}")
+            for key, data in prepared.errors.items()
+        },
     )
     if place_moving:
         place_under(moving, node, replacing=earlier)
-    for made in (nodes.transform, nodes.jacobian, nodes.displacement, nodes.warped, nodes.inverse):
+    volumes = (nodes.jacobian, nodes.displacement, nodes.warped, *nodes.errors.values())
+    for made in (nodes.transform, nodes.inverse, *volumes):
         if made is not None:
             hierarchy.put_beside(made, moving)
     return nodes
@@ -186,18 +223,11 @@ def _output(transform_node, key: str, class_name: str, name: str):
 # from their histogram, which takes a second for a clinical CT and is not wanted here.
 
 
-def _jacobian(transform_node, data: vtk.vtkImageData, grid: Grid, name: str):
-    node = _output(transform_node, "jacobian", "vtkMRMLScalarVolumeNode", name)
-    table = colors.jacobian_color_node(node.GetScene())
-    colors.show_with_range(node, table, colors.JACOBIAN_RANGE, "Jacobian")
-    update_volume_node(node, data, grid)
-    return node
-
-
-def _displacement(transform_node, data: vtk.vtkImageData, grid: Grid, name: str):
-    node = _output(transform_node, "displacement", "vtkMRMLScalarVolumeNode", name)
-    table = colors.displacement_color_node(node.GetScene())
-    colors.show_with_range(node, table, colors.DISPLACEMENT_RANGE, "Displacement, mm")
+def _map(transform_node, key: str, data: vtk.vtkImageData, grid: Grid, name: str):
+    """A map with its fixed color scale."""
+    node = _output(transform_node, key, "vtkMRMLScalarVolumeNode", name)
+    make_table, limits, title = _SCALES[key]
+    colors.show_with_range(node, make_table(node.GetScene()), limits, title)
     update_volume_node(node, data, grid)
     return node
 
@@ -236,11 +266,9 @@ def add_volume(transform_node, kind: str, data: vtk.vtkImageData, grid: Grid, mo
         moving: The volume that was resampled, for ``warped``.
     """
     name = f"{kind.capitalize()}, {transform_node.GetName()}"
-    if kind == "jacobian":
-        return _jacobian(transform_node, data, grid, name)
-    if kind == "displacement":
-        return _displacement(transform_node, data, grid, name)
-    return _warped(transform_node, data, grid, moving, name)
+    if kind == "warped":
+        return _warped(transform_node, data, grid, moving, name)
+    return _map(transform_node, kind, data, grid, name)
 
 
 def add_inverse(transform_node, mapping: vtk.vtkAbstractTransform, fixed, moving):

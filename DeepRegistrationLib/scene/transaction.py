@@ -1,4 +1,4 @@
-"""Taking changes of the scene back: after an error, when the user wants it, or after a visit."""
+"""Taking changes of the scene back: after an error, or when the user wants it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,21 @@ class Record:
         self._after: dict = {}
         self._added: list = []
         self._first: list[Callable[[], None]] = []
+        self._taken: list[tuple] = []
 
     def before_undo(self, action: Callable[[], None]) -> None:
         """Do something else first: detach what a logic would otherwise bring back."""
         self._first.append(action)
+
+    def take_out(self, owner, role: str) -> None:
+        """Remove the displayable node that another one refers to; :meth:`undo` brings it back."""
+        node = owner.GetNodeReference(role)
+        if node is None:
+            return
+        displays = [node.GetNthDisplayNode(k) for k in range(node.GetNumberOfDisplayNodes())]
+        self._taken.append((owner, role, node, displays))
+        for gone in (node, *displays):
+            self._scene.RemoveNode(gone)
 
     def close(self) -> None:
         """The block is over: what it did up to now is what :meth:`undo` takes back."""
@@ -46,6 +57,11 @@ class Record:
         for node, content in self._contents:
             if self._scene.IsNodePresent(node):
                 node.CopyContent(content, False)
+        for owner, role, node, displays in self._taken:
+            if self._scene.IsNodePresent(owner):
+                for back in (*displays, node):
+                    self._scene.AddNode(back)
+                owner.SetNodeReferenceID(role, node.GetID())
         for node, parent in self._before.items():
             if self._scene.IsNodePresent(node) and node.GetTransformNodeID() == self._after[node]:
                 node.SetAndObserveTransformNodeID(parent)
@@ -53,6 +69,7 @@ class Record:
             if self._scene.IsNodePresent(node):
                 self._scene.RemoveNode(node)
         self._first, self._added, self._contents, self._before = [], [], [], {}
+        self._taken = []
 
 
 @contextmanager
@@ -71,21 +88,6 @@ def reversible(scene, contents: Iterable = (), parents: Iterable = ()) -> Iterat
         record.undo()
         raise
     record.close()
-
-
-@contextmanager
-def visiting(scene) -> Iterator[None]:
-    """Remove the nodes that were added inside this block, in any case.
-
-    Views, displays and their logics add nodes of their own accord, too many kinds to name.
-    """
-    before = _ids(scene)
-    try:
-        yield
-    finally:
-        for node in reversed(_nodes(scene)):
-            if node.GetID() not in before:
-                scene.RemoveNode(node)
 
 
 def _content_of(node):

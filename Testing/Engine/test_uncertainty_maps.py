@@ -1,6 +1,7 @@
 """Predicted errors: maps of known transforms, calibration against scipy, the way to the user."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from DeepRegistrationLib.evaluation.uncertainty import (
     uncertainty_maps,
     uncertainty_statistics,
 )
+from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.augmented import SHIFT_MM, augmented, reflected, with_gamma
@@ -286,14 +288,49 @@ def test_the_command_line_writes_the_map_and_reports_it(shift, tmp_path, capsys)
     assert not (tmp_path / "out" / "spread.nii.gz").exists()  # of one estimate
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["uncertainty"]["median"] == pytest.approx(expected, rel=1e-4)
-    assert "Predicted error above 3 mm in 100.0 % of the image" in capsys.readouterr().out
+    assert "Error estimate above 3 mm in 100.0 % of the image" in capsys.readouterr().out
+
+
+def doubt(percent_above: float = 0.0, consistency: float = 1.0) -> dict:
+    """Statistics of error maps."""
+    return {
+        "median": 0.4,
+        "p95": 3.1,
+        "max": 8.0,
+        "limit": 3.0,
+        "percent_above": percent_above,
+        "consistency": {"mean": 0.5, "p95": consistency, "max": 9.0},
+        "spread": None,
+        "region": "mask",
+        "n": 9,
+    }
 
 
 @pytest.mark.parametrize(("share", "level"), [(0.0, "ok"), (4.9, "ok"), (5.0, "caution")])
 def test_the_verdict_cautions_where_a_twentieth_is_uncertain(share, level):
-    values = {"median": 0.4, "p95": 3.1, "max": 8.0, "limit": 3.0, "region": "mask", "n": 9}
-    judged = verdict({"uncertainty": {**values, "percent_above": share}})
-    (finding,) = [f for f in judged.findings if "Predicted error" in f.text]
+    judged = verdict({"uncertainty": doubt(share)})
+    (finding,) = [f for f in judged.findings if "Error estimate" in f.text]
     assert finding.level == level
-    assert "TG-132" in finding.basis
     assert judged.level != "ok"  # a small prediction proves nothing
+
+
+@pytest.mark.parametrize(("p95", "level"), [(3.0, "ok"), (3.1, "caution")])
+def test_a_registration_that_differs_between_directions_is_cautioned_as_tg132_has_it(p95, level):
+    judged = verdict({"uncertainty": doubt(consistency=p95)})
+    (finding,) = [f for f in judged.findings if "both directions" in f.text]
+    assert finding.level == level
+    assert "TG-132, table III" in finding.basis
+    assert f"95 % of the mask returns within {p95:.2g} mm" in finding.text
+
+
+def test_the_words_on_an_estimate_give_what_was_measured_of_it_and_no_assurance():
+    (finding, _) = uncertainty_findings(doubt())
+    assert "no error bar" in finding.text and "weakly related" in finding.text
+    assert "0.27" in finding.basis and "docs/uncertainty.md" in finding.basis
+    page = Path(__file__).resolve().parents[2] / "docs" / "uncertainty.md"
+    assert "0.27" in page.read_text(encoding="utf-8")  # the page has the same figure
+
+
+def test_without_maps_nothing_is_said_of_them():
+    assert uncertainty_findings(None) == []
+    assert "estimate" not in verdict({}).text()

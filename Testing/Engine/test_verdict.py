@@ -108,12 +108,15 @@ def test_much_folding_is_a_problem_and_folding_outside_the_mask_is_told_apart():
 
 
 def test_overlap_is_judged_and_a_loss_is_a_problem():
-    def dice(before, after):
-        values = {"hausdorff95": 3.0, "mean_surface_distance": 1.0}
+    def dice(before, after, distance=1.0):
+        values = {"hausdorff95": 3.0, "mean_surface_distance": distance}
         return {"left ventricle": {"before": {"dice": before}, "after": {"dice": after, **values}}}
 
     assert verdict(measured(overlap=dice(0.5, 0.9))).level == "unknown"  # no landmarks
     assert verdict(measured(overlap=dice(0.5, 0.7))).level == "caution"
+    far = verdict(measured(overlap=dice(0.5, 0.9, 3.1)))
+    assert far.level == "caution"
+    assert "surfaces 3.1 mm apart on average, 95 % within 3.0 mm" in far.headline
     found = verdict(measured(overlap=dice(0.8, 0.7)))
     assert found.level == "problem"
     assert "Dice of left ventricle 0.70 (0.80 before)" in found.headline
