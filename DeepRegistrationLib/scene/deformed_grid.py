@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from DeepRegistrationLib.scene.colors import displacement_colors
 from DeepRegistrationLib.scene.slice_views import unlisted
 from DeepRegistrationLib.scene.space import require_node
-from DeepRegistrationLib.scene.stand_ins import displacement_colors
 
 
 class DeformedGrid:

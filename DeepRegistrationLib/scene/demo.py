@@ -112,7 +112,6 @@ def _run(arguments: argparse.Namespace) -> None:
         problem = rendering_problem()
         if problem is None:
             pictures.write_pictures(
-                application,
                 result.nodes,
                 nodes[0],
                 nodes[1],

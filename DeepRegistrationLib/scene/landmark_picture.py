@@ -8,40 +8,35 @@ from DeepRegistrationLib.scene import colors
 from DeepRegistrationLib.scene.canvas import color_bar
 from DeepRegistrationLib.scene.landmark_display import LandmarkDisplay
 from DeepRegistrationLib.scene.landmark_state import LandmarkState
-from DeepRegistrationLib.scene.pictures import (
-    Place,
-    colors_of,
-    display_window,
-    framed,
-    labeled_slices,
-)
-from DeepRegistrationLib.scene.stand_ins import stand_in
-from DeepRegistrationLib.scene.transaction import visiting
+from DeepRegistrationLib.scene.pictures import Steps, colors_of, display_window, framed, label
+from DeepRegistrationLib.scene.space import parents_of
+from DeepRegistrationLib.scene.studio import Place, Studio
 
 
-def picture_landmarks(
-    application, fixed, state: LandmarkState, title: str, place: Place, transform=None
-) -> np.ndarray:
+def landmark_map(fixed, state: LandmarkState, title: str, place: Place, transform=None) -> Steps:
     """The landmarks that count, from all depths, over three slices of the fixed volume.
 
     Args:
         fixed: Volume node.
         state: Errors after registration, or before where there is no transform.
+        title: Written above.
+        place: Where to look.
         transform: The transform node that was evaluated.
-
-    Returns:
-        uint8 [height, width, 3].
     """
-    table = colors.error_color_node(application.scene)
-    with visiting(application.scene):
-        gray = stand_in(fixed, "vtkMRMLColorTableNodeGrey", display_window(fixed))
-        display = LandmarkDisplay(application.scene)
-        display.project(True)
-        display.update(state, transform)
-        panels = labeled_slices(application, place, lambda view: view.show(gray), fixed)
+    studio = Studio()
+    table = colors.error_color_node(studio.scene)
+    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
+    above = [] if transform is None else [transform, *parents_of(transform)]
+    display = LandmarkDisplay(studio.scene)
+    display.project(True)
+    display.update(state, studio.transform(above))
+    return _landmark_map(studio, gray, colors_of(table), title, place)
+
+
+def _landmark_map(studio: Studio, gray, table: np.ndarray, title: str, place: Place) -> Steps:
+    (panels,) = yield from studio.shots(place, [gray], gray)
+    label(panels, place)
     top = colors.ERROR_RANGE[1]
     ticks = [(value, f"{value:g} mm") for value in np.arange(top)] + [(top, f"{top:g} mm or more")]
-    bar = color_bar(
-        panels[0].shape[0], colors_of(table), colors.ERROR_RANGE, ticks, "Landmark error"
-    )
+    bar = color_bar(len(panels[0]), table, colors.ERROR_RANGE, ticks, "Landmark error")
     return framed([*panels, bar], title)

@@ -1,15 +1,17 @@
 """Pictures of a registration, rendered by Slicer's slice views: before, after, Jacobian, grid.
 
-Each shows an axial, a coronal and a sagittal slice. The scene is left as it was: volumes are shown
-through stand-ins with a display of their own.
+Each shows an axial, a coronal and a sagittal slice. They are rendered in scenes of their own (see
+:mod:`DeepRegistrationLib.scene.studio`), in steps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import numpy as np
+import slicer
+import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.scene import colors
@@ -21,98 +23,89 @@ from DeepRegistrationLib.scene.canvas import (
     draw_key,
     draw_text,
 )
-from DeepRegistrationLib.scene.space import between, flipped, map_points
-from DeepRegistrationLib.scene.stand_ins import (
-    displacement_colors,
-    grid_display,
-    stand_in,
-    without_transform,
-)
-from DeepRegistrationLib.scene.transaction import visiting
-from DeepRegistrationLib.scene.views import SliceView, require_rendering, write_png
-from DeepRegistrationLib.scene.volumes import image_from_node
+from DeepRegistrationLib.scene.space import between, map_points, parents_of
+from DeepRegistrationLib.scene.studio import ORIENTATIONS, Place, Studio, place_of
+from DeepRegistrationLib.scene.views import require_rendering, write_png
+from DeepRegistrationLib.scene.volumes import exhausted
 
-_PANEL = 520  # pixels
-_GAP = 6
+TITLES = {
+    "before": "Before registration",
+    "after": "After registration",
+    "jacobian": "Volume change on the fixed image",
+    "grid": "Deformation of the registered image",
+}
+
+_GAP = 6  # pixels
 _TITLE = 48  # height of the band above the panels
 
-# Orientation, and what lies left, right, above and below in Slicer's slice views.
-_VIEWS = (("Axial", "RLAP"), ("Coronal", "RLSI"), ("Sagittal", "APSI"))
-_ACROSS = {"Axial": (2, "S"), "Coronal": (1, "A"), "Sagittal": (0, "R")}  # axis of the position
+# What lies left, right, above and below in Slicer's slice views.
+_LETTERS = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}
 
 _GREEN: Color = (0.1, 0.9, 0.1)
 _MAGENTA: Color = (0.95, 0.1, 0.95)
 _AGREE: Color = (0.75, 0.75, 0.75)
 
 _GRID_MM = 10.0  # distance of the lines
+_GRID_STEP = 2.5  # mm from point to point along a line
+_LATTICE = 16  # points a side at which the displacement is looked up
 _GRID_MARGIN = 0.3  # rendered around the picture: lines move in from there
 
 _LUNG_WINDOW = (-1100.0, 300.0)  # HU: vessels, fissures and the chest wall all show
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the three views look.
+Steps = Generator[None, None, np.ndarray]
+"""A picture in the making, a fraction of a second a step: uint8 [height, width, 3] at the end.
 
-    Attributes:
-        slices: RAS mm; the three slices meet here.
-        middle: RAS mm; in the middle of the pictures.
-        width: Of each picture, mm.
-    """
-
-    slices: np.ndarray
-    middle: np.ndarray
-    width: float
+What it shows is taken from the scene when it is asked for, not in the steps.
+"""
 
 
-def place_of(volume, slices: np.ndarray | None = None) -> Place:
-    """A place that shows the whole volume, in slices through its middle or a given RAS point."""
-    bounds = [0.0] * 6
-    volume.GetSliceBounds(bounds, None)
-    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
-    middle = (low + high) / 2
-    return Place(middle if slices is None else slices, middle, float((high - low).max()) * 1.04)
-
-
-def picture_overlay(application, fixed, moving, title: str, place: Place) -> np.ndarray:
+def overlay(fixed, moving, title: str, place: Place, above: Sequence | None = None) -> Steps:
     """Fixed in green and moving in magenta, added: gray where they agree.
 
     Args:
-        fixed, moving: Volume nodes; the moving one is shown where its transform puts it.
-
-    Returns:
-        uint8 [height, width, 3].
+        fixed, moving: Volume nodes.
+        title: Written above.
+        place: Where to look.
+        above: Transform nodes to show the moving volume under, the nearest first; its own when
+            omitted.
     """
-    limits = display_window(fixed)
-    with visiting(application.scene):
-        green = stand_in(fixed, "vtkMRMLColorTableNodeGreen", limits)
-        magenta = stand_in(moving, "vtkMRMLColorTableNodeMagenta", limits)
-        # A slice view's own addition shows tissue of one volume gray where the other one ends.
-        one = _slices(application, place, lambda view: view.show(green), fixed)
-        other = _slices(application, place, lambda view: view.show(magenta), fixed)
+    studio, limits = Studio(), display_window(fixed)
+    green = studio.volume(fixed, parents_of(fixed), studio.color("Green"), limits)
+    above = parents_of(moving) if above is None else above
+    magenta = studio.volume(moving, above, studio.color("Magenta"), limits)
+    return _overlay(studio, green, magenta, title, place)
+
+
+def _overlay(studio: Studio, green, magenta, title: str, place: Place) -> Steps:
+    # A slice view's own addition shows tissue of one volume gray where the other one ends.
+    layers = yield from studio.shots(place, (green, magenta), green)
     panels = [
-        np.minimum(a.astype(int) + b, 255).astype(np.uint8) for a, b in zip(one, other, strict=True)
+        np.minimum(a.astype(int) + b, 255).astype(np.uint8) for a, b in zip(*layers, strict=True)
     ]
-    _label(panels, place)
+    label(panels, place)
     picture = framed(panels, title)
     key = [(_GREEN, "fixed only"), (_MAGENTA, "moving only"), (_AGREE, "both agree")]
     draw_key(picture, key, picture.shape[1] - 16, _TITLE // 2)
     return picture
 
 
-def picture_jacobian(application, fixed, jacobian, title: str, place: Place) -> np.ndarray:
+def jacobian_map(fixed, jacobian, title: str, place: Place) -> Steps:
     """The Jacobian determinant in color over the fixed volume, with its scale.
 
     Where the volume does not change (J near 1) the anatomy shows through.
     """
-    table = colors.jacobian_color_node(application.scene)
-    with visiting(application.scene):
-        gray = stand_in(fixed, "vtkMRMLColorTableNodeGrey", display_window(fixed))
-        color = stand_in(jacobian, table.GetID(), colors.JACOBIAN_RANGE)
-        below = _slices(application, place, lambda view: view.show(gray))
-        above = _slices(application, place, lambda view: view.show(color))
-    panels = [_blended(*pair) for pair in zip(below, above, strict=True)]
-    _label(panels, place)
+    studio = Studio()
+    table = colors.jacobian_color_node(studio.scene)
+    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
+    color = studio.volume(jacobian, parents_of(jacobian), table, colors.JACOBIAN_RANGE)
+    return _jacobian_map(studio, gray, color, colors_of(table), title, place)
+
+
+def _jacobian_map(studio: Studio, gray, color, table, title: str, place: Place) -> Steps:
+    layers = yield from studio.shots(place, (gray, color))
+    panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
+    label(panels, place)
     ticks = [
         (2.0, "2.0  twice as large in the moving image"),
         (1.5, "1.5"),
@@ -120,7 +113,7 @@ def picture_jacobian(application, fixed, jacobian, title: str, place: Place) -> 
         (0.5, "0.5  half as large in the moving image"),
         (0.0, "0 and less: folding"),
     ]
-    bar = color_bar(_PANEL, colors_of(table), colors.JACOBIAN_RANGE, ticks, "Jacobian determinant")
+    bar = color_bar(len(panels[0]), table, colors.JACOBIAN_RANGE, ticks, "Jacobian determinant")
     bar[-38:-28, 12:32] = np.round(np.array(colors.FOLDING) * 255)  # one row would not be seen
     return framed([*panels, bar], title)
 
@@ -136,47 +129,81 @@ def _blended(anatomy: np.ndarray, map_: np.ndarray) -> np.ndarray:
     return (anatomy * (1 - opacity) + colored * opacity).astype(np.uint8)
 
 
-def picture_grid(application, moving, transform, title: str, place: Place, region) -> np.ndarray:
+def deformed_grid(
+    fixed, moving, transform, title: str, place: Place, above: Sequence | None = None
+) -> Steps:
     """The registered moving volume with its own regular grid, bent by the transform.
 
     Args:
-        moving: Volume node under ``transform``.
+        fixed: Volume node over which the grid is drawn.
+        moving: Volume node.
         transform: Transform node.
-        region: Volume node over which the grid is drawn; usually the fixed volume.
+        title, place, above: As for :func:`overlay`.
     """
-    top = _largest_displacement(transform, region)
-    scale = displacement_colors(top)
-    with visiting(application.scene):
-        gray = stand_in(moving, "vtkMRMLColorTableNodeGrey", display_window(moving))
-        grid_display(transform, region, _GRID_MM, scale)
-        panels = _slices(application, place, lambda view: view.show(gray), region, _GRID_MARGIN)
-        # The grid's display node leaves the scene with the rest, and by that the transform node.
-        # Taking the reference away first ends the process in views that show the grid, too.
-    _label(panels, place)
+    studio = Studio()
+    above = parents_of(moving) if above is None else above
+    grey = studio.color("Grey")
+    gray = studio.volume(moving, above, grey, display_window(moving))
+    region = studio.volume(fixed, parents_of(fixed), grey, (0.0, 1.0))
+    bent = studio.transform([transform, *parents_of(transform)])
+    top = _largest_displacement(bent, region)
+    scale = colors.displacement_colors(top)
+    _draw_grid(studio, bent, region, scale)
+    return _deformed_grid(studio, gray, region, top, scale, title, place)
+
+
+def _deformed_grid(
+    studio: Studio, gray, region, top: float, scale, title: str, place: Place
+) -> Steps:
+    (panels,) = yield from studio.shots(place, [gray], region, _GRID_MARGIN)
+    label(panels, place)
     table = np.array([scale.GetColor(mm) for mm in np.linspace(0, top, 256)])
     ticks = [(share * top, f"{share * top:g} mm") for share in (0, 0.25, 0.5, 0.75)]
     ticks.append((top, f"{top:g} mm or more"))
-    bar = color_bar(_PANEL, table, (0.0, top), ticks, "Displacement")
-    draw_text(bar, f"one line every {_GRID_MM:g} mm", (12, _PANEL - 10), size=11, color=GRAY)
+    height = len(panels[0])
+    bar = color_bar(height, table, (0.0, top), ticks, "Displacement")
+    draw_text(bar, f"one line every {_GRID_MM:g} mm", (12, height - 10), size=11, color=GRAY)
     return framed([*panels, bar], title)
+
+
+def _draw_grid(studio: Studio, transform, region, scale: vtk.vtkColorTransferFunction) -> None:
+    """Let the slice views draw the transform's deformed grid, colored by displacement."""
+    display = slicer.vtkMRMLTransformDisplayNode()
+    studio.scene.AddNode(display)
+    display.SetVisualizationMode(display.VIS_MODE_GRID)
+    display.SetAndObserveRegionNode(region)
+    display.SetGridSpacingMm(_GRID_MM)
+    display.SetGridResolutionMm(_GRID_STEP)
+    display.SetGridScalePercent(100)
+    display.SetColorMap(scale)
+    display.SetVisibility(True)
+    display.SetVisibility2D(True)
+    transform.AddAndObserveDisplayNodeID(display.GetID())
 
 
 def _largest_displacement(transform, region) -> float:
     """Top of the color scale, mm: what 98 % of the region stays below, in steps of 4 mm."""
-    grid = image_from_node(region).grid
-    points = flipped(grid.with_spacing(tuple(grid.extent / 16 + 1e-3)).points().numpy())
+    ends = [np.linspace(0, n - 1, _LATTICE) for n in region.GetImageData().GetDimensions()]
+    to_world = vtk.vtkGeneralTransform()
+    to_world.PostMultiply()
+    matrix = vtk.vtkMatrix4x4()
+    region.GetIJKToRASMatrix(matrix)
+    to_world.Concatenate(matrix)
+    to_world.Concatenate(between(region.GetParentTransformNode(), None))
+    points = map_points(to_world, np.stack(np.meshgrid(*ends, indexing="ij"), -1))
     moved = map_points(between(None, transform), points) - points
     return float(4 * np.ceil(max(np.percentile(np.linalg.norm(moved, axis=-1), 98), 1.0) / 4))
 
 
 def write_pictures(
-    application, nodes, fixed, moving, folder: Path, *, slices=None, captions: dict | None = None
+    nodes, fixed, moving, folder: Path, *, slices=None, captions: dict | None = None
 ) -> list[Path]:
     """Write before.png, after.png, jacobian.png and grid.png.
 
     Args:
         nodes: ``ResultNodes`` of a registration that placed the moving volume under its transform.
         fixed, moving: Volume nodes.
+        folder: Where the files go.
         slices: RAS point where the slices meet; the middle of the fixed volume when omitted.
         captions: What to add to a picture's title, by the file's name without suffix.
 
@@ -184,41 +211,21 @@ def write_pictures(
         RegistrationError: Nothing can be rendered on this machine, or a file cannot be written.
     """
     require_rendering()
-    captions = captions or {}
-    place = place_of(fixed, slices)
-
-    def title(key: str, text: str) -> str:
-        return f"{text}: {captions[key]}" if key in captions else text
-
-    with without_transform(moving, nodes.transform):
-        before = picture_overlay(
-            application, fixed, moving, title("before", "Before registration"), place
-        )
+    place, transform = place_of(fixed, slices), nodes.transform
+    titles = dict(TITLES)
+    for key, text in (captions or {}).items():
+        titles[key] += f": {text}"
+    unregistered = parents_of(moving)[: parents_of(moving).index(transform)]
     pictures = {
-        "before": before,
-        "after": picture_overlay(
-            application, fixed, moving, title("after", "After registration"), place
-        ),
-        "jacobian": picture_jacobian(
-            application,
-            fixed,
-            nodes.jacobian,
-            title("jacobian", "Volume change on the fixed image"),
-            place,
-        ),
-        "grid": picture_grid(
-            application,
-            moving,
-            nodes.transform,
-            title("grid", "Deformation of the registered image"),
-            place,
-            fixed,
-        ),
+        "before": overlay(fixed, moving, titles["before"], place, unregistered),
+        "after": overlay(fixed, moving, titles["after"], place),
+        "jacobian": jacobian_map(fixed, nodes.jacobian, titles["jacobian"], place),
+        "grid": deformed_grid(fixed, moving, transform, titles["grid"], place),
     }
     paths = []
-    for name, pixels in pictures.items():
+    for name, steps in pictures.items():
         paths.append(Path(folder) / f"{name}.png")
-        write_png(pixels, paths[-1])
+        write_png(exhausted(steps), paths[-1])
     return paths
 
 
@@ -226,54 +233,22 @@ def display_window(volume) -> tuple[float, float]:
     """Lower and upper gray value to show: a lung window for CT, else percentiles 1 and 99.5."""
     scalars = volume.GetImageData().GetPointData().GetScalars()
     values = numpy_support.vtk_to_numpy(scalars)
+    values = values[:: max(1, len(values) // 500_000) | 1]  # odd: not a column of voxels
     if values.min() <= -900:  # HU
         return _LUNG_WINDOW
-    low, high = np.percentile(values[:: max(1, len(values) // 500_000)], (1, 99.5))
+    low, high = np.percentile(values, (1, 99.5))
     return float(low), float(max(high, low + 1e-3))
 
 
-def labeled_slices(application, place: Place, show, region=None) -> list[np.ndarray]:
-    """The three slices, each with its name, position and the body's directions."""
-    panels = _slices(application, place, show, region)
-    _label(panels, place)
-    return panels
-
-
-def _slices(application, place: Place, show, region=None, margin: float = 0.0) -> list[np.ndarray]:
-    """The three slices; ``show`` gets each view and chooses its volumes.
-
-    Args:
-        region: Volume node outside of which the pictures are left black.
-        margin: Share of the width that is rendered on every side, and cut off.
-    """
-    panels = []
-    edge = round(_PANEL * margin)
-    size = _PANEL + 2 * edge
-    for orientation, _ in _VIEWS:
-        axis, _ = _ACROSS[orientation]
-        center = place.middle.copy()
-        center[axis] = place.slices[axis]
-        with visiting(application.scene):
-            view = SliceView(application, f"Picture{orientation}", orientation, (size, size))
-            try:
-                show(view)
-                view.look_at(center, place.width * size / _PANEL)
-                pixels = view.pixels()
-                if region is not None:
-                    pixels[~view.covered_by(region)] = 0
-                panels.append(pixels[edge : edge + _PANEL, edge : edge + _PANEL].copy())
-            finally:
-                view.close()
-    return panels
-
-
-def _label(panels: list[np.ndarray], place: Place) -> None:
-    middle, end = _PANEL / 2, _PANEL - 8
-    anchors = ((8, middle), (end, middle), (middle, 16), (middle, _PANEL - 16))
-    for pixels, (orientation, letters) in zip(panels, _VIEWS, strict=True):
-        axis, name = _ACROSS[orientation]
+def label(panels: list[np.ndarray], place: Place) -> None:
+    """Write each slice's name, position and the body's directions on it."""
+    for pixels, (orientation, letters) in zip(panels, _LETTERS.items(), strict=True):
+        size = len(pixels)
+        middle, end = size / 2, size - 8
+        axis, name = ORIENTATIONS[orientation]
         text = f"{orientation}, {name} {place.slices[axis]:.0f} mm"
         draw_text(pixels, text, (10, 18), size=12)
+        anchors = ((8, middle), (end, middle), (middle, 16), (middle, size - 16))
         for letter, anchor, align in zip(letters, anchors, (0, 1, 0.5, 0.5), strict=True):
             draw_text(pixels, letter, anchor, size=15, color=GRAY, align=(align, 0.5), bold=True)
 
@@ -281,7 +256,7 @@ def _label(panels: list[np.ndarray], place: Place) -> None:
 def framed(panels: list[np.ndarray], title: str) -> np.ndarray:
     """The panels side by side under a title."""
     width = sum(panel.shape[1] for panel in panels) + _GAP * (len(panels) - 1)
-    picture = blank(width, _PANEL + _TITLE)
+    picture = blank(width, len(panels[0]) + _TITLE)
     left = 0
     for panel in panels:
         picture[_TITLE:, left : left + panel.shape[1]] = panel

@@ -8,12 +8,11 @@ taken out of the texts. Names of segments and parameters stay.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
+from itertools import count, takewhile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,12 @@ from DeepRegistrationLib.evaluation.html_report import (
 )
 from DeepRegistrationLib.evaluation.verdict import Verdict, verdict
 from DeepRegistrationLib.scene import pictures
-from DeepRegistrationLib.scene.landmark_picture import picture_landmarks
+from DeepRegistrationLib.scene.landmark_picture import landmark_map
 from DeepRegistrationLib.scene.landmark_state import LandmarkState
 from DeepRegistrationLib.scene.landmarks import taken_as_identity
-from DeepRegistrationLib.scene.space import flipped
-from DeepRegistrationLib.scene.views import png_of, rendering_problem
+from DeepRegistrationLib.scene.space import flipped, parents_of
+from DeepRegistrationLib.scene.views import encoding_png, rendering_problem
+from DeepRegistrationLib.scene.volumes import exhausted
 
 _DICOM = {
     "patient": "DICOM.PatientName",
@@ -43,10 +43,20 @@ _DICOM = {
     "study date": "DICOM.StudyDate",
 }
 _OVERLAY = "Green: only in the fixed image, magenta: only in the moving image, gray: both agree."
+_HALF_WAY = 12  # steps after which a picture counts as half done
 _PACKAGES = ("numpy", "SimpleITK", "torch", "itk-elastix")
 
 
-def write_report(
+def write_report(path: str | Path, fixed, moving, transform, **options: Any) -> None:
+    """:func:`report_in_steps`, all steps at once.
+
+    Raises:
+        RegistrationError: The page cannot be written.
+    """
+    exhausted(report_in_steps(path, fixed, moving, transform, **options))
+
+
+def report_in_steps(
     path: str | Path,
     fixed,
     moving,
@@ -54,15 +64,12 @@ def write_report(
     *,
     landmarks: LandmarkState | None = None,
     jacobian=None,
-    quality: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    weights: Mapping[str, Any] | None = None,
-    seconds: Mapping[str, float] | None = None,
-    notes: Sequence[str] = (),
-    identified: bool = False,
-    application=None,
-) -> None:
+    **facts: Any,
+) -> Generator[float, None, None]:
     """Write the report of a transform as one HTML page, pictures included.
+
+    Everything is taken from the scene at once; the scene itself takes no part in the steps and
+    stays as it is. The file is there when the last step is done, and not if they are closed before.
 
     Args:
         path: The page; an earlier one is replaced.
@@ -70,36 +77,33 @@ def write_report(
         transform: Transform node; the moving volume placed under it appears registered.
         landmarks: From :class:`LiveLandmarks`.
         jacobian: Volume node of the Jacobian determinant, for its picture.
-        quality: What :func:`DeepRegistrationLib.evaluation.quality.measure_quality` gave.
-        provenance, seconds, notes: Of the registration, as its outcome has them.
-        weights: Facts about a network's weights: name, SHA-256, license.
-        identified: The user wants names and patient data in the report.
-        application: With ``scene`` and ``logic``; Slicer's own when omitted.
+        **facts: Of :func:`report_content`.
 
-    Raises:
-        RegistrationError: The page cannot be written.
+    Returns:
+        Steps of some 0.1 s at most, which yield the fraction done and raise ``RegistrationError``
+        when the page cannot be written.
     """
-    content = report_content(
-        fixed,
-        moving,
-        landmarks=landmarks,
-        quality=quality,
-        provenance=provenance,
-        weights=weights,
-        seconds=seconds,
-        notes=notes,
-        identified=identified,
-    )
+    content = report_content(fixed, moving, landmarks=landmarks, **facts)
     problem = rendering_problem()
-    if problem is None:
-        application = application or SimpleNamespace(
-            scene=fixed.GetScene(), logic=slicer.app.applicationLogic()
-        )
-        shown = report_pictures(application, fixed, moving, transform, jacobian, landmarks)
-        content = replace(content, pictures=shown)
-    else:
-        content = replace(content, no_pictures=problem)
-    write_html(content, path)
+    if problem is not None:
+        return _written(path, replace(content, no_pictures=problem), [])
+    return _written(path, content, _pictures(fixed, moving, transform, jacobian, landmarks))
+
+
+def _written(
+    path: str | Path, content: ReportContent, makers: Sequence[_PictureInSteps]
+) -> Generator[float, None, None]:
+    made = []
+    for k, maker in enumerate(makers):
+        steps = maker.steps()
+        for turn in count(1):
+            try:
+                next(steps)
+            except StopIteration as end:
+                made.append(end.value)
+                break
+            yield (k + turn / (turn + _HALF_WAY)) / len(makers)
+    write_html(replace(content, pictures=made), path)
 
 
 def report_content(
@@ -114,7 +118,16 @@ def report_content(
     notes: Sequence[str] = (),
     identified: bool = False,
 ) -> ReportContent:
-    """What the page says, without pictures; arguments as for :func:`write_report`."""
+    """What the page says, without pictures.
+
+    Args:
+        fixed, moving: Volume nodes.
+        landmarks: From :class:`LiveLandmarks`.
+        quality: What :func:`DeepRegistrationLib.evaluation.quality.measure_quality` gave.
+        provenance, seconds, notes: Of the registration, as its outcome has them.
+        weights: Facts about a network's weights: name, SHA-256, license.
+        identified: The user wants names and patient data in the report.
+    """
     errors = None if landmarks is None else _errors(landmarks, identified)
     given = dict(provenance or {})
     versions = _versions()
@@ -207,71 +220,65 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def report_pictures(
-    application, fixed, moving, transform, jacobian=None, landmarks: LandmarkState | None = None
-) -> list[Picture]:
+@dataclass(frozen=True, eq=False)
+class _PictureInSteps:
+    """A picture of the report: its title, what is to be seen, and how it is rendered."""
+
+    title: str
+    caption: str
+    rendering: pictures.Steps
+
+    def steps(self) -> Generator[None, None, Picture]:
+        pixels = yield from self.rendering
+        png = yield from encoding_png(pixels)
+        return Picture(self.title, png, self.caption)
+
+
+def _pictures(
+    fixed, moving, transform, jacobian, landmarks: LandmarkState | None
+) -> list[_PictureInSteps]:
     """Before, after, Jacobian where there is one, the deformed grid, and errors at landmarks.
 
     The slices meet amid the landmarks that count, else in the middle of the fixed volume.
     """
-    center = None
-    if landmarks is not None and landmarks.counted.any():
-        center = flipped(landmarks.fixed[landmarks.counted].mean(axis=0))
-    place = pictures.place_of(fixed, center)
-    result = []
+    counted = landmarks if landmarks is not None and landmarks.counted.any() else None
+    center = None if counted is None else flipped(counted.fixed[counted.counted].mean(axis=0))
+    place, titles = pictures.place_of(fixed, center), pictures.TITLES
+    before = transforms_above(moving, transform, None)
+    after = transforms_above(moving, transform, transform)
 
-    def add(title: str, caption: str, render, *arguments) -> None:
-        pixels = render(application, *arguments[:2], title, place, *arguments[2:])
-        result.append(Picture(title, png_of(pixels), caption))
+    def overlay(key: str, above: list) -> _PictureInSteps:
+        steps = pictures.overlay(fixed, moving, titles[key], place, above)
+        return _PictureInSteps(titles[key], _OVERLAY, steps)
 
-    with placed_under(moving, transform, None):
-        add("Before registration", _OVERLAY, pictures.picture_overlay, fixed, moving)
-    with placed_under(moving, transform, transform):
-        add("After registration", _OVERLAY, pictures.picture_overlay, fixed, moving)
-        if jacobian is not None:
-            add(
-                "Volume change on the fixed image",
-                "Blue: the tissue is smaller in the moving image, red: larger, yellow: folding.",
-                pictures.picture_jacobian,
-                fixed,
-                jacobian,
-            )
-        add(
-            "Deformation of the registered image",
-            "The moving image's regular grid, bent by the transform.",
-            pictures.picture_grid,
-            moving,
-            transform,
-            fixed,
-        )
-    if landmarks is not None and landmarks.counted.any():
-        add(
-            "Errors at the landmarks",
-            "All landmarks, whatever their depth, over slices of the fixed image.",
-            picture_landmarks,
-            fixed,
-            landmarks,
-            transform,
-        )
+    result = [overlay("before", before), overlay("after", after)]
+    if jacobian is not None:
+        caption = "Blue: the tissue is smaller in the moving image, red: larger, yellow: folding."
+        steps = pictures.jacobian_map(fixed, jacobian, titles["jacobian"], place)
+        result.append(_PictureInSteps(titles["jacobian"], caption, steps))
+    caption = "The moving image's regular grid, bent by the transform."
+    steps = pictures.deformed_grid(fixed, moving, transform, titles["grid"], place, after)
+    result.append(_PictureInSteps(titles["grid"], caption, steps))
+    if counted is not None:
+        title = "Errors at the landmarks"
+        caption = "All landmarks, whatever their depth, over slices of the fixed image."
+        steps = landmark_map(fixed, counted, title, place, transform)
+        result.append(_PictureInSteps(title, caption, steps))
     return result
 
 
-@contextmanager
-def placed_under(moving, evaluated, transform) -> Iterator[None]:
-    """Show the moving volume under a transform, or none, for a while.
+def transforms_above(moving, evaluated, transform) -> list:
+    """The transform nodes above the moving volume, were it registered by ``transform``.
 
     Args:
+        moving: Volume node.
         evaluated: Transform node; it, or else the result of a registration, is replaced where it
             is above the volume (see :func:`landmarks.taken_as_identity`).
         transform: What takes its place, or None.
+
+    Returns:
+        The nearest one first.
     """
     replaced = taken_as_identity(moving, evaluated)
-    node, above = moving, moving.GetParentTransformNode()
-    while above is not None and above is not replaced:
-        node, above = above, above.GetParentTransformNode()
-    before = node.GetTransformNodeID()
-    node.SetAndObserveTransformNodeID(None if transform is None else transform.GetID())
-    try:
-        yield
-    finally:
-        node.SetAndObserveTransformNodeID(before)
+    own = list(takewhile(lambda node: node is not replaced, parents_of(moving)))
+    return own if transform is None else [*own, transform, *parents_of(transform)]

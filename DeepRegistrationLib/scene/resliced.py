@@ -31,7 +31,7 @@ def slice_of(volume, slice_node) -> np.ndarray:
     width, height = slice_node.GetDimensions()[:2]
     reslice = vtk.vtkImageReslice()
     reslice.SetInputData(volume.GetImageData())
-    reslice.SetResliceTransform(_pixel_to_voxel(volume, slice_node))
+    reslice.SetResliceTransform(pixel_to_voxel(volume, slice_node))
     reslice.SetInterpolationModeToLinear()
     reslice.SetOutputDimensionality(3)
     reslice.SetOutputOrigin(0, 0, 0)
@@ -63,7 +63,7 @@ def pixel_positions(slice_node) -> tuple[np.ndarray, np.ndarray]:
     return start[0] + size[0] * np.arange(width), start[1] + size[1] * np.arange(height)
 
 
-def _pixel_to_voxel(volume, slice_node) -> vtk.vtkAbstractTransform:
+def pixel_to_voxel(volume, slice_node) -> vtk.vtkAbstractTransform:
     """View pixel to voxel index; as one matrix where that is possible, which is much faster."""
     to_voxel = vtk.vtkMatrix4x4()
     volume.GetRASToIJKMatrix(to_voxel)

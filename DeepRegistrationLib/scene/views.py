@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
+import zlib
+from collections.abc import Generator
 
 import numpy as np
 import slicer
@@ -12,7 +15,9 @@ import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.space import between, map_points, matrix_to_numpy
+from DeepRegistrationLib.scene.resliced import pixel_to_voxel
+from DeepRegistrationLib.scene.space import map_points
+from DeepRegistrationLib.scene.volumes import exhausted
 
 _MANAGERS = (
     "vtkMRMLVolumeGlyphSliceDisplayableManager",
@@ -33,6 +38,11 @@ window.AddRenderer(vtkRenderer())
 window.Render()
 print("rendered")
 """
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_RGB = 2  # color type
+_UP = 2  # filter: the difference from the row above
+_BAND = 64  # rows a step
 
 
 def rendering_problem() -> str | None:
@@ -101,13 +111,15 @@ class SliceView:
 
     def _displayable_managers(self, application):
         factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
-        factory.SetMRMLApplicationLogic(application.logic)
         for name in _MANAGERS:
             if not factory.IsDisplayableManagerRegistered(name):
                 factory.RegisterDisplayableManager(name)
         group = slicer.vtkMRMLDisplayableManagerGroup()
         group.SetRenderer(self._renderer)
+        before = factory.GetMRMLApplicationLogic()  # the views of Slicer's window need it
+        factory.SetMRMLApplicationLogic(application.logic)
         group.Initialize(factory, self._renderer)
+        factory.SetMRMLApplicationLogic(before)
         return group
 
     def _slice_logic(self, application, name: str, orientation: str):
@@ -134,13 +146,21 @@ class SliceView:
         """Choose the volume node that the view shows."""
         self.composite.SetBackgroundVolumeID(volume.GetID())
 
-    def look_at(self, center: np.ndarray, width_mm: float) -> None:
-        """Center the view on a RAS point; ``width_mm`` fills the view's width."""
+    def look_at(self, center: np.ndarray, width_mm: float, orientation: str | None = None) -> None:
+        """Center the view on a RAS point; ``width_mm`` fills the view's width.
+
+        Args:
+            orientation: ``Axial``, ``Coronal`` or ``Sagittal``; as it is when omitted.
+        """
         width, height = self._window.GetSize()
+        before = self.node.StartModify()  # a deformed grid is computed at every change
+        if orientation is not None:
+            self.node.SetOrientation(orientation)
         self._logic.ResizeSliceNode(width, height)
         self.node.JumpSliceByCentering(*(float(c) for c in center))
         self.node.SetFieldOfView(width_mm, width_mm * height / width, 1.0)
         self.node.UpdateMatrices()
+        self.node.EndModify(before)
 
     def pixels(self) -> np.ndarray:
         """Render: uint8 [height, width, 3], the top row first."""
@@ -162,19 +182,14 @@ class SliceView:
     def covered_by(self, volume) -> np.ndarray:
         """Which pixels lie inside a volume node: bool [height, width], the top row first."""
         width, height = self._window.GetSize()
-        x, y = np.meshgrid(np.arange(width), np.arange(height)[::-1])
-        pixels = np.stack([x, y, np.zeros_like(x), np.ones_like(x)], axis=-1)
-        world = (pixels @ matrix_to_numpy(self.node.GetXYToRAS()).T)[..., :3]
-        own = map_points(between(None, volume.GetParentTransformNode()), world)
-        matrix = vtk.vtkMatrix4x4()
-        volume.GetRASToIJKMatrix(matrix)
-        to_index = matrix_to_numpy(matrix)
-        index = own @ to_index[:3, :3].T + to_index[:3, 3]
+        x, y = np.meshgrid(np.arange(width, dtype=float), np.arange(height, dtype=float)[::-1])
+        pixels = np.stack([x, y, np.zeros_like(x)], axis=-1)
+        index = map_points(pixel_to_voxel(volume, self.node), pixels)
         last = np.array(volume.GetImageData().GetDimensions()) - 0.5
         return np.all((index >= -0.5) & (index <= last), axis=-1)
 
     def close(self) -> None:
-        """Free the window; the view's nodes stay in the scene (see ``transaction.visiting``)."""
+        """Free the window; the view's nodes stay in the scene."""
         self._managers.SetMRMLDisplayableNode(None)
         self._logic.SetMRMLScene(None)
         self._window.Finalize()
@@ -182,15 +197,28 @@ class SliceView:
 
 def png_of(pixels: np.ndarray) -> bytes:
     """A PNG file's bytes from uint8 [height, width, 3]."""
-    flat = np.ascontiguousarray(pixels[::-1]).reshape(-1, 3)
-    data = vtk.vtkImageData()
-    data.SetDimensions(pixels.shape[1], pixels.shape[0], 1)
-    data.GetPointData().SetScalars(numpy_support.numpy_to_vtk(flat, deep=True))
-    writer = vtk.vtkPNGWriter()
-    writer.WriteToMemoryOn()
-    writer.SetInputData(data)
-    writer.Write()
-    return numpy_support.vtk_to_numpy(writer.GetResult()).tobytes()
+    return exhausted(encoding_png(pixels))
+
+
+def encoding_png(pixels: np.ndarray) -> Generator[None, None, bytes]:
+    """:func:`png_of` in steps of milliseconds; see the PNG specification (ISO/IEC 15948)."""
+    height, width = pixels.shape[:2]
+    flat = np.ascontiguousarray(pixels).reshape(height, -1)
+    rows = np.full((height, 1 + flat.shape[1]), _UP, dtype=np.uint8)
+    rows[0, 1:] = flat[0]
+    rows[1:, 1:] = flat[1:] - flat[:-1]  # modulo 256, as the filter wants it
+    packer = zlib.compressobj()
+    parts = []
+    for begin in range(0, height, _BAND):
+        parts.append(packer.compress(rows[begin : begin + _BAND].tobytes()))
+        yield
+    data = b"".join([*parts, packer.flush()])
+    header = struct.pack(">IIBBBBB", width, height, 8, _RGB, 0, 0, 0)
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def write_png(pixels: np.ndarray, path) -> None:

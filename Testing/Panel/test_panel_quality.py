@@ -1,4 +1,4 @@
-"""Quality and report in the panel: what is measured, said, missing, and saved."""
+"""Quality in the panel: what is measured, said, and missing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import pytest
 import slicer
 import vtk
 from pairs import add_landmarks, add_pair, add_true_transform, phantom
-from SlicerHost import qtmodule
 
-from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
@@ -29,16 +27,6 @@ def section(slicer_host, panel):
 
     found = panel.section(QualitySection)
     found.ui.qualityButton.collapsed = False
-    slicer_host.process_events(0.05)
-    return found
-
-
-@pytest.fixture
-def report(slicer_host, panel):
-    from DeepRegistrationPanel.report import ReportSection
-
-    found = panel.section(ReportSection)
-    found.ui.reportButton.collapsed = False
     slicer_host.process_events(0.05)
     return found
 
@@ -165,55 +153,3 @@ def test_an_empty_segmentation_is_refused_in_one_sentence(slicer_host, panel, se
     slicer_host.click(section.ui.measureButton)
     assert not section.measuring
     assert "fixed segmentation" in section.ui.statusText.text
-
-
-def test_the_report_is_one_page_without_names_and_is_opened(
-    slicer_host, panel, section, report, tmp_path
-):
-    assert not report.ui.saveReportButton.enabled
-    add_pair(panel.parameters)
-    add_landmarks(panel.parameters)
-    add_true_transform(panel.parameters)
-    panel.parameters.fixedVolume.SetName("Doe^John")
-    panel.update()
-    one_view = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
-    slicer.app.layoutManager().setLayout(one_view)  # the views take part, and take time
-    path = tmp_path / "report.html"
-    slicer_host.dialogs.expect("", str(path))
-    slicer_host.click(report.ui.saveReportButton)
-    page = path.read_text(encoding="utf-8")
-    assert "Doe^John" not in page and "0 of 100 landmarks above 3 mm" in page
-    assert page.count("data:image/png") >= 3 or slicer_host.rendering_problem
-    assert 'src="http' not in page and "<script" not in page and "<link" not in page
-    assert qtmodule.modal.opened == [path.as_uri()]
-
-
-def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, report, monkeypatch):
-    written = {}
-    import DeepRegistrationPanel.report as module
-
-    monkeypatch.setattr(module, "write_report", lambda *_, **options: written.update(options))
-    add_pair(panel.parameters)
-    add_true_transform(panel.parameters)
-    for ticked in (False, True):
-        slicer_host.dialogs.expect("", "report.html")
-        slicer_host.click(report.ui.saveReportButton)
-        assert written["identified"] is ticked
-        slicer_host.click(report.ui.identifyBox)
-    slicer.mrmlScene.Clear(False)
-    assert not report.ui.identifyBox.checked
-
-
-def test_a_report_that_cannot_be_written_is_said(slicer_host, panel, report, monkeypatch):
-    import DeepRegistrationPanel.report as module
-
-    def refuse(*_, **__) -> None:
-        raise RegistrationError("The disk is full.")
-
-    monkeypatch.setattr(module, "write_report", refuse)
-    add_pair(panel.parameters)
-    add_true_transform(panel.parameters)
-    slicer_host.dialogs.expect("", "report.html")
-    slicer_host.click(report.ui.saveReportButton)
-    assert report.ui.reportStatusText.text == "The disk is full."
-    assert qtmodule.modal.opened == []

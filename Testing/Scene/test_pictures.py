@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK
+import slicer
 import torch
+import vtk
 from scenery import centered_grid, registration_of
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.jobs import outcome_of
 from DeepRegistrationLib.scene import canvas, pictures, results, views
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.studio import place_of
+from DeepRegistrationLib.scene.volumes import exhausted, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
 
 PROBLEM = views.rendering_problem()
@@ -60,12 +64,11 @@ def is_gray(color) -> bool:
 
 
 @rendering
-def test_the_overlay_is_green_and_magenta_before_and_gray_after(application, shifted):
+def test_the_overlay_is_green_and_magenta_before_and_gray_after(shifted):
     _, fixed, moving = shifted
-    place = pictures.place_of(fixed)
-    after = pictures.picture_overlay(application, fixed, moving, "After", place)
-    moving.SetAndObserveTransformNodeID(None)
-    before = pictures.picture_overlay(application, fixed, moving, "Before", place)
+    place = place_of(fixed)
+    after = exhausted(pictures.overlay(fixed, moving, "After", place))
+    before = exhausted(pictures.overlay(fixed, moving, "Before", place, []))
     # The patient's left is on the picture's right in an axial view.
     assert is_green(mean_color(before, -10, 0))
     assert is_magenta(mean_color(before, 30, 0))
@@ -77,14 +80,14 @@ def test_the_overlay_is_green_and_magenta_before_and_gray_after(application, shi
 
 @rendering
 def test_the_jacobian_picture_is_blue_where_tissue_is_smaller_and_yellow_where_it_folds(
-    application, scene, shifted
+    scene, shifted
 ):
     _, fixed, _ = shifted
     jacobian = block((0, 0, 0))
     x = jacobian.grid.points()[..., 0]
     values = torch.where(x > 10, -0.5, torch.where(x < -10, 0.6, 1.0))
     node = volume_node_from_image(Image(values, jacobian.grid, "J"), scene)
-    picture = pictures.picture_jacobian(application, fixed, node, "J", pictures.place_of(fixed))
+    picture = exhausted(pictures.jacobian_map(fixed, node, "J", place_of(fixed)))
     folding, unchanged, smaller = (mean_color(picture, mm, 0) for mm in (30, 0, -15))
     assert folding[0] > 0.7 and folding[1] > 0.6 and folding[2] < 0.4
     assert is_gray(unchanged)
@@ -92,22 +95,51 @@ def test_the_jacobian_picture_is_blue_where_tissue_is_smaller_and_yellow_where_i
 
 
 @rendering
-def test_the_grid_is_drawn_over_the_moving_image(application, shifted):
+def test_the_grid_is_drawn_over_the_moving_image(shifted):
     nodes, fixed, moving = shifted
-    place = pictures.place_of(fixed)
-    picture = pictures.picture_grid(application, moving, nodes.transform, "Grid", place, fixed)
+    steps = pictures.deformed_grid(fixed, moving, nodes.transform, "Grid", place_of(fixed))
+    picture = exhausted(steps)
     panel = picture[TITLE:, :PANEL].astype(int)
     colored = panel.max(-1) - panel.min(-1) > 60
     assert 0.01 < colored.mean() < 0.3
 
 
 @rendering
-def test_pictures_leave_the_scene_as_it_was(application, scene, shifted, tmp_path):
+def test_a_picture_shows_the_scene_as_it_was_when_it_was_asked_for(scene, shifted):
+    nodes, fixed, moving = shifted
+    place = place_of(fixed)
+    expected = exhausted(pictures.overlay(fixed, moving, "After", place))
+    steps = pictures.overlay(fixed, moving, "After", place)
+    moving.SetAndObserveTransformNodeID(None)
+    next(steps)
+    fixed.SetOrigin(500, 0, 0)
+    nodes.transform.SetMatrixTransformFromParent(vtk.vtkMatrix4x4())
+    scene.Clear(True)
+    assert np.array_equal(exhausted(steps), expected)
+
+
+@rendering
+def test_the_views_of_the_window_keep_their_logic(application, shifted):
+    factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
+    factory.SetMRMLApplicationLogic(application.logic)
+    _, fixed, moving = shifted
+    exhausted(pictures.overlay(fixed, moving, "After", place_of(fixed)))
+    assert factory.GetMRMLApplicationLogic() is application.logic
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (200, 130)])
+def test_a_png_holds_the_pixels_as_another_reader_finds_them(tmp_path, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    path = tmp_path / "a.png"
+    views.write_png(pixels, path)
+    assert np.array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))), pixels)
+
+
+@rendering
+def test_pictures_leave_the_scene_as_it_was(scene, shifted, tmp_path):
     nodes, fixed, moving = shifted
     ids = [scene.GetNthNode(k).GetID() for k in range(scene.GetNumberOfNodes())]
-    paths = pictures.write_pictures(
-        application, nodes, fixed, moving, tmp_path, captions={"before": "20 mm"}
-    )
+    paths = pictures.write_pictures(nodes, fixed, moving, tmp_path, captions={"before": "20 mm"})
     assert [path.name for path in paths] == ["before.png", "after.png", "jacobian.png", "grid.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
     assert [scene.GetNthNode(k).GetID() for k in range(scene.GetNumberOfNodes())] == ids

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 
 import numpy as np
 import pytest
 import slicer
 
 from DeepRegistrationLib.scene import report as reports
+from DeepRegistrationLib.scene import studio
 from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.report import placed_under, write_report
+from DeepRegistrationLib.scene.report import report_in_steps, transforms_above, write_report
 from DeepRegistrationLib.scene.transforms import transform_node_from
 from DeepRegistrationLib.scene.views import rendering_problem
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.volumes import exhausted, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
 
 POINTS = np.array([[5.0, -8.0, 20.0], [-12.0, 10.0, 14.0], [14.0, 12.0, 30.0]])
@@ -74,28 +76,70 @@ def test_without_opengl_the_report_says_so(case, no_rendering, tmp_path):
     assert "No pictures: no OpenGL." in page(tmp_path / "r.html")
 
 
-def test_the_pictures_leave_the_scene_as_it_was(application, case, tmp_path, monkeypatch):
-    monkeypatch.setattr(reports.pictures, "_PANEL", 160)  # small: the content is tested elsewhere
+@pytest.fixture
+def small(monkeypatch):
+    """Pictures whose content is not looked at."""
     if problem := rendering_problem():
         pytest.skip(problem)
+    monkeypatch.setattr(studio, "PANEL", 160)
+
+
+def in_steps(case, path, **options) -> Generator[float, None, None]:
     fixed, moving, transform, live = case
-    jacobian = volume_node_from_image(live_jacobian(fixed), application.scene, "J")
-    nodes = application.scene.GetNumberOfNodes()
-    write_report(
-        tmp_path / "r.html",
-        fixed,
-        moving,
-        transform,
-        landmarks=live.state,
-        jacobian=jacobian,
-        application=application,
+    jacobian = volume_node_from_image(live_jacobian(fixed), fixed.GetScene(), "J")
+    return report_in_steps(
+        path, fixed, moving, transform, landmarks=live.state, jacobian=jacobian, **options
     )
-    assert moving.GetParentTransformNode() is None
-    # the tables of two color scales stay, as with the pictures themselves
-    assert application.scene.GetNumberOfNodes() == nodes + 2
+
+
+def test_the_pictures_leave_the_scene_as_it_was(scene, case, small, tmp_path):
+    steps = in_steps(case, tmp_path / "r.html")
+    ids = [node.GetID() for node in nodes_of(scene)]
+    changes = []
+    scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeAddedEvent, lambda *_: changes.append(1))
+    times = {node.GetID(): node.GetMTime() for node in nodes_of(scene)}
+    for _ in steps:
+        assert {node.GetID(): node.GetMTime() for node in nodes_of(scene)} == times
+    assert [node.GetID() for node in nodes_of(scene)] == ids and not changes
+    assert case[1].GetParentTransformNode() is None
     pictures = re.findall(r'<img alt="([^"]*)"', page(tmp_path / "r.html"))
     first = ["Before", "After", "Volume", "Deformation", "Errors"]
     assert [title.split()[0] for title in pictures] == first
+
+
+def test_the_report_is_made_in_many_steps_with_progress(case, small, tmp_path):
+    fractions = list(in_steps(case, tmp_path / "r.html"))
+    assert len(fractions) > 40  # five pictures of three slices, rendered and encoded one by one
+    assert fractions == sorted(fractions) and 0 < fractions[0] and fractions[-1] < 1
+
+
+def test_the_file_is_there_at_the_last_step_and_not_before(case, small, tmp_path):
+    target = tmp_path / "r.html"
+    for _ in in_steps(case, target):
+        assert not target.exists()
+    assert target.exists()
+
+
+def test_a_report_that_is_dropped_leaves_nothing(case, small, tmp_path):
+    steps = in_steps(case, tmp_path / "r.html")
+    for _ in range(30):
+        next(steps)
+    steps.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_is_of_the_scene_as_it_was_when_it_was_asked_for(scene, case, small, tmp_path):
+    in_one_go, later = tmp_path / "a.html", tmp_path / "b.html"
+    exhausted(in_steps(case, in_one_go))
+    steps = in_steps(case, later)
+    next(steps)
+    scene.Clear(True)
+    exhausted(steps)
+    assert page(later) == page(in_one_go)
+
+
+def nodes_of(scene) -> list:
+    return [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
 
 
 def live_jacobian(node):
@@ -116,9 +160,8 @@ def test_the_moving_volume_is_shown_under_the_transform_whatever_it_lies_under(
     earlier.SetAttribute("DeepRegistration.Method", "affine")
     moving.SetAndObserveTransformNodeID(own.GetID())
     own.SetAndObserveTransformNodeID(earlier.GetID())
-    with placed_under(moving, transform, transform):
-        assert moving.GetParentTransformNode() is own
-        assert own.GetParentTransformNode() is transform
-    with placed_under(moving, transform, None):
-        assert own.GetParentTransformNode() is None
-    assert own.GetParentTransformNode() is earlier
+    assert transforms_above(moving, transform, transform) == [own, transform]
+    assert transforms_above(moving, transform, None) == [own]
+    above = add_transform(np.diag([1.0, 1.0, 1.0, 1.0]), "above")
+    transform.SetAndObserveTransformNodeID(above.GetID())
+    assert transforms_above(moving, transform, transform) == [own, transform, above]

@@ -1,0 +1,165 @@
+"""The report from the panel: saved in many turns of the event loop, canceled, private."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import slicer
+from pairs import add_landmarks, add_pair, add_true_transform
+from SlicerHost import qtmodule
+
+from DeepRegistrationLib.errors import RegistrationError
+
+MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
+
+
+@pytest.fixture
+def panel(slicer_host):
+    return slicer_host.load_module(MODULE).panel
+
+
+@pytest.fixture
+def section(slicer_host, panel):
+    from DeepRegistrationPanel.report import ReportSection
+
+    found = panel.section(ReportSection)
+    found.ui.reportButton.collapsed = False
+    slicer_host.process_events(0.05)
+    return found
+
+
+@pytest.fixture
+def target(slicer_host, panel, section, tmp_path) -> Path:
+    """Everything is chosen, and the next dialog answers with this path."""
+    if slicer_host.rendering_problem:
+        pytest.skip(slicer_host.rendering_problem)
+    add_pair(panel.parameters)
+    add_landmarks(panel.parameters)
+    add_true_transform(panel.parameters)
+    one_view = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    slicer.app.layoutManager().setLayout(one_view)
+    slicer_host.process_events(0.05)
+    path = tmp_path / "report.html"
+    slicer_host.dialogs.expect("", str(path))
+    return path
+
+
+def save(host, section) -> None:
+    host.click(section.ui.saveReportButton)
+    host.process_events(until=lambda: not section.saving, timeout=60)
+
+
+def state_of_scene() -> dict:
+    """Every node and when it was last changed."""
+    nodes = [slicer.mrmlScene.GetNthNode(k) for k in range(slicer.mrmlScene.GetNumberOfNodes())]
+    return {node.GetID(): node.GetMTime() for node in nodes}
+
+
+def test_the_report_is_one_page_without_names_and_is_opened(slicer_host, panel, section, target):
+    panel.parameters.fixedVolume.SetName("Doe^John")
+    panel.update()
+    with slicer_host.longest_block() as block:
+        save(slicer_host, section)
+    print(f"longest block: {1000 * block.seconds:.0f} ms")
+    page = target.read_text(encoding="utf-8")
+    assert "Doe^John" not in page and "0 of 100 landmarks above 3 mm" in page
+    assert page.count("data:image/png") == 4
+    assert 'src="http' not in page and "<script" not in page and "<link" not in page
+    assert qtmodule.modal.opened == [target.as_uri()]
+    assert str(target) in section.ui.reportStatusText.text
+
+
+def test_slicer_goes_on_while_the_report_is_made(slicer_host, panel, section, target):
+    turns, progress = [], []
+    timer = qtmodule.make_qt_module().QTimer()
+
+    def beat() -> None:
+        if section.saving:
+            turns.append(1)
+            progress.append(section.ui.reportBar.value)
+
+    timer.connect("timeout()", beat)
+    timer.start(0)
+    assert not section.ui.reportBar.visible
+    before = state_of_scene()
+    slicer_host.click(section.ui.saveReportButton)
+    assert section.ui.reportBar.visible and not target.exists()
+    slicer_host.process_events(until=lambda: not section.saving, timeout=60)
+    timer.stop()
+    assert len(turns) > 30  # four pictures of three slices, in steps
+    assert progress == sorted(progress) and len(set(progress)) > 15
+    assert state_of_scene() == before
+    assert not section.ui.reportBar.visible and section.ui.saveReportButton.text == "Save report..."
+
+
+def test_cancel_leaves_no_file_and_the_scene_as_it_was(slicer_host, panel, section, target):
+    before = state_of_scene()
+    slicer_host.click(section.ui.saveReportButton)
+    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20, timeout=60)
+    assert section.ui.saveReportButton.text == "Cancel"
+    slicer_host.click(section.ui.saveReportButton)
+    assert not section.saving and "no file was written" in section.ui.reportStatusText.text
+    slicer_host.process_events(0.1)
+    assert list(target.parent.iterdir()) == [] and qtmodule.modal.opened == []
+    assert state_of_scene() == before
+    slicer_host.dialogs.expect("", str(target))
+    save(slicer_host, section)
+    assert target.exists()
+
+
+def test_closing_the_scene_drops_the_report(slicer_host, panel, section, target):
+    slicer_host.click(section.ui.saveReportButton)
+    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20, timeout=60)
+    slicer.mrmlScene.Clear(False)
+    assert not section.saving
+    slicer_host.process_events(0.1)
+    assert list(target.parent.iterdir()) == [] and qtmodule.modal.opened == []
+    assert section.ui.saveReportButton.text == "Save report..."
+    assert not section.ui.saveReportButton.enabled
+
+
+def test_undoing_the_registration_meanwhile_does_not_harm_the_report(
+    slicer_host, panel, section, target
+):
+    slicer_host.click(section.ui.saveReportButton)
+    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20, timeout=60)
+    slicer.mrmlScene.RemoveNode(panel.parameters.transform)
+    slicer_host.process_events(until=lambda: not section.saving, timeout=60)
+    assert "0 of 100 landmarks above 3 mm" in target.read_text(encoding="utf-8")
+
+
+def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, section, monkeypatch):
+    asked = {}
+    import DeepRegistrationPanel.report as module
+
+    def report(*_, **options):
+        asked.update(options)
+        yield 1.0
+
+    monkeypatch.setattr(module, "report_in_steps", report)
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    for ticked in (False, True):
+        slicer_host.dialogs.expect("", "report.html")
+        save(slicer_host, section)
+        assert asked["identified"] is ticked
+        slicer_host.click(section.ui.identifyBox)
+    slicer.mrmlScene.Clear(False)
+    assert not section.ui.identifyBox.checked
+
+
+def test_a_report_that_cannot_be_written_is_said(slicer_host, panel, section, monkeypatch):
+    import DeepRegistrationPanel.report as module
+
+    def refusing(*_, **__):
+        yield 0.5
+        raise RegistrationError("The disk is full.")
+
+    monkeypatch.setattr(module, "report_in_steps", refusing)
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    slicer_host.dialogs.expect("", "report.html")
+    save(slicer_host, section)
+    assert section.ui.reportStatusText.text == "The disk is full."
+    assert qtmodule.modal.opened == []
