@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from hearts import heart_labels, heart_picture, stack_grid
+from scipy.ndimage import map_coordinates
 
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
@@ -14,6 +15,8 @@ from DeepRegistrationLib.shapes.reference import ReferenceSettings
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.recipes import svfnet as module
+
+STRAIGHT = torch.zeros(1, 2, 64, 64)
 
 
 def write_cases(folder, sizes, split):
@@ -56,7 +59,7 @@ def test_training_learns_to_register_hearts_it_has_not_seen(tmp_path, quick):
     cases = write_cases(tmp_path / "data", sizes, "train")
     cases += write_cases(tmp_path / "data", [(0.87, 0.9, 1), (1.12, 1.12, 1)], "validation")
     lines = []
-    values = recipe(tmp_path, iterations=60, rate=8e-3, shift=0.0, turn=0.0, zoom=0.0)
+    values = recipe(tmp_path, iterations=120, rate=4e-3, shift=0.0, turn=0.0, zoom=0.0)
     untrained = SVFNet(4).eval()
     validation = values.prepare(cases[4:], torch.device("cpu"), lambda *_: None)
     with torch.no_grad():
@@ -80,7 +83,7 @@ def test_a_common_similarity_keeps_pair_and_velocity_consistent():
         -1, -1, 4, -1, -1
     )
     images = torch.zeros(1, 2, 4, 64, 64)
-    _, found, inside = module._moved_together(images, velocity, matrix, shift)
+    _, found, inside = module._moved_together(images, velocity, matrix, shift, STRAIGHT)
     a, t = matrix[0].numpy(), shift[0].numpy()
     assert np.abs(a - np.eye(2)).max() > 0.02
     expected = (offsets @ a.T + t) @ slope.T @ np.linalg.inv(a).T
@@ -92,12 +95,38 @@ def test_a_common_similarity_keeps_pair_and_velocity_consistent():
     assert float((found[0, 2, 0][inside[0, 0, 0].bool()] - 0.7).abs().max()) < 1e-3
 
 
+def test_a_common_bend_keeps_pair_and_velocity_consistent():
+    """S takes exp(v) to S^-1 o exp(v) o S: S(exp(v')(y)) = exp(v)(S(y)), to first order in v."""
+    values = make_recipe("svfnet", {"pairs": 1, "bend": 2.0})
+    bend = values._bends(torch.Generator().manual_seed(5), (64, 64))
+    matrix, shift = torch.tensor([[[1.1, 0.1], [-0.05, 0.9]]]), torch.tensor([[1.0, -2.0]])
+    velocity = torch.tensor([0.02, -0.03, 0.05])[None, :, None, None, None].expand(1, 3, 4, 64, 64)
+    images = torch.zeros(1, 2, 4, 64, 64)
+    _, found, _ = module._moved_together(images, velocity, matrix, shift, bend)
+
+    def mapped(points):  # S at points [m, (x, y)], the bend by scipy's splines
+        d = [map_coordinates(bend[0, k].numpy(), points.T[::-1], order=3) for k in (0, 1)]
+        return (points - 31.5) @ matrix[0].numpy().T + shift[0].numpy() + np.stack(d, -1)
+
+    points = np.stack(np.meshgrid(np.arange(20, 44), np.arange(20, 44)), -1).reshape(-1, 2)
+    steps = found[0, :2, 0].movedim(0, -1).numpy()[points[:, 1], points[:, 0]].astype(np.float64)
+    np.testing.assert_allclose(
+        mapped(points + steps) - mapped(points.astype(float)),
+        np.tile([0.02, -0.03], (len(points), 1)),
+        atol=2e-3,
+    )
+    assert np.ptp(steps[:, 0]) > 0.002  # the bend does something
+    assert torch.allclose(found[0, 2, 0, 20:44, 20:44], torch.tensor(0.05), atol=1e-5)
+
+
 def test_images_are_moved_as_the_velocity_is():
     """A spot at S(y) in the image appears at y."""
     matrix, shift = torch.eye(2)[None] * 1.1, torch.tensor([[4.0, -3.0]])
     images = torch.zeros(1, 2, 4, 64, 64)
     images[..., 40, 36] = 1.0
-    moved, _, _ = module._moved_together(images, torch.zeros(1, 3, 4, 64, 64), matrix, shift)
+    moved, _, _ = module._moved_together(
+        images, torch.zeros(1, 3, 4, 64, 64), matrix, shift, STRAIGHT
+    )
     plane = moved[0, 0, 0]
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     found = [float((plane * c).sum() / plane.sum()) for c in (x, y)]

@@ -31,6 +31,7 @@ from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 _FOLDER = "DEEPREG_REFERENCES"  # environment variable: where references are kept
 _STRUCTURES = len(STRUCTURES)
 _SURROUNDINGS = 5  # random shapes around a heart that is painted
+_BEND = 16  # voxels between the random vectors of a common displacement
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,13 @@ class SVFNetRecipe(Recipe):
     )
     zoom: float = parameter(
         0.1, "Largest common change of size in the slice (our choice; paper: 0).", minimum=0.0
+    )
+    bend: float = parameter(
+        0.0,
+        "Standard deviation of a common smooth displacement in the slice (our choice; paper: 0).",
+        unit="voxels",
+        minimum=0.0,
+        maximum=4.0,
     )
     contrast: float = parameter(
         0.3, "Largest change of log gamma of each image (our choice; paper: 0).", minimum=0.0
@@ -149,7 +157,8 @@ class SVFNetRecipe(Recipe):
         exponents = torch.randn(self.pairs, 2, 1, 1, 1, generator=generator).clamp(-1, 1)
         gamma = torch.exp(self.contrast * exponents).to(device)
         pictures = torch.stack(images).clamp(min=1e-4) ** gamma
-        return _moved_together(pictures, torch.stack(velocities), *self._similarity(generator))
+        moved = (*self._similarity(generator), self._bends(generator, pictures.shape[-2:]))
+        return _moved_together(pictures, torch.stack(velocities), *moved)
 
     def _pictures(self, prepared: Prepared, pair: list[int], generator: torch.Generator) -> Tensor:
         """Both images of a pair, randomized or as they are: [2, z, y, x].
@@ -180,6 +189,14 @@ class SVFNetRecipe(Recipe):
         cos, sin = size * torch.cos(angle), size * torch.sin(angle)
         matrix = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
         return matrix, self.shift * draw[2:].T
+
+    def _bends(self, generator: torch.Generator, size: Sequence[int]) -> Tensor:
+        """Random displacements in the slice that change over 16 voxels: [n, 2, y, x], in voxels."""
+        if not self.bend:
+            return torch.zeros(self.pairs, 2, *size)
+        knots = [count // _BEND + 1 for count in size]
+        values = self.bend * torch.randn(self.pairs, 2, *knots, generator=generator).clamp(-2, 2)
+        return F.interpolate(values, size=tuple(size), mode="bicubic", align_corners=True)
 
     def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
         images, reference, inside = batch
@@ -231,31 +248,34 @@ def _regions(distances: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _moved_together(
-    images: Tensor, velocity: Tensor, matrix: Tensor, shift: Tensor
+    images: Tensor, velocity: Tensor, matrix: Tensor, shift: Tensor, bend: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Both images and the velocity under one similarity S(x) = A x + t of the slice.
+    """Both images and the velocity under one map S(x) = A x + t + d(x) of the slice.
 
-    exp(v) becomes S^-1 o exp(v) o S, so v becomes A^-1 v(S(x)): exact, whatever the shift.
+    exp(v) becomes S^-1 o exp(v) o S, so v becomes (DS)^-1 v(S(x)).
 
     Args:
         images: [n, 2, z, y, x].
         velocity: In voxels, [n, 3, z, y, x]; the voxels are square in the slice.
-        matrix, shift: A [n, 2, 2] and t in voxels [n, 2].
+        matrix, shift: A [n, 2, 2] about the slice's centre and t in voxels [n, 2].
+        bend: d in voxels, the same in all slices: [n, 2, y, x].
 
     Returns:
         Images, velocity, and 1 where both come from inside the frame [n, 1, z, y, x].
     """
     n, _, depth, height, width = images.shape
-    matrix, shift = matrix.to(images.device), shift.to(images.device)
-    theta = torch.zeros(n, 2, 3, device=images.device)
-    ratio = (height - 1) / (width - 1)
-    theta[:, 0, 0], theta[:, 1, 1] = matrix[:, 0, 0], matrix[:, 1, 1]
-    theta[:, 0, 1], theta[:, 1, 0] = matrix[:, 0, 1] * ratio, matrix[:, 1, 0] / ratio
-    theta[:, :, 2] = shift * shift.new_tensor([2 / (width - 1), 2 / (height - 1)])
-    grid = F.affine_grid(theta, [n, 1, height, width], align_corners=True)
+    matrix, shift, bend = (values.to(images.device) for values in (matrix, shift, bend))
+    middle = shift.new_tensor([(width - 1) / 2, (height - 1) / 2])[:, None, None]
+    axes = [torch.arange(count, device=shift.device) for count in (height, width)]
+    y, x = torch.meshgrid(*axes, indexing="ij")
+    offset = torch.stack([x, y]) - middle
+    place = torch.einsum("nij,jyx->niyx", matrix, offset) + shift[..., None, None] + bend
+    grid = (place / middle).movedim(1, -1)
     planes = torch.cat([images, velocity, torch.ones_like(images[:, :1])], dim=1).flatten(1, 2)
     moved = F.grid_sample(planes, grid, align_corners=True).reshape(n, 6, depth, height, width)
-    turned = torch.einsum("nij,njzyx->nizyx", torch.linalg.inv(matrix), moved[:, 2:4])
+    slopes = torch.stack(torch.gradient(bend, dim=(3, 2)), dim=-1)  # [n, 2, y, x, 2]
+    local = matrix[:, None, None] + slopes.permute(0, 2, 3, 1, 4)
+    turned = torch.einsum("nyxij,njzyx->nizyx", torch.linalg.inv(local), moved[:, 2:4])
     return moved[:, :2], torch.cat([turned, moved[:, 4:5]], dim=1), (moved[:, 5:] > 0.999).float()
 
 
