@@ -2,6 +2,9 @@
 
 elastix cannot be interrupted from Python, so whoever wants to stop it ends this process, which
 also ends itself when its stdin is closed. Loads itk and numpy, not PyTorch.
+
+``itk.ElastixRegistrationMethod`` would load a thousand modules of itk first, for ten seconds. The
+classes' own modules, from which itk takes them too, load in one.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import os
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +48,7 @@ def _logged_error(folder: Path) -> str:
 
 
 def _register(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+    import_module("itk.support.helpers")._HAVE_TORCH = False  # itk imports it where it is there
     import itk
 
     itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(request["threads"])
@@ -65,6 +70,11 @@ def _register(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _new(module: str, name: str) -> Any:
+    """A new object of one of itk's classes."""
+    return getattr(import_module(f"itk.{module}Python"), name).New()
+
+
 def _image(folder: Path, name: str, grid: dict[str, Any]) -> Any:
     import itk
 
@@ -81,14 +91,14 @@ def _place(image: Any, grid: dict[str, Any]) -> None:
 
 def _run(images: dict[str, Any], stage: dict[str, Any], log: Path, after: Any) -> Any:
     """One stage, on top of the result of ``after``."""
-    import itk
-
     log.mkdir()
-    parameters = itk.ParameterObject.New()
+    parameters = _new("elxParameterObject", "elastixParameterObject")
     parameters.AddParameterMap(stage["parameters"])
     # The default number of threads is set instead of this object's: with a number of its own,
     # stages of several metrics crash (ITKElastix issue 160).
-    method = itk.ElastixRegistrationMethod.New(images["fixed"], images["moving"])
+    method = _new("itkElastixRegistrationMethod", "itkElastixRegistrationMethodIF3IF3")
+    method.SetFixedImage(images["fixed"])
+    method.SetMovingImage(images["moving"])
     method.SetParameterObject(parameters)
     method.SetLogToConsole(False)
     method.SetOutputDirectory(str(log))  # elastix counts its iterations there
@@ -108,8 +118,8 @@ def _sampled(transform: Any, grid: dict[str, Any]) -> np.ndarray:
     """T(x) - x on a grid: float32 [3, z, y, x]."""
     import itk
 
-    field_type = itk.Image[itk.Vector[itk.F, 3], 3]
-    sampler = itk.TransformToDisplacementFieldFilter[field_type, itk.D].New()
+    name = "itkTransformToDisplacementFieldFilter"
+    sampler = _new(name, f"{name}IVF33D")  # to vectors of float32, from a transform of float64
     sampler.SetSize(grid["size"])
     sampler.SetOutputOrigin(grid["origin"])
     sampler.SetOutputSpacing(grid["spacing"])
