@@ -48,7 +48,8 @@ def _logged_error(folder: Path) -> str:
 
 
 def _register(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
-    import_module("itk.support.helpers")._HAVE_TORCH = False  # itk imports it where it is there
+    helpers: Any = import_module("itk.support.helpers")
+    helpers._HAVE_TORCH = False  # or itk imports it
     import itk
 
     itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(request["threads"])
