@@ -5,15 +5,17 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.error_readout import errors_at, errors_text
 from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts
 from DeepRegistrationLib.scene.presets import PRESETS, apply_preset
 from DeepRegistrationLib.scene.shortcuts import shortcuts_html
-from DeepRegistrationPanel.keys import Keys
+from DeepRegistrationPanel.errormaps import ErrorMapChoice
+from DeepRegistrationPanel.keys import Call, Keys
 from DeepRegistrationPanel.landmarks import LandmarksSection
 from DeepRegistrationPanel.section import Section
 from DeepRegistrationPanel.viewing import Viewing, explanations
 
-_MAPS = ("jacobian", "displacement")
+_MAPS = ("jacobian", "displacement", "predicted")
 _WARP_STEP = 10  # percent
 _SLIDERS = {
     "opacity": ("blend", *_MAPS),
@@ -41,10 +43,10 @@ class InspectionSection(Section):
         self._timer = qt.QTimer()
         self._timer.connect("timeout()", self._onFlicker)
         self._modes = {name: getattr(self.ui, f"{name}Button") for name in explanations()}
-        self._show = {name: _Call(self._onMode, name).call for name in self._modes}
+        self._show = {name: Call(self._onMode, name).call for name in self._modes}
         for name, button in self._modes.items():
             button.connect("clicked(bool)", self._show[name])
-        self._presets = {name: _Call(self._onPreset, name).call for name in PRESETS}
+        self._presets = {name: Call(self._onPreset, name).call for name in PRESETS}
         for name, preset in PRESETS.items():
             button = getattr(self.ui, f"{name}Button")
             button.toolTip = f"{preset.title}: {preset.help}"
@@ -54,6 +56,7 @@ class InspectionSection(Section):
         self.ui.opacitySlider.connect("valueChanged(double)", self._onOpacity)
         self.ui.squareSlider.connect("valueChanged(double)", self._onSquare)
         self.ui.periodSlider.connect("valueChanged(double)", self._onPeriod)
+        self._errorMap = ErrorMapChoice(self.ui.errorMapBox, self._onErrorMap)
         self.ui.warpSlider.connect("valueChanged(double)", self._onWarp)
         self.ui.gridBox.connect("toggled(bool)", self._onGrid)
         self.ui.gridSlider.connect("valueChanged(double)", self._onGrid)
@@ -67,8 +70,8 @@ class InspectionSection(Section):
             "grid": self._onToggleGrid,
             "linked": self._onToggleLinked,
             "swap": self._onFlicker,
-            "warp_less": _Call(self._stepWarp, -_WARP_STEP).call,
-            "warp_more": _Call(self._stepWarp, _WARP_STEP).call,
+            "warp_less": Call(self._stepWarp, -_WARP_STEP).call,
+            "warp_more": Call(self._stepWarp, _WARP_STEP).call,
             "worst": self._onWorst,
         }
 
@@ -95,6 +98,9 @@ class InspectionSection(Section):
         maps = () if viewing is None else viewing.maps()
         for name, button in self._modes.items():
             button.enabled = viewing is not None and (name not in _MAPS or name in maps)
+        self._errorMap.offer(maps)
+        if viewing is not None and self._mode in _MAPS and self._mode not in maps:
+            self._setMode("plain")
         movable = viewing is not None and viewing.transform is not None
         for name in ("linkedButton", "warpSlider", "gridBox", "gridSlider"):
             getattr(self.ui, name).enabled = movable
@@ -103,6 +109,7 @@ class InspectionSection(Section):
     def onRegistered(self, result):
         """The views were given other volumes: show the chosen mode on these."""
         if self._mode != "plain" and not self._outdated():
+            self._showChoices()
             self._setMode(self._mode)
 
     def onEnter(self):
@@ -163,6 +170,10 @@ class InspectionSection(Section):
             viewing.close()
         self._sayAtCursor(None)
 
+    def _onErrorMap(self):
+        if self._mode == "predicted":
+            self._setMode(self._mode)
+
     def _onMode(self, mode):
         if self._modes[mode].enabled:
             self._setMode(mode)
@@ -172,8 +183,9 @@ class InspectionSection(Section):
         self._modes[mode].checked = True
         self._timer.stop()
         if self._viewing is not None:
+            shown = self._errorMap.shown if mode == "predicted" else mode
             self._viewing.compare(
-                mode, self.ui.opacitySlider.value / 100, self.ui.squareSlider.value
+                shown, self.ui.opacitySlider.value / 100, self.ui.squareSlider.value
             )
             self._onWarp()
         if mode == "flicker":
@@ -187,6 +199,9 @@ class InspectionSection(Section):
             for kind in ("Label", "Slider"):
                 getattr(self.ui, f"{name}{kind}").visible = self._mode in modes
         text = explanations()[self._mode]
+        self.ui.errorMapBox.visible = self._mode == "predicted"
+        if self._mode == "predicted":
+            text = f"{self._errorMap.explanation} {text}"
         if self._viewing is None:
             text = _("Choose a fixed and a moving volume.")
         elif self._viewing.problem:
@@ -280,15 +295,6 @@ class InspectionSection(Section):
     def _sayAtCursor(self, readout):
         text = _("Move the mouse over a slice view.")
         if readout is not None:
-            text = readout.text()
+            errors = errors_text(errors_at(self._viewing.transform, readout.fixed))
+            text = "; ".join(filter(None, (readout.text(), errors)))
         self.ui.cursorText.text = text
-
-
-class _Call:
-    """A function with its argument, to be connected to a signal."""
-
-    def __init__(self, function, argument):
-        self._function, self._argument = function, argument
-
-    def call(self, _checked=False):
-        self._function(self._argument)

@@ -35,3 +35,13 @@ class Keys:
         for shortcut in self._shortcuts:
             shortcut.deleteLater()
         self._shortcuts = []
+
+
+class Call:
+    """A function with its argument, to be connected to a signal."""
+
+    def __init__(self, function, argument):
+        self._function, self._argument = function, argument
+
+    def call(self, _checked=False):
+        self._function(self._argument)

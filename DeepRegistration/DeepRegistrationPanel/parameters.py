@@ -28,6 +28,7 @@ class DeepRegistrationParameterNode:
         method: Name of a registration method.
         methodParameters: JSON: for each method's name, the values that differ from its defaults.
         refine: Whether a network's result is refined on the pair itself.
+        estimateError: Whether registrations also make maps of where they may be wrong.
         addWarped, addInverse: Outputs besides transform, Jacobian and displacement.
         transform: The transform that is evaluated and looked at: the last result, or any other.
         fixedLandmarks, movingLandmarks: Corresponding point lists.
@@ -47,6 +48,7 @@ class DeepRegistrationParameterNode:
     quality: Annotated[str, Choice(list(QUALITIES))] = "default"
     device: Annotated[str, Choice(list(DEVICES))] = "auto"
     refine: bool = False
+    estimateError: bool = False
     addWarped: bool = False
     addInverse: bool = False
     transform: vtkMRMLTransformNode

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.scene.quality import quality_request
-from DeepRegistrationLib.scene.results import outputs_of
+from DeepRegistrationLib.scene.results import ERROR_MAPS, outputs_of
 from DeepRegistrationLib.worker import State
 from DeepRegistrationPanel.installation import ensurePackages
 from DeepRegistrationPanel.qualitytables import basisText, missingHtml, tablesHtml, verdictHtml
@@ -121,6 +121,7 @@ class QualitySection(Section):
     def _start(self):
         p = self.parameters
         subject = self._subject()
+        outputs = outputs_of(p.transform)
         request = quality_request(
             p.fixedVolume,
             p.movingVolume,
@@ -129,7 +130,8 @@ class QualitySection(Section):
             moving_mask=p.movingMask,
             fixed_segments=p.fixedSegmentation,
             moving_segments=p.movingSegmentation,
-            inverse=outputs_of(p.transform).get("inverse"),
+            inverse=outputs.get("inverse"),
+            error_maps={kind: outputs[kind] for kind in ERROR_MAPS if kind in outputs},
         )
         self._job = self.panel.engine.submit(
             "quality", request, on_change=lambda job: self._onChange(job, subject)

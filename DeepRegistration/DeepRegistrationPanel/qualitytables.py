@@ -25,7 +25,9 @@ def basisText(verdict):
 
 def tablesHtml(quality):
     """All that was measured, as small tables."""
-    return "<br>".join([*_folding(quality), *_overlap(quality), *_images(quality)])
+    return "<br>".join(
+        [*_folding(quality), *_errors(quality), *_overlap(quality), *_images(quality)]
+    )
 
 
 def missingHtml(parameters, landmarks, quality):
@@ -73,6 +75,23 @@ def _folding(quality):
         head = (_("mean"), _("95 %"), _("max"))
         tables += _table(_("There and back, mm"), head, [[_("inverse consistency"), *row]])
     return tables
+
+
+def _errors(quality):
+    errors = quality["uncertainty"]
+    if not errors:
+        return []
+    found = {
+        _("both together"): errors,
+        _("there and back"): errors["consistency"],
+        _("spread"): errors["spread"],
+    }
+    rows = [
+        [name, *(f"{values[key]:.2f}" for key in ("median", "p95", "max"))]
+        for name, values in found.items()
+        if values
+    ]
+    return _table(_("Error estimate, mm"), (_("median"), _("95 %"), _("max")), rows)
 
 
 def _overlap(quality):

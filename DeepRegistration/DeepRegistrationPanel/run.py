@@ -75,6 +75,7 @@ class RunSection(Section):
         reason = "" if running else self._missing()
         self.ui.registerButton.text = _("Cancel") if running else _("Register")
         self.ui.registerButton.enabled = not reason
+        self.ui.estimateBox.enabled = not running
         self.ui.progressBar.visible = running
         if running:
             return
@@ -149,6 +150,7 @@ class RunSection(Section):
             device=p.device,
             refine=p.refine and refinable(p.method),
             inverse=p.addInverse,
+            uncertainty=p.estimateError,
             resample=p.addWarped,
             onChange=onChange,
         )

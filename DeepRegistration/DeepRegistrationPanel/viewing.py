@@ -54,7 +54,7 @@ class Viewing:
         return () if self.transform is None else tuple(outputs_of(self.transform))
 
     def compare(self, mode, opacity, square):
-        """Show a mode: a key of ``MODES``, ``jacobian``, ``displacement``, or ``plain``."""
+        """Show a mode: a key of ``MODES``, one of :meth:`maps`, or ``plain``."""
         self._closeShown()
         if mode in MODES:
             moving = self._warped()
@@ -194,6 +194,10 @@ def explanations():
             "No color below 10 % of change."
         ),
         "displacement": _("How far each point moves, up to 20 mm; no color below 1 mm."),
+        "predicted": _(
+            "A hint where to look, no error bar: true errors are often several times larger, and "
+            "can be large where there is no color (below 0.5 mm)."
+        ),
     }
 
 

@@ -140,7 +140,7 @@ def uncertainty_statistics(uncertainty: Uncertainty, mask: Image | None = None) 
     Returns:
         ``median``, ``p95``, ``max`` of the predicted error in mm; ``limit`` in mm and
         ``percent_above`` it; ``consistency`` and, where there is one, ``spread`` (else None):
-        ``mean``, ``p95``, ``max`` in mm; ``n`` voxels; ``region``: ``mask`` or ``image``.
+        ``median``, ``p95``, ``max`` in mm; ``n`` voxels; ``region``: ``mask`` or ``image``.
 
     Raises:
         RegistrationError: The mask is empty or on another grid.
@@ -165,7 +165,7 @@ def uncertainty_statistics(uncertainty: Uncertainty, mask: Image | None = None) 
             return None
         values = values_of(image)
         return {
-            "mean": float(values.mean(dtype=np.float64)),
+            "median": float(np.median(values)),
             "p95": float(np.percentile(values, 95)),
             "max": float(values.max()),
         }

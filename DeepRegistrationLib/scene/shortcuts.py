@@ -32,6 +32,7 @@ SHORTCUTS = (
     Shortcut("Alt+5", "edges", "Outlines of the moving image on the fixed one"),
     Shortcut("Alt+6", "jacobian", "Map of the Jacobian determinant"),
     Shortcut("Alt+7", "displacement", "Map of the displacement"),
+    Shortcut("Alt+U", "predicted", "Map of the error estimate"),
     Shortcut("Alt+8", "grid", "Deformed grid on and off"),
     Shortcut("Alt+9", "linked", "Fixed and moving side by side with linked cursors, on and off"),
     Shortcut("Alt+S", "swap", "Show the other image (flicker by hand)"),

@@ -121,7 +121,7 @@ def test_statistics_are_of_the_mask_alone():
     found = uncertainty_statistics(as_maps(values, grid), Image(inside, grid))
     assert (found["median"], found["max"], found["n"]) == (2.0, 4.0, 20)
     assert found["percent_above"] == pytest.approx(20.0)
-    assert found["consistency"] == {"mean": pytest.approx(4.0), "p95": 8.0, "max": 8.0}
+    assert found["consistency"] == {"median": pytest.approx(4.0), "p95": 8.0, "max": 8.0}
     assert found["spread"] is None
     whole = uncertainty_statistics(as_maps(values, grid))["percent_above"]
     assert whole == pytest.approx(100 * 44 / 60)
@@ -299,7 +299,7 @@ def doubt(percent_above: float = 0.0, consistency: float = 1.0) -> dict:
         "max": 8.0,
         "limit": 3.0,
         "percent_above": percent_above,
-        "consistency": {"mean": 0.5, "p95": consistency, "max": 9.0},
+        "consistency": {"median": 0.5, "p95": consistency, "max": 9.0},
         "spread": None,
         "region": "mask",
         "n": 9,
