@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+import torch
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.sampling import Interpolation
+from DeepRegistrationLib.sampling import Interpolation, bspline_coefficients, sample_at_indices
 from DeepRegistrationLib.similarity import gaussian_mean
+
+_NEGLIGIBLE = 1e-10  # weights far from a voxel; as denormal numbers they would slow processors down
 
 
 def level_spacing(grid: Grid, spacing: float) -> tuple[float, float, float]:
@@ -24,14 +29,40 @@ def smoothed(image: Image, spacing: float) -> Image:
 
     Every axis is smoothed to the resolution of the new voxels (a Gaussian of half a new voxel,
     less the half voxel that the old ones have already); thick slices stay as they are.
+
+    Smoothing and interpolating are one small matrix an axis, from old voxels to new ones: at full
+    resolution nothing is computed that the new grid does not keep.
     """
     wanted = np.array(level_spacing(image.grid, spacing))
     ratio = wanted / np.array(image.grid.spacing)
     sigma = 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
-    values = Image(gaussian_mean(image.data.float(), tuple(sigma)), image.grid, image.name)
     grid = image.grid.with_spacing(tuple(wanted))
-    if grid.same_as(image.grid):
-        return values
     # Linear interpolation blurs where the new voxels are not much larger than the old ones.
     interpolation: Interpolation = "cubic" if ratio.min() < 1.5 else "linear"
-    return values.resampled(grid, interpolation=interpolation, fill=None)
+    x, y, z = (
+        _axis_matrix(n, m, float(sd), interpolation, str(image.data.device))
+        for n, m, sd in zip(image.grid.size, grid.size, sigma, strict=True)
+    )
+    planes = torch.empty(image.grid.size[2], *grid.shape[1:], device=image.data.device)
+    for slab in image.grid.slabs():
+        planes[slab] = y @ (image.data[slab].float() @ x.T)
+    return Image((z @ planes.flatten(1)).reshape(grid.shape), grid, image.name)
+
+
+@lru_cache(maxsize=64)
+def _axis_matrix(
+    n: int, m: int, sigma: float, interpolation: Interpolation, device: str
+) -> torch.Tensor:
+    """Weights of the n old samples of an axis in its m new ones, ends on ends: [m, n].
+
+    It holds what becomes of the unit vectors, in float64 on the way.
+    """
+    impulses = torch.eye(n, dtype=torch.float64)[:, None, None]
+    impulses = gaussian_mean(impulses, (sigma, 0.0, 0.0))
+    if interpolation == "cubic":
+        impulses = bspline_coefficients(impulses)
+    index = torch.zeros(m, 3, dtype=torch.float64)
+    index[:, 0] = torch.linspace(0, n - 1, m, dtype=torch.float64)
+    found = sample_at_indices(impulses, index, interpolation=interpolation, fill=None)
+    found[found.abs() < _NEGLIGIBLE] = 0.0
+    return found.T.float().contiguous().to(device)
