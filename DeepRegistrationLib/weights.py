@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.expected import Expected
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +41,8 @@ class ModelCard:
         command: Reproduces them.
         preview: Trained for a short time, only to show that the method works.
         sha256: Of the .safetensors file.
+        expected: Measured on held-out data, for the choice of a method.
+        failures: Where it is known to fail, a sentence each.
         path: The .safetensors file; not stored.
     """
 
@@ -57,6 +60,8 @@ class ModelCard:
     command: str
     preview: bool
     sha256: str
+    expected: list[Expected] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     path: Path = field(default=Path(), compare=False)
 
     def to_json(self) -> str:
@@ -148,8 +153,9 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        values["expected"] = [Expected(**entry) for entry in values.get("expected", [])]
         card = ModelCard(**values, path=path.with_suffix(".safetensors"))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise RegistrationError(
             f"The model card {path} cannot be read ({error}); get the weights again."
         ) from error

@@ -72,8 +72,9 @@ def build_report(
         ``parameters``, ``device``, ``device_reason``, ``seed``, ``seconds`` (by stage, and
         ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
         :func:`measure`: ``tre``, ``jacobian``, ``similarity``, ``overlap``; ``uncertainty`` where
-        it was asked for (see :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
-        which is large where T folds) and ``notes``. What was not measured is None; there is no NaN.
+        it was asked for (see :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max,
+        and roundtrip_max, which is large where T folds) and ``notes``. What was not measured is
+        None; there is no NaN.
 
     Raises:
         RegistrationError: The landmarks are no pairs or lie outside their images.

@@ -1,6 +1,7 @@
 """The registration methods; importing this package lists them all, without loading PyTorch."""
 
 from DeepRegistrationLib.methods.base import (
+    AUTOMATIC,
     QUALITIES,
     Card,
     Context,
@@ -15,6 +16,7 @@ from DeepRegistrationLib.methods.base import (
 
 # isort: split
 from DeepRegistrationLib.methods.affine import AffineRegistration
+from DeepRegistrationLib.methods.automatic import Automatic
 from DeepRegistrationLib.methods.demons import LogDemons
 from DeepRegistrationLib.methods.elastix import Elastix
 from DeepRegistrationLib.methods.eppenhof import EppenhofRegistration
@@ -24,7 +26,9 @@ from DeepRegistrationLib.methods.svfnet import SVFNetRegistration
 from DeepRegistrationLib.methods.virnet import VirnetRegistration
 
 __all__ = [
+    "AUTOMATIC",
     "AffineRegistration",
+    "Automatic",
     "Optimize",
     "SVFNetRegistration",
     "QUALITIES",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.anatomy import LUNG_CT
+from DeepRegistrationLib.expected import TRE, Expected
 from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
 
 if TYPE_CHECKING:
@@ -47,6 +49,10 @@ class AffineRegistration(Method):
         expected_time="2 s (2 CPU cores)",
         expected_error="3 mm (4D-CT) to 5 mm (follow-up CT) at lung landmarks",
         uses_masks=True,
+        expected=(
+            Expected(LUNG_CT, TRE, 3.00, "4D-CT T00/T50"),
+            Expected(LUNG_CT, TRE, 5.08, "follow-up CT"),
+        ),
     )
     Parameters = AffineParameters
 

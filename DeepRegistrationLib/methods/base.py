@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.expected import Expected
 from DeepRegistrationLib.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 Quality = Literal["fast", "default", "best"]
 QUALITIES: tuple[Quality, ...] = ("fast", "default", "best")
+
+AUTOMATIC = "auto"
+"""Name of the method that takes another one, by what the pair shows."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Card:
         expected_time: For a typical pair, with the machine.
         expected_error: Measured error, with the data it was measured on.
         uses_masks: Whether masks given by the user change the result.
+        expected: Measured with default settings, to be compared by; of a network, its weights'
+            cards say it.
     """
 
     description: str
@@ -43,6 +49,7 @@ class Card:
     expected_time: str
     expected_error: str
     uses_masks: bool
+    expected: tuple[Expected, ...] = ()
 
 
 def parameter(
@@ -120,13 +127,21 @@ class Method(ABC):
     def __init__(self, parameters: Any = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters
 
+    def resolve(self, fixed: Image, moving: Image, context: Context) -> tuple[Method, bool]:
+        """The method that shall register this pair, and whether to refine what it gives.
+
+        Itself, unrefined, for all but ``auto``.
+        """
+        return self, False
+
     @abstractmethod
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         """Find T with ``moving(T(x))`` like ``fixed(x)``; both images are checked and finite."""
 
 
 _METHODS: dict[str, type[Method]] = {}
-_OFFERED = (  # the best first, then the networks, then what they are compared with
+_OFFERED = (  # automatic, then the best, then the networks, then what they are compared with
+    AUTOMATIC,
     "optimize",
     "mlvirnet",
     "eppenhof",

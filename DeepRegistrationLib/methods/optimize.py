@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.anatomy import CARDIAC_MRI, LUNG_CT
+from DeepRegistrationLib.expected import DICE, TRE, Expected
 from DeepRegistrationLib.methods.base import (
     Card,
     Context,
@@ -70,6 +72,11 @@ class Optimize(Method):
         expected_error="1.0 mm (4D-CT) to 1.4 mm (follow-up CT) at lung landmarks; cine MRI: mean "
         "Dice 0.84",
         uses_masks=True,
+        expected=(
+            Expected(LUNG_CT, TRE, 1.03, "4D-CT T00/T50"),
+            Expected(LUNG_CT, TRE, 1.36, "follow-up CT"),
+            Expected(CARDIAC_MRI, DICE, 0.839, "ACDC 061-080, end-diastole to end-systole"),
+        ),
     )
     Parameters = OptimizeParameters
 

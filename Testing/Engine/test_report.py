@@ -18,6 +18,8 @@ from DeepRegistrationLib.validation import background, finite
 KEYS = [
     "versions",
     "method",
+    "asked_for",
+    "refine",
     "quality",
     "parameters",
     "device",

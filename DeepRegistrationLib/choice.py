@@ -1,0 +1,125 @@
+"""Which method suits a pair, by what was measured; loads no PyTorch.
+
+Every method with figures for the anatomy, and all weights that are there, are compared with the
+instance optimization on the same data; the one with the smallest error is taken, the optimization
+where none beats it. Previews are compared too, but not taken: their cards say that they are not to
+be relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from DeepRegistrationLib.anatomy import Anatomy
+from DeepRegistrationLib.expected import Expected
+from DeepRegistrationLib.methods import AUTOMATIC, method_class, method_names
+from DeepRegistrationLib.weights import weight_cards
+
+REFERENCE = "optimize"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to run, and why.
+
+    Attributes:
+        method: Name of the method.
+        weights: Name of its weights; empty where it needs none.
+        refine: Whether the optimization shall follow.
+        why: A sentence for the user.
+    """
+
+    method: str
+    weights: str
+    refine: bool
+    why: str
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Of the method, those that differ from its defaults."""
+        return {"weights": self.weights} if self.weights else {}
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A method with weights, with or without refinement, and its figures for the anatomy."""
+
+    method: str
+    weights: str
+    refine: bool
+    preview: bool
+    figures: tuple[Expected, ...]
+
+    @property
+    def title(self) -> str:
+        name = method_class(self.method).title
+        if self.weights:
+            name += f" ({self.weights}{', a preview' if self.preview else ''})"
+        return f"{name} with refinement" if self.refine else name
+
+    def shared(self, reference: tuple[Expected, ...]) -> list[tuple[Expected, Expected]]:
+        """Own and the reference's figures of the same measure on the same data."""
+        return [
+            (own, other)
+            for own in self.figures
+            for other in reference
+            if (own.measure, own.data) == (other.measure, other.data)
+        ]
+
+    def ratio(self, reference: tuple[Expected, ...]) -> float:
+        """Mean ratio of its error to the reference's; infinite where nothing is shared."""
+        shared = self.shared(reference)
+        if not shared:
+            return float("inf")
+        return sum(own.error / max(other.error, 1e-6) for own, other in shared) / len(shared)
+
+
+def choose_method(anatomy: Anatomy) -> Choice:
+    """The method with the best measured accuracy for what a pair shows."""
+    reference = _of(method_class(REFERENCE).card.expected, anatomy, refined=False)
+    candidates = sorted(_candidates(anatomy), key=lambda each: each.ratio(reference))
+    networks = [each for each in candidates if each.weights]
+    final = [each for each in candidates if not each.preview]
+    shown = f"for {anatomy.title}: {anatomy.why}"
+    if final and final[0].ratio(reference) < 1:
+        best = final[0]
+        why = f"{best.title} was taken {shown}. {_measured('It', best, reference)}"
+        return Choice(best.method, best.weights, best.refine, why)
+    if networks and networks[0].shared(reference):
+        reason = _measured(
+            f"The best network for that, {networks[0].title},", networks[0], reference
+        )
+    else:
+        reason = "No network that is here was measured beside it on such images."
+    return Choice(
+        REFERENCE, "", False, f"{method_class(REFERENCE).title} was taken {shown}. {reason}"
+    )
+
+
+def _candidates(anatomy: Anatomy) -> Iterator[_Candidate]:
+    """Everything that can be run, but for the reference itself."""
+    for refine in (False, True):
+        for name in method_names():
+            figures = _of(method_class(name).card.expected, anatomy, refined=refine)
+            if figures and name not in (AUTOMATIC, REFERENCE):
+                yield _Candidate(name, "", refine, False, figures)
+        for card in weight_cards():
+            figures = _of(card.expected, anatomy, refined=refine)
+            if figures and card.method in method_names() and card.path.is_file():
+                yield _Candidate(card.method, card.name, refine, card.preview, figures)
+
+
+def _of(
+    figures: tuple[Expected, ...] | list[Expected], anatomy: Anatomy, *, refined: bool
+) -> tuple[Expected, ...]:
+    return tuple(e for e in figures if e.anatomy == anatomy.name and e.refined == refined)
+
+
+def _measured(subject: str, candidate: _Candidate, reference: tuple[Expected, ...]) -> str:
+    """A sentence with both figures on each data set that is shared."""
+    parts = [
+        f"{own.text} against {other.text} on {own.data}"
+        for own, other in candidate.shared(reference)
+    ]
+    return f"{subject} was measured beside {REFERENCE}: {'; '.join(parts)}."
