@@ -17,17 +17,14 @@ from DeepRegistrationLib.evaluation.landmarks import check_landmarks, read_landm
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.lungs import find_lungs
-from DeepRegistrationLib.phantoms.thorax import thorax
 from DeepRegistrationLib.preparation.virnet import Frame, frame_pair, level_grid
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.sampling import displaced
-from DeepRegistrationLib.transforms import Transform
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
 # Random deformations: control points an axis, and largest displacement along x, y, z in mm. The
 # first family is as large as deep breathing, mostly along the body (our choice).
 _FAMILIES = ((3, (8.0, 12.0, 30.0)), (6, (5.0, 6.0, 10.0)), (12, (2.0, 2.0, 3.0)))
-_PHANTOM_SPACING = 2.5  # mm
 _PHANTOM_SHARE = 0.4  # of the batches, where there are phantoms and scans (our choice)
 
 
@@ -108,38 +105,8 @@ def read_pairs(
         if fixed is not moving and fixed.landmarks and moving.landmarks:
             landmarks = _landmarks(fixed.landmarks, moving.landmarks)
         found.append(
-            _pyramid(fixed.patient, frame, levels, landmarks=landmarks, single=fixed is moving)
+            pyramid(fixed.patient, frame, levels, landmarks=landmarks, single=fixed is moving)
         )
-    return found
-
-
-def phantom_pairs(
-    seeds: Sequence[int], size: int, levels: int, device: torch.device, progress: Progress
-) -> list[LungPair]:
-    """Thorax phantoms, breathing 6 to 20 mm, every other one sliding along the chest wall."""
-    found = []
-    extent = (320.0, 256.0, 288.0)  # mm
-    count = tuple(round(e / _PHANTOM_SPACING) for e in extent)
-    for number, seed in enumerate(seeds):
-        progress(number / len(seeds), "Making phantoms")
-        motion = 6.0 + 14.0 * ((seed * 0.618) % 1.0)
-        pair = thorax(
-            count,  # type: ignore[arg-type]
-            (_PHANTOM_SPACING,) * 3,
-            motion=motion,
-            sliding=seed % 2 == 1,
-            seed=seed,
-        )
-        frame = frame_pair(
-            pair.fixed.to(device),
-            pair.moving.to(device),
-            pair.fixed_lungs.to(device),
-            pair.moving_lungs.to(device),
-            size=size,
-        )
-        landmarks = np.stack([pair.fixed_landmarks, pair.moving_landmarks])
-        made = _pyramid(f"phantom {seed}", frame, levels, landmarks=landmarks)
-        found.append(replace(made, truth=_truth(pair.transform, frame, levels)))
     return found
 
 
@@ -224,10 +191,8 @@ def _draw_one(
     if truth is None:
         truth = values.new_zeros(1, 3, n, n, n)
     if chance(0.5):  # left for right
-        values, truth = (
-            values.flip(4),
-            truth.flip(4) * truth.new_tensor([-1, 1, 1]).reshape(1, 3, 1, 1, 1),
-        )
+        sign = truth.new_tensor([-1, 1, 1]).reshape(1, 3, 1, 1, 1)
+        values, truth = values.flip(4), truth.flip(4) * sign
         points = torch.cat(
             [n - 1 - points[:, :1], points[:, 1:3], -points[:, 3:4], points[:, 4:]], 1
         )
@@ -290,17 +255,7 @@ def _scaled(truth: Tensor, n: int) -> Tensor:
     return factor * F.interpolate(truth, size=size, mode="trilinear", align_corners=False)
 
 
-def _truth(transform: Transform, frame: Frame, levels: int) -> Tensor:
-    """The displacement after the frame's start, in voxels of the finest level but one."""
-    grid = level_grid(frame.grid, frame.grid.size[0] >> min(levels - 1, 1))
-    back = frame.start.inverse()
-    points = grid.points()
-    moved = back(transform(points)) - points
-    inverse = torch.as_tensor(grid.inverse_matrix, dtype=torch.float32)
-    return torch.einsum("ij,zyxj->izyx", inverse, moved)[None].to(frame.fixed.device)
-
-
-def _pyramid(
+def pyramid(
     name: str,
     frame: Frame,
     levels: int,

@@ -15,7 +15,7 @@ from DeepRegistrationLib.image import write_image
 from DeepRegistrationLib.phantoms.thorax import thorax
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.sampling import displaced
-from DeepRegistrationLib.training import curves, losses, lung_pairs
+from DeepRegistrationLib.training import curves, losses, lung_phantoms
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.lung_pairs import draw, landmark_displacements, random_field
 from DeepRegistrationLib.training.recipe import make_recipe
@@ -86,12 +86,53 @@ def test_the_known_field_carries_the_moving_onto_the_fixed_image(pairs, level):
     torch.testing.assert_close(displaced(batch.moving_mask, batch.truth), batch.fixed_mask)
 
 
-def test_phantoms_bring_their_exact_field(monkeypatch):
-    monkeypatch.setattr(lung_pairs, "_PHANTOM_SPACING", 6.0)
-    (pair,) = lung_pairs.phantom_pairs([5], 32, 2, CPU, silent)
+@pytest.fixture
+def coarse_phantoms(monkeypatch, tmp_path):
+    """Phantoms of few voxels, kept in a folder of the test's own."""
+    monkeypatch.setattr(lung_phantoms, "_SPACING", 6.0)
+    monkeypatch.setenv("DEEPREG_CACHE", str(tmp_path / "kept"))
+    return tmp_path / "kept" / "phantoms"
+
+
+def test_phantoms_bring_their_exact_field(coarse_phantoms):
+    (pair,) = lung_phantoms.phantom_pairs([5], 32, 2, CPU, silent)
     transform = pair.frame.transform(pair.truth)
     error = target_registration_error(transform, *pair.landmarks)["after"]["mean"]
     assert error < 0.3
+
+
+def test_phantoms_are_made_once_and_a_damaged_file_is_made_anew(coarse_phantoms, monkeypatch):
+    made = []
+
+    def watched(*arguments, **options):
+        made.append(thorax(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(lung_phantoms, "thorax", watched)
+    lines = []
+    first, second = (
+        lung_phantoms.phantom_pairs([2], 32, 2, CPU, lambda _, text: lines.append(text))[0]
+        for _ in range(2)
+    )
+    assert len(made) == 1
+    assert lines[0] == "Thorax phantom 1 of 1, made once and kept"
+    for one, two in zip(first.levels, second.levels, strict=True):
+        assert torch.equal(one, two)
+    kept = lung_phantoms._kept(2)
+    for name in ("fixed", "moving"):
+        assert kept.fixed.grid == made[0].fixed.grid
+        torch.testing.assert_close(
+            getattr(kept, name).data, getattr(made[0], name).data, atol=0.51, rtol=0
+        )
+        lungs = f"{name}_lungs"
+        assert torch.equal(getattr(kept, lungs).data, getattr(made[0], lungs).data)
+    moved = kept.transform(torch.as_tensor(kept.fixed_landmarks)).numpy()
+    np.testing.assert_allclose(moved, made[0].moving_landmarks, atol=1e-4)
+    (file,) = coarse_phantoms.iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    lung_phantoms.phantom_pairs([2], 32, 2, CPU, silent)
+    assert len(made) == 2
+    assert len(list(coarse_phantoms.iterdir())) == 1
 
 
 def test_the_same_seed_draws_the_same_batch(pairs):

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -26,9 +25,9 @@ from DeepRegistrationLib.shapes.overlap import frame_labels, pair_overlap
 from DeepRegistrationLib.shapes.reference import ReferenceSettings, on_frame
 from DeepRegistrationLib.shapes.template import STRUCTURES, Shape, shape_of
 from DeepRegistrationLib.synthesis.randomized import painted, random_map, random_shapes, recolored
+from DeepRegistrationLib.training.kept import FOLDER, kept_folder
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 
-_FOLDER = "DEEPREG_REFERENCES"  # environment variable: where references are kept
 _STRUCTURES = len(STRUCTURES)
 _SURROUNDINGS = 5  # random shapes around a heart that is painted
 _BEND = 16  # voxels between the random vectors of a common displacement
@@ -103,7 +102,7 @@ class SVFNetRecipe(Recipe):
         0, "Most training pairs with a reference, both directions counted once; 0: all.", minimum=0
     )
     references: str = parameter(
-        "", f"Folder of the references; empty: ${_FOLDER}, or the user's cache folder."
+        "", f"Folder of the references; empty: ${FOLDER}, or the user's cache folder."
     )
     workers: int = parameter(0, "Processes that make references; 0: one a CPU core.", minimum=0)
 
@@ -133,7 +132,7 @@ class SVFNetRecipe(Recipe):
             return _prepared(images, shapes, None, device)
         references = make_references(
             labels,
-            self.references or os.environ.get(_FOLDER) or _user_folder(),
+            self.references or kept_folder("references"),
             ReferenceSettings(),
             workers=self.workers or (os.cpu_count() or 1),
             limit=self.reference_pairs,
@@ -277,8 +276,3 @@ def _moved_together(
     local = matrix[:, None, None] + slopes.permute(0, 2, 3, 1, 4)
     turned = torch.einsum("nyxij,njzyx->nizyx", torch.linalg.inv(local), moved[:, 2:4])
     return moved[:, :2], torch.cat([turned, moved[:, 4:5]], dim=1), (moved[:, 5:] > 0.999).float()
-
-
-def _user_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "deepreg" / "references"

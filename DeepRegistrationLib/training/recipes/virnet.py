@@ -24,9 +24,9 @@ from DeepRegistrationLib.training.lung_pairs import (
     LungBatch,
     LungPair,
     draw,
-    phantom_pairs,
     read_pairs,
 )
+from DeepRegistrationLib.training.lung_phantoms import phantom_pairs
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 
 _OUTSIDE = 0.05  # weight of voxels outside the lungs in the error of the known field
