@@ -9,8 +9,11 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.synthesis.images import voxel_jacobian
 from DeepRegistrationLib.synthesis.randomized import (
     Randomization,
+    painted,
+    random_map,
     random_shapes,
     randomized_pair,
+    recolored,
     smooth_noise,
 )
 
@@ -108,6 +111,45 @@ def test_every_device_draws_the_same_shapes_and_field(device):
     assert there.fixed.device.type == device.type
     assert (there.moving_labels.cpu() == pair.moving_labels).float().mean() > 0.999
     assert torch.allclose(there.field.cpu(), pair.field, atol=1e-3)
+
+
+PLAIN = Randomization(deviation=(0.0, 0.0), blur=0.0, bias=0.0, gamma=(1.0, 1.0))
+
+
+def test_a_painted_label_map_has_each_labels_brightness():
+    labels = torch.arange(4).repeat_interleave(16 * 8 * 8).reshape(64, 8, 8)
+    brightness = torch.tensor([0.0, 0.7, 0.2, 1.0])
+    image = painted(labels, brightness, torch.Generator().manual_seed(0), PLAIN)
+    assert torch.allclose(image, brightness[labels], atol=1e-6)
+
+
+def test_textures_and_bias_differ_between_two_images_of_one_brightness():
+    labels = random_shapes(SHAPE, 6, torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(2)
+    one, two = (painted(labels, torch.linspace(0, 1, 6), generator) for _ in range(2))
+    assert float((one - two).abs().mean()) > 0.02
+
+
+def test_a_recolored_image_follows_its_map():
+    image = torch.rand(SHAPE, generator=torch.Generator().manual_seed(0)) * 30 - 7
+    new = torch.tensor([0.0, 0.9, 0.3, 1.0])
+    found = recolored(image, new, torch.Generator().manual_seed(0), PLAIN)
+    values = (image - image.min()) / (image.max() - image.min())
+    expected = np.interp(values.numpy(), np.linspace(0, 1, 4), new.numpy())
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+
+
+def test_an_image_of_one_value_can_be_recolored():
+    image = recolored(torch.full(SHAPE, 3.0), torch.rand(6), torch.Generator().manual_seed(0))
+    assert bool(torch.isfinite(image).all())
+
+
+def test_a_third_of_the_maps_rise():
+    generator = torch.Generator().manual_seed(0)
+    maps = [random_map(generator) for _ in range(300)]
+    rising = sum(bool((new.diff() >= 0).all()) for new in maps)
+    assert 70 < rising < 130
+    assert all(0 <= float(new.min()) and float(new.max()) <= 1 for new in maps)
 
 
 @pytest.mark.parametrize(("shape", "labels"), [((4, 32, 32), 26), ((32, 32, 32), 1)])

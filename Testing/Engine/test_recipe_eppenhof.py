@@ -14,6 +14,7 @@ from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.synthesis.images import deformed
 from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import eppenhof as module
 from DeepRegistrationLib.training.recipes.eppenhof import (
     LungBatch,
     LungVolumes,
@@ -75,6 +76,34 @@ def test_the_same_step_gives_the_same_batch(volumes):
     assert torch.equal(one.images, same.images)
     assert torch.equal(one.target, same.target)
     assert not torch.allclose(one.target, other.target)
+
+
+def test_randomized_pairs_show_random_shapes_whose_target_still_fits(volumes, monkeypatch):
+    lungs = torch.zeros(32, 32, 32)
+    lungs[:, :, 16:] = 1.0
+    halves = LungVolumes(volumes.images, [lungs] * 3, [])
+    shown = []
+    picture = module.random_picture
+    monkeypatch.setattr(module, "random_picture", lambda *a: shown.append(1) or picture(*a))
+
+    def images(share, seed):
+        recipe = make_recipe("eppenhof-preview", {"size": 32, "randomized": share})
+        return recipe.batch(halves, 0, torch.Generator().manual_seed(seed))
+
+    for share, least, most in ((0.0, 0, 0), (0.5, 5, 19), (1.0, 24, 24)):
+        shown.clear()
+        for seed in range(24):
+            images(share, seed)
+        assert least <= len(shown) <= most
+    drawn = images(1.0, 3)
+    fixed, moving = drawn.images[0]
+    again = deformed(moving, drawn.target[0], fill=0.0)
+    inner = (slice(8, -8),) * 3
+    agreement = [
+        np.corrcoef(image[inner].flatten(), fixed[inner].flatten())[0, 1]
+        for image in (again, moving)
+    ]
+    assert agreement[0] > 0.95 > agreement[1] + 0.1
 
 
 def test_the_loss_is_the_mean_over_the_mask_of_the_sum_of_the_components():

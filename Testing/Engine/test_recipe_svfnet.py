@@ -151,6 +151,50 @@ def test_the_same_step_gives_the_same_batch_and_both_directions_occur(tmp_path, 
     assert min(growth) < -0.5 < 0.5 < max(growth)  # small to large, and large to small
 
 
+def _pair(randomized, seed):
+    """A pair of the recipe, from two hearts of known labels, and what they are: [2, z, y, x]."""
+    z, y, x = torch.meshgrid(*(torch.arange(float(n)) for n in (16, 64, 64)), indexing="ij")
+    hearts = []
+    for size in (1.0, 1.2):
+        left, right = ((x - c).square() + (y - 32).square() for c in (36, 20))
+        walls = (left.sqrt() - 8 * size, left.sqrt() - 13 * size, right.sqrt() - 12 * size)
+        hearts.append(torch.stack(walls))
+    images = torch.stack([torch.sin(0.4 * x * y.sqrt() * size) + 1 for size in (1.0, 1.2)])
+    images[:, :3] = 0.0  # slices that were not scanned
+    values = make_recipe("svfnet", {"randomized": randomized})
+    prepared = module.Prepared(images, torch.stack(hearts), None)
+    return values._pictures(prepared, [1, 0], torch.Generator().manual_seed(seed)), prepared
+
+
+def test_no_pair_is_randomized_unless_asked_and_then_the_share_asked_for():
+    def changed(share, seed):
+        pictures, prepared = _pair(share, seed)
+        return not torch.equal(pictures, prepared.images[[1, 0]])
+
+    assert not any(changed(0.0, seed) for seed in range(5))
+    assert all(changed(1.0, seed) for seed in range(5))
+    assert 5 < sum(changed(0.5, seed) for seed in range(24)) < 19
+
+
+def test_randomized_pairs_show_one_contrast_and_nothing_where_nothing_was_scanned():
+    contrasts = []
+    for seed in range(16):
+        pictures, prepared = _pair(1.0, seed)
+        assert float(pictures[:, :3].abs().max()) == 0.0
+        assert 0.0 <= float(pictures.min()) and float(pictures.max()) <= 1.0
+        left, epicardium, right = (prepared.distances[[1, 0]] < 0).unbind(1)
+        muscle = epicardium & ~left & ~right
+        means = [
+            [float(picture[3:][region[3:]].mean()) for region in regions]
+            for picture, *regions in zip(pictures, left, muscle, right & ~epicardium, strict=True)
+        ]
+        contrasts.append(means)
+    one, other = np.moveaxis(np.asarray(contrasts), 1, 0)
+    one, other = (means - means.mean(axis=1, keepdims=True) for means in (one, other))
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.8
+    assert np.ptp(one[:, 0]) > 0.4  # of the LV, over the pairs
+
+
 def test_cases_without_labels_are_refused(tmp_path):
     case = Case("p1", "train", tmp_path / "image7.nii.gz")
     with pytest.raises(RegistrationError, match="image7.nii.gz has no labels"):

@@ -21,6 +21,7 @@ from DeepRegistrationLib.preparation.resampling import ct_onto, mask_onto
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.synthesis.images import deformed, with_gamma
+from DeepRegistrationLib.synthesis.randomized import Randomization, painted, random_shapes
 from DeepRegistrationLib.synthesis.spline_fields import spline_pair
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 from DeepRegistrationLib.training.recipes.landmark_pairs import (
@@ -90,6 +91,12 @@ class EppenhofRecipe(Recipe):
     )
     rate: float = parameter(1e-2, "Learning rate (paper, of Adagrad).", minimum=1e-6)
     decay: bool = parameter(False, "Let the rate fall to zero along a cosine; not in the paper.")
+    randomized: float = parameter(
+        0.0,
+        "Share of the pairs that show random shapes in random contrasts (our choice; paper: 0).",
+        minimum=0.0,
+        maximum=1.0,
+    )
     landmark_pairs: int = parameter(
         4, "Most validation pairs whose landmark error is measured too.", minimum=0
     )
@@ -120,7 +127,10 @@ class EppenhofRecipe(Recipe):
 
     def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> LungBatch:
         number = int(torch.randint(len(prepared.images), (1,), generator=generator))
-        return synthetic_pair(prepared.images[number], prepared.masks[number], generator)
+        image, mask = prepared.images[number], prepared.masks[number]
+        if self.randomized and float(torch.rand(1, generator=generator)) < self.randomized:
+            image = random_picture(mask, generator)
+        return synthetic_pair(image, mask, generator)
 
     def loss(self, network: nn.Module, batch: LungBatch) -> tuple[Tensor, dict[str, float]]:
         loss = masked_error(network(batch.images), batch)
@@ -204,6 +214,22 @@ class EppenhofPreview(EppenhofRecipe):
     optimizer_name: str = parameter("adam", "Which optimizer.", choices=("adagrad", "adam"))
     rate: float = parameter(2e-3, "Learning rate at the start.", minimum=1e-6)
     decay: bool = parameter(True, "Let the rate fall to zero along a cosine.")
+
+
+def random_picture(mask: Tensor, generator: torch.Generator) -> Tensor:
+    """Random shapes and textures that differ in and outside the lungs, as B-spline coefficients.
+
+    Args:
+        mask: Of real lungs, [z, y, x], 0 or 1.
+
+    Returns:
+        [1, z, y, x], of an image in [0, 1].
+    """
+    shape = (mask.shape[0], mask.shape[1], mask.shape[2])
+    count = Randomization().labels
+    labels = random_shapes(shape, count, generator, mask.device) + count * (mask > 0.5).long()
+    brightness = torch.rand(2 * count, generator=generator)
+    return bspline_coefficients(painted(labels, brightness, generator)[None])
 
 
 def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generator) -> LungBatch:
