@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -36,17 +38,22 @@ def normalized_correlation(first: Image, second: Image, mask: Image | None = Non
         RegistrationError: The images or the mask lie on different grids, or the mask is empty.
     """
     _check_grids(first, second, mask)
-    chosen = None if mask is None else mask.data != 0
-    (mean_a, variance_a), (mean_b, variance_b) = _moments(first, chosen), _moments(second, chosen)
-    norm = (variance_a * variance_b) ** 0.5
-    if norm == 0:
-        return None
-    total, count = 0.0, 0
+    count, sums, products = 0, torch.zeros(2, dtype=torch.float64), torch.zeros(2, 2).double()
+    origin = None
     for slab in first.grid.slabs():
-        a, b = _chosen(first, slab, chosen) - mean_a, _chosen(second, slab, chosen) - mean_b
-        total += float(a @ b)
-        count += a.numel()
-    return max(-1.0, min(1.0, total / count / norm))
+        chosen = ... if mask is None else mask.data[slab] != 0
+        values = torch.stack([i.data[slab][chosen].double().flatten() for i in (first, second)])
+        if values.shape[1] == 0:
+            continue
+        if origin is None:
+            origin = values[:, :1].clone()  # moments about a value that occurs lose no digits
+        values -= origin
+        count += values.shape[1]
+        sums += values.sum(1).cpu()
+        products += (values @ values.T).cpu()
+    covariance = products / count - torch.outer(sums, sums) / count**2
+    norm = float(covariance[0, 0] * covariance[1, 1]) ** 0.5
+    return max(-1.0, min(1.0, float(covariance[0, 1]) / norm)) if norm else None
 
 
 def local_correlation(first: Image, second: Image, mask: Image | None = None) -> float | None:
@@ -64,20 +71,36 @@ def local_correlation(first: Image, second: Image, mask: Image | None = None) ->
     """
     _check_grids(first, second, mask)
     window = [min(WINDOW, n) for n in first.grid.shape]
-    a, b = _standardized(first), _standardized(second)
+    depth, *inner = _windows(window, first.grid.shape, mask)
+    a, b = _standardization(first), _standardization(second)
     total, count = 0.0, 0
-    last = first.grid.shape[0] - window[0]
     step = STRIDE * _BLOCK
-    for begin in range(0, last + 1, step):
-        planes = slice(begin, min(begin + step - STRIDE + window[0], first.grid.shape[0]))
-        values, structured = _window_correlation(a[planes], b[planes], window)
+    for begin in range(depth.start, depth.stop - window[0] + 1, step):
+        block = (slice(begin, min(begin + step - STRIDE + window[0], depth.stop)), *inner)
+        values, structured = _window_correlation(a(block), b(block), window)
         if mask is not None:
-            central = [slice(n // 2, None, STRIDE) for n in window]
-            chosen = mask.data[planes][tuple(central)] != 0
+            central = tuple(slice(n // 2, None, STRIDE) for n in window)
+            chosen = mask.data[block][central] != 0
             structured &= chosen[tuple(slice(0, n) for n in structured.shape)]
         total += float(values[structured].double().sum())
         count += int(structured.sum())
     return total / count if count else None
+
+
+def _windows(
+    window: list[int], shape: tuple[int, int, int], mask: Image | None
+) -> tuple[slice, slice, slice]:
+    """The box of all windows whose center may lie in the mask; it begins at one of them."""
+    box = []
+    for axis, (n, length) in enumerate(zip(window, shape, strict=True)):
+        low, high = 0, length
+        if mask is not None:
+            others = tuple(k for k in range(3) if k != axis)
+            inside = torch.nonzero((mask.data != 0).amax(others))
+            low = max(0, (int(inside[0]) - n // 2) // STRIDE * STRIDE)
+            high = min(length, int(inside[-1]) + n)
+        box.append(slice(low, high))
+    return box[0], box[1], box[2]
 
 
 def _window_correlation(
@@ -98,27 +121,12 @@ def _window_correlation(
     return values.clamp(-1, 1), (variance_a > _FLAT) | (variance_b > _FLAT)
 
 
-def _chosen(image: Image, slab: slice, chosen: torch.Tensor | None) -> torch.Tensor:
-    """The chosen voxels of some planes in float64, flat; whole volumes would need 8 bytes each."""
-    values = image.data[slab].double()
-    return values.flatten() if chosen is None else values[chosen[slab]]
-
-
-def _moments(image: Image, chosen: torch.Tensor | None) -> tuple[float, float]:
-    """Mean and variance of the chosen voxels."""
-    slabs = image.grid.slabs()
-    count = image.data.numel() if chosen is None else int(chosen.sum())
-    mean = sum(float(_chosen(image, slab, chosen).sum()) for slab in slabs) / count
-    squares = sum(float((_chosen(image, slab, chosen) - mean).square().sum()) for slab in slabs)
-    return mean, squares / count
-
-
-def _standardized(image: Image) -> torch.Tensor:
-    """Float32 with mean 0 and variance 1, so that one threshold tells flat windows."""
+def _standardization(image: Image) -> Callable[[tuple[slice, ...]], torch.Tensor]:
+    """Gives a block in float32 with mean 0 and variance 1: one threshold tells flat windows."""
     step = max(1, image.data.numel() // 1_000_000)  # a sample is enough to set a threshold
     sample = image.data.flatten()[::step].double()
-    deviation = max(float(sample.std()), 1e-6)
-    return (image.data.float() - float(sample.mean())).div_(deviation)
+    mean, deviation = float(sample.mean()), max(float(sample.std()), 1e-6)
+    return lambda block: (image.data[block].float() - mean).div_(deviation)
 
 
 def _check_grids(first: Image, second: Image, mask: Image | None) -> None:

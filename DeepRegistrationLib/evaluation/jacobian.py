@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
 
 _SMALLEST = 1e-9  # J is not taken below this before the logarithm
+_BLOCK = 1 << 16  # values worked on at once
 
 
 def jacobian_statistics(jacobian: Image, mask: Image | None = None) -> dict[str, float]:
@@ -46,12 +47,20 @@ def jacobian_statistics(jacobian: Image, mask: Image | None = None) -> dict[str,
 
 def value_statistics(values: np.ndarray) -> dict[str, float]:
     """:func:`jacobian_statistics` of J values in an array of any shape, not empty."""
-    positive = values[values > 0]
-    logarithm = np.log(np.maximum(positive, _SMALLEST))
+    flat = values.reshape(-1)
+    count, total, squares = 0, 0.0, 0.0
+    for begin in range(0, flat.size, _BLOCK):  # what the processor's cache holds
+        block = flat[begin : begin + _BLOCK]
+        positive = block[block > 0]
+        logarithm = np.log(np.maximum(positive, _SMALLEST))
+        count += positive.size
+        total += float(logarithm.sum(dtype=np.float64))
+        squares += float(np.square(logarithm, dtype=np.float64).sum())
+    variance = squares / count - (total / count) ** 2 if count else 0.0
     return {
         "min": float(values.min()),
         "max": float(values.max()),
         "mean": float(values.mean(dtype=np.float64)),
-        "percent_nonpositive": 100.0 * float(values.size - positive.size) / values.size,
-        "std_log": float(logarithm.std(dtype=np.float64)) if positive.size else 0.0,
+        "percent_nonpositive": 100.0 * float(values.size - count) / values.size,
+        "std_log": max(variance, 0.0) ** 0.5,
     }
