@@ -3,7 +3,8 @@
 import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.methods import method_class, method_names
+from DeepRegistrationLib.methods import AUTOMATIC, method_class, method_names
+from DeepRegistrationPanel.choosing import AutomaticText
 from DeepRegistrationPanel.parameters import DEVICES, QUALITIES
 from DeepRegistrationPanel.section import Section
 
@@ -23,6 +24,7 @@ class InputsSection(Section):
     def __init__(self, panel):
         super().__init__(panel)
         self._showing = False
+        self._automatic = AutomaticText()
         self._choices = (
             (self.ui.methodBox, "method", {n: method_class(n).title for n in method_names()}),
             (self.ui.qualityBox, "quality", dict(zip(QUALITIES, _qualities(), strict=True))),
@@ -39,12 +41,18 @@ class InputsSection(Section):
         running = self.panel.running
         self.ui.inputsButton.enabled = not running
         method = method_class(self.parameters.method)
-        self.ui.methodText.text = describeMethod(method)
+        self.ui.methodText.text = self._describe(method)
         masks = bool(self.parameters.fixedMask or self.parameters.movingMask)
         if masks and not method.card.uses_masks:
             self.ui.methodText.text += "<br><b>" + _("This method ignores masks.") + "</b>"
         self.ui.refineBox.visible = refinable(self.parameters.method)
         self.ui.deviceText.text = self._deviceText()
+
+    def _describe(self, method):
+        """The method's card; of the automatic one, what it would take."""
+        if method.name != AUTOMATIC:
+            return describeMethod(method)
+        return method.card.description + "<br>" + self._automatic.of(self.parameters)
 
     def _showChoices(self):
         """Show what is chosen; a box that changes meanwhile is no choice of the user's."""
@@ -91,7 +99,7 @@ class InputsSection(Section):
 
 def refinable(method):
     """Whether a method's result can be refined: it is deformable and not itself that refinement."""
-    return method not in ("optimize", "affine")
+    return method not in (AUTOMATIC, "optimize", "affine")
 
 
 def describeMethod(method):
