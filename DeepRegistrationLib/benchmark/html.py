@@ -18,7 +18,7 @@ from DeepRegistrationLib.benchmark.statistics import (
     primary_metric,
     values,
 )
-from DeepRegistrationLib.benchmark.tables import Table, methods_of
+from DeepRegistrationLib.benchmark.table_parts import MEASURED, Table, methods_of
 from DeepRegistrationLib.evaluation.html_parts import caption, pairs_table, section
 from DeepRegistrationLib.evaluation.report_style import STYLE
 
@@ -93,7 +93,7 @@ def text_table(table: Table) -> str:
     sourced = table.head[-1] == "source"
     lines = []
     for row in table.rows:
-        published = sourced and row[-1] != "measured here"
+        published = sourced and row[-1] != MEASURED
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in (row[:-1] if sourced else row))
         if sourced:
             cells += f'<td class="words source">{escape(row[-1])}</td>'

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from DeepRegistrationLib.benchmark.loading import PairImages
 from DeepRegistrationLib.benchmark.protocol import Pair
+from DeepRegistrationLib.benchmark.reading import Reader
 from DeepRegistrationLib.evaluation.correlation import similarity
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmarks import (
@@ -18,7 +20,7 @@ from DeepRegistrationLib.evaluation.landmarks import (
     read_landmarks,
 )
 from DeepRegistrationLib.evaluation.overlap import label_overlap, surface_distances
-from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.lungs import find_lungs
 from DeepRegistrationLib.transforms import Transform, warp
 from DeepRegistrationLib.validation import is_ct
@@ -33,7 +35,7 @@ def lungs_of(pair: Pair, images: PairImages) -> Image | None:
     return None if known or not is_ct(images.fixed) else find_lungs(images.fixed)
 
 
-def region_of(pair: Pair, images: PairImages, lungs: Image | None) -> Image | None:
+def region_of(pair: Pair, images: PairImages, lungs: Image | None, reader: Reader) -> Image | None:
     """Where Jacobian, similarity and MAE are taken, the same for all methods.
 
     The fixed mask of the list, else all labels of the fixed image, else the lungs of a CT; None
@@ -41,7 +43,7 @@ def region_of(pair: Pair, images: PairImages, lungs: Image | None) -> Image | No
     """
     mask = images.fixed_mask or lungs
     if mask is None and pair.fixed.labels is not None and not pair.family:
-        labels = read_image(pair.fixed.labels)
+        labels = reader.image(pair.fixed.labels)
         mask = labels.resampled(images.fixed.grid, interpolation="nearest")
     if mask is None or not bool((mask.data != 0).any()):
         return None
@@ -55,6 +57,7 @@ def measure_row(
     transform: Transform,
     warped: Image,
     determinant: Image,
+    reader: Reader,
 ) -> dict[str, Any]:
     """Measure a transform; reads landmarks and labels only now, after the method has ended.
 
@@ -90,7 +93,7 @@ def measure_row(
     if pair.fixed.landmarks is not None and pair.moving.landmarks is not None:
         row.update(_landmarks(pair, images, transform))
     if pair.fixed.labels is not None and pair.moving.labels is not None:
-        row["overlap"] = _overlap(pair, images, transform)
+        row["overlap"] = _overlap(pair, images, transform, reader)
     return row
 
 
@@ -135,7 +138,7 @@ def absolute_error(
 
 
 def _overlap(
-    pair: Pair, images: PairImages, transform: Transform
+    pair: Pair, images: PairImages, transform: Transform, reader: Reader
 ) -> dict[str, dict[str, float | None]]:
     """Dice, Hausdorff (largest and 95 %) and mean surface distance of each label.
 
@@ -143,7 +146,7 @@ def _overlap(
     nearest neighbors would leave the steps of thick slices in the result.
     """
     assert pair.fixed.labels is not None and pair.moving.labels is not None
-    fixed, moving = read_image(pair.fixed.labels), read_image(pair.moving.labels)
+    fixed, moving = reader.image(pair.fixed.labels), reader.image(pair.moving.labels)
     grid = images.fixed.grid
     if not fixed.grid.same_as(grid):
         fixed = fixed.resampled(grid, interpolation="nearest")
@@ -153,8 +156,9 @@ def _overlap(
         a, b = (image.data.numpy().round() == label for image in (fixed, warped))
         farthest = None
         if a.any() and b.any():
-            farthest = float(max(d.max() for d in surface_distances(a, b, grid.spacing)))
-        found[str(label)] = {**values, "hausdorff": farthest}
+            box = ndimage.find_objects((a | b).astype(np.uint8))[0]
+            farthest = max(d.max() for d in surface_distances(a[box], b[box], grid.spacing))
+        found[str(label)] = {**values, "hausdorff": None if farthest is None else float(farthest)}
     return found
 
 

@@ -1,24 +1,22 @@
-"""Which pairs of a list are registered, and by which methods."""
+"""Which pairs of a list are registered."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import read_landmarks
-from DeepRegistrationLib.methods import QUALITIES, Quality, make_parameters, method_class
 from DeepRegistrationLib.synthesis.smoothed_points import FAMILIES
 
 BEFORE = "before"
 """The row of a pair as it was given (or aligned), before any method."""
 
 ALIGNMENTS = ("none", "hearts", "segmentations")
-MASKS = ("auto", "none")
 
 
 @dataclass(frozen=True)
@@ -35,23 +33,6 @@ class Pair:
     fixed: Case
     moving: Case
     family: str = ""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A method with its settings.
-
-    Attributes:
-        label: What rows and tables call it.
-        method, quality, parameters: As :func:`DeepRegistrationLib.engine.register` takes them.
-        masked: False to let every voxel count, also where the engine would find lungs.
-    """
-
-    label: str
-    method: str
-    quality: Quality = "default"
-    parameters: dict[str, Any] = field(default_factory=dict)
-    masked: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ def same_patient(cases: Sequence[Case]) -> list[Pair]:
     """
     names = case_names(cases)
     return [
-        Pair(f"{names[i]} < {names[j]}", fixed, moving)
+        Pair(f"{names[i]} < {names[j].removeprefix(f'{moving.patient} ')}", fixed, moving)
         for i, fixed in enumerate(cases)
         for j, moving in enumerate(cases)
         if i < j and fixed.patient == moving.patient
@@ -172,7 +153,10 @@ def _stem(path: Path) -> str:
 
 
 def pairs_for(protocol: Protocol, cases: Sequence[Case], limit: int | None = None) -> list[Pair]:
-    """The pairs of a list, at most ``limit``, spread over the list where there are more.
+    """The pairs of a list, at most ``limit``, drawn by the hash of their names.
+
+    So the same pairs are drawn each time, a larger limit keeps those of a smaller one, and (unlike
+    every k-th of all ordered pairs) they do not share one moving image.
 
     Raises:
         RegistrationError: None; or a list whose landmarks or masks cannot be used.
@@ -186,12 +170,17 @@ def pairs_for(protocol: Protocol, cases: Sequence[Case], limit: int | None = Non
             "--protocol."
         )
     if limit is not None and limit < len(pairs):
-        pairs = [pairs[k * len(pairs) // limit] for k in range(limit)]
+        drawn = {p.name for p in sorted(pairs, key=_draw)[:limit]}
+        pairs = [pair for pair in pairs if pair.name in drawn]
     for case in {id(c): c for pair in pairs for c in (pair.fixed, pair.moving)}.values():
         check_mask(case)
     for pair in pairs:
         _check_landmarks(pair)
     return pairs
+
+
+def _draw(pair: Pair) -> bytes:
+    return hashlib.sha256(pair.name.encode()).digest()
 
 
 def check_mask(case: Case) -> None:
@@ -223,42 +212,3 @@ def _check_landmarks(pair: Pair) -> None:
             f"The pair {pair.name} has {numbers[0]} fixed but {numbers[1]} moving landmarks; row i "
             "of one file has to match row i of the other."
         )
-
-
-def variants_of(
-    specifications: Sequence[str], qualities: Sequence[str], masks: Sequence[str]
-) -> list[Variant]:
-    """Every method with every quality, with and without masks as asked for.
-
-    Args:
-        specifications: ``NAME`` or ``NAME:PARAMETER=VALUE,PARAMETER=VALUE``.
-        qualities: Of ``QUALITIES``.
-        masks: ``auto`` (given masks, or lungs that the engine finds), ``none``, or both.
-
-    Raises:
-        RegistrationError: Unknown method, parameter, quality or mask word, or one given twice.
-    """
-    for word, known in [(q, QUALITIES) for q in qualities] + [(m, MASKS) for m in masks]:
-        if word not in known:
-            raise RegistrationError(f"{word!r} is unknown; choose of {', '.join(known)}.")
-    found = []
-    for text in specifications:
-        name, _, given = text.partition(":")
-        parameters: dict[str, Any] = {}
-        for entry in filter(None, given.split(",")):
-            key, equals, value = entry.partition("=")
-            if not equals:
-                raise RegistrationError(f"{text!r}: {entry!r} is not NAME=VALUE; write it so.")
-            parameters[key.strip()] = value.strip()
-        make_parameters(method_class(name), parameters)
-        for quality in qualities:
-            for mask in masks:
-                label = text + ("" if quality == "default" else f" {quality}")
-                label += " no mask" if mask == "none" else ""
-                found.append(Variant(label, name, quality, parameters, mask == "auto"))  # type: ignore[arg-type]
-    if not found:
-        raise RegistrationError("No method was given; name one or more after --methods.")
-    twice = [label for label, n in Counter(v.label for v in found).items() if n > 1]
-    if twice:
-        raise RegistrationError(f"The method {twice[0]} is given twice; name each once.")
-    return found

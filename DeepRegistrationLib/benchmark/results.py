@@ -1,4 +1,4 @@
-"""The files that a run leaves: results.json, results.csv, report.html."""
+"""The files that a run leaves: results.json, results.csv, tables.md, report.html."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from DeepRegistrationLib.benchmark.statistics import (
     primary_metric,
     summaries,
 )
-from DeepRegistrationLib.benchmark.tables import Table, methods_of, tables_of
+from DeepRegistrationLib.benchmark.table_parts import Table, methods_of
+from DeepRegistrationLib.benchmark.tables import tables_of
 from DeepRegistrationLib.evaluation.report import json_safe, versions
 from DeepRegistrationLib.output import atomic_folder
 
-JSON, CSV, HTML = "results.json", "results.csv", "report.html"
+JSON, CSV, MARKDOWN, HTML = "results.json", "results.csv", "tables.md", "report.html"
 _LONG = ("errors", "motion", "histogram", "notes", "files")  # in the journal alone
 
 
 def write_results(
     rows: Sequence[Row], protocol: str, folder: str | Path, about: Mapping[str, Any]
 ) -> list[Table]:
-    """Write all three files, or none; returns the tables.
+    """Write all files, or none; returns the tables.
 
     Args:
         rows: Of :func:`DeepRegistrationLib.benchmark.run.run`.
@@ -67,6 +68,8 @@ def write_results(
         text = json.dumps(json_safe(result), indent=1, allow_nan=False) + "\n"
         (partial / JSON).write_text(text, encoding="utf-8")
         write_csv(rows, partial / CSV)
+        text = "\n".join(markdown(table) for table in tables)
+        (partial / MARKDOWN).write_text(text, encoding="utf-8")
         (partial / HTML).write_text(page, encoding="utf-8")
     return tables
 
@@ -107,6 +110,14 @@ def table_lines(table: Table) -> list[str]:
             for row in (table.head, *table.rows)
         ),
     ]
+
+
+def markdown(table: Table) -> str:
+    """A table as Markdown, with its title and note."""
+    lines = [table.head, ["---"] * len(table.head), *table.rows]
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    grid = "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    return f"### {table.title}\n\n{grid}\n\n{table.note}\n"
 
 
 def machine() -> str:

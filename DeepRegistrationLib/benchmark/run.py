@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,10 +15,12 @@ import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.benchmark.journal import NAME, Journal, Row
-from DeepRegistrationLib.benchmark.loading import PairImages, everywhere, load_pair, mean_heart
+from DeepRegistrationLib.benchmark.loading import PairImages, everywhere, load_pair
 from DeepRegistrationLib.benchmark.measuring import lungs_of, measure_row, region_of
 from DeepRegistrationLib.benchmark.overlay import overlay_png
-from DeepRegistrationLib.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol, Variant
+from DeepRegistrationLib.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol
+from DeepRegistrationLib.benchmark.reading import Reader, mean_heart
+from DeepRegistrationLib.benchmark.variants import Variant
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
@@ -91,14 +94,14 @@ def run(
     digests = {pair.name: fingerprint(pair) for pair in pairs}
     _check_same(journal.rows, digests)
     todo = sum((pair.name, label) not in done for pair in pairs for label in labels)
-    count = 0
+    count, reader = 0, Reader()
     for number, pair in enumerate(pairs):
         missing = [v for v in (None, *variants) if (pair.name, _label(v)) not in done]
         if not missing:
             continue
         progress = part(options.progress, count / todo, (count + len(missing)) / todo)
         picture = folder / OVERLAYS / f"{number + 1:03d}" if number < options.pictures else None
-        for row in _pair_rows(pair, missing, picture, options, progress):
+        for row in _pair_rows(pair, missing, picture, options, reader, progress):
             count += 1
             row["files"] = digests[pair.name]
             journal.add(json_safe(row))
@@ -136,13 +139,14 @@ def _pair_rows(
     variants: Sequence[Variant | None],
     picture: Path | None,
     options: Options,
+    reader: Reader,
     progress: Progress,
 ) -> Iterable[Row]:
     """The rows of one pair; None stands for the pair before any method."""
     images = lungs = None
     problem = ""
     try:
-        images = load_pair(pair, options.alignment)
+        images = load_pair(pair, options.alignment, reader)
         lungs = lungs_of(pair, images)
     except Exception as error:  # noqa: BLE001 - the other pairs shall go on
         problem = explained(error)
@@ -159,7 +163,7 @@ def _pair_rows(
         if images is not None:
             here = part(progress, k / len(variants), (k + 1) / len(variants))
             try:
-                row.update(_one(pair, images, lungs, variant, picture, options, here))
+                row.update(_one(pair, images, lungs, variant, picture, options, reader, here))
                 row.update(status="ok", error="")
             except Exception as error:  # noqa: BLE001
                 row["error"] = explained(error)
@@ -189,6 +193,7 @@ def _one(
     variant: Variant | None,
     picture: Path | None,
     options: Options,
+    reader: Reader,
     progress: Progress,
 ) -> Row:
     """Register and measure; what a method gets is all in the call of ``register`` here."""
@@ -202,7 +207,7 @@ def _one(
         masks = [images.fixed_mask, images.moving_mask]
         if not variant.masked:
             masks = [everywhere(images.fixed), everywhere(images.moving)]
-        begin = time.perf_counter()
+        begin, processor = time.perf_counter(), _processor_seconds()
         result: Registration = register(
             images.fixed,
             images.moving,
@@ -213,23 +218,30 @@ def _one(
             moving_mask=masks[1],
             initial=images.initial,
             device=options.device,
+            refine=variant.refine,
             seed=options.seed,
             progress=progress,
         )
         row["seconds"] = round(time.perf_counter() - begin, 3)
+        row["cpu_seconds"] = round(_processor_seconds() - processor, 3)
         row["seconds_method"] = result.seconds.get("register")
         row["notes"] = result.notes
         for name in ("device", "peak_memory_mb", "quality", "parameters"):
             row[name] = result.provenance.get(name)
         transform, warped, determinant = result.transform, result.warped, result.jacobian
-    region = region_of(pair, images, lungs)
-    row.update(measure_row(pair, images, region, transform, warped, determinant))
+    region = region_of(pair, images, lungs, reader)
+    row.update(measure_row(pair, images, region, transform, warped, determinant, reader))
     if picture is not None:
         name = f"{picture.name}-{re.sub(r'[^A-Za-z0-9.=-]+', '_', _label(variant))}.png"
         with atomic_file(picture.parent / name) as partial:
             partial.write_bytes(_picture(images.fixed, warped, region))
         row["overlay"] = f"{OVERLAYS}/{name}"
     return row
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it started and that have ended (elastix), all threads."""
+    return sum(os.times()[:4])
 
 
 def _picture(fixed: Image, warped: Image, region: Image | None) -> bytes:

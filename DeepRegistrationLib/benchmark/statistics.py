@@ -19,7 +19,7 @@ FEWEST_PAIRS = 6  # fewer than this give no p below 0.05 by a two-sided signed-r
 
 def mean_over_labels(row: Row, key: str) -> float | None:
     """The mean of an overlap measure over the labels that have it."""
-    values = [v[key] for v in (row.get("overlap") or {}).values() if v[key] is not None]
+    values = [v[key] for v in (row.get("overlap") or {}).values() if v.get(key) is not None]
     return float(np.mean(values)) if values else None
 
 
@@ -54,6 +54,7 @@ METRICS: dict[str, Metric] = {
         "J <= 0 in the image, %", lambda r: nested(r, "jacobian", "image", "percent_nonpositive")
     ),
     "seconds": Metric("seconds", lambda r: r.get("seconds")),
+    "cpu_seconds": Metric("processor seconds", lambda r: r.get("cpu_seconds")),
 }
 
 PRIMARY = ("tre", "mae", "dice", "lcc")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from DeepRegistrationLib.benchmark.journal import NAME
-from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, pairs_for, variants_of
-from DeepRegistrationLib.benchmark.results import CSV, HTML, JSON, table_lines, write_results
+from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, pairs_for
+from DeepRegistrationLib.benchmark.results import HTML, table_lines, write_results
 from DeepRegistrationLib.benchmark.run import Options, run
+from DeepRegistrationLib.benchmark.variants import variants_of
 from DeepRegistrationLib.cli.parser import PROGRAM
 from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.datasets.cases import SPLITS, Case, cases_of, read_cases
@@ -64,7 +66,7 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
             print("\n" + "\n".join(table_lines(table)))
         failed = sum(row["status"] != "ok" for row in rows)
         print(
-            f"\nWrote {JSON}, {CSV} and {HTML} to {output}"
+            f"\nWrote {HTML} and its tables (.json, .csv, .md) to {output}"
             + (f"; {failed} of {len(rows)} rows failed, they are listed there." if failed else "")
         )
     if all(row["status"] != "ok" for row in rows):
@@ -93,18 +95,44 @@ def chosen_cases(arguments: argparse.Namespace, output: Path, progress: Progress
         )
     else:
         cases = read_cases(arguments.data)
-    if arguments.split == "all":
+    if arguments.patients is not None:
+        cases = chosen_patients(cases, arguments.patients)
+    split = arguments.split or ("test" if arguments.patients is None else "all")
+    if split == "all":
         return cases
-    if arguments.split not in SPLITS:
+    if split not in SPLITS:
         raise RegistrationError(
-            f"There is no split {arguments.split!r}; choose one of {', '.join(SPLITS)} or all."
+            f"There is no split {split!r}; choose one of {', '.join(SPLITS)} or all."
         )
-    if not any(case.split == arguments.split for case in cases):
+    if not any(case.split == split for case in cases):
         raise RegistrationError(
-            f"No case is in the split {arguments.split}; mark held-out patients so, or choose "
+            f"No case is in the split {split}; mark held-out patients so, or choose "
             "another --split (methods may have been trained on these patients)."
         )
-    return cases_of(cases, arguments.split)
+    return cases_of(cases, split)
+
+
+def chosen_patients(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
+    """The cases of patients by name, by pattern, or of those from FIRST to LAST in the list.
+
+    Raises:
+        RegistrationError: A name, pattern or range that no patient has.
+    """
+    known = list(dict.fromkeys(case.patient for case in cases))
+    chosen: set[str] = set()
+    for name in names:
+        first, dots, last = name.partition("..")
+        if dots and first in known and last in known:
+            found = known[known.index(first) : known.index(last) + 1]
+        else:
+            found = fnmatch.filter(known, name)
+        if not found:
+            raise RegistrationError(
+                f"No patient is called {name!r}; the list has {known[0]} to {known[-1]} (give "
+                "names, patterns, or FIRST..LAST in the list's order)."
+            )
+        chosen.update(found)
+    return [case for case in cases if case.patient in chosen]
 
 
 def _told(arguments: argparse.Namespace) -> list[str]:
@@ -120,4 +148,6 @@ def _told(arguments: argparse.Namespace) -> list[str]:
         told += ["--alignment", arguments.alignment]
     if arguments.limit is not None:
         told += ["--limit", str(arguments.limit)]
-    return [*told, "--split", arguments.split]
+    if arguments.patients is not None:
+        told += ["--patients", *arguments.patients]
+    return [*told, "--split", arguments.split] if arguments.split is not None else told

@@ -26,7 +26,8 @@ def add_benchmark(commands: Any) -> None:
         nargs="+",
         metavar="METHOD",
         required=True,
-        help="NAME or NAME:PARAMETER=VALUE,...; see 'deepreg methods'",
+        help="NAME or NAME:SETTING=VALUE,...; a setting is a parameter ('deepreg methods'), or "
+        "quality, masks or refine=true",
     )
     parser.add_argument(
         "--protocol",
@@ -42,7 +43,7 @@ def add_benchmark(commands: Any) -> None:
         nargs="+",
         default=["default"],
         metavar="QUALITY",
-        help="of every method: fast, default, best (default: default)",
+        help="of methods that say none: fast, default, best (default: default)",
     )
     parser.add_argument(
         "--masks",
@@ -59,10 +60,17 @@ def add_benchmark(commands: Any) -> None:
     )
     parser.add_argument(
         "--split",
-        default="test",
-        help="train, validation, test or all (default: %(default)s, which no training reads)",
+        help="train, validation, test or all (default: test, which no training reads; with "
+        "--patients: all)",
     )
-    parser.add_argument("--limit", metavar="N", type=int, help="N pairs, spread over the list")
+    parser.add_argument(
+        "--patients",
+        nargs="+",
+        metavar="NAME",
+        help="these patients alone; FIRST..LAST stands for all between, patterns like 'case1*' for "
+        "those that match",
+    )
+    parser.add_argument("--limit", metavar="N", type=int, help="N pairs, drawn from all")
     parser.add_argument(
         "--pictures", metavar="N", type=int, default=3, help="overlays of N pairs (default: 3)"
     )

@@ -16,8 +16,9 @@ import trivial
 
 from DeepRegistrationLib.benchmark.journal import NAME
 from DeepRegistrationLib.benchmark.loading import load_pair
-from DeepRegistrationLib.benchmark.protocol import BEFORE, PROTOCOLS, pairs_for, variants_of
+from DeepRegistrationLib.benchmark.protocol import BEFORE, PROTOCOLS, pairs_for
 from DeepRegistrationLib.benchmark.run import Options, run
+from DeepRegistrationLib.benchmark.variants import variants_of
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.datasets.cases import read_cases
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
@@ -176,7 +177,7 @@ def test_a_method_added_later_keeps_the_rows_that_are_there(tmp_path, shift):
     shift.calls.clear()
     rows = go(path, tmp_path / "out", methods=("shift", "shift:scale=0"), resume=True)
     assert len(shift.calls) == 2
-    assert [r["method"] for r in rows[:3]] == [BEFORE, "shift", "shift:scale=0"]
+    assert [r["method"] for r in rows[:3]] == [BEFORE, "shift", "shift scale=0"]
     assert rows[2]["tre"]["mean"] == pytest.approx(rows[0]["tre"]["mean"], abs=1e-5)
 
 
@@ -270,7 +271,8 @@ def test_a_synthetic_pair_is_the_image_seen_through_the_known_field(tmp_path, sh
     path.write_text("image,patient,split\none.nii.gz,one,test\n")
     pairs = pairs_for(PROTOCOLS["synthetic"], read_cases(path))
     assert [pair.name for pair in pairs] == ["one low", "one medium", "one high"]
-    images = load_pair(pairs[0], "none")
+    [pair] = pairs_for(PROTOCOLS["synthetic"], read_cases(path), 1)
+    images = load_pair(pair, "none")
     points = images.fixed.grid.points()
     expected = images.moving.sample(images.truth(points), interpolation="cubic", fill=None)
     middle = (slice(5, 19),) * 3
@@ -328,7 +330,14 @@ def test_the_command_writes_its_files_and_says_what_it_found(tmp_path, shift, ca
     told = capfd.readouterr().out
     assert "anna" in told and "TRE 1.83 mm" in told
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    assert names == {"rows.jsonl", "results.json", "results.csv", "report.html", "overlays"}
+    assert names == {
+        "rows.jsonl",
+        "results.json",
+        "results.csv",
+        "tables.md",
+        "report.html",
+        "overlays",
+    }
     result = json.loads((tmp_path / "out" / "results.json").read_text())
     assert str(tmp_path) not in json.dumps(result)
     assert {table["name"] for table in result["tables"]} >= {"regnet-1", "eppenhof-2"}

@@ -163,10 +163,12 @@ def test_hearts_are_paired_both_ways_with_all_others(tmp_path):
     assert all("ed" in c.image.name for p in pairs for c in (p.fixed, p.moving))
 
 
-def test_a_limit_spreads_over_the_list(tmp_path):
-    cases = [case(f"p{k}", tmp_path / f"{k}.nii") for k in range(10)]
-    pairs = pairs_for(PROTOCOLS["heart"], cases, 5)
-    assert len({p.fixed.patient for p in pairs}) == 5
+def test_a_limit_draws_from_all_pairs_and_a_larger_one_keeps_those_of_a_smaller(tmp_path):
+    cases = [case(f"p{k}", tmp_path / f"{k}.nii") for k in range(20)]
+    few, more = (pairs_for(PROTOCOLS["heart"], cases, n) for n in (10, 40))
+    assert (len(few), len(more)) == (10, 40)
+    assert {p.name for p in few} < {p.name for p in more}
+    assert len({p.fixed.patient for p in more}) > 10 < len({p.moving.patient for p in more})
     with pytest.raises(RegistrationError, match="no patient has two cases"):
         pairs_for(PROTOCOLS["lung"], cases)
 

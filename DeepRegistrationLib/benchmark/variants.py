@@ -1,0 +1,105 @@
+"""By which methods pairs are registered, and with which settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.methods import QUALITIES, Quality, make_parameters, method_class
+
+MASKS = ("auto", "none")
+OWN_SETTINGS = ("quality", "refine", "masks")
+"""What may stand beside a method's parameters after its name: ``optimize:quality=best``."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with its settings.
+
+    Attributes:
+        label: What rows and tables call it.
+        method, quality, parameters: As :func:`DeepRegistrationLib.engine.register` takes them.
+        masked: False to let every voxel count, also where the engine would find lungs.
+        refine: Whether the optimization follows on the pair itself.
+    """
+
+    label: str
+    method: str
+    quality: Quality = "default"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    masked: bool = True
+    refine: bool = False
+
+
+def variants_of(
+    specifications: Sequence[str], qualities: Sequence[str], masks: Sequence[str]
+) -> list[Variant]:
+    """Every method with every quality, with and without masks as asked for.
+
+    Args:
+        specifications: ``NAME`` or ``NAME:SETTING=VALUE,SETTING=VALUE``; a setting is a parameter
+            of the method, or one of ``OWN_SETTINGS``.
+        qualities: Of ``QUALITIES``, for methods that do not say their own.
+        masks: ``auto`` (given masks, or lungs that the engine finds), ``none``, or both; for
+            methods that do not say their own.
+
+    Raises:
+        RegistrationError: Unknown method, setting, quality or mask word, or one given twice.
+    """
+    found = []
+    for text in specifications:
+        name, _, given = text.partition(":")
+        settings = _settings(text, given)
+        own = {key: settings.pop(key) for key in OWN_SETTINGS if key in settings}
+        values = make_parameters(method_class(name), settings)
+        parameters = {key: getattr(values, key) for key in settings}
+        refine = _known(own.get("refine", "false").lower(), ("false", "true")) == "true"
+        for quality in [own["quality"]] if "quality" in own else qualities:
+            for mask in [own["masks"]] if "masks" in own else masks:
+                variant = Variant(
+                    _label(name, settings, quality, refine, mask),
+                    name,
+                    cast(Quality, _known(quality, QUALITIES)),
+                    parameters,
+                    _known(mask, MASKS) == "auto",
+                    refine,
+                )
+                found.append(variant)
+    if not found:
+        raise RegistrationError("No method was given; name one or more after --methods.")
+    twice = [label for label, n in Counter(v.label for v in found).items() if n > 1]
+    if twice:
+        raise RegistrationError(f"The method {twice[0]} is given twice; name each once.")
+    return found
+
+
+def _settings(text: str, given: str) -> dict[str, str]:
+    """``SETTING=VALUE,SETTING=VALUE`` as a dictionary."""
+    settings: dict[str, str] = {}
+    for entry in filter(None, given.split(",")):
+        key, equals, value = (part.strip() for part in entry.partition("="))
+        if not equals:
+            raise RegistrationError(f"{text!r}: {entry!r} is not NAME=VALUE; write it so.")
+        if key in settings:
+            raise RegistrationError(f"{text!r} says {key} twice; say it once.")
+        settings[key] = value
+    return settings
+
+
+def _known(word: str, known: Sequence[str]) -> str:
+    if word not in known:
+        raise RegistrationError(f"{word!r} is unknown; choose of {', '.join(known)}.")
+    return word
+
+
+def _label(name: str, settings: dict[str, str], quality: str, refine: bool, mask: str) -> str:
+    """What tables call a variant: ``elastix par0011-mask``, ``optimize best``."""
+    chosen = {f.name for f in fields(method_class(name).Parameters) if f.metadata["choices"]}
+    words = [name, *(v if k in chosen else f"{k}={v}" for k, v in settings.items())]
+    words += [quality] if quality != "default" else []
+    words += ["+ refine"] if refine else []
+    words += ["no mask"] if mask == "none" else []
+    return " ".join(words)
