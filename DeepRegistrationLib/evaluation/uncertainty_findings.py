@@ -16,10 +16,12 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     share, limit, region = values["percent_above"], values["limit"], values["region"]
     text = f"Error estimate above {limit:g} mm in {percent(share)} of the {region}"
     text += f" (median {values['median']:.2g} mm, 95 % below {values['p95']:.2g} mm): a hint where "
-    text += "to look, no error bar; true errors were larger, and weakly related at real landmarks."
-    basis = f"limit {limit:g} mm, a caution from {UNCERTAIN_SHARE:g} %: {OWN}; measured with "
-    basis += "'optimize': true errors 2 to 5 times as large in phantoms (rank correlation 0.62), 2 "
-    basis += "to 13 times at landmarks (0.27); see docs/uncertainty.md"
+    text += "to look, no error bar; true errors were larger, and only loosely related."
+    basis = f"limit {limit:g} mm, a caution from {UNCERTAIN_SHARE:g} %: {OWN}; at real landmarks "
+    basis += (
+        "true errors were 2 to 13 times as large with 'optimize' (rank correlation 0.27), 1 to "
+    )
+    basis += "3 times with networks (0.47); see docs/uncertainty.md"
     found = [Finding("caution" if share >= UNCERTAIN_SHARE else "ok", text, basis)]
     if consistency := values.get("consistency"):
         text = f"Registered in both directions, 95 % of the {region} returns within "

@@ -325,10 +325,11 @@ def test_a_registration_that_differs_between_directions_is_cautioned_as_tg132_ha
 
 def test_the_words_on_an_estimate_give_what_was_measured_of_it_and_no_assurance():
     (finding, _) = uncertainty_findings(doubt())
-    assert "no error bar" in finding.text and "weakly related" in finding.text
-    assert "0.27" in finding.basis and "docs/uncertainty.md" in finding.basis
+    assert "no error bar" in finding.text and "loosely related" in finding.text
     page = Path(__file__).resolve().parents[2] / "docs" / "uncertainty.md"
-    assert "0.27" in page.read_text(encoding="utf-8")  # the page has the same figure
+    text = page.read_text(encoding="utf-8")
+    for figure in ("0.27", "0.47", "2 to 13"):
+        assert figure in finding.basis and figure in text
 
 
 def test_without_maps_nothing_is_said_of_them():
