@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,17 +132,24 @@ def _check_inputs_survive(arguments: argparse.Namespace) -> None:
 def write_results(
     result: Registration, report: dict[str, Any], folder: Path, *, images: bool = True
 ) -> None:
-    """Write ``RESULTS``; the warped image and the Jacobian map where ``images`` are wanted."""
-    with native_silence():
-        write_transform(result.transform, folder / RESULTS[0])
-        if images:
-            write_image(result.warped, folder / RESULTS[1])
-            write_image(result.jacobian, folder / RESULTS[2])
-        if result.uncertainty is not None:
-            for name, image in result.uncertainty.maps().items():
-                write_image(image, folder / UNCERTAINTY[name])
-        if result.inverse is not None:
-            write_transform(result.inverse.field, folder / RESULTS[4])
+    """Write ``RESULTS``; the warped image and the Jacobian map where ``images`` are wanted.
+
+    All files at the same time, as compressing each keeps one processor busy.
+    """
+    jobs: list[tuple[Callable[..., None], Any, str]] = []
+    if images:
+        jobs += [(write_image, result.warped, RESULTS[1])]
+        jobs += [(write_image, result.jacobian, RESULTS[2])]
+    if result.uncertainty is not None:
+        maps = result.uncertainty.maps().items()
+        jobs += [(write_image, image, UNCERTAINTY[name]) for name, image in maps]
+    jobs += [(write_transform, result.transform, RESULTS[0])]
+    if result.inverse is not None:
+        jobs += [(write_transform, result.inverse.field, RESULTS[4])]
+    with native_silence(), ThreadPoolExecutor(len(jobs)) as pool:
+        running = [pool.submit(write, what, folder / name) for write, what, name in jobs]
+    for job in running:
+        job.result()  # raises what went wrong
     write_report(report, folder / RESULTS[3])
 
 
