@@ -164,6 +164,16 @@ def read_card(path: Path) -> ModelCard:
     return card
 
 
+def curves_path(card: ModelCard) -> Path:
+    """Picture of the training's learning curves, which need not be there."""
+    return card.path.with_suffix(".curves.png")
+
+
+def case_path(card: ModelCard) -> Path:
+    """Picture of a case before and after registration, which need not be there."""
+    return card.path.with_suffix(".case.png")
+
+
 def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
     """The state dictionary, float32, after its SHA-256 was checked against the card.
 

@@ -10,6 +10,7 @@ from DeepRegistrationLib.cli.benchmark_parser import add_benchmark
 from DeepRegistrationLib.cli.cohort_parser import add_cohort
 from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
 from DeepRegistrationLib.cli.interchange_parser import add_convert
+from DeepRegistrationLib.cli.weights_parser import add_export, add_weights
 
 PROGRAM = "deepreg"
 
@@ -40,16 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_atlas(commands)
     add_cohort(commands, _add_method_options)
     _add_train(commands)
-    _add_export(commands)
+    add_export(commands)
     add_dataset(commands)
     add_phantom(commands)
     add_benchmark(commands)
-    weights = commands.add_parser("weights", help="list the trained weights")
-    weights.add_argument("--json", action="store_true", help="whole model cards, as JSON")
-    weights.add_argument(
-        "--readme", metavar="FOLDER", help="write the README.md of a folder of weights instead"
-    )
-    weights.set_defaults(command="weights:list_weights")
+    add_weights(commands, _add_landmark_options)
     methods = commands.add_parser("methods", help="list the registration methods")
     methods.add_argument("--json", action="store_true", help="all fields, as JSON")
     methods.set_defaults(command="information:list_methods")
@@ -257,36 +253,3 @@ def _add_train(commands: Any) -> None:
     _add_device_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
     parser.set_defaults(command="train:train_recipe")
-
-
-def _add_export(commands: Any) -> None:
-    parser = commands.add_parser(
-        "export",
-        help="make weights of a training run",
-        description="Write NAME.safetensors and its model card NAME.json from the best weights of "
-        "a run.",
-    )
-    parser.add_argument("run", metavar="RUN", help="folder of the run")
-    parser.add_argument("--name", required=True, help="of the weights")
-    parser.add_argument(
-        "--output", "-o", metavar="DIR", default="weights", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--data", metavar="TEXT", action="append", required=True, help="a data set; may be repeated"
-    )
-    parser.add_argument(
-        "--licence", required=True, help="terms of the weights, the data's included"
-    )
-    parser.add_argument(
-        "--held-out", metavar="TEXT", action="append", default=[], help="more held-out patients"
-    )
-    parser.add_argument(
-        "--metric",
-        metavar="NAME=VALUE",
-        dest="metrics",
-        action="append",
-        default=[],
-        help="measured on held-out data; may be repeated",
-    )
-    parser.add_argument("--preview", action="store_true", help="mark as trained for a short time")
-    parser.set_defaults(command="train:export_run")

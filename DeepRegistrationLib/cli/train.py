@@ -16,6 +16,7 @@ from DeepRegistrationLib.cli.terminal import shown_progress
 from DeepRegistrationLib.datasets.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.expected import parse_expected
 from DeepRegistrationLib.training.export import export
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.recipe import make_recipe
@@ -66,6 +67,8 @@ def export_run(arguments: argparse.Namespace) -> None:
         licence=arguments.licence,
         held_out=arguments.held_out,
         metrics=assignments(arguments.metrics),
+        expected=[parse_expected(text) for text in arguments.expected],
+        failures=arguments.failures,
         preview=arguments.preview,
     )
     size = card.path.stat().st_size / 1e6

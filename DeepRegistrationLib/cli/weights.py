@@ -7,8 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from DeepRegistrationLib.cli.terminal import shown_progress
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.output import atomic_file
-from DeepRegistrationLib.weights import ModelCard, read_card, weight_cards
+from DeepRegistrationLib.weights import (
+    ModelCard,
+    case_path,
+    curves_path,
+    read_card,
+    weight_cards,
+)
 
 _HEAD = """# Trained weights
 
@@ -20,6 +28,9 @@ means: trained for a short time, to show that the method works, not to be relied
 
 def list_weights(arguments: argparse.Namespace) -> None:
     """``deepreg weights``."""
+    if arguments.picture is not None:
+        _draw(arguments)
+        return
     if arguments.readme is not None:
         folder = Path(arguments.readme)
         cards = [read_card(path) for path in sorted(folder.glob("*.json"))]
@@ -35,6 +46,35 @@ def list_weights(arguments: argparse.Namespace) -> None:
         print(f"    {card.title}; {card.licence}")
     if not cards:
         print("There are no weights; train them with 'deepreg train' and 'deepreg export'.")
+
+
+def _draw(arguments: argparse.Namespace) -> None:
+    """``--picture NAME``: beside the weights, of the given pair or of a phantom."""
+    from DeepRegistrationLib.cli.inputs import (
+        check_landmark_options,
+        load_image,
+        load_landmarks,
+    )
+    from DeepRegistrationLib.training.pictures import Case, draw_case, phantom_case
+
+    name = arguments.picture
+    cards = {card.name: card for card in weight_cards()}
+    if name not in cards:
+        known = ", ".join(cards) or "none yet"
+        raise RegistrationError(f"There are no weights called {name!r}; there are {known}.")
+    card = cards[name]
+    check_landmark_options(arguments)
+    if arguments.fixed_landmarks is not None and arguments.pair is None:
+        raise RegistrationError("Landmarks belong to a pair; give it with --pair FIXED MOVING.")
+    with shown_progress(False) as progress:
+        if arguments.pair is None:
+            case = phantom_case(card.method)
+        else:
+            fixed, moving = (load_image(path) for path in arguments.pair)
+            landmarks = load_landmarks(arguments, fixed, moving)
+            case = Case(f"{fixed.name} and {moving.name}", fixed, moving, **landmarks)
+        draw_case(card, case, case_path(card), progress)
+    print(case_path(card))
 
 
 def readme(cards: list[ModelCard]) -> str:
@@ -61,12 +101,14 @@ def readme(cards: list[ModelCard]) -> str:
             f"- Held out: {', '.join(card.held_out) or 'nothing'}.",
             f"- Recipe `{recipe['name']}`, weights of step {recipe['step']}; `{card.command}`.",
             f"- Validation: {_figures(card.metrics.get('validation', {})) or 'none'}.",
+            *(f"- Fails: {failure}" for failure in card.failures),
             f"- Terms: {card.licence}",
             f"- Cite: {card.citation}",
         ]
-        picture = card.path.with_suffix(".png")
-        if picture.is_file():
-            lines += ["", f"![Learning curves of {card.name}]({picture.name})"]
+        pictures = {"A case before and after": case_path, "Learning curves": curves_path}
+        for title, path in pictures.items():
+            if path(card).is_file():
+                lines += ["", f"![{title}, {card.name}]({path(card).name})"]
     return "\n".join(lines) + "\n"
 
 

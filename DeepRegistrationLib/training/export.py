@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.expected import Expected
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.run import Run
-from DeepRegistrationLib.weights import ModelCard, save_weights
+from DeepRegistrationLib.training.small_png import write_small
+from DeepRegistrationLib.weights import ModelCard, curves_path, save_weights
 
 
 def export(
@@ -22,9 +24,12 @@ def export(
     licence: str,
     held_out: Sequence[str] = (),
     metrics: dict[str, Any] | None = None,
+    expected: Sequence[Expected] = (),
+    failures: Sequence[str] = (),
     preview: bool = False,
 ) -> ModelCard:
-    """Write ``folder/<name>.safetensors`` (float16) and its card.
+    """Write ``folder/<name>.safetensors`` (float16), its card and, where the run has drawn its
+    learning curves, ``<name>.curves.png``.
 
     Args:
         run: Folder of a training run.
@@ -34,6 +39,8 @@ def export(
         licence: Terms of the weights.
         held_out: Patients that training never saw, besides the list's split ``test``.
         metrics: Measured on held-out data, besides those of the validation.
+        expected: Accuracy on held-out data, by which ``auto`` chooses.
+        failures: Where it is known to fail, a sentence each.
         preview: Trained for a short time only.
 
     Raises:
@@ -60,5 +67,11 @@ def export(
         command=record.get("command", ""),
         preview=preview,
         sha256="",
+        expected=list(expected),
+        failures=list(failures),
     )
-    return save_weights(state, card, folder)
+    card = save_weights(state, card, folder)
+    curves = run / "curves.png"
+    if curves.is_file():
+        write_small(curves.read_bytes(), curves_path(card))
+    return card

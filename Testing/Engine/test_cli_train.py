@@ -7,8 +7,9 @@ import toy_recipe
 import trivial
 
 from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.expected import Expected
 from DeepRegistrationLib.training import curves
-from DeepRegistrationLib.weights import find_weights, load_weights
+from DeepRegistrationLib.weights import curves_path, find_weights, load_weights
 
 
 @pytest.fixture
@@ -33,7 +34,9 @@ def test_from_a_list_to_weights_with_their_card(data, tmp_path, capsys, monkeypa
     assert _train(data, "--iterations", "6", "--set", "width=3") == 0
     assert "after step 6" in capsys.readouterr().out
     arguments = ["--name", "toy-1", "--output", str(tmp_path / "weights"), "--licence", "CC0"]
-    more = ["--data", "three images", "--metric", "tre=1.5", "--preview"]
+    more = ["--data", "three images", "--metric", "tre=1.5", "--preview", "--failure", "always"]
+    more += ["--expected", "lung_ct:TRE mm:1.5:a pair"]
+    (tmp_path / "run" / "curves.png").write_bytes(b"a small picture")
     assert main(["export", str(tmp_path / "run"), *arguments, *more]) == 0
     monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path / "weights"))
     card = find_weights("invented", "toy-1")
@@ -42,6 +45,9 @@ def test_from_a_list_to_weights_with_their_card(data, tmp_path, capsys, monkeypa
     assert card.architecture == {"width": 3}
     assert card.recipe["values"]["iterations"] == 6
     assert card.metrics["held_out"] == {"tre": "1.5"}
+    assert card.expected == [Expected("lung_ct", "TRE mm", 1.5, "a pair")]
+    assert card.failures == ["always"]
+    assert curves_path(card).read_bytes() == b"a small picture"
     assert card.command == "deepreg train toy --data list.csv --set width=3 --set iterations=6"
 
 
