@@ -165,6 +165,7 @@ def _overlap(
 def warp_labels(labels: Image, transform: Transform, fixed: Image) -> Image:
     """A label map on another's grid: each label interpolated linearly, the largest share wins."""
     values = labels.data.round().int()
+    transform = transform.on_grid(fixed.grid)  # once for all labels
     best = torch.zeros(fixed.grid.shape)
     winner = torch.zeros(fixed.grid.shape, dtype=torch.int32)
     total = torch.zeros(fixed.grid.shape)
