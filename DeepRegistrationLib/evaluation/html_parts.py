@@ -8,6 +8,13 @@ from typing import Any
 
 import numpy as np
 
+_OVERLAP = {
+    "dice": "Dice",
+    "hausdorff95": "Hausdorff 95 %, mm",
+    "mean_surface_distance": "surface distance, mm",
+}
+_WHEN = ("before", "after")
+
 
 def section(title: str, body: str) -> str:
     """A section with a heading, or nothing where there is no body."""
@@ -40,6 +47,48 @@ def table(
         f'<div class="tables"><table>{caption(title)}<thead><tr>{titles}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>\n"
     )
+
+
+def error_estimate(values: Mapping[str, Any] | None) -> str:
+    """Section of ``uncertainty.uncertainty_statistics``; nothing where there are none."""
+    if not values:
+        return ""
+    found = {
+        "both together": values,
+        "there and back": values["consistency"],
+        "spread": values["spread"],
+    }
+    keys = {"median": "median", "p95": "95 %", "max": "max"}
+    rows = [[name, *(part[key] for key in keys)] for name, part in found.items() if part]
+    title = f"In mm, {values['n']} voxels of the {values['region']}"
+    text = (
+        "<p>There and back: registered forward, then by a second registration backward. Spread: of "
+        "repeated estimates. Both together tell where to look. They are no error bar: true errors "
+        "are usually larger, and an error that all estimates share does not show.</p>"
+    )
+    return section("Error estimate", table(["", *keys.values()], rows, title) + text)
+
+
+def images_and_segments(quality: Mapping[str, Any]) -> str:
+    """Section of similarity and overlap."""
+    text = ""
+    similarity = quality.get("similarity")
+    if similarity:
+        names = {"ncc": "correlation", "local_ncc": "local correlation"}
+        rows = [
+            [name, similarity["before"][key], similarity["after"][key]]
+            for key, name in names.items()
+        ]
+        text += table(["", "before", "after"], rows, "Similarity of the images")
+    overlap = quality.get("overlap")
+    if overlap:
+        head = ["", *(f"{name}, {when}" for name in _OVERLAP.values() for when in _WHEN)]
+        rows = [
+            [label, *(nested(values, when, key) for key in _OVERLAP for when in _WHEN)]
+            for label, values in overlap.items()
+        ]
+        text += table(head, rows, "Overlap of masks and segments")
+    return section("Images and segments", text)
 
 
 def caption(text: str) -> str:

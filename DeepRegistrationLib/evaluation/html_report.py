@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.evaluation.html_parts import nested, number, pairs_table, section, table
+from DeepRegistrationLib.evaluation.html_parts import (
+    error_estimate,
+    images_and_segments,
+    nested,
+    number,
+    pairs_table,
+    section,
+    table,
+)
 from DeepRegistrationLib.evaluation.report_style import STYLE
 from DeepRegistrationLib.evaluation.svg_plots import boxes_svg, histogram_svg
 from DeepRegistrationLib.evaluation.verdict import Verdict
@@ -23,12 +31,6 @@ from DeepRegistrationLib.output import atomic_file
 
 _STATISTICS = {"mean": "mean", "std": "std", "median": "median", "p95": "95 %", "max": "max"}
 _JACOBIAN = {"min": "min", "max": "max", "mean": "mean", "std_log": "std of log J"}
-_OVERLAP = {
-    "dice": "Dice",
-    "hausdorff95": "Hausdorff 95 %, mm",
-    "mean_surface_distance": "surface distance, mm",
-}
-_WHEN = ("before", "after")
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def html_page(content: ReportContent) -> str:
         _pictures(content),
         _landmarks(content.landmarks),
         _jacobian(content.quality),
-        _images(content.quality),
+        error_estimate(content.quality.get("uncertainty")),
+        images_and_segments(content.quality),
         _how(content),
         _rows(content.landmarks),
     ]
@@ -255,28 +258,6 @@ def _jacobian(quality: Mapping[str, Any]) -> str:
             f"{consistency['max']:.3f} mm.</p>"
         )
     return section("Volume change and folding", text)
-
-
-def _images(quality: Mapping[str, Any]) -> str:
-    """Similarity and overlap."""
-    text = ""
-    similarity = quality.get("similarity")
-    if similarity:
-        names = {"ncc": "correlation", "local_ncc": "local correlation"}
-        rows = [
-            [name, similarity["before"][key], similarity["after"][key]]
-            for key, name in names.items()
-        ]
-        text += table(["", "before", "after"], rows, "Similarity of the images")
-    overlap = quality.get("overlap")
-    if overlap:
-        head = ["", *(f"{name}, {when}" for name in _OVERLAP.values() for when in _WHEN)]
-        rows = [
-            [label, *(nested(values, when, key) for key in _OVERLAP for when in _WHEN)]
-            for label, values in overlap.items()
-        ]
-        text += table(head, rows, "Overlap of masks and segments")
-    return section("Images and segments", text)
 
 
 def _how(content: ReportContent) -> str:

@@ -144,6 +144,18 @@ def test_the_numbers_are_those_of_the_landmarks_and_the_jacobian(content):
         assert number in text
 
 
+def test_the_error_estimate_is_given_with_what_it_is_worth(content):
+    assert "Error estimate" not in html_page(content)
+    part = {"median": 0.5, "p95": 1.25, "max": 9.75}
+    doubt = {**part, "consistency": {**part, "max": 19.5}, "spread": None, "n": 77}
+    content.quality["uncertainty"] = {**doubt, "region": "mask"}
+    text = Page(html_page(content)).text
+    assert "In mm, 77 voxels of the mask" in text
+    assert "both together0.501.259.75there and back0.501.2519.50" in text  # cells, joined
+    assert "spread" not in text.split("Error estimate")[1].split("There and back:")[0]
+    assert "They are no error bar" in text
+
+
 def test_each_landmark_has_a_row_and_excluded_ones_are_struck_out(content):
     page = Page(html_page(content))
     struck = [a for t, a in page.tags if t == "tr" and a.get("class") == "out"]

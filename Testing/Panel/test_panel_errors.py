@@ -43,9 +43,16 @@ def inspection(slicer_host, panel):
     """The section, with a transform whose error maps hold 1, 2 and 0.5 mm everywhere."""
     add_true_transform(panel.parameters)
     add_maps(panel, tuple(ROLES))
+    return opened(slicer_host, panel)
+
+
+def opened(host, panel):
+    """The inspection section, unfolded and laid out."""
     found = section_of(panel, "Inspection")
     found.ui.inspectionButton.collapsed = False
-    slicer_host.process_events(0.1)
+    host.process_events(0.1)
+    button = unwrap(found.ui.predictedButton)
+    host.process_events(until=lambda: button.height() > 10, timeout=20)
     return found
 
 
@@ -81,20 +88,18 @@ def test_a_tick_makes_the_maps_and_the_next_run_without_it_takes_them_away(slice
     assert p.estimateError
     slicer_host.click(run.ui.registerButton)
     assert not run.ui.estimateBox.enabled
-    slicer_host.process_events(until=lambda: not run.running, timeout=240)
+    slicer_host.process_events(until=lambda: not run.running, timeout=500)
     assert re.search(r"Error estimate above 3 mm in [\d.]+ % of the", run.ui.statusText.text)
     made = {k: v for k, v in outputs_of(p.transform).items() if k in ERROR_MAPS}
     assert made.keys() == {"predicted", "consistency"}  # one estimate has no spread
     values = {key: slicer.util.arrayFromVolume(node) for key, node in made.items()}
     assert np.allclose(values["predicted"], values["consistency"] / np.sqrt(2), rtol=1e-4)
-    inspection = section_of(panel, "Inspection")
-    inspection.ui.inspectionButton.collapsed = False
-    slicer_host.process_events(0.1)
+    inspection = opened(slicer_host, panel)
     slicer_host.click(inspection.ui.predictedButton)
     assert foreground().GetImageData() is made["predicted"].GetImageData()
     slicer_host.click(run.ui.estimateBox, 8, 8)  # on the box itself
     slicer_host.click(run.ui.registerButton)
-    slicer_host.process_events(until=lambda: not run.running, timeout=240)
+    slicer_host.process_events(until=lambda: not run.running, timeout=500)
     slicer_host.process_events(0.1)
     assert "Error estimate" not in run.ui.statusText.text
     assert not set(outputs_of(p.transform)) & set(ERROR_MAPS)
@@ -185,7 +190,7 @@ def test_a_measurement_lists_the_estimate_and_the_verdict_says_what_it_is_worth(
     quality = section_of(panel, "Quality")
     quality.ui.qualityButton.collapsed = False
     slicer_host.click(quality.ui.measureButton)
-    slicer_host.process_events(until=lambda: not quality.measuring, timeout=120)
+    slicer_host.process_events(until=lambda: not quality.measuring, timeout=500)
     words = " ".join(re.sub("<[^>]*>|&nbsp;", " ", quality.ui.tablesText.text).split())
     assert "Error estimate, mm median 95 % max both together 1.00 1.00 1.00" in words
     assert "there and back 2.00 2.00 2.00 spread 0.50 0.50 0.50" in words
