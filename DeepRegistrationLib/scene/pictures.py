@@ -32,6 +32,7 @@ TITLES = {
     "before": "Before registration",
     "after": "After registration",
     "jacobian": "Volume change on the fixed image",
+    "predicted": "Error estimate: where to look",
     "grid": "Deformation of the registered image",
 }
 
@@ -100,6 +101,24 @@ def jacobian_map(fixed, jacobian, title: str, place: Place) -> Steps:
     gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
     color = studio.volume(jacobian, parents_of(jacobian), table, colors.JACOBIAN_RANGE)
     return _jacobian_map(studio, gray, color, colors_of(table), title, place)
+
+
+def error_map(fixed, predicted, title: str, place: Place) -> Steps:
+    """The predicted error in color over the fixed volume, where it is 0.5 mm and more."""
+    studio, limits = Studio(), colors.ESTIMATE_RANGE
+    table = colors.overlay_color_node(studio.scene, "predicted")
+    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
+    color = studio.volume(predicted, parents_of(predicted), table, limits)
+    return _error_map(studio, gray, color, colors_of(table), title, place)
+
+
+def _error_map(studio: Studio, gray, color, table, title: str, place: Place) -> Steps:
+    layers = yield from studio.shots(place, (gray, color))
+    panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
+    label(panels, place)
+    ticks = [(3.0, "3 mm or more"), (2.0, "2 mm"), (1.0, "1 mm"), (0.5, "below: not colored")]
+    bar = color_bar(len(panels[0]), table, colors.ESTIMATE_RANGE, ticks, "Error estimate")
+    return framed([*panels, bar], title)
 
 
 def _jacobian_map(studio: Studio, gray, color, table, title: str, place: Place) -> Steps:

@@ -31,6 +31,7 @@ from DeepRegistrationLib.scene import pictures
 from DeepRegistrationLib.scene.landmark_picture import landmark_map
 from DeepRegistrationLib.scene.landmark_state import LandmarkState
 from DeepRegistrationLib.scene.landmarks import taken_as_identity
+from DeepRegistrationLib.scene.results import outputs_of
 from DeepRegistrationLib.scene.space import flipped, parents_of
 from DeepRegistrationLib.scene.views import encoding_png, rendering_problem
 from DeepRegistrationLib.scene.volumes import exhausted
@@ -42,6 +43,10 @@ _DICOM = {
     "study": "DICOM.StudyDescription",
     "study date": "DICOM.StudyDate",
 }
+_ESTIMATE = (
+    "How far several registrations disagree. No error bar: true errors are usually larger, and can "
+    "be large where there is no color."
+)
 _OVERLAY = "Green: only in the fixed image, magenta: only in the moving image, gray: both agree."
 _HALF_WAY = 12  # steps after which a picture counts as half done
 _PACKAGES = ("numpy", "SimpleITK", "torch", "itk-elastix")
@@ -237,7 +242,7 @@ class _PictureInSteps:
 def _pictures(
     fixed, moving, transform, jacobian, landmarks: LandmarkState | None
 ) -> list[_PictureInSteps]:
-    """Before, after, Jacobian where there is one, the deformed grid, and errors at landmarks.
+    """Before, after, Jacobian and error estimate where there are, the grid, errors at landmarks.
 
     The slices meet amid the landmarks that count, else in the middle of the fixed volume.
     """
@@ -256,6 +261,10 @@ def _pictures(
         caption = "Blue: the tissue is smaller in the moving image, red: larger, yellow: folding."
         steps = pictures.jacobian_map(fixed, jacobian, titles["jacobian"], place)
         result.append(_PictureInSteps(titles["jacobian"], caption, steps))
+    predicted = outputs_of(transform).get("predicted")
+    if predicted is not None:
+        steps = pictures.error_map(fixed, predicted, titles["predicted"], place)
+        result.append(_PictureInSteps(titles["predicted"], _ESTIMATE, steps))
     caption = "The moving image's regular grid, bent by the transform."
     steps = pictures.deformed_grid(fixed, moving, transform, titles["grid"], place, after)
     result.append(_PictureInSteps(titles["grid"], caption, steps))

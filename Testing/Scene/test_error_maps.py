@@ -13,15 +13,16 @@ from scenery import centered_grid, registration_of
 from DeepRegistrationLib.evaluation.uncertainty import Uncertainty
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.jobs import outcome_of
-from DeepRegistrationLib.scene import colors, results, views
+from DeepRegistrationLib.scene import colors, pictures, results, studio, views
 from DeepRegistrationLib.scene.application import Application
 from DeepRegistrationLib.scene.error_readout import errors_at, errors_text
 from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
 from DeepRegistrationLib.scene.quality import quality_request
+from DeepRegistrationLib.scene.report import write_report
 from DeepRegistrationLib.scene.request import Request
 from DeepRegistrationLib.scene.space import flipped
 from DeepRegistrationLib.scene.views import SliceView
-from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
+from DeepRegistrationLib.scene.volumes import exhausted, image_from_node, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
 
 PROBLEM = views.rendering_problem()
@@ -198,3 +199,30 @@ def test_anatomy_is_seen_where_the_error_is_below_half_a_millimeter(application,
         assert np.allclose(found, wanted, atol=0.03)
     overlay.close()
     view.close()
+
+
+@rendering
+def test_the_reports_picture_shows_anatomy_where_the_error_is_small_and_color_where_not(scene):
+    grid = centered_grid((80, 40, 20), (1.0, 1.0, 1.0), (0, 0, 0))
+    x = grid.points()[..., 0]
+    errors = Image(torch.where(x > 0, 3.0, 0.4), grid, "errors")
+    fixed = volume_node_from_image(Image(torch.full(grid.shape, 50.0), grid, "fixed"), scene)
+    fixed.GetDisplayNode().AutoWindowLevelOff()
+    node = volume_node_from_image(errors, scene)
+    picture = exhausted(pictures.error_map(fixed, node, "Errors", studio.place_of(fixed)))
+    row = picture.shape[0] - studio.PANEL // 2
+    left, right = (picture[row, column].astype(int) for column in (130, 390))  # -20 and 20 mm
+    assert np.ptp(left) <= 2
+    assert right[:2].min() > right[2] + 60  # yellow
+
+
+@rendering
+def test_the_report_has_the_picture_where_there_is_a_map(run, volumes, monkeypatch, tmp_path):
+    monkeypatch.setattr(studio, "PANEL", 160)
+    for scale, wanted in ((1.0, True), (None, False)):
+        made = run(scale)
+        path = tmp_path / "report.html"
+        write_report(path, *volumes, made.nodes.transform)
+        text = path.read_text(encoding="utf-8")
+        assert ('alt="Error estimate: where to look"' in text) is wanted
+        assert ("No error bar" in text) is wanted
