@@ -49,7 +49,7 @@ def train(
         device: ``auto``, ``cpu`` or ``cuda``.
         details: Further entries of ``run.json`` (data list, command).
         progress: Called at every step; ``Cancelled`` stops as Ctrl-C does.
-        report: Called with a line at every validation.
+        report: Called with a line before and after the preparation and at every validation.
 
     Raises:
         RegistrationError: An empty split, a run in the way or none to continue, a checkpoint of
@@ -65,13 +65,15 @@ def train(
         state = run.load_checkpoint(recipe, network) if resume else None
         if state is None and processes.first:
             run.begin()
+        groups = cases_of(cases, "train"), cases_of(cases, "validation")
+        if processes.first:
+            report(f"Preparing cases: {len(groups[0])} for training, {len(groups[1])} to validate.")
         processes.wait()
         if not processes.leads:  # what the machine's first one makes and keeps, the others read
             processes.wait()
-        training = recipe.prepare(cases_of(cases, "train"), place, part(progress, 0.0, 0.04))
-        validation = recipe.prepare(
-            cases_of(cases, "validation"), place, part(progress, 0.04, 0.05)
-        )
+        begun = time.monotonic()
+        training = recipe.prepare(groups[0], place, part(progress, 0.0, 0.04))
+        validation = recipe.prepare(groups[1], place, part(progress, 0.04, 0.05))
         if processes.leads:
             processes.wait()
         trainer = Trainer(recipe, network, run, training, validation, place, processes)
@@ -81,6 +83,11 @@ def train(
             "trained_on": sorted({case.patient for case in cases if case.split == "train"}),
         }
         trainer.progress, trainer.report = part(progress, 0.05, 1.0), report
+        if processes.first:
+            report(
+                f"Prepared in {time.monotonic() - begun:.0f} s; training from step "
+                f"{state['step'] if state else 0} to {recipe.iterations} on {place}."
+            )
         with _signals(patient=processes.world > 1) as stop:
             return trainer.go(state, deadline, stop)
 

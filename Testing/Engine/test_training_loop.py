@@ -53,7 +53,9 @@ def test_the_loss_falls(whole):
 def test_missing_packages_are_said_and_the_table_is_written(tmp_path):
     lines = []
     train(ToyRecipe(), CASES, tmp_path / "run", device="cpu", report=lines.append)
-    assert "tensorboard and matplotlib" in lines[0] and "pip install" in lines[0]
+    assert lines[0] == "Preparing cases: 1 for training, 1 to validate."
+    assert lines[1].endswith("training from step 0 to 20 on cpu.")
+    assert "tensorboard and matplotlib" in lines[2] and "pip install" in lines[2]
     assert not (tmp_path / "run" / "curves.png").exists()
     assert (tmp_path / "run" / "curves.csv").is_file()
 
