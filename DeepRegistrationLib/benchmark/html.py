@@ -12,9 +12,12 @@ from DeepRegistrationLib.benchmark import plots
 from DeepRegistrationLib.benchmark.journal import Row
 from DeepRegistrationLib.benchmark.protocol import BEFORE
 from DeepRegistrationLib.benchmark.statistics import (
+    FEWEST_PAIRS,
     METRICS,
     Comparison,
     Summary,
+    label_values,
+    landmark_errors,
     primary_metric,
     values,
 )
@@ -26,6 +29,8 @@ _MORE_STYLE = """
 svg { max-width: 46rem; } svg text { stroke: none; } td.source { color: var(--soft);
   white-space: normal; } .failed { color: var(--problem); } tr.published td { color: var(--soft); }
 """
+_LARGE_BEFORE = ("tre", "snapped", "mae")
+_MOST_LABELS = 6
 _BOXED = ("tre", "snapped", "mae", "dice", "hausdorff", "lcc", "var_log", "folding", "seconds")
 
 
@@ -155,13 +160,27 @@ def _summary(summaries: Mapping[str, Mapping[str, Summary]]) -> str:
 
 
 def _boxes(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
-    found = ""
+    few = len({row["pair"] for row in rows}) < FEWEST_PAIRS
+    data: dict[str, dict[str, list[float]]] = {}
     for name in _BOXED:
-        data = {m: list(v.values()) for m, v in values(rows, name).items()}
-        if data:
-            found += f"<figure>{plots.boxes(data, METRICS[name].title, colors)}</figure>"
-    note = caption_text("Box: quartiles and median; whiskers: 5 and 95 %; a dot a pair.")
-    return section("Box plots", f'<div class="plots">{found}</div>{note}' if found else "")
+        by_pair = landmark_errors(rows) if few and name == "tre" else values(rows, name)
+        found = {m: list(v.values()) for m, v in by_pair.items()}
+        if name in _LARGE_BEFORE and len(found) > 1:
+            found.pop(BEFORE, None)  # would press all others to the ground
+        data[METRICS[name].title] = found
+    for title, key in (("Dice", "dice"), ("Hausdorff, mm", "hausdorff")):
+        labels = sorted({label for row in rows for label in row.get("overlap") or {}}, key=int)
+        for label in labels if 1 < len(labels) <= _MOST_LABELS else ():
+            data[f"{title}: label {label}"] = label_values(rows, label, key)
+    figures = "".join(
+        f"<figure>{plots.boxes(found, title, colors)}</figure>"
+        for title, found in data.items()
+        if any(value != 0 for numbers in found.values() for value in numbers)
+    )
+    note = "Box: quartiles and median; whiskers: 5 and 95 %; a dot a pair"
+    note += " (TRE: a landmark)" if few and data[METRICS["tre"].title] else ""
+    note += ". What is 0 everywhere (folding, mostly) has no plot; nor has the error before."
+    return section("Box plots", f'<div class="plots">{figures}</div>{caption_text(note)}')
 
 
 def _components(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
@@ -219,7 +238,7 @@ def _overlays(rows: Sequence[Row], folder: Path) -> str:
     note = caption_text(
         "Green: only in the fixed image. Magenta: only in the moving image. Gray: both agree."
     )
-    return section("Overlays", f"{note}{figures}" if figures else "")
+    return section("Overlays", f'{note}<div class="plots">{figures}</div>' if figures else "")
 
 
 def _failures(rows: Sequence[Row]) -> str:

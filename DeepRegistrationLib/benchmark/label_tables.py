@@ -8,7 +8,7 @@ import numpy as np
 
 from DeepRegistrationLib.benchmark.journal import Row
 from DeepRegistrationLib.benchmark.protocol import BEFORE
-from DeepRegistrationLib.benchmark.statistics import METRICS, values
+from DeepRegistrationLib.benchmark.statistics import METRICS, label_values, values
 from DeepRegistrationLib.benchmark.table_parts import Table, finished, methods_of, spread
 
 REFERENCE = "lcc-demons"  # whom SVF-Net's paper is compared with
@@ -54,8 +54,8 @@ def _by_label(rows: Sequence[Row], name: str, title: str, paper: str | None) -> 
         cells = {"wins": _wins(rows, method)}
         for label in labels:
             for key, digits in (("dice", 3), ("hausdorff", 1)):
-                found = [r["overlap"].get(label, {}).get(key) for r in own]
-                cells[f"{key} {label}"] = spread([v for v in found if v is not None], digits)
+                found = label_values(own, label, key).get(method, [])
+                cells[f"{key} {label}"] = spread(found, digits)
         for name, digits in (
             ("lcc", 3),
             ("var_log", 4),

@@ -13,6 +13,7 @@ from DeepRegistrationLib.benchmark.measuring import HISTOGRAM
 from DeepRegistrationLib.benchmark.protocol import BEFORE
 
 _DOTS = 300  # of a box or a scatter at most: a page of a thousand pairs has to stay small
+_FEWEST = 4  # of which quartiles say anything
 _AXES = {"x": "left-right", "y": "front-back", "z": "feet-head"}
 
 
@@ -24,7 +25,9 @@ def colors_of(methods: Sequence[str]) -> dict[str, str]:
 
 
 def boxes(values: Mapping[str, Sequence[float]], title: str, colors: Mapping[str, str]) -> str:
-    """Box plots: quartiles and median, whiskers at 5 and 95 %, a dot a pair.
+    """Box plots: quartiles and median, whiskers at 5 and 95 %, a dot a value.
+
+    Of fewer than four values the dots alone.
 
     Args:
         values: By method; none is empty.
@@ -57,6 +60,8 @@ def _box(axes: Axes, center: float, values: np.ndarray, color: str) -> str:
         f'cx="{axes.x(center + 0.26 + 0.1 * s):.1f}" cy="{axes.y(v):.1f}"/>'
         for v, s in zip(thinned(np.sort(values)), spread, strict=False)
     )
+    if len(values) < _FEWEST:
+        return dots
     return (
         f'<g fill="none" stroke="{color}" stroke-width="1.5"><path d="M{middle:.1f} {low:.1f}'
         f"V{first:.1f}M{middle:.1f} {third:.1f}V{high:.1f}M{left + cap:.1f} {low:.1f}"

@@ -127,5 +127,6 @@ def machine() -> str:
     if known.exists():
         lines = [line for line in known.read_text().splitlines() if line.startswith("model name")]
         name = lines[0].split(":", 1)[1].strip() if lines else name
-    text = f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    text = f"{name}, {os.cpu_count()} cores, {threads} thread{'s' * (threads > 1)}"
     return text + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "")

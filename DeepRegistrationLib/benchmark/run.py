@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.benchmark.journal import NAME, Journal, Row
@@ -178,7 +177,7 @@ def explained(error: Exception) -> str:
     """
     if isinstance(error, Cancelled):
         raise error
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).replace(str(Path.home()), "~")  # it may name a person
     if isinstance(error, RegistrationError):
         return text
     if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
@@ -245,10 +244,8 @@ def _processor_seconds() -> float:
 
 
 def _picture(fixed: Image, warped: Image, region: Image | None) -> bytes:
-    center = np.array(fixed.grid.shape) // 2
-    if region is not None:
-        center = torch.nonzero(region.data).double().mean(dim=0).round().int().numpy()
-    return overlay_png(fixed.data.numpy(), warped.data.numpy(), fixed.grid, center)
+    inside = None if region is None else region.data.numpy()
+    return overlay_png(fixed.data.numpy(), warped.data.numpy(), fixed.grid, inside)
 
 
 def told(row: Row) -> str:

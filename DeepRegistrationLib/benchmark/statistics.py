@@ -71,6 +71,16 @@ def values(rows: Sequence[Row], metric: str) -> dict[str, dict[str, float]]:
     return found
 
 
+def label_values(rows: Sequence[Row], label: str, key: str) -> dict[str, list[float]]:
+    """An overlap measure of one label by method, of the pairs that have it."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        value = (row.get("overlap") or {}).get(label, {}).get(key)
+        if row["status"] == "ok" and value is not None:
+            found.setdefault(row["method"], []).append(float(value))
+    return found
+
+
 def primary_metric(rows: Sequence[Row]) -> str | None:
     """What the methods are compared by; None where nothing was measured."""
     return next((name for name in PRIMARY if values(rows, name)), None)

@@ -61,6 +61,12 @@ def pooled_errors(rows: Sequence[Row], near: dict[str, np.ndarray] | None = None
     return np.concatenate(parts)
 
 
+def pooled_mean(rows: Sequence[Row], measure: str) -> str:
+    """A landmark measure's mean over all landmarks, as ``pooled_errors`` has them."""
+    known = [(row[measure]["mean"], len(row["errors"])) for row in rows if row.get(measure)]
+    return f"{np.average(*zip(*known, strict=True)):.2f}" if known else "–"
+
+
 def finished(
     table: Table, measured: list[tuple[str, dict[str, str]]], columns: list[str], paper: str | None
 ) -> Table:
@@ -88,5 +94,6 @@ def by_method(
             numbers = [v for v in (METRICS[name].of(row) for row in own) if v is not None]
             cells[name] = mean(numbers, 4 if "folding" in name else 3 if name == "dice" else 2)
         cells["tre"] = spread(np.linalg.norm(pooled_errors(own), axis=1))
+        cells["snapped"] = pooled_mean(own, "snapped")
         measured.append((method, cells))
     return finished(table, measured, columns, paper) if measured else None

@@ -149,7 +149,7 @@ def test_an_overlay_is_green_where_only_the_fixed_image_is_and_the_head_is_up(tm
     top = slice(9, 12) if up > 0 else slice(0, 3)
     bottom = slice(0, 3) if up > 0 else slice(9, 12)
     fixed[top], other[bottom] = 100.0, 100.0
-    (tmp_path / "o.png").write_bytes(overlay_png(fixed, other, grid, np.array([6, 8, 10])))
+    (tmp_path / "o.png").write_bytes(overlay_png(fixed, other, grid))
     picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "o.png")))
     sagittal = picture[:, -40]
     assert sagittal[5].tolist() == [0, 255, 0]
