@@ -63,8 +63,9 @@ def pooled_errors(rows: Sequence[Row], near: dict[str, np.ndarray] | None = None
 
 def pooled_mean(rows: Sequence[Row], measure: str) -> str:
     """A landmark measure's mean over all landmarks, as ``pooled_errors`` has them."""
-    known = [(row[measure]["mean"], len(row["errors"])) for row in rows if row.get(measure)]
-    return f"{np.average(*zip(*known, strict=True)):.2f}" if known else "–"
+    known = [row for row in rows if row.get(measure)]
+    total = sum(row[measure]["mean"] * len(row["errors"]) for row in known)
+    return f"{total / sum(len(row['errors']) for row in known):.2f}" if known else "–"
 
 
 def finished(
