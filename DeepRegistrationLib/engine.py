@@ -128,6 +128,7 @@ def register(
             fixed_mask=pair.fixed_mask,
             moving_mask=pair.moving_mask,
             quality=quality,
+            refined=refine,
             device=pair.device,
             seed=seed,
             progress=report,

@@ -20,7 +20,7 @@ def register(
     context: Context,
     size: int,
 ) -> Transform:
-    """Fixed to moving, the start included.
+    """Fixed to moving, the start included; without the finest level where the result is refined.
 
     Args:
         network: As from :func:`.loading.network_for`; the levels that were trained are used.
@@ -29,7 +29,7 @@ def register(
     """
     context.progress(0.0, f"Resampling to {size} x {size} x {size} voxels")
     frame = frame_pair(fixed, moving, context.fixed_mask, context.moving_mask, start, size=size)
-    network.activate(int(network.trained))
+    network.activate(max(1, int(network.trained) - context.refined))
     total = None
     for level, images in enumerate(network.pyramid(frame.fixed, frame.moving, len(network.levels))):
         if level < network.active:

@@ -87,6 +87,7 @@ class Context:
             must be part of the transform that the method returns.
         fixed_mask, moving_mask: Where the images count (non-zero), each on its image's grid.
         quality: Trade of time for accuracy.
+        refined: Instance optimization follows: fine detail is found there, and may be left out.
         device: Where to compute.
         seed: Of every random choice; the same seed gives the same result.
         progress: To be called with the fraction done; raises ``Cancelled``.
@@ -99,6 +100,7 @@ class Context:
     fixed_mask: Image | None = None
     moving_mask: Image | None = None
     quality: Quality = "default"
+    refined: bool = False
     device: torch.device = field(default_factory=_cpu)
     seed: int = 0
     progress: Progress = silent

@@ -17,7 +17,7 @@ from DeepRegistrationLib.phantoms import heart, thorax
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.training.small_png import write_small
 from DeepRegistrationLib.transforms import Affine, warp
-from DeepRegistrationLib.validation import background
+from DeepRegistrationLib.validation import background, is_ct
 from DeepRegistrationLib.weights import ModelCard
 
 _WINDOW = (-1000.0, 300.0)  # HU that are shown
@@ -107,16 +107,14 @@ def draw_case(card: ModelCard, case: Case, path: Path, progress: Progress = sile
 
 
 def _overlay(fixed: Image, other: Image, mask: Image | None) -> np.ndarray:
-    """RGB of three slices through the middle of the mask, or of the image."""
+    """RGB of three slices through the mask and what is around it, or through the image."""
     from matplotlib.image import imread
 
     arrays = [image.data.float().cpu().numpy() for image in (fixed, other)]
-    if float(arrays[0].min()) <= _WINDOW[0] + 100:
+    if is_ct(fixed):
         arrays = [np.clip(array, *_WINDOW) for array in arrays]
-    inside = np.argwhere(mask.data.cpu().numpy() != 0) if mask is not None else None
-    size = np.array(fixed.grid.shape)
-    middle = (size - 1) / 2 if inside is None or not len(inside) else np.median(inside, axis=0)
-    return imread(io.BytesIO(overlay_png(arrays[0], arrays[1], fixed.grid, middle)))
+    region = None if mask is None else mask.data.cpu().numpy()
+    return imread(io.BytesIO(overlay_png(arrays[0], arrays[1], fixed.grid, region)))
 
 
 def _draw_errors(panel, transform, fixed: np.ndarray, moving: np.ndarray) -> None:  # type: ignore[no-untyped-def]

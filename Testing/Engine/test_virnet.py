@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.virnet import register as run_virnet
 from DeepRegistrationLib.methods import Context, method_class
 from DeepRegistrationLib.networks.virnet import MultilevelVirnet, Virnet, block, composed, doubled
 from DeepRegistrationLib.preparation.virnet import Frame, frame_pair, level_grid
@@ -214,6 +215,27 @@ def test_the_method_gives_the_networks_displacement_in_mm(tmp_path, monkeypatch)
     moved = transform(torch.as_tensor(center)[None]).numpy()[0]
     np.testing.assert_allclose(moved - center, [0, 0, 2 * step], atol=1e-3)
     assert any("preview" in note for note in context.notes)
+
+
+def test_before_a_refinement_the_finest_level_is_left_out():
+    torch.manual_seed(0)
+    network = MultilevelVirnet(2, width=2).eval()
+    with torch.no_grad():
+        network.trained.fill_(2)
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    image, mask = _ball(OBLIQUE, OBLIQUE.center(), 20.0)
+    found = {}
+    for refined in (False, True):
+        context = Context(fixed_mask=mask, moving_mask=mask, refined=refined)
+        found[refined] = run_virnet(network, image, image, None, context, 16)
+    frame = frame_pair(image, image, mask, mask, size=16)
+    network.activate(1)
+    coarse = network.step(0, *network.pyramid(frame.fixed, frame.moving, 2)[0], None)
+    points = torch.as_tensor(frame.grid.center())[None] + torch.randn(20, 3) * 5
+    expected = frame.transform(coarse)(points)
+    assert torch.allclose(found[True](points), expected, atol=1e-3)
+    assert not torch.allclose(found[False](points), expected, atol=1e-3)
 
 
 def test_without_weights_the_training_command_is_named(tmp_path, monkeypatch):
