@@ -121,6 +121,8 @@ def find_weights(method: str, name: str = "auto") -> ModelCard:
     names = weight_names(method)
     if name == "auto":
         if not names:
+            for path in _files(".json"):
+                read_card(path)  # a damaged one may be what is missed
             raise RegistrationError(
                 f"There are no weights for {method}; train them with 'deepreg train' and 'deepreg "
                 f"export', then put <name>.safetensors and <name>.json into {user_folder()}."

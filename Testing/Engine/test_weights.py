@@ -122,6 +122,8 @@ def test_a_damaged_card_is_refused(folder, text):
     with pytest.raises(RegistrationError, match="model card .* cannot be read"):
         find_weights("invented", "first")
     assert weight_names("invented") == []
+    with pytest.raises(RegistrationError, match="model card .* cannot be read"):
+        find_weights("invented")  # not "there are none"
 
 
 def test_a_renamed_card_is_refused(folder):
