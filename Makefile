@@ -23,7 +23,7 @@ screenshots: $(VENV)/test
 	$(GL) $(PY) Testing/Panel/screenshots.py
 
 bench: $(VENV)/bench
-	$(PY) -m Testing.Benchmarks.accuracy --data $(or $(BENCH_DATA),../shared/data)
+	$(PY) -m Testing.Benchmarks.results --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.memory
 	$(PY) -m Testing.Benchmarks.networks
 

@@ -1,16 +1,39 @@
-"""The real pairs that the accuracy benchmark runs on, read from a data folder."""
+"""The real pairs of CT that benchmarks run on, from a data folder."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from DeepRegistrationLib.datasets.cases import COLUMNS
 from DeepRegistrationLib.evaluation import read_landmarks
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.validation import finite
+
+_LUNGS = (  # folder; then image, mask and landmarks of the fixed and of the moving image
+    (
+        "lung_inhale_exhale",
+        ("T00_HU.nii.gz", "", "landmarks_T00_physical_LPS_mm.csv"),
+        ("T50_HU.nii.gz", "", "landmarks_T50_physical_LPS_mm.csv"),
+    ),
+    (
+        "lung_followup",
+        (
+            "3DCT_lung_baseline.mha",
+            "3DCT_lung_baseline_mask.mha",
+            "landmarks_inside_baseline_LPS_mm.csv",
+        ),
+        (
+            "3DCT_lung_followup.mha",
+            "3DCT_lung_followup_mask.mha",
+            "landmarks_inside_followup_LPS_mm.csv",
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,50 +49,32 @@ class LungPair:
     moving_mask: Image | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class HeartPair:
-    """End-diastole (fixed) and end-systole (moving) with labels RV 1, myocardium 2, LV 3."""
-
-    name: str
-    fixed: Image
-    moving: Image
-    fixed_labels: Image
-    moving_labels: Image
-
-
 def lung_pairs(data: Path) -> Iterator[LungPair]:
     """The pairs of the folders lung_inhale_exhale and lung_followup, those that exist."""
-    folder = data / "lung_inhale_exhale"
-    if folder.is_dir():
-        yield LungPair(
-            "lung_inhale_exhale",
-            finite(read_image(folder / "T00_HU.nii.gz")),
-            finite(read_image(folder / "T50_HU.nii.gz")),
-            read_landmarks(folder / "landmarks_T00_physical_LPS_mm.csv"),
-            read_landmarks(folder / "landmarks_T50_physical_LPS_mm.csv"),
-        )
-    folder = data / "lung_followup"
-    if folder.is_dir():
-        yield LungPair(
-            "lung_followup",
-            finite(read_image(folder / "3DCT_lung_baseline.mha")),
-            finite(read_image(folder / "3DCT_lung_followup.mha")),
-            read_landmarks(folder / "landmarks_inside_baseline_LPS_mm.csv"),
-            read_landmarks(folder / "landmarks_inside_followup_LPS_mm.csv"),
-            read_image(folder / "3DCT_lung_baseline_mask.mha"),
-            read_image(folder / "3DCT_lung_followup_mask.mha"),
-        )
-
-
-def heart_pairs(data: Path, first: int = 61, last: int = 80) -> Iterator[HeartPair]:
-    """ACDC patients ``first`` to ``last`` of the folder cardiac_acdc."""
-    for number in range(first, last + 1):
-        folder = data / "cardiac_acdc" / f"patient{number:03d}"
+    for name, *sides in _LUNGS:
+        folder = data / name
         if not folder.is_dir():
             continue
-        lines = (folder / "Info.cfg").read_text().splitlines()
-        info = dict(line.split(": ") for line in lines if ": " in line)
-        frames = [f"{folder.name}_frame{int(info[phase]):02d}" for phase in ("ED", "ES")]
-        images = [read_image(next(folder.glob(f"{frame}.nii*"))) for frame in frames]
-        labels = [read_image(next(folder.glob(f"{frame}_gt.nii*"))) for frame in frames]
-        yield HeartPair(folder.name, *images, *labels)
+        images, masks, points = zip(*sides, strict=True)
+        yield LungPair(
+            name,
+            *(finite(read_image(folder / image)) for image in images),
+            *(read_landmarks(folder / file) for file in points),
+            *(read_image(folder / mask) if mask else None for mask in masks),
+        )
+
+
+def write_lung_list(data: Path, path: Path) -> bool:
+    """The same pairs as a list for ``deepreg benchmark``; False where there are none."""
+    rows = []
+    for name, *sides in _LUNGS:
+        for image, mask, landmarks in sides if (data / name).is_dir() else ():
+            files = {"image": image, "mask": mask, "landmarks": landmarks}
+            found = {key: (data / name / file).resolve() for key, file in files.items() if file}
+            rows.append({**found, "patient": name, "split": "test"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return bool(rows)

@@ -1,0 +1,164 @@
+"""The project's tables of accuracy: ``deepreg benchmark`` on real data, peers in the same run.
+
+    python -m Testing.Benchmarks.results --data FOLDER [--only lungs motion hearts] [--limit N]
+
+Each run goes on where it was stopped (rows in build/benchmarks). RESULTS.md beside this file is
+made of all runs that are there, also after an interruption; --write-only runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from DeepRegistrationLib.benchmark.results import CSV, JSON, markdown
+from DeepRegistrationLib.benchmark.table_parts import Table
+from DeepRegistrationLib.cli import main as deepreg
+from DeepRegistrationLib.weights import weight_names
+from Testing.Benchmarks import peers  # offers the tools of others as methods
+from Testing.Benchmarks.cases import write_lung_list
+
+HERE = Path(__file__).parent
+RUNS = HERE.parent.parent / "build" / "benchmarks"
+_OPTIMIZE = ("optimize", "optimize:quality=fast", "optimize:quality=best")
+_ELASTIX = ("bspline-1r2000", "bspline-3r500", "par0011-mask")
+_PATIENTS = "patient061..patient080"  # of ACDC: held out by all trainings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of ``deepreg benchmark``.
+
+    Attributes:
+        title: Its heading in RESULTS.md.
+        source: Folder of the data set.
+        options: Of the command, but for data and output.
+        limited: Whether --limit counts.
+    """
+
+    title: str
+    source: str
+    options: tuple[str, ...]
+    limited: bool = False
+
+
+def networks(*methods: str) -> tuple[str, ...]:
+    """Those that have weights, alone and refined by the optimization."""
+    found = [name for name in methods if weight_names(name)]
+    return tuple(text for name in found for text in (name, f"{name}:refine=true"))
+
+
+def runs() -> dict[str, Run]:
+    """All of them by name."""
+    lungs = networks("mlvirnet", "eppenhof", "regnet")
+    elastix = tuple(f"elastix:recipe={name}" for name in _ELASTIX)
+    hearts = ("--patients", _PATIENTS)
+    return {
+        "lungs": Run(
+            "Lungs, CT: landmarks",
+            "",
+            ("--methods", *_OPTIMIZE, "affine", *lungs, peers.ConvexAdam.name, *elastix),
+        ),
+        "motion": Run(
+            "Hearts, cine MRI (ACDC 061-080): end-diastole to end-systole, no masks",
+            "cardiac_acdc",
+            (
+                *("--protocol", "motion", *hearts, "--methods", *_OPTIMIZE[:2]),
+                *("lcc-demons", peers.SymmetricDemons.name),
+            ),
+        ),
+        "hearts": Run(
+            "Hearts, cine MRI (ACDC 061-080): between patients, end-diastole",
+            "cardiac_acdc",
+            (
+                *("--protocol", "heart", "--alignment", "segmentations", *hearts),
+                *("--methods", *(["svfnet"] if weight_names("svfnet") else []), "lcc-demons"),
+            ),
+            limited=True,
+        ),
+    }
+
+
+def command(name: str, run: Run, data: Path, limit: int | None) -> list[str] | None:
+    """The command line of a run; None where its data are missing."""
+    output = RUNS / name
+    if run.source:
+        source = f"acdc:{data / run.source}"
+        if not (data / run.source).is_dir():
+            return None
+    else:
+        source = str(RUNS / f"{name}.csv")
+        if not write_lung_list(data, Path(source)):
+            return None
+    limits = ["--limit", str(limit)] if run.limited and limit is not None else []
+    return ["benchmark", source, *run.options, *limits, "-o", str(output), "--resume"]
+
+
+def written(found: dict[str, dict[str, Any]], titles: dict[str, str], note: str) -> str:
+    """RESULTS.md from the results.json of each run."""
+    lines = [
+        "# Accuracy and time, measured",
+        "",
+        "Made by `make bench`, which runs `deepreg benchmark` ([how it measures]"
+        "(../../docs/benchmark.md)) with the tools of others as further methods. Published figures "
+        "stand below the measured ones, with their source; they are of the papers' own data. "
+        + note,
+    ]
+    for name, result in found.items():
+        about = result["about"]
+        lines += [
+            "",
+            f"## {titles[name]}",
+            "",
+            f"{about['pairs']} pairs. Machine: {about['machine']}. PyTorch {about['torch']}, "
+            f"deepregistration {about['deepregistration']}.",
+            "",
+            f"`{about['command']}`",
+            "",
+            *(markdown(Table(**table)) for table in result["tables"]),
+        ]
+        failures = result["failures"]
+        lines += [f"- failed: {f['pair']}, {f['method']}: {f['error']}" for f in failures]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write(output: Path, note: str) -> None:
+    """RESULTS.md, and the rows of each run as CSV, from what is in ``RUNS``."""
+    files = {name: RUNS / name / JSON for name in runs() if (RUNS / name / JSON).is_file()}
+    found = {name: json.loads(file.read_text()) for name, file in files.items()}
+    titles = {name: run.title for name, run in runs().items()}
+    (output / "RESULTS.md").write_text(written(found, titles, note), encoding="utf-8")
+    (output / "rows").mkdir(exist_ok=True)
+    for name in found:
+        shutil.copyfile(RUNS / name / CSV, output / "rows" / f"{name}.csv")
+
+
+def main() -> None:
+    """Run the benchmarks and write their tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
+    parser.add_argument("--only", nargs="+", choices=tuple(runs()), default=list(runs()))
+    parser.add_argument("--limit", type=int, default=50, help="pairs of hearts between patients")
+    parser.add_argument("--note", default="", help="what is special about this run")
+    parser.add_argument("--write-only", action="store_true", help="make RESULTS.md, run nothing")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        parser.error(f"{options.data} is not a folder; give the folder with the data sets")
+    failed = False
+    for name in () if options.write_only else options.only:
+        call = command(name, runs()[name], options.data, options.limit)
+        if call is None:
+            print(f"{name}: left out, as its data are not in {options.data}")
+            continue
+        failed |= deepreg(call) != 0
+    write(HERE, options.note)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

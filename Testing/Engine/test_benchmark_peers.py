@@ -1,0 +1,101 @@
+"""The tools of others as methods, and the project's tables made of runs."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from DeepRegistrationLib.benchmark.results import markdown
+from DeepRegistrationLib.benchmark.table_parts import Table
+from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.methods import Context
+from DeepRegistrationLib.methods import base as registry
+from DeepRegistrationLib.transforms import Affine
+from Testing.Benchmarks import cases, peers, results
+
+for _method in (peers.ConvexAdam, peers.SymmetricDemons):  # other tests list all methods
+    registry._METHODS.pop(_method.name, None)
+
+ANGLE = np.deg2rad(20)
+DIRECTION = (np.cos(ANGLE), -np.sin(ANGLE), 0, np.sin(ANGLE), np.cos(ANGLE), 0, 0, 0, 1)
+GRID = Grid((40, 36, 24), (2.0, 2.5, 3.0), (-30.0, 20.0, 5.0), DIRECTION)
+SHIFT = np.array([3.0, -2.0, 1.0])  # mm, LPS, fixed to moving
+
+
+def blobs(shift):
+    """A picture of three soft balls, moved by ``shift`` mm."""
+    points = GRID.points().numpy().astype(float)
+    middle = GRID.center() + np.array([[0, 0, 0], [15, 10, 6], [-14, 8, -10]]) + shift
+    far = ((points[..., None, :] - middle) ** 2).sum(-1)
+    values = 200 * np.exp(-far / (2 * 9.0**2)) @ np.array([1.0, 0.8, 0.6])
+    return Image(torch.from_numpy(values).float(), GRID)
+
+
+@pytest.mark.filterwarnings("ignore:Default grid_sample")
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [(peers.ConvexAdam, True), (peers.SymmetricDemons, False), (peers.SymmetricDemons, True)],
+)
+def test_a_known_shift_is_found_on_an_oblique_grid(method, given):
+    if method is peers.ConvexAdam:
+        pytest.importorskip("convexAdam")
+    start = Affine(translation=0.5 * SHIFT) if given else None
+    with torch.no_grad():  # as in the engine
+        found = method().register(blobs(0 * SHIFT), blobs(SHIFT), Context(initial=start))
+    points = torch.from_numpy(GRID.center() + np.array([[0.0, 0, 0], [8, 4, 3], [-8, 4, -5]]))
+    error = np.linalg.norm(found(points).numpy() - points.numpy() - SHIFT, axis=1)
+    assert error.max() < 0.5 * np.linalg.norm(SHIFT)  # an exchanged or flipped axis leaves more
+
+
+def test_the_lists_of_real_pairs_are_what_the_command_reads(tmp_path):
+    data = tmp_path / "data"
+    assert not cases.write_lung_list(data, tmp_path / "none.csv")
+    folder = data / "lung_inhale_exhale"
+    folder.mkdir(parents=True)
+    for name in ("T00_HU.nii.gz", "T50_HU.nii.gz"):
+        (folder / name).write_bytes(b"")
+        (folder / f"landmarks_{name[:3]}_physical_LPS_mm.csv").write_text("1,2,3\n")
+    assert cases.write_lung_list(data, tmp_path / "list.csv")
+    found = read_cases(tmp_path / "list.csv")
+    assert [case.image.name for case in found] == ["T00_HU.nii.gz", "T50_HU.nii.gz"]
+    assert {(case.patient, case.split, case.mask) for case in found} == {
+        ("lung_inhale_exhale", "test", None)
+    }
+
+
+def test_runs_whose_data_are_missing_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RUNS", tmp_path / "build")
+    runs = results.runs()
+    assert all(results.command(name, run, tmp_path, 5) is None for name, run in runs.items())
+    (tmp_path / "cardiac_acdc").mkdir()
+    call = results.command("hearts", runs["hearts"], tmp_path, 5)
+    assert call[:2] == ["benchmark", f"acdc:{tmp_path / 'cardiac_acdc'}"]
+    assert call[call.index("--limit") + 1] == "5" and "--resume" in call
+    assert "--limit" not in results.command("motion", runs["motion"], tmp_path, 5)
+
+
+def test_the_tables_of_all_runs_are_one_page_with_their_failures(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RUNS", tmp_path / "build")
+    folder = tmp_path / "build" / "motion"
+    folder.mkdir(parents=True)
+    table = Table("t", "Labels", ["method", "|x|"], [["a|b", "1.0"]], "A note.")
+    about = {"pairs": 3, "machine": "abacus", "torch": "2", "deepregistration": "1", "command": "c"}
+    failure = {"pair": "p", "method": "m", "error": "It failed."}
+    result = {"about": about, "tables": [table.__dict__], "failures": [failure]}
+    (folder / "results.json").write_text(json.dumps(result))
+    (folder / "results.csv").write_text("pair\np\n")
+    results.write(tmp_path, "On a busy machine.")
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert "Hearts, cine MRI" in page and "Machine: abacus" in page and "busy machine" in page
+    assert "- failed: p, m: It failed." in page and "Lungs" not in page
+    assert (tmp_path / "rows" / "motion.csv").read_text() == "pair\np\n"
+    assert markdown(table) in page
+
+
+def test_a_table_as_markdown_keeps_its_columns():
+    table = Table("t", "Title", ["method", "|x|"], [["a|b", "1.0"]], "A note.")
+    lines = markdown(table).splitlines()
+    assert lines[2:5] == ["| method | \\|x\\| |", "| --- | --- |", "| a\\|b | 1.0 |"]
