@@ -114,6 +114,18 @@ def lung(tour: Tour) -> None:
     bring_over(tour, "Exhale organs", "8-contours")
 
 
+def errors(tour: Tour) -> None:
+    """The error estimate of the chest."""
+    tour.sample("Thorax phantom (inhale, exhale)")
+    tour.panel.parameters.method, tour.panel.parameters.quality = "optimize", "fast"
+    click(tour.section("Run").ui.estimateBox, (8, 8))
+    tour.register()
+    tour.open("Inspection")
+    click(tour.section("Inspection").ui.predictedButton)
+    tour.shoot("1-estimate")
+    measure(tour, "2-quality")
+
+
 def dark_lung(tour: Tour) -> None:
     """Some of the same steps, for the dark colors."""
     tour.sample("Thorax phantom (inhale, exhale)")
@@ -177,6 +189,7 @@ def bring_over(tour: Tour, name: str, picture: str) -> None:
 CASES = {
     "lung": (lung, False),
     "heart": (heart, False),
+    "errors": (errors, False),
     "dark": (dark_lung, True),
     "panel": (whole_panel, False),
     "dark-panel": (whole_panel, True),
