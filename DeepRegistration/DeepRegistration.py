@@ -24,6 +24,7 @@ from DeepRegistrationPanel.parameters import DeepRegistrationParameterNode
 from DeepRegistrationPanel.samples import registerSampleData
 
 from DeepRegistrationLib.scene import logic as sceneLogic
+from DeepRegistrationLib.scene.shortcuts import shortcuts_html
 
 _OWN_PACKAGES = ("DeepRegistrationPanel", "DeepRegistrationLib")
 
@@ -41,6 +42,7 @@ class DeepRegistration(ScriptedLoadableModule):
             "Deformable registration of CT and MRI volumes, with its target registration error at "
             "landmarks and a map of the Jacobian determinant. Not a medical device."
         )
+        self.parent.helpText += f"<p>{_('Keyboard shortcuts:')}</p>{shortcuts_html()}"
         self.parent.acknowledgementText = ""
         slicer.app.connect("startupCompleted()", self._registerSampleData)
 

@@ -7,7 +7,7 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.methods import method_class
+from DeepRegistrationLib.methods import AUTOMATIC, method_class
 from DeepRegistrationPanel.section import Section
 
 
@@ -134,3 +134,9 @@ class _Field:
     def _changed(self, _value=None):
         if not self._showing:
             self._onChange()
+
+
+def refinable(method):
+    """Whether it is for the user to say: not where the result is affine, is that refinement
+    itself, or comes of the method that decides about it."""
+    return method not in (AUTOMATIC, "optimize", "affine")

@@ -4,7 +4,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.methods import AUTOMATIC, method_class, method_names
+from DeepRegistrationPanel.advanced import refinable
 from DeepRegistrationPanel.choosing import AutomaticText
+from DeepRegistrationPanel.lungmasks import LungMasks
 from DeepRegistrationPanel.parameters import DEVICES, QUALITIES
 from DeepRegistrationPanel.section import Section
 
@@ -35,6 +37,7 @@ class InputsSection(Section):
                 box.addItem(title, name)
             box.connect("currentIndexChanged(int)", self._onChoice)
         self.ui.swapButton.connect("clicked(bool)", self._onSwap)
+        self._lungs = LungMasks(self)
 
     def update(self):
         self._showChoices()
@@ -47,6 +50,10 @@ class InputsSection(Section):
             self.ui.methodText.text += "<br><b>" + _("This method ignores masks.") + "</b>"
         self.ui.refineBox.visible = refinable(self.parameters.method)
         self.ui.deviceText.text = self._deviceText()
+        self._lungs.update()
+
+    def close(self):
+        self._lungs.forget()
 
     def _describe(self, method):
         """The method's card; of the automatic one, what it would take."""
@@ -95,11 +102,6 @@ class InputsSection(Section):
         volumes = [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
         if len(volumes) == 2:
             self.parameters.fixedVolume, self.parameters.movingVolume = volumes
-
-
-def refinable(method):
-    """Whether a method's result can be refined: it is deformable and not itself that refinement."""
-    return method not in (AUTOMATIC, "optimize", "affine")
 
 
 def describeMethod(method):

@@ -94,8 +94,7 @@ class PropagationSection(Section):
         return text
 
     def _say(self, text, isError=False):
-        self.ui.statusText.text = text
-        self.ui.statusText.styleSheet = "color: #c62828" if isError else ""
+        self.showMessage(self.ui.statusText, text, isError)
 
 
 def _parents(node):

@@ -14,6 +14,7 @@ from DeepRegistrationLib.worker import State
 from DeepRegistrationPanel.installation import ensurePackages
 from DeepRegistrationPanel.qualitytables import basisText, missingHtml, tablesHtml, verdictHtml
 from DeepRegistrationPanel.section import Section
+from DeepRegistrationPanel.signalcolors import signalColor
 
 _TICK = 20  # ms
 _PAUSE = 200  # ms without a change after which the verdict follows the landmarks
@@ -174,14 +175,14 @@ class QualitySection(Section):
         if not known:
             return
         judged = verdict(measures, **errorsOf(landmarks))
-        self.ui.verdictText.text = verdictHtml(judged)
+        label = self.ui.verdictText
+        label.text = verdictHtml(judged, lambda level: signalColor(label, level))
         self.ui.verdictText.toolTip = basisText(judged)
         self.ui.missingText.text = missingHtml(self.parameters, landmarks, measures)
 
     def _say(self, text, isError=False):
-        self.ui.statusText.text = text
+        self.showMessage(self.ui.statusText, text, isError)
         self.ui.statusText.visible = bool(text)
-        self.ui.statusText.styleSheet = "color: #c62828" if isError else ""
 
 
 def errorsOf(state):

@@ -4,16 +4,25 @@ from html import escape
 
 from slicer.i18n import tr as _
 
-_COLORS = {"ok": "#2e7d32", "unknown": "#607d8b", "caution": "#e08600", "problem": "#c62828"}
 _SIGNS = {"ok": "✓", "unknown": "?", "caution": "!", "problem": "✗"}
 
 
-def verdictHtml(verdict):
-    """What it comes down to, and below it each finding with its mark, the worst first."""
+def verdictHtml(verdict, colorOf):
+    """What it comes down to, and below it each finding with its mark, the worst first.
+
+    Args:
+        verdict: What was found.
+        colorOf: Gives the color of a finding's level.
+    """
     title = verdict.headline
     if any(finding.text.rstrip(".") in title for finding in verdict.findings):
         title = title.partition(": ")[0] + ":"
-    lines = [f"{_mark(f.level)} {escape(f.text)}" for f in verdict.findings]
+    marks = [
+        f"<span style='color:{colorOf(finding.level)}'>{_SIGNS[finding.level]}</span>"
+        for finding in verdict.findings
+    ]
+    texts = [escape(finding.text) for finding in verdict.findings]
+    lines = [f"{mark} {text}" for mark, text in zip(marks, texts, strict=True)]
     return "<br>".join([f"<b>{escape(title)}</b>", *lines])
 
 
@@ -46,10 +55,6 @@ def missingHtml(parameters, landmarks, quality):
         return ""
     items = "".join(f"<li>{escape(hint)}</li>" for hint in hints)
     return f"<b>{_('For more evidence:')}</b><ul style='margin:0'>{items}</ul>"
-
-
-def _mark(level):
-    return f"<span style='color:{_COLORS[level]}'>{_SIGNS[level]}</span>"
 
 
 def _folding(quality):

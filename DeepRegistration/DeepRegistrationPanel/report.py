@@ -106,5 +106,4 @@ class ReportSection(Section):
         )
 
     def _say(self, text, isError=False):
-        self.ui.reportStatusText.text = text
-        self.ui.reportStatusText.styleSheet = "color: #c62828" if isError else ""
+        self.showMessage(self.ui.reportStatusText, text, isError)

@@ -8,8 +8,7 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.worker import State
-from DeepRegistrationPanel.advanced import changedParameters
-from DeepRegistrationPanel.inputs import refinable
+from DeepRegistrationPanel.advanced import changedParameters, refinable
 from DeepRegistrationPanel.installation import describePackages, ensurePackages, missingPackages
 from DeepRegistrationPanel.section import Section
 
@@ -169,13 +168,13 @@ class RunSection(Section):
         if run.state is State.DONE:
             self._doneAction(run.result)
         elif run.state is State.CANCELLED:
-            self._say(_("Canceled. The scene is as it was."))
             self.panel.update()
+            self._say(_("Canceled. The scene is as it was."))
         elif run.state is State.FAILED:
+            self.panel.update()
             self._say(run.message, isError=True)
             self.ui.detailsButton.visible = bool(run.details)
             logging.error("Deep Registration: %s", run.kind)
-            self.panel.update()
         elif run.state is not State.CANCELLING:
             self.ui.progressBar.value = int(100 * run.fraction)
             self._say(f"{run.stage}{_timeLeft(run.seconds_left)}")
@@ -198,8 +197,7 @@ class RunSection(Section):
         self._say(text)
 
     def _say(self, text, isError=False):
-        self.ui.statusText.text = text
-        self.ui.statusText.styleSheet = "color: #c62828" if isError else ""
+        self.showMessage(self.ui.statusText, text, isError)
 
 
 def _timeLeft(seconds):

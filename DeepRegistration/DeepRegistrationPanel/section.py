@@ -2,6 +2,14 @@
 
 import slicer
 
+from DeepRegistrationPanel.signalcolors import signalColor
+
+# What is switched on must be seen in dark colors too.
+_STYLE = """QPushButton:checked {
+    background-color: palette(highlight); color: palette(highlighted-text);
+    border: 1px solid palette(shadow); border-radius: 2px; padding: 4px 8px;
+}"""
+
 
 class Section:
     """Base of the panel's sections.
@@ -25,9 +33,15 @@ class Section:
         self.panel = panel
         self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.uiName}.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.widget.styleSheet = _STYLE
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.widget.layout().setContentsMargins(0, 0, 0, 0)  # the panel's layout spaces sections
         self._tag = None
+
+    def showMessage(self, label, text, isError=False):
+        """Let a label say something, in red where it is an error."""
+        label.text = text
+        label.styleSheet = f"color: {signalColor(label, 'problem')}" if isError else ""
 
     @property
     def parameters(self):

@@ -9,8 +9,7 @@ from slicer.i18n import tr as _
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.sequence_errors import errors_over_time
 from DeepRegistrationLib.worker import State
-from DeepRegistrationPanel.advanced import changedParameters
-from DeepRegistrationPanel.inputs import refinable
+from DeepRegistrationPanel.advanced import changedParameters, refinable
 from DeepRegistrationPanel.installation import ensurePackages
 from DeepRegistrationPanel.section import Section
 
@@ -178,8 +177,7 @@ class SequencesSection(Section):
         self._errors = None
 
     def _say(self, text, isError=False):
-        self.ui.statusText.text = text
-        self.ui.statusText.styleSheet = "color: #c62828" if isError else ""
+        self.showMessage(self.ui.statusText, text, isError)
 
 
 def _browserOf(sequence):

@@ -11,6 +11,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.derived import DerivedRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
+from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.request import RegistrationResult, Request
 from DeepRegistrationLib.scene.samples import SampleRequest
 from DeepRegistrationLib.scene.sequences import SequenceRun
@@ -102,6 +103,22 @@ class DeepRegistrationLogic:
         """
         request = DerivedRequest(self.mrmlScene, transformNode, fixedNode, movingNode, kind)
         return RegistrationRun(engine, request, onChange)
+
+    def startLungs(
+        self,
+        engine: EngineProcess,
+        volumeNode,
+        *,
+        onChange: Callable[[RegistrationRun], None] | None = None,
+    ) -> RegistrationRun:
+        """Find the lungs of a chest CT; as :meth:`start`.
+
+        The run's ``result`` is a :class:`~DeepRegistrationLib.scene.lung_mask.LungMaskResult`.
+
+        Raises:
+            RegistrationError: Not a scalar volume.
+        """
+        return RegistrationRun(engine, LungMaskRequest(self.mrmlScene, volumeNode), onChange)
 
     def startSample(
         self,

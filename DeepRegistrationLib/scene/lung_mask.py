@@ -6,8 +6,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import vtk
 
+from DeepRegistrationLib.scene.hierarchy import put_beside
 from DeepRegistrationLib.scene.transaction import Record, reversible
 from DeepRegistrationLib.scene.volumes import (
     check_volume_node,
@@ -23,10 +25,12 @@ class LungMaskResult:
 
     Attributes:
         node: Label map on the volume's grid; 1 inside the lungs. Fit for the mask selectors.
+        liters: The lungs' volume.
         record: ``record.undo()`` takes it back.
     """
 
     node: Any
+    liters: float
     record: Record
 
 
@@ -64,7 +68,10 @@ class LungMaskRequest:
             node = self.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
             update_volume_node(node, data, result["mask"].grid)
             node.CreateDefaultDisplayNodes()
-        return LungMaskResult(node, record)
+            put_beside(node, self.volumeNode)
+        mask = result["mask"]
+        cubic_mm = np.count_nonzero(mask.data) * np.prod(mask.grid.spacing)
+        return LungMaskResult(node, float(cubic_mm) / 1e6, record)
 
     def missing(self) -> str | None:
         """What was removed from the scene since the start, as messages call it."""

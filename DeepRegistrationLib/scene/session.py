@@ -11,6 +11,7 @@ import slicer
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.derived import DerivedRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
+from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.request import Request
 from DeepRegistrationLib.scene.samples import SampleRequest
 from DeepRegistrationLib.worker import EngineProcess, Job, State
@@ -33,7 +34,7 @@ class RegistrationRun:
     def __init__(
         self,
         engine: EngineProcess,
-        request: Request | InverseRequest | DerivedRequest | SampleRequest,
+        request: Request | InverseRequest | DerivedRequest | LungMaskRequest | SampleRequest,
         on_change: Callable[[RegistrationRun], None] | None = None,
     ) -> None:
         self._engine = engine

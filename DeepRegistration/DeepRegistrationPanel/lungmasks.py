@@ -1,0 +1,68 @@
+"""The lungs of a chest CT, found on a click and chosen as the mask."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from DeepRegistrationPanel.run import RunSection
+
+_OPACITY = 0.4  # of the mask in the slice views
+
+
+class LungMasks:
+    """A button beside each mask selector, and one that takes the last mask back.
+
+    Args:
+        section: The inputs section, whose widgets these are.
+    """
+
+    def __init__(self, section):
+        self._panel, self._ui = section.panel, section.ui
+        self._found = None  # the last mask, a LungMaskResult
+        self._chosenBefore = None  # which mask parameter it became, and what that was
+        self._ui.fixedLungsButton.connect("clicked(bool)", self._onFixed)
+        self._ui.movingLungsButton.connect("clicked(bool)", self._onMoving)
+        self._ui.undoLungsButton.connect("clicked(bool)", self._onUndo)
+
+    def update(self):
+        """Offer what can be done."""
+        p = self._panel.parameters
+        self._ui.fixedLungsButton.enabled = p.fixedVolume is not None
+        self._ui.movingLungsButton.enabled = p.movingVolume is not None
+        self._ui.undoLungsButton.enabled = self._found is not None and self._found.record.undoable
+
+    def forget(self):
+        """The scene is closing."""
+        self._found = self._chosenBefore = None
+
+    def _onFixed(self, _checked=False):
+        self._find(self._panel.parameters.fixedVolume, "fixedMask")
+
+    def _onMoving(self, _checked=False):
+        self._find(self._panel.parameters.movingVolume, "movingMask")
+
+    def _find(self, volume, mask):
+        panel = self._panel
+        panel.section(RunSection).begin(
+            lambda changed: panel.logic.startLungs(panel.engine, volume, onChange=changed),
+            lambda result: self._onFound(result, mask),
+        )
+
+    def _onFound(self, result, mask):
+        p = self._panel.parameters
+        self._found, self._chosenBefore = result, (mask, getattr(p, mask))
+        setattr(p, mask, result.node)
+        slicer.util.setSliceViewerLayers(label=result.node, labelOpacity=_OPACITY)
+        self._panel.update()
+        text = _("Found the lungs, {liters:.1f} liters: {name} is the mask now. Look at it.")
+        self._panel.section(RunSection).say(
+            text.format(liters=result.liters, name=result.node.GetName())
+        )
+
+    def _onUndo(self, _checked=False):
+        mask, before = self._chosenBefore
+        if getattr(self._panel.parameters, mask) is self._found.node:
+            setattr(self._panel.parameters, mask, before)
+        self._found.record.undo()
+        self.forget()
+        self._panel.update()
+        self._panel.section(RunSection).say(_("The mask is undone."))

@@ -1,0 +1,128 @@
+""" "Find the lungs" beside the mask selectors, pressed by mouse and keyboard."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+from pairs import add_pair, phantom
+from SlicerHost.hands import click, press_keys
+
+from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.scene.volumes import volume_node_from_image
+
+MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
+
+
+@pytest.fixture
+def panel(slicer_host):
+    return slicer_host.load_module(MODULE).panel
+
+
+@pytest.fixture
+def inputs(slicer_host, panel):
+    from DeepRegistrationPanel.inputs import InputsSection
+
+    found = panel.section(InputsSection)
+    found.ui.optionalBox.collapsed = False
+    slicer_host.process_events(0.05)
+    return found
+
+
+@pytest.fixture
+def run(panel):
+    from DeepRegistrationPanel.run import RunSection
+
+    return panel.section(RunSection)
+
+
+@pytest.fixture(scope="module")
+def chest():
+    """Fine enough for lungs to be found."""
+    return thorax((80, 64, 72), (4.0, 4.0, 4.0))
+
+
+def add_chest(parameters, chest) -> None:
+    scene = slicer.mrmlScene
+    parameters.fixedVolume = volume_node_from_image(chest.fixed, scene, "inhale")
+    parameters.movingVolume = volume_node_from_image(chest.moving, scene, "exhale")
+
+
+def finish(host, run) -> None:
+    host.process_events(until=lambda: not run.running, timeout=180)
+
+
+def ids() -> list[str]:
+    scene = slicer.mrmlScene
+    return [scene.GetNthNode(k).GetID() for k in range(scene.GetNumberOfNodes())]
+
+
+def test_the_lungs_can_be_found_when_there_is_a_volume(panel, inputs):
+    buttons = inputs.ui.fixedLungsButton, inputs.ui.movingLungsButton
+    assert not any(button.enabled for button in buttons)
+    assert not inputs.ui.undoLungsButton.enabled
+    panel.parameters.movingVolume = volume_node_from_image(phantom().moving, slicer.mrmlScene)
+    assert [button.enabled for button in buttons] == [False, True]
+
+
+def test_a_click_makes_the_lungs_the_mask_of_their_side_and_another_undoes_it(
+    slicer_host, panel, inputs, run, chest
+):
+    add_chest(panel.parameters, chest)
+    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    panel.parameters.fixedMask = drawn
+    before = ids()
+    click(inputs.ui.fixedLungsButton)
+    assert run.running and run.ui.registerButton.text == "Cancel"
+    finish(slicer_host, run)
+    mask = panel.parameters.fixedMask
+    assert mask.GetName() == "inhale lungs" and mask.IsA("vtkMRMLLabelMapVolumeNode")
+    assert panel.parameters.movingMask is None
+    truth = chest.fixed_lungs.data.numpy() != 0
+    found = slicer.util.arrayFromVolume(mask) != 0
+    assert 2 * np.sum(found & truth) / (found.sum() + truth.sum()) > 0.93
+    said = float(re.search(r"([0-9.]+) liters", run.ui.statusText.text)[1])
+    assert said == pytest.approx(truth.sum() * 4.0**3 / 1e6, rel=0.1)
+    composite = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
+    assert composite.GetLabelVolumeID() == mask.GetID()
+    click(inputs.ui.undoLungsButton)
+    assert panel.parameters.fixedMask is drawn and ids() == before
+    assert not inputs.ui.undoLungsButton.enabled
+    press_keys(inputs.ui.movingLungsButton, "Space")
+    finish(slicer_host, run)
+    assert panel.parameters.movingMask.GetName() == "exhale lungs"
+    panel.parameters.movingMask = drawn
+    click(inputs.ui.undoLungsButton)
+    assert panel.parameters.movingMask is drawn  # chosen since: left alone
+
+
+def test_a_volume_without_lungs_is_said_in_one_sentence(slicer_host, panel, inputs, run):
+    noise = np.random.default_rng(0).normal(100, 10, (20, 20, 20)).astype(np.float32)
+    panel.parameters.fixedVolume = slicer.util.addVolumeFromArray(noise, name="brain")
+    before = ids()
+    click(inputs.ui.fixedLungsButton)
+    finish(slicer_host, run)
+    assert "No lungs were found in brain" in run.ui.statusText.text
+    assert panel.parameters.fixedMask is None and ids() == before
+
+
+def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, inputs, run, chest):
+    add_chest(panel.parameters, chest)
+    before = ids()
+    click(inputs.ui.fixedLungsButton)
+    click(run.ui.registerButton)
+    finish(slicer_host, run)
+    assert "Canceled" in run.ui.statusText.text
+    assert panel.parameters.fixedMask is None and ids() == before
+
+
+def test_closing_the_scene_drops_the_search(slicer_host, panel, inputs, run):
+    add_pair(panel.parameters)
+    click(inputs.ui.fixedLungsButton)
+    slicer.mrmlScene.Clear(False)
+    finish(slicer_host, run)
+    assert slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode") == []
+    assert not inputs.ui.undoLungsButton.enabled
