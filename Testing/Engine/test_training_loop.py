@@ -214,6 +214,16 @@ def test_other_values_are_refused(whole):
         train(ToyRecipe(clip=1.0), CASES, whole[0], device="cpu", resume=True)
 
 
+def test_a_run_from_before_a_value_was_there_continues_with_its_default(whole, tmp_path):
+    state = torch.load(whole[0] / "checkpoint.pt", weights_only=True)
+    del state["values"]["clip"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(RegistrationError, match="begun with other values of clip"):
+        train(ToyRecipe(clip=1.0), CASES, tmp_path, device="cpu", resume=True)
+    longer = ToyRecipe(iterations=21)
+    assert train(longer, CASES, tmp_path, device="cpu", resume=True).step == 21
+
+
 def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
     content = (whole[0] / "checkpoint.pt").read_bytes()
     (tmp_path / "checkpoint.pt").write_bytes(content[: len(content) // 2])
