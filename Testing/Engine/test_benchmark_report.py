@@ -3,6 +3,7 @@
 import csv
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ import torch
 from DeepRegistrationLib.benchmark.axes import log_ticks, ticks
 from DeepRegistrationLib.benchmark.measuring import HISTOGRAM, warp_labels
 from DeepRegistrationLib.benchmark.overlay import overlay_png, png
+from DeepRegistrationLib.benchmark.pair_table import each_pair
 from DeepRegistrationLib.benchmark.plots import boxes, thinned
 from DeepRegistrationLib.benchmark.results import write_results
+from DeepRegistrationLib.benchmark.run import explained
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Affine
@@ -155,6 +159,74 @@ def test_an_overlay_is_green_where_only_the_fixed_image_is_and_the_head_is_up(tm
     assert sagittal[5].tolist() == [0, 255, 0]
     assert sagittal[-5].tolist() == [255, 0, 255]
     assert sagittal[120].tolist() == [0, 0, 0]
+
+
+def test_an_overlay_shows_the_region_in_true_proportions(tmp_path):
+    grid = Grid((60, 50, 10), (1.0, 1.0, 4.0), (0, 0, 0))
+    region = np.zeros(grid.shape)
+    region[3:5, 20:30, 30:40] = 1
+    region[3, 20:30, 40] = 1  # plane 3 holds more of it than 4
+    fixed = np.zeros(grid.shape)
+    fixed[3] = 100.0
+    (tmp_path / "o.png").write_bytes(overlay_png(fixed, fixed, grid, region))
+    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "o.png")))
+    # Seen with a margin of 15 mm: 41 x 40 mm in the slice, and slices 0 to 8, 36 mm: 6 pixels a mm.
+    assert picture.shape == (240, 246 + 6 + 246 + 6 + 240, 3)
+    assert picture[:, :246].min() == 255  # axial: plane 3, which is white
+    rows = np.flatnonzero(picture[:, 252 + 120, 0] > 127)  # coronal: 24 pixels of plane 3
+    assert len(rows) == pytest.approx(24, abs=2)
+    assert rows.mean() == pytest.approx(12 + 216 - 3.5 * 24, abs=1.5)  # 12 black ones above
+
+
+def boxes_of(axis_title, page):
+    """The plot with this title."""
+    [plot] = re.findall(rf'<svg role="img" aria-label="{axis_title}".*?</svg>', page, re.S)
+    return plot
+
+
+def test_few_pairs_are_dots_and_their_landmarks_make_the_boxes(tmp_path):
+    few = [row for row in rows(tmp_path) if row["pair"].endswith((" 0", " 1"))]
+    for row in few:
+        row["jacobian"]["region"]["percent_nonpositive"] = 0.0
+    write_results(few, "lung", tmp_path, {})
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    tre, lcc = boxes_of("TRE, mm", page), boxes_of("LCC", page)
+    assert (tre.count("<rect"), tre.count("<circle")) == (2, 2 * 2 * 20)  # without "before"
+    assert (lcc.count("<rect"), lcc.count("<circle")) == (0, 3 * 2)
+    assert 'aria-label="J &lt;= 0 in the region' not in page  # 0 everywhere
+
+
+def test_labels_have_boxes_of_their_own(tmp_path):
+    table = rows(tmp_path)
+    for k, row in enumerate(table[:-1]):
+        row["overlap"] = {
+            str(label): {"dice": 0.5 + 0.01 * k, "hausdorff": 5.0, "hausdorff95": 4.0}
+            for label in (1, 2)
+        }
+    write_results(table, "motion", tmp_path, {})
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for label in (1, 2):
+        assert boxes_of(f"Dice: label {label}", page).count("<rect") == 3
+
+
+def test_the_pairs_are_tabled_one_by_one_with_what_was_measured(tmp_path):
+    table = rows(tmp_path)[:-1]
+    for row in table:
+        row["tre"] |= {"median": 1.25, "p95": 3.5}
+        row["cpu_seconds"] = 7.77
+    found = each_pair(table)
+    assert found.head[:5] == ["pair (fixed < moving)", "method", "TRE, mm", "median", "95 %"]
+    assert "Dice" not in found.head and "MAE, mm" not in found.head
+    cells = dict(zip(found.head, found.rows[0], strict=True))
+    assert (cells["median"], cells["95 %"], cells["seconds"]) == ("1.25", "3.50", "–")
+    assert cells["processor seconds"] == "7.8" and len(found.rows) == 24
+    many = [{**row, "pair": f"{row['pair']} {k}"} for row in table for k in range(2)]
+    assert each_pair(many) is None
+
+
+def test_a_home_folder_is_not_named_in_a_failure():
+    sentence = explained(RegistrationError(f"Put it into {Path.home() / 'weights'}."))
+    assert sentence == "Put it into ~/weights."
 
 
 def test_warped_labels_are_those_of_a_known_shift():

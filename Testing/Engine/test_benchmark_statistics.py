@@ -19,7 +19,13 @@ from DeepRegistrationLib.benchmark.statistics import (
     summarize,
     values,
 )
-from DeepRegistrationLib.benchmark.tables import eppenhof_cases, regnet, svfnet, tables_of
+from DeepRegistrationLib.benchmark.tables import (
+    eppenhof_cases,
+    eppenhof_methods,
+    regnet,
+    svfnet,
+    tables_of,
+)
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import snapped_to_voxels
@@ -202,6 +208,15 @@ def test_cases_stand_one_by_one_and_a_missing_one_is_a_dash():
     assert table.rows[0] == ["p", "5.00 ± 0.00 / 5.00", "2.00 ± 0.00 / 2.00"]
     assert table.rows[1][2] == "–"
     assert table.rows[2][1].startswith("3.00 ± 2.00")
+
+
+def test_snapped_and_continuous_errors_are_pooled_alike():
+    rows = rows_of({("p", "a"): [[3, 4, 0]] * 3, ("q", "a"): [[1, 0, 0]]})
+    for row in rows:
+        row["jacobian"] = {"region": {}, "image": {}}
+    table = eppenhof_methods(rows)
+    cells = dict(zip(table.head, table.rows[0], strict=True))
+    assert cells["TRE, mm"] == "4.00 ± 1.73" and cells["snapped, mm"] == "4.00"
 
 
 def test_hearts_are_tabled_by_label_with_the_share_of_better_pairs():
