@@ -101,6 +101,11 @@ def readme(cards: list[ModelCard]) -> str:
             f"- Held out: {', '.join(card.held_out) or 'nothing'}.",
             f"- Recipe `{recipe['name']}`, weights of step {recipe['step']}; `{card.command}`.",
             f"- Validation: {_figures(card.metrics.get('validation', {})) or 'none'}.",
+            *(
+                f"- Compared by `--method auto`: {each.text} on {each.data}"
+                f"{', refined' if each.refined else ''}."
+                for each in card.expected
+            ),
             *(f"- Fails: {failure}" for failure in card.failures),
             f"- Terms: {card.licence}",
             f"- Cite: {card.citation}",

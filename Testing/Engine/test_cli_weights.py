@@ -10,6 +10,7 @@ import torch
 import trivial
 
 from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.expected import Expected
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.transforms import Affine
 from DeepRegistrationLib.weights import ModelCard, save_weights
@@ -37,6 +38,7 @@ def folder(tmp_path, monkeypatch):
         command="deepreg train svfnet --data list.csv",
         preview=True,
         sha256="",
+        expected=[Expected("lung_ct", "TRE mm", 1.5, "a pair", refined=True)],
         failures=["where nothing moves"],
     )
     save_weights({"w": torch.ones(3)}, card, tmp_path)
@@ -67,6 +69,7 @@ def test_the_readme_states_what_the_card_states(folder):
     assert "Validation: dice 0.512" in text
     assert "](tiny.case.png)" in text and "](tiny.curves.png)" in text
     assert "- Fails: where nothing moves" in text
+    assert "- Compared by `--method auto`: 1.50 mm on a pair, refined." in text
 
 
 def test_a_picture_of_unknown_weights_names_those_that_are_there(folder, capfd):
