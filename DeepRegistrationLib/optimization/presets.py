@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from DeepRegistrationLib import anatomy
 from DeepRegistrationLib.anatomy import Anatomy, anatomy_of
-from DeepRegistrationLib.methods.base import Quality
-
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.methods.base import Quality
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from DeepRegistrationLib.networks.eppenhof import EppenhofNet
 from DeepRegistrationLib.networks.regnet import RegNet
 from DeepRegistrationLib.networks.svfnet import SVFNet
 from DeepRegistrationLib.networks.virnet import MultilevelVirnet
-from Testing.Benchmarks.accuracy import machine
+from Testing.Benchmarks.machine import machine
 
 HERE = Path(__file__).parent
 REPEATS = 3
@@ -141,9 +141,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(options.one, torch.device(options.device))))
         return
-    where = machine()
-    if options.device == "cuda":
-        where = f"{torch.cuda.get_device_name()}; {where}"
+    where = machine(options.device)
     lines = [
         f"# Forward time of the networks ({options.device})",
         "",
