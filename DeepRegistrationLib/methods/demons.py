@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.anatomy import CARDIAC_MRI_PATIENTS
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.expected import DICE, Expected
 from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
 from DeepRegistrationLib.progress import part
 
@@ -73,6 +75,9 @@ class LogDemons(Method):
         expected_error="cine MRI, end-diastole to end-systole: mean Dice 0.78 (6 "
         "patients of ACDC; 0.80 with diffusion=1)",
         uses_masks=True,
+        expected=(
+            Expected(CARDIAC_MRI_PATIENTS, DICE, 0.799, "40 pairs of ACDC 061-080, aligned"),
+        ),
     )
     Parameters = DemonsParameters
 
