@@ -5,7 +5,7 @@ import slicer
 from DeepRegistrationPanel.signalcolors import signalColor
 
 # What is switched on must be seen in dark colors too.
-_STYLE = """QPushButton:checked {
+_STYLE = """QPushButton:checked:enabled {
     background-color: palette(highlight); color: palette(highlighted-text);
     border: 1px solid palette(shadow); border-radius: 2px; padding: 4px 8px;
 }"""

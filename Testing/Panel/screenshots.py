@@ -163,6 +163,7 @@ def heart(tour: Tour) -> None:
 def whole_panel(tour: Tour) -> None:
     """Every section open, in one long picture."""
     tour.open(*(section.uiName for section in tour.panel.sections))
+    tour.section("Inputs").ui.optionalBox.collapsed = False
     area = tour.host.window.findChild(QtWidgets.QScrollArea)
     area.widget().resize(area.widget().width(), area.widget().sizeHint().height())
     tour.shoot("all", area.widget())
