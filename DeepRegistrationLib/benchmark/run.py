@@ -19,7 +19,7 @@ from DeepRegistrationLib.benchmark.measuring import lungs_of, measure_row, regio
 from DeepRegistrationLib.benchmark.overlay import overlay_png
 from DeepRegistrationLib.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol
 from DeepRegistrationLib.benchmark.reading import Reader, mean_heart
-from DeepRegistrationLib.benchmark.variants import Variant
+from DeepRegistrationLib.benchmark.variants import Variant, check_available
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
@@ -66,8 +66,9 @@ def run(
     """All rows of the pairs and methods asked for, those of earlier runs included.
 
     Raises:
-        RegistrationError: The folder cannot be used, or no heart can be looked for. What goes
-            wrong with one pair becomes a row with ``status`` ``failed`` and the sentence.
+        RegistrationError: The folder cannot be used, no heart can be looked for, or a method has
+            no weights or is not installed. What goes wrong with one pair becomes a row with
+            ``status`` ``failed`` and the sentence.
         Cancelled: The user stopped; the rows so far are in the journal.
     """
     folder = Path(folder)
@@ -80,6 +81,7 @@ def run(
     ):
         mean_heart()
     choose_device(options.device)
+    check_available(variants)
     check_folder(folder)
     settings = {
         "protocol": protocol.name,

@@ -76,6 +76,22 @@ def variants_of(
     return found
 
 
+def check_available(variants: Sequence[Variant]) -> None:
+    """Refuse before hours of work what no pair could be registered by.
+
+    Raises:
+        RegistrationError: A network has no weights (or not those asked for), elastix is missing.
+    """
+    from DeepRegistrationLib.elastix.run import require_elastix
+    from DeepRegistrationLib.weights import find_weights
+
+    for variant in variants:
+        if variant.method == "elastix":
+            require_elastix()
+        if "weights" in {f.name for f in fields(method_class(variant.method).Parameters)}:
+            find_weights(variant.method, variant.parameters.get("weights", "auto"))
+
+
 def _settings(text: str, given: str) -> dict[str, str]:
     """``SETTING=VALUE,SETTING=VALUE`` as a dictionary."""
     settings: dict[str, str] = {}

@@ -1,5 +1,7 @@
 """How methods are named for a benchmark, and which patients take part."""
 
+from importlib.metadata import PackageNotFoundError
+
 import benchmarks
 import pytest
 import trivial
@@ -76,6 +78,28 @@ def test_a_refined_variant_is_refined(tmp_path, shift, monkeypatch):
     for row in rows:
         assert (row["method"] == "before") == ("cpu_seconds" not in row)
         assert row.get("cpu_seconds", 0.0) >= 0.0
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        ("svfnet", "There are no weights for svfnet; train them"),
+        ("mlvirnet:weights=mine", "There are no weights called 'mine'"),
+        ("elastix", "elastix is not installed; run"),
+    ],
+)
+def test_a_method_that_cannot_run_is_refused_before_the_first_pair(
+    tmp_path, refuse, monkeypatch, method, sentence
+):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [])
+    monkeypatch.setattr("DeepRegistrationLib.elastix.run.version", missing)
+    path = benchmarks.small_list(tmp_path)
+    told = refuse("benchmark", path, "--methods", "affine", method, "-o", tmp_path / "out")
+    trivial.assert_says(told, sentence)
+    assert not (tmp_path / "out").exists()
 
 
 def patients(names, tmp_path):
