@@ -26,6 +26,8 @@ bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.results --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.memory
 	$(PY) -m Testing.Benchmarks.networks
+	$(PY) -m Testing.Benchmarks.scaling
+	$(PY) -m Testing.Benchmarks.roofline
 
 # On a machine with an NVIDIA GPU, with the Python that has PyTorch for it: see
 # Testing/Benchmarks/GPU.md.
@@ -33,6 +35,8 @@ gpu:
 	$(PYTHON) -m pytest Testing/Engine -k cuda
 	$(PYTHON) -m Testing.Benchmarks.gpu
 	$(PYTHON) -m Testing.Benchmarks.networks --device cuda
+	$(PYTHON) -m Testing.Benchmarks.scaling --device cuda
+	$(PYTHON) -m Testing.Benchmarks.roofline --device cuda
 	$(if $(TRAIN_DATA),$(PYTHON) -m DeepRegistrationLib train $(or $(RECIPE),svfnet) \
 		--data $(TRAIN_DATA) --output $(or $(RUN),runs/$(or $(RECIPE),svfnet)) --time-limit 8 \
 		$(if $(wildcard $(or $(RUN),runs/$(or $(RECIPE),svfnet))/checkpoint.pt),--resume))

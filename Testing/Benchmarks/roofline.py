@@ -200,7 +200,7 @@ and a convolution of 64 channels does {peaks}.
   ("bound by"), over the measured time; then the same with the fewest bytes: what fusing could gain.
 - The least that a launch-bound GPU needs is the number of operations times some microseconds.
 
-| | precision | GFLOP | GB moved | at least | FLOP/byte | operations | s | bound by | share | fused |
+| | precision | GFLOP | GB moved | at least | FLOP/B | operations | s | bound by | share | fused |
 |---|---|---|---|---|---|---|---|---|---|---|
 """
 

@@ -149,7 +149,7 @@ def measure(name: str, folder: Path, device: str, repeat: bool) -> Row:
     """Cold and warm figures of one stage or method, in this process."""
     row: Row = {}
     task = STAGES[name](folder, device) if name in STAGES else _method(name, folder, device, row)
-    with torch.no_grad():
+    with torch.set_grad_enabled(name not in STAGES):  # tools of others count on it
         for when in ("cold", "warm") if repeat else ("cold",):
             row[when] = {}
             with measured(row[when], device):
