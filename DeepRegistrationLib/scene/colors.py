@@ -275,15 +275,15 @@ def show_with_range(volume_node, color_node, limits: tuple[float, float], title:
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*limits)
     display.SetInterpolate(True)
-    add_legend(volume_node, title)
+    add_legend(volume_node, title, labels=4 if limits == ESTIMATE_RANGE else 5)  # whole mm
 
 
-def add_legend(volume_node, title: str, label_format: str = "%.1f") -> None:
+def add_legend(volume_node, title: str, label_format: str = "%.1f", labels: int = 5) -> None:
     """Let slice views that show a volume show its color scale."""
     if not volume_node.GetScene().IsNodeClassRegistered("vtkMRMLColorLegendDisplayNode"):
         return  # a scene without Slicer's Colors module
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume_node)
     legend.SetSaveWithScene(volume_node.GetSaveWithScene())
     legend.SetTitleText(title)
-    legend.SetNumberOfLabels(5)
+    legend.SetNumberOfLabels(labels)
     legend.SetLabelFormat(label_format)

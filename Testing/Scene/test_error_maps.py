@@ -66,6 +66,7 @@ def test_each_map_is_a_volume_on_the_fixed_image_in_mm_with_a_legend(run, fixed_
         assert image.data[3, 4].numpy() == pytest.approx(np.linspace(0, last, 28), abs=1e-5)
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
         assert legend.GetTitleText().endswith(", mm")
+        assert legend.GetNumberOfLabels() == 4  # 0, 1, 2 and 3 mm
         display = node.GetDisplayNode()
         assert display.GetColorNode().GetName() == colors.ESTIMATE
         assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 3)
