@@ -15,13 +15,9 @@ from DeepRegistrationLib.benchmark.results import machine as processor
 from DeepRegistrationLib.devices import peak_memory_mb
 
 
-def machine(device: str = "cpu") -> str:
-    """Processor, cores, threads and library versions, in one line; with ``cuda`` the GPU too."""
-    gpu = f"{torch.cuda.get_device_name()}; " if device == "cuda" else ""
-    return (
-        f"{gpu}{processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, "
-        f"deepregistration {__version__}"
-    )
+def machine() -> str:
+    """Processor, cores, threads, the GPU where there is one, and versions, in one line."""
+    return f"{processor()}, PyTorch {torch.__version__}, deepregistration {__version__}"
 
 
 def load() -> float:

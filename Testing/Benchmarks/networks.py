@@ -141,7 +141,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(options.one, torch.device(options.device))))
         return
-    where = machine(options.device)
+    where = machine()
     lines = [
         f"# Forward time of the networks ({options.device})",
         "",

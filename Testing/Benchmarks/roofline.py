@@ -62,13 +62,13 @@ class Kernel:
 
 
 def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Fastest of several warm runs: other work only ever adds time.
+    """Fastest of several runs after a first one: other work only ever adds time.
 
     On a GPU wall time; on the CPU processor seconds, which other programs disturb less, over the
     number of threads.
     """
     times = []
-    for _ in range(repeats):
+    for _ in range(1 + repeats):
         if device.type == "cuda":
             torch.cuda.synchronize()
             begin = time.perf_counter()
@@ -79,7 +79,7 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> f
             begin = time.process_time()
             work()
             times.append((time.process_time() - begin) / torch.get_num_threads())
-    return min(times)
+    return min(times[1:])
 
 
 def limits(device: torch.device, repeats: int) -> dict[str, float]:
@@ -168,7 +168,7 @@ def _network(
 def row(kernel: Kernel, roof: dict[str, float], device: torch.device, repeats: int) -> str:
     """A line of the table: counts, intensity, time, and the share of what binds."""
     with FlopCounterMode(display=False) as convolutions, OperationCounter() as counter:
-        kernel.work()  # also warms up
+        kernel.work()
     flops = kernel.flops or float(convolutions.get_total_flops())
     took = seconds(kernel.work, device, repeats)
     peak = roof[str(kernel.precision).removeprefix("torch.")]
@@ -221,7 +221,7 @@ def main() -> None:
     busy = load() > 2 and options.device == "cpu"
     text = _TEXT.format(
         device=options.device,
-        machine=machine(options.device),
+        machine=machine(),
         option=" --device cuda" if options.device == "cuda" else "",
         repeats=options.repeats,
         beside=", processor seconds over threads; other work ran beside it" if busy else "",

@@ -245,7 +245,7 @@ def main() -> None:
         key = (row["what"], row["size"])
         rows[:] = [other for other in rows if (other["what"], other["size"]) != key] + [row]
         print(f"{time.perf_counter() - started:6.0f} s", json.dumps(row), flush=True)
-        where = machine(options.device)
+        where = machine()
         stored.write_text(json.dumps({"machine": where, "rows": rows}, indent=1) + "\n")
         (options.output / f"{stem.upper()}.md").write_text(table(rows, where, stem))
         picture(rows, options.output / f"{stem}.png")
