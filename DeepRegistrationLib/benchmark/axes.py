@@ -11,8 +11,11 @@ from DeepRegistrationLib.evaluation.svg_plots import round_step
 
 RIGHT, TOP = 12, 14
 
-# Okabe & Ito's colors, told apart with color-blind eyes too; gray is what was before.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8960c", "#56b4e9", "#7a5195", "#8c6d4f")
+# Okabe & Ito's colors, told apart with color-blind eyes too, and more; gray is what was before.
+COLORS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8960c", "#56b4e9", "#7a5195", "#8c6d4f"),
+    *("#1c2f4a", "#e34a6f", "#6b8e23", "#00897b", "#a14a00", "#5c6bc0"),
+)
 GRAY = "#9aa3ac"
 
 

@@ -218,9 +218,9 @@ def _time(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
         if method in seconds
     }
     svg = plots.time_and_accuracy(points, METRICS[name].title, colors)
-    return section(
-        "Time against accuracy", f'<div class="plots"><figure>{svg}</figure></div>' if svg else ""
-    )
+    names = plots.key(list(points), colors, numbered=True)
+    figure = f"<figure>{svg}<figcaption>{names}</figcaption></figure>"
+    return section("Time against accuracy", f'<div class="plots">{figure}</div>' if svg else "")
 
 
 def _overlays(rows: Sequence[Row], folder: Path) -> str:

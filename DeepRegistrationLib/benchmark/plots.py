@@ -160,7 +160,7 @@ def jacobian_histogram(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
 def time_and_accuracy(
     points: Mapping[str, tuple[float, float]], title: str, colors: Mapping[str, str]
 ) -> str:
-    """Mean seconds (logarithmic) against the mean of the metric, a point a method.
+    """Mean seconds (logarithmic) against the mean of the metric, a numbered point a method.
 
     Args:
         points: Seconds and metric by method.
@@ -178,31 +178,21 @@ def time_and_accuracy(
         log=True,
         label="Time against accuracy",
     )
-    marks: list[str] = []
-    taken: list[tuple[float, float]] = []
-    for (method, (_, value)), spent in zip(points.items(), seconds, strict=True):
-        x, y = axes.x(spent), axes.y(value)
-        side = 1 if x < 0.6 * axes.width else -1
-        left = x + 7 * side - (0 if side > 0 else 6.5 * len(method))
-        offsets = (-8, 18, -21, 31, -34, 44)
-        low = next((y + d for d in offsets if _free(taken, left, y + d)), y - 8)
-        taken += [(left + 6.5 * k, low) for k in range(len(method))]
-        marks.append(
-            f'<circle r="5" fill="{colors[method]}" cx="{x:.1f}" cy="{y:.1f}"/>'
-            f'<text x="{x + 7 * side:.1f}" y="{low:.1f}" '
-            f'text-anchor="{"start" if side > 0 else "end"}">{escape(method)}</text>'
+    marks = "".join(
+        f'<circle r="8" fill="{colors[method]}" cx="{axes.x(spent):.1f}" cy="{axes.y(value):.1f}"/>'
+        f'<text style="fill:#fff;font-size:10px" x="{axes.x(spent):.1f}" '
+        f'y="{axes.y(value) + 3.5:.1f}" text-anchor="middle">{number}</text>'
+        for number, (method, (_, value), spent) in enumerate(
+            zip(points, points.values(), seconds, strict=True), start=1
         )
-    return axes.svg("".join(marks))
+    )
+    return axes.svg(marks)
 
 
-def _free(taken: Sequence[tuple[float, float]], left: float, low: float) -> bool:
-    """Whether a label at this height stays clear of the letters of others, and in the plot."""
-    return 20 < low < 230 and not any(abs(low - y) < 13 and x > left - 8 for x, y in taken)
-
-
-def key(methods: Sequence[str], colors: Mapping[str, str]) -> str:
-    """The colors' names, as HTML."""
+def key(methods: Sequence[str], colors: Mapping[str, str], *, numbered: bool = False) -> str:
+    """The colors' names, as HTML; with their numbers where points have them."""
     return "".join(
-        f'<span class="key" style="background:{colors[name]}"></span>{escape(name)}'
-        for name in methods
+        f'<span class="key" style="background:{colors[name]}"></span>'
+        f"{f'{number} ' if numbered else ''}{escape(name)}"
+        for number, name in enumerate(methods, start=1)
     )
