@@ -51,9 +51,13 @@ def opened(host, panel):
     found = section_of(panel, "Inspection")
     found.ui.inspectionButton.collapsed = False
     host.process_events(0.1)
-    button = unwrap(found.ui.predictedButton)
-    host.process_events(until=lambda: button.height() > 10, timeout=20)
+    laid_out(host, found.ui.predictedButton)
     return found
+
+
+def laid_out(host, widget) -> None:
+    """Wait until a widget has its place: what has none takes no click."""
+    host.process_events(until=lambda: unwrap(widget).height() > 10, timeout=60)
 
 
 def add_maps(panel, keys) -> None:
@@ -189,8 +193,10 @@ def test_a_measurement_lists_the_estimate_and_the_verdict_says_what_it_is_worth(
 ):
     quality = section_of(panel, "Quality")
     quality.ui.qualityButton.collapsed = False
+    laid_out(slicer_host, quality.ui.measureButton)
     slicer_host.click(quality.ui.measureButton)
     slicer_host.process_events(until=lambda: not quality.measuring, timeout=500)
+    assert quality.ui.statusText.text == ""
     words = " ".join(re.sub("<[^>]*>|&nbsp;", " ", quality.ui.tablesText.text).split())
     assert "Error estimate, mm median 95 % max both together 1.00 1.00 1.00" in words
     assert "there and back 2.00 2.00 2.00 spread 0.50 0.50 0.50" in words
