@@ -14,8 +14,8 @@ _TEXT = """# Time and memory against the size of the image
 
 Chest phantom in a box of 350 x 350 x 282 mm, int16, so that only the number of voxels changes.
 Each figure comes from a process of its own: cold is the first call in it, warm the second, imports
-not counted. Seconds are wall time, in brackets processor seconds of all
-threads and child processes; peak memory is that of the whole process with Python, PyTorch (about
+not counted. Seconds are wall time, in brackets processor seconds of all threads and child
+processes; peak memory is that of the whole process with Python, PyTorch (about
 {least:.0f} MB) and the images. {beside}
 """
 _METHODS = """## Whole registrations
