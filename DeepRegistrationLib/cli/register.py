@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
 from DeepRegistrationLib.evaluation.report import build_report, summary, write_report
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import write_image
+from DeepRegistrationLib.image import Image, write_image
 from DeepRegistrationLib.output import atomic_folder, check_folder
 from DeepRegistrationLib.transforms import write_transform
 
@@ -134,20 +133,20 @@ def write_results(
 ) -> None:
     """Write ``RESULTS``; the warped image and the Jacobian map where ``images`` are wanted.
 
-    All files at the same time, as compressing each keeps one processor busy.
+    The images at the same time, as compressing each keeps one processor busy; the transforms one
+    after the other, as HDF5 is not made for threads.
     """
-    jobs: list[tuple[Callable[..., None], Any, str]] = []
+    volumes: list[tuple[Image, str]] = []
     if images:
-        jobs += [(write_image, result.warped, RESULTS[1])]
-        jobs += [(write_image, result.jacobian, RESULTS[2])]
+        volumes += [(result.warped, RESULTS[1]), (result.jacobian, RESULTS[2])]
     if result.uncertainty is not None:
         maps = result.uncertainty.maps().items()
-        jobs += [(write_image, image, UNCERTAINTY[name]) for name, image in maps]
-    jobs += [(write_transform, result.transform, RESULTS[0])]
-    if result.inverse is not None:
-        jobs += [(write_transform, result.inverse.field, RESULTS[4])]
-    with native_silence(), ThreadPoolExecutor(len(jobs)) as pool:
-        running = [pool.submit(write, what, folder / name) for write, what, name in jobs]
+        volumes += [(image, UNCERTAINTY[name]) for name, image in maps]
+    with native_silence(), ThreadPoolExecutor(max(1, len(volumes))) as pool:
+        running = [pool.submit(write_image, image, folder / name) for image, name in volumes]
+        write_transform(result.transform, folder / RESULTS[0])
+        if result.inverse is not None:
+            write_transform(result.inverse.field, folder / RESULTS[4])
     for job in running:
         job.result()  # raises what went wrong
     write_report(report, folder / RESULTS[3])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from DeepRegistrationLib import anatomy
 from DeepRegistrationLib.anatomy import Anatomy, anatomy_of
+
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
     from DeepRegistrationLib.methods.base import Quality

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -169,7 +168,7 @@ class Slow(trivial.Shift):
     name = "slow"
     def register(self, fixed, moving, context):
         print("started", flush=True)
-        for _ in range(600):
+        for _ in range(2400):
             time.sleep(0.05)
             context.progress(0.1, "waiting")
 
@@ -193,10 +192,8 @@ def test_a_signal_stops_the_process_and_cleans_up(number, good, tmp_path):
     )
     assert process.stdout.readline() == "started\n"
     assert any("partial" in path.name for path in tmp_path.iterdir())
-    begin = time.perf_counter()
     process.send_signal(number)
-    _, error = process.communicate(timeout=20)
-    assert time.perf_counter() - begin < 5
+    _, error = process.communicate(timeout=60)  # by itself it goes on for two minutes
     assert process.returncode == 2
     assert error == "deepreg: Interrupted; nothing was written.\n"
     assert set(tmp_path.iterdir()) == before

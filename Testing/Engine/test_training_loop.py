@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,7 +238,8 @@ def test_an_empty_split_is_refused(tmp_path, split):
 
 
 def test_no_file_is_half_written_when_the_clock_runs_out(tmp_path):
-    begun = time.monotonic()
-    train(ToyRecipe(iterations=10_000), CASES, tmp_path / "run", device="cpu", time_limit=0.01)
-    assert time.monotonic() - begun < 20
+    outcome = train(
+        ToyRecipe(iterations=10_000), CASES, tmp_path / "run", device="cpu", time_limit=0.01
+    )
+    assert outcome.stopped != "finished"
     assert not list((tmp_path / "run").glob(".*"))

