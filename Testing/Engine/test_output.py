@@ -158,7 +158,8 @@ def test_ctrl_c_inside_the_method_leaves_nothing(good, refuse, shift, tmp_path, 
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 sys.path[:0] = [{root!r}, {here!r}]
 import trivial
 from DeepRegistrationLib.methods import register_method

@@ -32,8 +32,14 @@ def run(panel):
 
 
 def press(widget) -> None:
-    """A click with the left mouse button."""
-    QTest.mouseClick(unwrap(widget), Qt.MouseButton.LeftButton)
+    """A click with the left mouse button, once the layout has given the widget its place."""
+    target = unwrap(widget)
+    for _ in range(600):
+        if target.height() > 0:
+            break
+        QTest.qWait(100)
+    assert target.height() > 0, "it has no place on the panel"
+    QTest.mouseClick(target, Qt.MouseButton.LeftButton)
 
 
 def contents(scene) -> dict:
