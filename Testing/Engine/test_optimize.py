@@ -244,8 +244,8 @@ def test_what_lies_far_outside_the_mask_does_not_matter(lung):
         ]
         return np.linalg.norm(found[0] - found[1], axis=-1).max()
 
-    # Rounding alone, through the affine search and 100 steps of Adam, makes 0.02 mm.
-    assert distance(upper.numpy() > 0, masks=True) < 0.1  # mm
+    # A hundredth of a voxel; rounding alone, through search and iterations, makes half of that.
+    assert distance(upper.numpy() > 0, masks=True) < 0.04  # mm
     assert distance(slice(0, 11), masks=False) > 1.0
 
 

@@ -123,7 +123,6 @@ def errors(tour: Tour) -> None:
     tour.open("Inspection")
     click(tour.section("Inspection").ui.predictedButton)
     tour.shoot("1-estimate")
-    measure(tour, "2-quality")
 
 
 def dark_lung(tour: Tour) -> None:
