@@ -242,10 +242,10 @@ def test_what_lies_far_outside_the_mask_does_not_matter(lung):
             mapped_grid(run(pair, anatomy="general", masks=masks), lung.fixed.grid)[where]
             for pair in (masked, changed)
         ]
-        return np.linalg.norm(found[0] - found[1], axis=-1).max()
+        # Not the largest: noise of 1e-4 HU, as rounding makes it, moves single points by 0.03 mm.
+        return np.percentile(np.linalg.norm(found[0] - found[1], axis=-1), 99)
 
-    # A hundredth of a voxel; rounding alone, through search and iterations, makes half of that.
-    assert distance(upper.numpy() > 0, masks=True) < 0.04  # mm
+    assert distance(upper.numpy() > 0, masks=True) < 0.02  # mm
     assert distance(slice(0, 11), masks=False) > 1.0
 
 
