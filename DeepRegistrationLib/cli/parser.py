@@ -237,7 +237,11 @@ def _add_train(commands: Any) -> None:
         "--data", metavar="LIST", required=True, help="list of cases, .csv or .json"
     )
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="folder of the run")
-    parser.add_argument("--resume", action="store_true", help="continue the run in DIR")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--resume", action="store_true", help="continue the run in DIR")
+    begin.add_argument(
+        "--start", metavar="WEIGHTS", help="begin with these weights, as 'deepreg weights' lists"
+    )
     parser.add_argument(
         "--time-limit", metavar="MIN", type=float, help="stop after so many minutes"
     )

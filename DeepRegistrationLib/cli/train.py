@@ -33,6 +33,7 @@ def train_recipe(arguments: argparse.Namespace) -> None:
     choose_device(arguments.device)
     cases = read_cases(arguments.data)
     command = shlex.join([PROGRAM, "train", arguments.recipe, "--data", Path(arguments.data).name])
+    command += f" --start {arguments.start}" if arguments.start else ""
     command += "".join(f" --set {name}={shlex.quote(v)}" for name, v in values.items())
     quiet = arguments.quiet or int(os.environ.get("RANK", 0)) > 0  # under torchrun, one speaks
     with shown_progress(quiet) as progress:
@@ -41,6 +42,7 @@ def train_recipe(arguments: argparse.Namespace) -> None:
             cases,
             arguments.output,
             resume=arguments.resume,
+            start=arguments.start,
             time_limit=arguments.time_limit,
             device=arguments.device,
             details={"command": command, "commit": _commit(), "data": Path(arguments.data).name},

@@ -24,6 +24,7 @@ from DeepRegistrationLib.transforms.velocity import exponential
 
 _SHAPES = (32, 16)  # cells of the noise that makes the shapes, voxels; the second counts half
 _VELOCITY = (8, 16, 32)  # cells of the noise that makes the deformation
+_TEXTURE = (3, 6, 12, 24)  # cells of the noise of a random texture
 _BIAS = 40  # cell of the noise that makes the bias field
 _KNOTS = 6  # of a random map of brightnesses
 
@@ -152,6 +153,22 @@ def smooth_noise(
     coarse = [max(2, math.ceil((n - 1) / cell) + 1) for n in shape]
     values = torch.randn(1, channels, *coarse, generator=generator).to(device)
     return functional.interpolate(values, size=shape, mode="trilinear", align_corners=True)[0]
+
+
+def random_texture(
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Noise at four scales, each of random strength: mean 0, standard deviation 1, [z, y, x].
+
+    Every point of it can be told from its neighbours, unlike one of a lung between two vessels.
+    """
+    total = torch.zeros(shape, device=device)
+    for cell in _TEXTURE:
+        strength = float(torch.rand(1, generator=generator))
+        total += strength * smooth_noise(shape, cell, generator, device)[0]
+    return (total - total.mean()) / total.std()
 
 
 def painted(

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from DeepRegistrationLib.datasets.cases import Case, cases_of
 from DeepRegistrationLib.devices import choose_device
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.training.processes import joined
 from DeepRegistrationLib.training.recipe import Recipe
 from DeepRegistrationLib.training.run import Run
 from DeepRegistrationLib.training.trainer import Outcome, Trainer
+from DeepRegistrationLib.weights import find_weights, load_weights
 
 
 def train(
@@ -27,6 +30,7 @@ def train(
     output: str | Path,
     *,
     resume: bool = False,
+    start: str | None = None,
     time_limit: float | None = None,
     device: str = "auto",
     details: dict[str, Any] | None = None,
@@ -45,6 +49,7 @@ def train(
         cases: With the splits ``train`` and ``validation``; ``test`` is never read.
         output: Folder of the run (see :mod:`.run`).
         resume: Continue the run in ``output``.
+        start: Name of weights to begin with instead of random ones.
         time_limit: Minutes, preparation included.
         device: ``auto``, ``cpu`` or ``cuda``.
         details: Further entries of ``run.json`` (data list, command).
@@ -53,14 +58,17 @@ def train(
 
     Raises:
         RegistrationError: An empty split, a run in the way or none to continue, a checkpoint of
-            another architecture, no such device.
+            another architecture, no such device or weights to begin with.
     """
     deadline = None if time_limit is None else time.monotonic() + 60.0 * time_limit
     chosen, _ = choose_device(device)
     with joined(chosen) as processes:
         place = processes.device(chosen)
         torch.manual_seed(recipe.seed)
-        network = recipe.build().to(place)
+        network = recipe.build()
+        if start is not None:
+            _begin_with(network, recipe, start)
+        network.to(place)
         run = Run(output)
         state = run.load_checkpoint(recipe, network) if resume else None
         if state is None and processes.first:
@@ -82,6 +90,7 @@ def train(
             "held_out": sorted({case.patient for case in cases if case.split == "test"}),
             "trained_on": sorted({case.patient for case in cases if case.split == "train"}),
         }
+        trainer.started = start is not None
         trainer.progress, trainer.report = part(progress, 0.05, 1.0), report
         if processes.first:
             report(
@@ -90,6 +99,17 @@ def train(
             )
         with _signals(patient=processes.world > 1) as stop:
             return trainer.go(state, deadline, stop)
+
+
+def _begin_with(network: nn.Module, recipe: Recipe, name: str) -> None:
+    card = find_weights(recipe.method, name)
+    try:
+        network.load_state_dict(load_weights(card))
+    except RuntimeError as error:
+        raise RegistrationError(
+            f"The weights {name} are of another architecture ({card.architecture}) than the "
+            f"recipe's ({recipe.architecture()}); change the recipe's values with --set."
+        ) from error
 
 
 @contextmanager

@@ -116,7 +116,8 @@ class Recipe(ABC):
         Args:
             network: Not wrapped.
             stage: Index in :meth:`stages`.
-            resumed: The weights come from a checkpoint in this stage: change none of them.
+            resumed: The weights come from a checkpoint in this stage, or the run began with
+                trained ones: change none of them.
         """
 
     def finish(self, network: nn.Module, prepared: Any) -> None:  # noqa: B027 - as above

@@ -55,6 +55,7 @@ class Trainer:
         self.training, self.validation = training, validation
         self.device, self.processes = device, processes
         self.record: dict[str, Any] = {}
+        self.started = False  # with trained weights, which no stage may replace
         self.progress: Progress = silent
         self.report: Callable[[str], None] = print
         self.step = 0
@@ -102,7 +103,7 @@ class Trainer:
 
     def _enter(self, stage: int, resumed: bool) -> None:
         """Freeze and warm-start, then a fresh optimizer and wrapper."""
-        self.recipe.enter_stage(self.network, stage, resumed)
+        self.recipe.enter_stage(self.network, stage, resumed or self.started)
         self.optimizer = self.recipe.optimizer(self.network)
         self.wrapped = self.processes.wrapped(self.network, self.device)
         self.entered = self.step
@@ -225,6 +226,7 @@ class Trainer:
                 "values": self.recipe.values(),
                 "step": self.step,
                 "entered": self.entered,
+                "started": self.started,
                 "seconds": self.seconds,
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -239,7 +241,7 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         self.average, self.averaged = state["average"], state["averaged"]
-        self.terms = state["terms"]
+        self.terms, self.started = state["terms"], state.get("started", False)
         self.curves = Curves(self.run.folder, state["curves"])
         # A run that stopped at the last step of a stage is still in it.
         stages = self.recipe.stages()

@@ -21,7 +21,7 @@ from DeepRegistrationLib.preparation.heart import FRAME_SPACING, framed
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.shapes.cache import References, make_references
 from DeepRegistrationLib.shapes.contours import read_labels
-from DeepRegistrationLib.shapes.overlap import frame_labels, pair_overlap
+from DeepRegistrationLib.shapes.overlap import frame_labels, missed_overlap, pair_overlap
 from DeepRegistrationLib.shapes.reference import ReferenceSettings, on_frame
 from DeepRegistrationLib.shapes.template import STRUCTURES, Shape, shape_of
 from DeepRegistrationLib.synthesis.randomized import painted, random_map, random_shapes, recolored
@@ -91,6 +91,12 @@ class SVFNetRecipe(Recipe):
     contrast: float = parameter(
         0.3, "Largest change of log gamma of each image (our choice; paper: 0).", minimum=0.0
     )
+    overlap: float = parameter(
+        0.0,
+        "Weight of 1 - Dice of the segmentations warped with the network's field, in squared mm of "
+        "the reference's term (our choice; paper: 0).",
+        minimum=0.0,
+    )
     randomized: float = parameter(
         0.0,
         "Share of the pairs whose images get random contrasts and textures (our choice; paper: 0).",
@@ -147,17 +153,19 @@ class SVFNetRecipe(Recipe):
         chosen = torch.randint(len(references.pairs), (self.pairs,), generator=generator)
         swapped = torch.rand(self.pairs, generator=generator) < 0.5
         device = prepared.images.device
-        images, velocities = [], []
+        images, velocities, distances = [], [], []
         for number, turned in zip(chosen.tolist(), swapped.tolist(), strict=True):
             i, j = references.pairs[number]
             velocity = on_frame(references.velocities[number][None].to(device))[0]
-            images.append(self._pictures(prepared, [j, i] if turned else [i, j], generator))
+            pair = [j, i] if turned else [i, j]
+            images.append(self._pictures(prepared, pair, generator))
             velocities.append(-velocity if turned else velocity)
+            distances.append(prepared.distances[pair])
         exponents = torch.randn(self.pairs, 2, 1, 1, 1, generator=generator).clamp(-1, 1)
         gamma = torch.exp(self.contrast * exponents).to(device)
         pictures = torch.stack(images).clamp(min=1e-4) ** gamma
         moved = (*self._similarity(generator), self._bends(generator, pictures.shape[-2:]))
-        return _moved_together(pictures, torch.stack(velocities), *moved)
+        return _moved_together(pictures, torch.stack(velocities), torch.stack(distances), *moved)
 
     def _pictures(self, prepared: Prepared, pair: list[int], generator: torch.Generator) -> Tensor:
         """Both images of a pair, randomized or as they are: [2, z, y, x].
@@ -198,10 +206,15 @@ class SVFNetRecipe(Recipe):
         return F.interpolate(values, size=tuple(size), mode="bicubic", align_corners=True)
 
     def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
-        images, reference, inside = batch
+        images, reference, distances, inside = batch
         spacing = reference.new_tensor(FRAME_SPACING)[:, None, None, None]
-        square = ((network(images).float() - reference) * spacing).square().sum(dim=1, keepdim=True)
-        return (square * inside).sum() / inside.sum(), {}
+        velocity = network(images).float()
+        square = ((velocity - reference) * spacing).square().sum(dim=1, keepdim=True)
+        loss = (square * inside).sum() / inside.sum()
+        if not self.overlap:
+            return loss, {}
+        missed = missed_overlap(velocity, distances)
+        return loss + self.overlap * missed, {"square": float(loss), "overlap": float(missed)}
 
     def validate(
         self, network: nn.Module, prepared: Prepared, device: torch.device, progress: Progress
@@ -247,20 +260,27 @@ def _regions(distances: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _moved_together(
-    images: Tensor, velocity: Tensor, matrix: Tensor, shift: Tensor, bend: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Both images and the velocity under one map S(x) = A x + t + d(x) of the slice.
+    images: Tensor,
+    velocity: Tensor,
+    distances: Tensor,
+    matrix: Tensor,
+    shift: Tensor,
+    bend: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Images, velocity and structures of a pair under one map S(x) = A x + t + d(x) of the slice.
 
     exp(v) becomes S^-1 o exp(v) o S, so v becomes (DS)^-1 v(S(x)).
 
     Args:
         images: [n, 2, z, y, x].
         velocity: In voxels, [n, 3, z, y, x]; the voxels are square in the slice.
+        distances: Signed, of the structures in both images: [n, 2, structures, z, y, x].
         matrix, shift: A [n, 2, 2] about the slice's centre and t in voxels [n, 2].
         bend: d in voxels, the same in all slices: [n, 2, y, x].
 
     Returns:
-        Images, velocity, and 1 where both come from inside the frame [n, 1, z, y, x].
+        Images, velocity, distances (not made longer or shorter where S is: they are for their
+        sign), and 1 where all come from inside the frame [n, 1, z, y, x].
     """
     n, _, depth, height, width = images.shape
     matrix, shift, bend = (values.to(images.device) for values in (matrix, shift, bend))
@@ -270,9 +290,14 @@ def _moved_together(
     offset = torch.stack([x, y]) - middle
     place = torch.einsum("nij,jyx->niyx", matrix, offset) + shift[..., None, None] + bend
     grid = (place / middle).movedim(1, -1)
-    planes = torch.cat([images, velocity, torch.ones_like(images[:, :1])], dim=1).flatten(1, 2)
-    moved = F.grid_sample(planes, grid, align_corners=True).reshape(n, 6, depth, height, width)
+
+    def moved(values: Tensor, padding: str = "zeros") -> Tensor:
+        found = F.grid_sample(values.flatten(1, -3), grid, padding_mode=padding, align_corners=True)
+        return found.reshape(values.shape)
+
+    fields, inside = moved(velocity), moved(torch.ones_like(velocity[:, :1]))
     slopes = torch.stack(torch.gradient(bend, dim=(3, 2)), dim=-1)  # [n, 2, y, x, 2]
     local = matrix[:, None, None] + slopes.permute(0, 2, 3, 1, 4)
-    turned = torch.einsum("nyxij,njzyx->nizyx", torch.linalg.inv(local), moved[:, 2:4])
-    return moved[:, :2], torch.cat([turned, moved[:, 4:5]], dim=1), (moved[:, 5:] > 0.999).float()
+    turned = torch.einsum("nyxij,njzyx->nizyx", torch.linalg.inv(local), fields[:, :2])
+    fields = torch.cat([turned, fields[:, 2:]], dim=1)
+    return moved(images), fields, moved(distances, "border"), (inside > 0.999).float()
