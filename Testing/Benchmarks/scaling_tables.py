@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,25 @@ Row = dict[str, Any]
 
 _TEXT = """# Time and memory against the size of the image
 
-{machine}. Made by `python -m Testing.Benchmarks.scaling`; part of `make bench`.
+{machines}. Made by `python -m Testing.Benchmarks.scaling`; part of `make bench`.
 
 Chest phantom in a box of 350 x 350 x 282 mm, int16, so that only the number of voxels changes.
 Each figure comes from a process of its own: cold is the first call in it, warm the second, imports
 not counted. Seconds are wall time, in brackets processor seconds of all threads and child
 processes; peak memory is that of the whole process with Python, PyTorch (about
-{least:.0f} MB) and the images. {beside}
+{least:.0f} MB) and the images.{beside}
+"""
+_BESIDE = """ Load is the mean number of processes that ran or waited in the last five
+minutes. Where it is larger than the row's threads by more than one, other work ran at the same
+time: trust the processor seconds.
 """
 _METHODS = """## Whole registrations
 
-Images in memory to transform, warped image and Jacobian map, for all methods. `optimize` and
-`elastix` find the lungs and use them; TRE is that of the phantom's landmarks.
+Images in memory to transform, warped image and Jacobian map, for all methods. The lungs are found
+first, and used by all but SimpleITK's symmetric demons; TRE is that of the phantom's
+landmarks. Networks run with the weights that `auto` takes.
 
-![Processor seconds and memory against voxels]({stem}.png)
+![Seconds and memory against voxels]({stem}.png)
 """
 _STAGES = (
     "## Stages\n\nReading and writing include compression; `write` is all files of a result.\n"
@@ -31,20 +37,43 @@ _STAGES = (
 _SHARES = "## Where the time of a registration goes, wall seconds by stage\n"
 
 
-def table(rows: list[Row], machine: str, stem: str) -> str:
+def table(rows: list[Row], stem: str) -> str:
     """The page as Markdown."""
     peaks = [row["peak_mb"] for row in rows if "peak_mb" in row]
-    loads = [row["load"] for row in rows if "load" in row]
-    beside = ""
-    if loads and max(loads) > 2:
-        beside = (
-            f"Other work ran on the machine at the same time (load {min(loads):.0f} to "
-            f"{max(loads):.0f}): trust the processor seconds."
-        )
-    text = _TEXT.format(machine=machine, least=min(peaks, default=0.0), beside=beside)
-    parts = [text, _METHODS.format(stem=stem), _lines(rows, "method"), _STAGES]
-    parts += [_lines(rows, "stage"), _SHARES, _shares(rows)]
+    columns = _conditions(rows)
+    machines = _machines(rows)
+    where = (
+        machines[0]
+        if len(machines) == 1
+        else "Machines: " + "; ".join(f"{number} {name}" for number, name in enumerate(machines, 1))
+    )
+    if len(threads := {row["threads"] for row in rows}) == 1:
+        where += f", {(count := threads.pop())} thread{'s' * (count > 1)}"
+    text = _TEXT.format(
+        machines=where,
+        least=min(peaks, default=0.0),
+        beside=_BESIDE.rstrip() if "load" in columns else "",
+    )
+    parts = [text, _METHODS.format(stem=stem), _lines(rows, "method", columns), _STAGES]
+    parts += [_lines(rows, "stage", columns), _SHARES, _shares(rows)]
     return "\n".join(part.rstrip() + "\n" for part in parts)
+
+
+def _machines(rows: list[Row]) -> list[str]:
+    return list(dict.fromkeys(row["machine"] for row in rows))
+
+
+def _conditions(rows: list[Row]) -> dict[str, Callable[[Row], str]]:
+    """Columns for what was not the same for all rows; the load only where others worked too."""
+    machines = _machines(rows)
+    columns: dict[str, Callable[[Row], str]] = {}
+    if len(machines) > 1:
+        columns["machine"] = lambda row: str(1 + machines.index(row["machine"]))
+    if len({row["threads"] for row in rows}) > 1:
+        columns["threads"] = lambda row: str(row["threads"])
+    if any(row.get("load", 0.0) > row["threads"] + 1 for row in rows):
+        columns["load"] = lambda row: f"{row['load']:.0f}" if "load" in row else ""
+    return columns
 
 
 def _size(row: Row) -> str:
@@ -55,29 +84,27 @@ def _time(times: dict[str, float] | None) -> str:
     return "" if times is None else f"{times['seconds']:.2f} ({times['cpu']:.2f})"
 
 
-def _ordered(rows: list[Row], kind: str) -> list[Row]:
-    """By name in the order of their first appearance, then by size."""
-    names = list(dict.fromkeys(row["what"] for row in rows))
-    chosen = [row for row in rows if row["kind"] == kind]
-    return sorted(chosen, key=lambda r: (names.index(r["what"]), math.prod(r["size"])))
+def _of(rows: list[Row], kind: str) -> list[Row]:
+    return [row for row in rows if row["kind"] == kind]
 
 
-def _lines(rows: list[Row], kind: str) -> str:
-    tre = kind == "method"
-    lines = [f"| {kind} | voxels | cold | warm | peak MB |{' TRE mm |' if tre else ''}"]
-    lines += ["|---|---|---|---|---|" + ("---|" if tre else "")]
-    for row in _ordered(rows, kind):
+def _lines(rows: list[Row], kind: str, conditions: dict[str, Callable[[Row], str]]) -> str:
+    measured = ["cold", "warm", "peak MB", *(["TRE mm"] if kind == "method" else [])]
+    heads = [kind, "voxels", *measured, *conditions]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for row in _of(rows, kind):
         if "failed" in row:
-            figures = f"{row['failed']} | | |{' |' if tre else ''}"
+            figures = [row["failed"], *[""] * (len(measured) - 1)]
         else:
-            figures = f"{_time(row['cold'])} | {_time(row.get('warm'))} | {row['peak_mb']:.0f} |"
-            figures += f" {row['tre']} |" if tre else ""
-        lines.append(f"| {row['what']} | {_size(row)} | {figures}")
+            figures = [_time(row["cold"]), _time(row.get("warm")), f"{row['peak_mb']:.0f}"]
+            figures += [str(row["tre"])] if kind == "method" else []
+        cells = [row["what"], _size(row), *figures, *(text(row) for text in conditions.values())]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _shares(rows: list[Row]) -> str:
-    chosen = [row for row in _ordered(rows, "method") if row["what"].startswith("optimize")]
+    chosen = [row for row in _of(rows, "method") if row["what"].startswith("optimize")]
     chosen = [row for row in chosen if "stages" in row]
     stages = list(dict.fromkeys(stage for row in chosen for stage in row["stages"]))
     lines = ["| method | voxels | " + " | ".join(stages) + " |", "|---|---|" + "---|" * len(stages)]
@@ -87,25 +114,31 @@ def _shares(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def picture(rows: list[Row], path: Path) -> None:
-    """Processor seconds (cold) and peak memory of the methods against millions of voxels."""
+def picture(rows: list[Row], path: Path, time: str) -> None:
+    """Seconds (cold) and peak memory of the methods against millions of voxels.
+
+    Args:
+        time: ``cpu`` for processor seconds, ``seconds`` for wall time.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), dpi=80, layout="constrained")
-    done = [row for row in _ordered(rows, "method") if "failed" not in row]
-    for name in dict.fromkeys(row["what"] for row in done):
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), dpi=80, layout="constrained")
+    done = [row for row in _of(rows, "method") if "failed" not in row]
+    for number, name in enumerate(dict.fromkeys(row["what"] for row in done)):
         own = [row for row in done if row["what"] == name]
         millions = [math.prod(row["size"]) / 1e6 for row in own]
-        axes[0].loglog(millions, [row["cold"]["cpu"] for row in own], "o-", label=name)
-        axes[1].loglog(millions, [row["peak_mb"] for row in own], "o-", label=name)
-    for axis, title in zip(axes, ("processor seconds, cold", "peak memory, MB"), strict=True):
+        look = {"marker": "osD^v"[number % 5], "ms": 4, "label": name}
+        axes[0].loglog(millions, [row["cold"][time] for row in own], **look)
+        axes[1].loglog(millions, [row["peak_mb"] for row in own], **look)
+    kind = "processor seconds" if time == "cpu" else "seconds"
+    for axis, title in zip(axes, (f"{kind}, cold", "peak memory, MB"), strict=True):
         axis.set_xlabel("million voxels")
         axis.set_title(title)
         axis.grid(alpha=0.3, which="both")
     if done:
-        axes[0].legend(fontsize=8)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right", fontsize=8)
     figure.savefig(path)
     pyplot.close(figure)
