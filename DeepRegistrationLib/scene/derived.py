@@ -14,6 +14,12 @@ from DeepRegistrationLib.scene.transaction import Record, reversible
 from DeepRegistrationLib.scene.transforms import map_from_node
 from DeepRegistrationLib.scene.volumes import check_volume_node, copying, volume_from_node
 
+_ACTIVITIES = {
+    "warped": "the resampling",
+    "jacobian": "the computation of the Jacobian",
+    "displacement": "the computation of the displacement",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class DerivedResult:
@@ -47,6 +53,11 @@ class DerivedRequest:
     kind: str
 
     command: ClassVar[str] = "derive"
+
+    @property
+    def activity(self) -> str:
+        """What is done, as messages call it."""
+        return _ACTIVITIES[self.kind]
 
     def payload(self) -> dict[str, Any]:
         """The engine's request.

@@ -45,6 +45,7 @@ class InverseRequest:
     transformNode: Any
 
     command: ClassVar[str] = "inverse"
+    activity: ClassVar[str] = "the inversion of the transform"
 
     def payload(self) -> dict[str, Any]:
         """The engine's request.

@@ -47,6 +47,7 @@ class LungMaskRequest:
     volumeNode: Any
 
     command: ClassVar[str] = "lungs"
+    activity: ClassVar[str] = "the search for the lungs"
 
     def payload(self) -> dict[str, Any]:
         """The engine's request.

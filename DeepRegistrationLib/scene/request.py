@@ -98,6 +98,7 @@ class Request:
     resample: bool = False
 
     command: ClassVar[str] = "register"
+    activity: ClassVar[str] = "the registration"
 
     def task(self) -> Task:
         """Everything that the engine needs, as views of the nodes' memory.

@@ -97,6 +97,7 @@ class SampleRequest:
     options: dict[str, Any]
 
     command: ClassVar[str] = "phantom"
+    activity: ClassVar[str] = "the making of the sample data"
 
     def payload(self) -> dict[str, Any]:
         """The engine's request."""

@@ -83,7 +83,8 @@ class RegistrationRun:
         missing = self._missing()
         if missing is not None:
             self._job.cancel()
-            self._fail("user", f"{missing} during the registration; its result was dropped.")
+            activity = self._request.activity
+            self._fail("user", f"{missing} during {activity}; its result was dropped.")
         elif self._finishing is not None:
             self._finish()
 

@@ -308,6 +308,32 @@ def test_what_a_module_reloads_is_put_back(tmp_path):
         del sys.modules[name]
 
 
+def test_a_part_that_was_not_there_before_is_imported_anew_after_a_reload(tmp_path):
+    library = tmp_path / "library" / "tinylib"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("")
+    (library / "part.py").write_text("class Part: pass\n")
+    path = write_tiny_module(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(library.parent))
+        import tinylib
+
+        with Host() as host:
+            host.load_module(path)
+            import tinylib.part
+
+            for name in ("tinylib", "tinylib.part"):
+                del sys.modules[name]
+        tinylib = sys.modules["tinylib"]
+        assert "tinylib.part" not in sys.modules
+        from tinylib import part
+        from tinylib.part import Part
+
+        assert part.Part is Part
+    for name in ("tinylib", "tinylib.part"):
+        del sys.modules[name]
+
+
 def test_what_mrml_complains_about_fails_the_test():
     with pytest.raises(AssertionError, match="no-such-file"), Host():
         slicer.app.coreIOManager().loadNodes("VolumeFile", {"fileName": "no-such-file.nrrd"})

@@ -126,3 +126,15 @@ def test_closing_the_scene_drops_the_search(slicer_host, panel, inputs, run):
     finish(slicer_host, run)
     assert slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode") == []
     assert not inputs.ui.undoLungsButton.enabled
+
+
+def test_a_volume_removed_during_the_search_is_not_called_a_registration(
+    slicer_host, panel, inputs, run
+):
+    add_pair(panel.parameters)
+    click(inputs.ui.fixedLungsButton)
+    slicer.mrmlScene.RemoveNode(panel.parameters.fixedVolume)
+    finish(slicer_host, run)
+    assert run.ui.statusText.text == (
+        "The volume 'inhale' was removed during the search for the lungs; its result was dropped."
+    )

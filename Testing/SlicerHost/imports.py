@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -32,4 +33,12 @@ class Imports:
         for name, module in self._modules.items():
             if name.partition(".")[0] in reloaded:
                 sys.modules[name] = module
+                self._forget_parts(name, module)
         sys.path[:] = self._path
+
+    def _forget_parts(self, package: str, module) -> None:
+        """``from package import part`` takes what the package has, even if it was never here."""
+        for part, value in list(vars(module).items()):
+            name = f"{package}.{part}"
+            if inspect.ismodule(value) and value.__name__ == name and name not in self._modules:
+                delattr(module, part)
