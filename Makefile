@@ -22,6 +22,9 @@ lint: $(VENV)/test
 screenshots: $(VENV)/test
 	$(GL) $(PY) Testing/Panel/screenshots.py
 
+# Accuracy on real data, then time and memory. The scaling alone takes about 40 minutes on 2 cores
+# and up to 13 GB (convexAdam at 512 x 512 x 141; a row that leaves less than 2 GB free is ended);
+# its --help says how to measure it in pieces.
 bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.results --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.memory

@@ -160,6 +160,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         variants = variants_of(options.method, ["default"], ["auto"])
         check_available(variants)
+        if not all(variant.masked for variant in variants):
+            raise RegistrationError("Without masks nothing is measured here; leave masks=none out.")
     except RegistrationError as error:
         parser.error(str(error))
     file = STORE / f"calibration{f'-{options.name}' if options.name else ''}.json"

@@ -131,8 +131,15 @@ def test_pictures_of_four_methods_stay_below_a_hundred_kilobytes(tmp_path):
     assert 10_000 < (tmp_path / "calibration.png").stat().st_size < 100_000
 
 
-def test_a_network_without_weights_is_refused_before_anything_is_measured(run, capsys):
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("svfnet:weights=none-such", "There are no weights called 'none-such'"),
+        ("shift:masks=none,scale=2", "leave masks=none out"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is(run, capsys, given, sentence):
     with pytest.raises(SystemExit):
-        run("--method", "shift", "svfnet:weights=none-such")
-    assert "There are no weights called 'none-such'" in capsys.readouterr().err
+        run("--method", "shift", given)
+    assert sentence in capsys.readouterr().err
     assert not trivial.Shift.calls
