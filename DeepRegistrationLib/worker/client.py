@@ -150,6 +150,8 @@ class EngineProcess:
             self._transport.close_input()
             self._transport.kill()
             self._folder.remove()
+        while self._jobs:  # nobody may be there any more when the process has ended
+            self._finished_as_cancelled()
 
     # Called by the transport.
 
@@ -214,8 +216,7 @@ class EngineProcess:
         """Ask for a stop once, and kill the process when it does not come in time."""
         assert job.cancel_asked_at is not None
         if not job.sent:
-            self._finished()
-            job.ended(State.CANCELLED)
+            self._finished_as_cancelled()
         elif not job.cancel_sent:
             job.cancel_sent = True
             self._send({"cancel": job.number})
@@ -255,9 +256,12 @@ class EngineProcess:
             self._transport.close_input()
             self._transport.kill()
 
-    def _finished(self) -> None:
-        self._jobs.popleft()
+    def _finished(self) -> Job:
         self._steps = None
+        return self._jobs.popleft()
+
+    def _finished_as_cancelled(self) -> None:
+        self._finished().ended(State.CANCELLED)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
