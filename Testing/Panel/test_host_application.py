@@ -316,7 +316,7 @@ def test_a_part_that_was_not_there_before_is_imported_anew_after_a_reload(tmp_pa
     path = write_tiny_module(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(library.parent))
-        import tinylib
+        import tinylib as first
 
         with Host() as host:
             host.load_module(path)
@@ -324,8 +324,7 @@ def test_a_part_that_was_not_there_before_is_imported_anew_after_a_reload(tmp_pa
 
             for name in ("tinylib", "tinylib.part"):
                 del sys.modules[name]
-        tinylib = sys.modules["tinylib"]
-        assert "tinylib.part" not in sys.modules
+        assert sys.modules["tinylib"] is first and "tinylib.part" not in sys.modules
         from tinylib import part
         from tinylib.part import Part
 

@@ -8,8 +8,44 @@ from .parts import Plain
 from .semantics import implements
 
 
+class Folding:
+    """Children that are shown while the widget is open, apart from those that were hidden.
+
+    As CTK does it: what is shown or hidden while the widget is folded counts once it is open.
+    """
+
+    _folds = False  # whether it is this class that shows or hides a child
+
+    def childEvent(self, event) -> None:
+        if event.added() and isinstance(event.child(), QtWidgets.QWidget):
+            event.child().installEventFilter(self)
+        super().childEvent(event)
+
+    def eventFilter(self, child, event) -> bool:
+        kinds = QtCore.QEvent.Type
+        if not self._folds and event.type() in (kinds.ShowToParent, kinds.HideToParent):
+            child.setProperty("wanted", event.type() == kinds.ShowToParent)
+            if not self.isChecked():
+                self._show_child(child, False)
+        return False
+
+    def fold(self, collapsed: bool) -> None:
+        """Hide the children, or show those that nobody has hidden."""
+        for child in self.children():
+            if isinstance(child, QtWidgets.QWidget):
+                self._show_child(child, not collapsed)
+
+    def _show_child(self, child: QtWidgets.QWidget, visible: bool) -> None:
+        wanted = child.property("wanted") is not False
+        self._folds = True
+        child.setVisible(visible and wanted)
+        self._folds = False
+        if wanted:  # else Qt would not tell when it is hidden while it cannot be seen
+            child.setAttribute(QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+
+
 @implements("ctkCollapsibleButton")
-class CollapsibleButton(Plain, QtWidgets.QAbstractButton):
+class CollapsibleButton(Folding, Plain, QtWidgets.QAbstractButton):
     """A bar with a title; a click on it hides or shows what is under it."""
 
     defaults = {
@@ -20,7 +56,6 @@ class CollapsibleButton(Plain, QtWidgets.QAbstractButton):
     contentsCollapsed = QtCore.Signal(bool)
 
     def build(self) -> None:
-        self._hidden_before: set[QtWidgets.QWidget] = set()
         self.setCheckable(True)
         self.setChecked(True)
         self.setContentsMargins(0, self._bar(), 0, 0)
@@ -38,11 +73,7 @@ class CollapsibleButton(Plain, QtWidgets.QAbstractButton):
             return
         collapsed = self.plain["collapsed"]
         self.setChecked(not collapsed)
-        widgets = {c for c in self.children() if isinstance(c, QtWidgets.QWidget)}
-        if collapsed:
-            self._hidden_before = {widget for widget in widgets if widget.isHidden()}
-        for widget in widgets - self._hidden_before:
-            widget.setHidden(collapsed)
+        self.fold(collapsed)
         self.setMaximumHeight(self._bar() if collapsed else 16777215)
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
@@ -71,7 +102,7 @@ class CollapsibleButton(Plain, QtWidgets.QAbstractButton):
 
 
 @implements("ctkCollapsibleGroupBox")
-class CollapsibleGroupBox(Plain, QtWidgets.QGroupBox):
+class CollapsibleGroupBox(Folding, Plain, QtWidgets.QGroupBox):
     """A group box whose check box folds it."""
 
     defaults = {"collapsedHeight": 0}
@@ -82,9 +113,7 @@ class CollapsibleGroupBox(Plain, QtWidgets.QGroupBox):
         self.toggled.connect(self._show)
 
     def _show(self, opened: bool) -> None:
-        for child in self.children():
-            if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(opened)
+        self.fold(not opened)
         self.setMaximumHeight(16777215 if opened else self.fontMetrics().height() + 8)
 
     @property
