@@ -30,6 +30,7 @@ def deform(
     schedules: tuple[tuple[Level, ...], ...],
     progress: Progress,
     *,
+    begin: DisplacementField | None = None,
     estimates: list[Transform] | None = None,
 ) -> Transform:
     """Fit a deformation on top of ``start``, level after level.
@@ -41,6 +42,7 @@ def deform(
         schedules: Levels, coarse to fine; those far finer than the voxels are skipped. Several
             schedules give several fits, and their mean is the result: what one window or control
             spacing gets wrong by chance is halved.
+        begin: The deformation that the first level begins with; none when omitted.
         estimates: Gets the transform of each fit, where there are several.
     """
     fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
@@ -49,7 +51,7 @@ def deform(
     fields: list[DisplacementField] = []
     done, total = 0, len(costs) - 1
     for levels in schedules:
-        field: DisplacementField | None = None
+        field = None if begin is None else _along_axes(begin)
         for level in levels:
             report = part(progress, costs[done] / costs[-1], costs[done + 1] / costs[-1])
             done += 1
@@ -183,6 +185,13 @@ def _pasted(whole: DisplacementField, patch: DisplacementField, grid: Grid) -> D
     z, y, x = (slice(int(o), int(o) + n) for o, n in zip(low[::-1], patch.grid.shape, strict=True))
     vectors[:, z, y, x] = patch.vectors
     return DisplacementField(vectors, full)
+
+
+def _along_axes(field: DisplacementField) -> DisplacementField:
+    """Physical vectors to those along the grid's axes."""
+    direction = torch.tensor(field.grid.direction, device=field.device).reshape(3, 3)
+    vectors = torch.einsum("ji,jzyx->izyx", direction.to(field.vectors), field.vectors)
+    return DisplacementField(vectors, field.grid)
 
 
 def _finished(field: DisplacementField, start: Transform, grid: Grid) -> Transform:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
+from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.optimization.instance import deform
 from DeepRegistrationLib.optimization.presets import PRESETS, choose_preset
-from DeepRegistrationLib.transforms import Transform
+from DeepRegistrationLib.pyramid import level_spacing
+from DeepRegistrationLib.similarity import gaussian_mean
+from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
 _SHARE = 0.5  # of the optimization's own iterations: it begins near the end
 
@@ -17,17 +22,21 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     """The two finest levels of the instance optimization, beginning at ``start``.
 
     The coarse levels, and half of the iterations, are for finding what the start already holds.
+    The start is taken apart into the affine nearest to it and a deformation, and the latter is
+    made as smooth as what the coarsest level would find. The bending energy and the folding
+    penalty then are of the whole deformation, and what is rough or folded in the start does not
+    stay.
 
     Args:
-        start: Fixed to moving, of any method; part of the result.
+        start: Fixed to moving, of any method.
         context: Masks, quality, progress and notes; its ``initial`` is not used.
 
     Returns:
-        A small deformation followed by ``start``.
+        A deformation followed by an affine.
     """
     name, why = choose_preset(fixed, moving, context.fixed_mask)
     preset = PRESETS[name]
-    first, last = preset.levels[context.quality][-2:]
+    coarsest, first, last = preset.levels[context.quality][0], *preset.levels[context.quality][-2:]
     # The first level sees the whole image, so that the correction fades out around the mask.
     levels = tuple(
         replace(level, iterations=max(1, round(_SHARE * level.iterations)))
@@ -36,4 +45,45 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     context.notes.append(
         f"The result was refined by instance optimization with settings for {preset.title}: {why}."
     )
-    return deform(fixed, moving, context.fixed_mask, start, preset, (levels,), context.progress)
+    grid = fixed.grid.with_spacing(level_spacing(fixed.grid, first.spacing))
+    affine = nearest_affine(start, grid, context.fixed_mask)
+    field = Composite([start, affine.inverse()]).on_grid(grid)
+    return deform(
+        fixed,
+        moving,
+        context.fixed_mask,
+        affine,
+        preset,
+        (levels,),
+        context.progress,
+        begin=_softened(field, coarsest.control / 2),
+    )
+
+
+def nearest_affine(transform: Transform, grid: Grid, mask: Image | None) -> Affine:
+    """The affine with the least squared distance to a transform at the voxels of ``grid``.
+
+    Args:
+        mask: Where the voxels count; everywhere when None, or when it holds too few of them.
+    """
+    points = grid.points(device=transform.device).reshape(-1, 3)
+    if mask is not None:
+        inside = mask.resampled(grid, interpolation="nearest").data.reshape(-1) != 0
+        if int(inside.sum()) > 100:
+            points = points[inside]
+    x, y = (values.double().cpu().numpy() for values in (points, transform(points)))
+    middle = x.mean(0)
+    offsets = x - middle
+    thin = np.ptp(offsets, axis=0) == 0  # an axis of one voxel says nothing of its direction
+    columns = np.column_stack([offsets[:, ~thin], np.ones(len(x))])
+    found = np.linalg.lstsq(columns, y - x, rcond=None)[0]
+    matrix = np.eye(3)
+    matrix[:, ~thin] += found[:-1].T
+    return Affine.about(middle, matrix, found[-1], str(transform.device))
+
+
+def _softened(field: DisplacementField, sigma: float) -> DisplacementField:
+    """Gaussian means of a field; ``sigma`` in mm."""
+    spacing = field.grid.spacing
+    voxels = (sigma / spacing[0], sigma / spacing[1], sigma / spacing[2])
+    return DisplacementField(gaussian_mean(field.vectors, voxels), field.grid)

@@ -3,12 +3,14 @@
 import json
 
 import pytest
+import torch
 import toy_recipe
 import trivial
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.expected import Expected
 from DeepRegistrationLib.training import curves
+from DeepRegistrationLib.training.run import Run
 from DeepRegistrationLib.weights import curves_path, find_weights, load_weights
 
 
@@ -49,6 +51,50 @@ def test_from_a_list_to_weights_with_their_card(data, tmp_path, capsys, monkeypa
     assert card.failures == ["always"]
     assert curves_path(card).read_bytes() == b"a small picture"
     assert card.command == "deepreg train toy --data list.csv --set width=3 --set iterations=6"
+
+
+def _exported(data, monkeypatch):
+    """Weights toy-1 of a run of six steps, where weights are looked for."""
+    assert _train(data, "--iterations", "6", "--set", "dropout=0") == 0
+    folder = data.parent / "weights"
+    arguments = ["--name", "toy-1", "--output", str(folder), "--licence", "CC0", "--data", "none"]
+    assert main(["export", str(data.parent / "run"), *arguments]) == 0
+    monkeypatch.setenv("DEEPREG_WEIGHTS", str(folder))
+
+
+def test_a_run_begins_with_trained_weights_and_says_so(data, monkeypatch):
+    _exported(data, monkeypatch)
+    once = ["--iterations", "1", "--set", "dropout=0", "--output", str(data.parent / "second")]
+    assert _train(data, *once, "--start", "toy-1") == 0
+    before = load_weights(find_weights("invented", "toy-1"))
+    after, record = Run(data.parent / "second").kept()
+    # One step of Adam moves each weight by the learning rate at most; another start is far away.
+    assert max(float((after[n] - before[n]).abs().max()) for n in before) < 0.051
+    assert " --start toy-1 " in record["command"]
+
+
+def test_no_stage_replaces_trained_weights(data, monkeypatch):
+    _exported(data, monkeypatch)
+    before = load_weights(find_weights("invented", "toy-1"))
+    more = ["--set", "validate_every=1", "--set", "dropout=0", "--start", "toy-1"]
+    folder = data.parent / "second"
+    assert _train(data, "--iterations", "8", "--output", str(folder), *more) == 0
+    assert _train(data, "--iterations", "9", "--output", str(folder), *more[:4], "--resume") == 0
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
+    # In the second stage, begun with step 8, the toy copies the first convolution into the other.
+    assert float((state["1.weight"] - before["1.weight"]).abs().max()) < 9 * 0.05
+    copied = state["0.weight"].movedim(0, 1)
+    assert float((state["1.weight"] - copied).abs().max()) > 0.06
+
+
+def test_weights_that_do_not_fit_or_exist_are_refused(data, monkeypatch, capfd):
+    _exported(data, monkeypatch)
+    second = ["--output", str(data.parent / "second")]
+    assert _train(data, *second, "--start", "toy-1", "--set", "width=3") == 2
+    trivial.assert_says(capfd.readouterr().err, "toy-1 are of another architecture.*--set")
+    assert _train(data, *second, "--start", "toy-2") == 2
+    trivial.assert_says(capfd.readouterr().err, "no weights called 'toy-2'; there are toy-1")
+    assert not (data.parent / "second").exists()
 
 
 def test_quiet_prints_nothing(data, capfd):

@@ -12,6 +12,7 @@ from DeepRegistrationLib.synthesis.randomized import (
     painted,
     random_map,
     random_shapes,
+    random_texture,
     randomized_pair,
     recolored,
     smooth_noise,
@@ -97,6 +98,18 @@ def test_smooth_noise_is_standard_normal_at_its_nodes():
     assert float(nodes.std()) == pytest.approx(1.0, abs=0.06)
     middle = 0.5 * (noise[:, ::8, ::8, :-1:8] + noise[:, ::8, ::8, 8::8])
     assert torch.allclose(noise[:, ::8, ::8, 4::8], middle, atol=1e-5)
+
+
+def test_a_texture_differs_from_itself_a_few_voxels_on():
+    """So that a point can be found again: correlation falls to a half within its finest cells."""
+    texture = random_texture((40, 42, 44), torch.Generator().manual_seed(2))
+    assert float(texture.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(texture.std()) == pytest.approx(1, abs=1e-5)
+    for axis in range(3):
+        n = texture.shape[axis]
+        near = (texture.narrow(axis, 0, n - 1) * texture.narrow(axis, 1, n - 1)).mean()
+        far = (texture.narrow(axis, 0, n - 12) * texture.narrow(axis, 12, n - 12)).mean()
+        assert float(near) > 0.7 and float(far) < 0.6
 
 
 def test_no_velocity_means_no_motion():

@@ -12,6 +12,7 @@ from DeepRegistrationLib.image import Image, write_image
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.synthesis.patches import PatchSource
 from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import regnet as module
 from DeepRegistrationLib.training.recipes.regnet import LungScans, inputs
 
 CPU = torch.device("cpu")
@@ -50,6 +51,24 @@ def test_every_step_uses_pairs_of_all_frequencies_and_replaces_them_in_turn(scan
     changes = [len(set(b) - set(a)) for a, b in zip(numbers[:-1], numbers[1:], strict=True)]
     assert max(changes) == 1
     assert sum(changes) == 6  # each of three slots twice in twelve steps
+
+
+def test_the_first_steps_show_textures_and_the_others_the_images(scans, monkeypatch):
+    shown = []
+
+    def source(image, lungs, *_, **__):
+        shown.append((any(image is one for one in scans.images), bool(lungs.all())))
+
+    monkeypatch.setattr(module, "patch_source", source)
+    recipe = make_recipe("regnet", TOY | {"textures": 8, "block": 60})
+    recipe._validation_sources(LungScans(scans.images, scans.lungs, []))
+    assert all(real for real, _ in shown)
+    shown.clear()
+    for step in range(12):
+        recipe._sources(scans, step)
+    # Two pairs, each in use for four steps, the second two steps ahead: four in the first eight.
+    assert [real for real, _ in shown] == [False] * 4 + [True] * 3
+    assert all(everywhere for _, everywhere in shown)
 
 
 def test_a_resumed_run_sees_the_same_batch(scans):

@@ -11,6 +11,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import write_image
 from DeepRegistrationLib.networks.svfnet import SVFNet
 from DeepRegistrationLib.shapes.matching import MatchingSettings
+from DeepRegistrationLib.shapes.overlap import missed_overlap
 from DeepRegistrationLib.shapes.reference import ReferenceSettings
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.recipe import make_recipe
@@ -152,6 +153,71 @@ def test_the_same_step_gives_the_same_batch_and_both_directions_occur(tmp_path, 
     assert first[0].shape == (8, 2, 16, 64, 64)
     growth = [float(v[0, 8, 32, 44] - v[0, 8, 32, 20]) for v in first[1]]
     assert min(growth) < -0.5 < 0.5 < max(growth)  # small to large, and large to small
+
+
+def _hearts():
+    """Signed distances of two coaxial hearts, mm, the second a fifth larger: [2, 3, 16, 64, 64]."""
+    z, y, x = torch.meshgrid(*(torch.arange(float(n)) for n in (16, 64, 64)), indexing="ij")
+    hearts = []
+    for size in (1.0, 1.2):
+        left, right = (2.5 * ((x - c).square() + (y - 32).square()).sqrt() for c in (36, 20))
+        walls = (left - 20 * size, left - 32 * size, right - 15 * size)
+        hearts.append(torch.stack(walls))
+    return torch.stack(hearts)
+
+
+def test_missed_overlap_is_that_of_the_warped_structures():
+    """Equal hearts miss nothing, unlike ones (with hard borders) what counting voxels says."""
+    still = torch.zeros(1, 3, 16, 64, 64)
+    small, large = _hearts()
+    assert float(missed_overlap(still, torch.stack([small, small])[None])) < 1e-6
+    found = float(missed_overlap(still, 20 * torch.stack([small, large])[None]))
+    missed = []
+    for inside in (lambda d: d[0], lambda d: d[1], lambda d: d[2], lambda d: d[1] & ~d[0]):
+        a, b = (inside(d.numpy() < 0) for d in (small, large))
+        missed.append(1 - 2 * (a & b).sum() / (a.sum() + b.sum()))
+    assert min(missed) > 0.15
+    assert found == pytest.approx(np.mean(missed), abs=0.01)
+
+
+def test_missed_overlap_leads_to_the_right_velocity():
+    """Its gradient enlarges the left heart's displacement away from the centre, as it should."""
+    velocity = torch.zeros(1, 3, 16, 64, 64, requires_grad=True)
+    missed_overlap(velocity, _hearts()[None]).backward()
+    x = torch.arange(64.0) - 36
+    downhill = -velocity.grad[0, 0, 8, 32]
+    near = (x.abs() > 5) & (x.abs() < 16) & (x > -6)
+    assert float((downhill * x.sign())[near].sum()) > 0
+    velocity = velocity.detach().clone()
+    y, x = torch.meshgrid(torch.arange(64.0) - 32, torch.arange(64.0) - 36, indexing="ij")
+    velocity[0, :2] = 0.18 * torch.stack([x, y])[:, None]  # log 1.2, about the left heart's axis
+    distances = _hearts()[:, :2]
+    grown = torch.cat([distances, distances[:, :1]], dim=1)[None]  # the left heart alone
+    assert float(missed_overlap(velocity, grown)) < 0.02
+
+
+def test_the_overlap_weighs_in_the_loss_only_when_asked(tmp_path, quick):
+    cases = write_cases(tmp_path / "data", [(0.9, 0.9, 1), (1.1, 1.1, 1)], "train")
+    plain, both = recipe(tmp_path), recipe(tmp_path, overlap=100.0)
+    prepared = plain.prepare(cases, torch.device("cpu"), lambda *_: None)
+    batch = plain.batch(prepared, 3, torch.Generator().manual_seed(1))
+    network = plain.build().eval()
+    square, terms = plain.loss(network, batch)
+    assert terms == {}
+    total, terms = both.loss(network, batch)
+    assert terms["square"] == pytest.approx(float(square))
+    assert float(total) == pytest.approx(terms["square"] + 100 * terms["overlap"], rel=1e-5)
+    assert 0.02 < terms["overlap"] < 0.9
+
+
+def test_structures_are_moved_as_the_images_are():
+    images, distances = torch.zeros(1, 2, 4, 64, 64), torch.ones(1, 2, 3, 4, 64, 64)
+    images[..., 30:40, 20:35], distances[..., 30:40, 20:35] = 1.0, -1.0
+    matrix, shift = torch.tensor([[[1.1, 0.1], [-0.05, 0.9]]]), torch.tensor([[3.0, -2.0]])
+    moved, _, structures, _ = module._moved_together(
+        images, torch.zeros(1, 3, 4, 64, 64), distances, matrix, shift, STRAIGHT
+    )
+    assert torch.equal(moved[0, 0] > 0.5, structures[0, 0, 1] < 0)
 
 
 def _pair(randomized, seed):

@@ -214,7 +214,8 @@ class SVFNetRecipe(Recipe):
         if not self.overlap:
             return loss, {}
         missed = missed_overlap(velocity, distances)
-        return loss + self.overlap * missed, {"square": float(loss), "overlap": float(missed)}
+        terms = {"square": float(loss.detach()), "overlap": float(missed.detach())}
+        return loss + self.overlap * missed, terms
 
     def validate(
         self, network: nn.Module, prepared: Prepared, device: torch.device, progress: Progress
