@@ -160,7 +160,7 @@ def _hearts():
     z, y, x = torch.meshgrid(*(torch.arange(float(n)) for n in (16, 64, 64)), indexing="ij")
     hearts = []
     for size in (1.0, 1.2):
-        left, right = (2.5 * ((x - c).square() + (y - 32).square()).sqrt() for c in (36, 20))
+        left, right = (2.5 * ((x - c).square() + (y - 32.1).square()).sqrt() for c in (36.2, 20.2))
         walls = (left - 20 * size, left - 32 * size, right - 15 * size)
         hearts.append(torch.stack(walls))
     return torch.stack(hearts)
@@ -184,12 +184,12 @@ def test_missed_overlap_leads_to_the_right_velocity():
     """Its gradient enlarges the left heart's displacement away from the centre, as it should."""
     velocity = torch.zeros(1, 3, 16, 64, 64, requires_grad=True)
     missed_overlap(velocity, _hearts()[None]).backward()
-    x = torch.arange(64.0) - 36
+    x = torch.arange(64.0) - 36.2
     downhill = -velocity.grad[0, 0, 8, 32]
     near = (x.abs() > 5) & (x.abs() < 16) & (x > -6)
     assert float((downhill * x.sign())[near].sum()) > 0
     velocity = velocity.detach().clone()
-    y, x = torch.meshgrid(torch.arange(64.0) - 32, torch.arange(64.0) - 36, indexing="ij")
+    y, x = torch.meshgrid(torch.arange(64.0) - 32.1, torch.arange(64.0) - 36.2, indexing="ij")
     velocity[0, :2] = 0.18 * torch.stack([x, y])[:, None]  # log 1.2, about the left heart's axis
     distances = _hearts()[:, :2]
     grown = torch.cat([distances, distances[:, :1]], dim=1)[None]  # the left heart alone
@@ -205,8 +205,10 @@ def test_the_overlap_weighs_in_the_loss_only_when_asked(tmp_path, quick):
     square, terms = plain.loss(network, batch)
     assert terms == {}
     total, terms = both.loss(network, batch)
-    assert terms["square"] == pytest.approx(float(square))
-    assert float(total) == pytest.approx(terms["square"] + 100 * terms["overlap"], rel=1e-5)
+    assert terms["square"] == pytest.approx(float(square.detach()))
+    assert float(total.detach()) == pytest.approx(
+        terms["square"] + 100 * terms["overlap"], rel=1e-5
+    )
     assert 0.02 < terms["overlap"] < 0.9
 
 
