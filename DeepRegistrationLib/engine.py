@@ -14,6 +14,7 @@ import torch
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.evaluation.uncertainty import Uncertainty
 from DeepRegistrationLib.fallback import Pair, Workplace
 from DeepRegistrationLib.geometry import Grid
@@ -46,6 +47,7 @@ class Registration:
         uncertainty: Predicted error and its parts in mm on the fixed image's grid, when asked for;
             see :mod:`DeepRegistrationLib.evaluation.uncertainty` for what they can and cannot show.
         fixed_mask: The mask that was used, given or found.
+        voxel_mm: Largest voxel dimension of the two images, mm.
         seconds: Wall time of each stage.
         notes: Sentences about choices that were made for the user.
         provenance: Versions, method, parameters, device, seed, peak memory.
@@ -57,6 +59,7 @@ class Registration:
     inverse: Inversion | None = None
     uncertainty: Uncertainty | None = None
     fixed_mask: Image | None = None
+    voxel_mm: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -188,6 +191,7 @@ def register(
         inverse=inversion and replace(inversion, field=inversion.field.to("cpu")),
         uncertainty=doubt,
         fixed_mask=work.pair.fixed_mask,
+        voxel_mm=largest_voxel(fixed.grid.spacing, moving.grid.spacing),
         seconds=seconds,
         notes=notes,
         provenance={

@@ -78,7 +78,9 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
         inverse=None if registration.inverse is None else map_of(registration.inverse.field),
         fixed_mask=None if mask is None else volume_of(mask),
         error_maps={} if doubt is None else {k: volume_of(v) for k, v in doubt.maps().items()},
-        error_statistics={} if doubt is None else uncertainty_statistics(doubt, mask),
+        error_statistics={}
+        if doubt is None
+        else uncertainty_statistics(doubt, mask, registration.voxel_mm),
         folding=folding,
         seconds=registration.seconds,
         notes=registration.notes,

@@ -7,6 +7,7 @@ import qt
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.scene.quality import quality_request
 from DeepRegistrationLib.scene.results import ERROR_MAPS, outputs_of
@@ -174,7 +175,10 @@ class QualitySection(Section):
         self.ui.missingText.visible = known
         if not known:
             return
-        judged = verdict(measures, **errorsOf(landmarks))
+        p = self.parameters
+        images = [node for node in (p.fixedVolume, p.movingVolume) if node is not None]
+        voxel = largest_voxel(*(node.GetSpacing() for node in images))
+        judged = verdict(measures, **errorsOf(landmarks), voxel=voxel)
         label = self.ui.verdictText
         label.text = verdictHtml(judged, lambda level: signalColor(label, level))
         self.ui.verdictText.toolTip = basisText(judged)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 TG132 = "AAPM TG-132, table III"
 OWN = "this program's choice"
 
-CONSISTENCY_MM = 3.0  # TG-132: the maximum voxel dimension, 2-3 mm
-
 LEVELS = ("ok", "unknown", "caution", "problem")
 """From best to worst; ``ok`` means that a limit was kept, ``unknown`` that evidence is missing."""
 

@@ -12,6 +12,7 @@ from DeepRegistrationLib.evaluation.correlation import similarity
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks, target_registration_error
 from DeepRegistrationLib.evaluation.overlap import label_overlap
+from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Transform, jacobian, warp
 from DeepRegistrationLib.validation import background, finite
@@ -45,7 +46,8 @@ def measure(
     Returns:
         ``tre`` (see :func:`target_registration_error`), ``jacobian`` (see
         :func:`jacobian_statistics`; ``in_mask`` holds the same inside the mask), ``similarity``
-        (``before``, ``after``), ``overlap`` (label, or ``mask``, to ``before``, ``after``).
+        (``before``, ``after``), ``overlap`` (label, or ``mask``, to ``before``, ``after``),
+        ``voxel_mm`` (the largest voxel dimension of the images, mm, see :mod:`tolerance`).
     """
     tre = None
     if fixed_landmarks is not None and moving_landmarks is not None:
@@ -61,6 +63,9 @@ def measure(
             **_overlap(transform, fixed_labels, moving_labels),
         }
         or None,
+        "voxel_mm": largest_voxel(
+            *(None if i is None else i.grid.spacing for i in (fixed, moving))
+        ),
     }
 
 

@@ -65,10 +65,11 @@ def measure_quality(
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
 
     Returns:
-        ``tre``, ``jacobian``, ``similarity`` and ``overlap`` as :func:`measures.measure` gives
-        them (labels by name); ``folding`` (see :class:`segment_statistics.FoldedPlace`), in the
-        mask where there is one; ``segments`` (see :func:`segment_statistics.segment_statistics`)
-        or None; ``inverse_consistency`` (see :func:`inverse_consistency`); ``uncertainty`` (see
+        ``tre``, ``jacobian``, ``similarity``, ``overlap``, ``voxel_mm`` as :func:`measures.measure`
+        gives them (labels by name); ``folding`` (see :class:`segment_statistics.FoldedPlace`), in
+        the mask where there is one; ``segments`` (see
+        :func:`segment_statistics.segment_statistics`) or None; ``inverse_consistency`` (see
+        :func:`inverse_consistency`); ``uncertainty`` (see
         :func:`uncertainty.uncertainty_statistics`) or None.
 
     Raises:
@@ -112,7 +113,7 @@ def measure_quality(
     result["uncertainty"] = None
     if error_maps:
         doubt = Uncertainty(**{name: image_of(volume) for name, volume in error_maps.items()})
-        result["uncertainty"] = uncertainty_statistics(doubt, masks[0])
+        result["uncertainty"] = uncertainty_statistics(doubt, masks[0], result["voxel_mm"])
     if result["overlap"]:
         result["overlap"] = {
             names.get(int(key), key) if key.isdigit() else key: value

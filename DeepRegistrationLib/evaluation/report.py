@@ -94,7 +94,9 @@ def build_report(
     )
     if registration.uncertainty is not None:
         mask = fixed_mask or registration.fixed_mask
-        measured["uncertainty"] = uncertainty_statistics(registration.uncertainty, mask)
+        measured["uncertainty"] = uncertainty_statistics(
+            registration.uncertainty, mask, measured["voxel_mm"]
+        )
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
     return _assembled(fixed, moving, measured, registration, seconds)
 

@@ -17,13 +17,14 @@ import torch
 from scipy.stats import rankdata
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.tolerance import tolerance
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import Transform
 
-LIMIT_MM = 3.0
-"""An error above this is large: the upper end of AAPM TG-132's tolerance, see :mod:`verdict`."""
+LARGE_MM = 3.0
+"""An error above this is large where predictions are measured against true errors."""
 
 
 def consistency_map(
@@ -130,17 +131,21 @@ def uncertainty_maps(
     return Uncertainty(Image(torch.from_numpy(error), grid, "predicted error"), consistency, spread)
 
 
-def uncertainty_statistics(uncertainty: Uncertainty, mask: Image | None = None) -> dict[str, Any]:
+def uncertainty_statistics(
+    uncertainty: Uncertainty, mask: Image | None = None, voxel: float | None = None
+) -> dict[str, Any]:
     """The maps in numbers for report and verdict.
 
     Args:
         uncertainty: The maps.
         mask: On the same grid; only its non-zero voxels count.
+        voxel: Largest voxel dimension of the two images, mm, for the limit (:mod:`tolerance`).
 
     Returns:
-        ``median``, ``p95``, ``max`` of the predicted error in mm; ``limit`` in mm and
-        ``percent_above`` it; ``consistency`` and, where there is one, ``spread`` (else None):
-        ``median``, ``p95``, ``max`` in mm; ``n`` voxels; ``region``: ``mask`` or ``image``.
+        ``median``, ``p95``, ``max`` of the predicted error in mm; ``limit`` in mm,
+        ``voxel_mm`` that it follows, and ``percent_above`` it; ``consistency`` and, where
+        there is one, ``spread`` (else None): ``median``, ``p95``, ``max`` in mm; ``n`` voxels;
+        ``region``: ``mask`` or ``image``.
 
     Raises:
         RegistrationError: The mask is empty or on another grid.
@@ -171,12 +176,14 @@ def uncertainty_statistics(uncertainty: Uncertainty, mask: Image | None = None) 
         }
 
     values = values_of(uncertainty.predicted)
+    limit = tolerance(voxel).limit
     return {
         "median": float(np.median(values)),
         "p95": float(np.percentile(values, 95)),
         "max": float(values.max()),
-        "limit": LIMIT_MM,
-        "percent_above": 100.0 * float((values > LIMIT_MM).mean()),
+        "limit": limit,
+        "voxel_mm": voxel,
+        "percent_above": 100.0 * float((values > limit).mean()),
         "consistency": parts_of(uncertainty.consistency),
         "spread": parts_of(uncertainty.spread),
         "n": int(values.size),
@@ -217,7 +224,7 @@ class Calibration:
 
 
 def calibration(
-    error: np.ndarray, predicted: np.ndarray, *, limit: float = LIMIT_MM, bins: int = 10
+    error: np.ndarray, predicted: np.ndarray, *, limit: float = LARGE_MM, bins: int = 10
 ) -> Calibration:
     """Measure a prediction against the truth.
 

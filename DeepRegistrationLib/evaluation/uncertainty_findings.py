@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from DeepRegistrationLib.evaluation.finding import CONSISTENCY_MM, OWN, TG132, Finding, percent
+from DeepRegistrationLib.evaluation.finding import OWN, Finding, percent
+from DeepRegistrationLib.evaluation.tolerance import tolerance
 
 UNCERTAIN_SHARE = 5.0  # percent of the voxels with a large predicted error; own choice
 
@@ -14,10 +15,11 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     if not values:
         return []
     share, limit, region = values["percent_above"], values["limit"], values["region"]
+    allowed = tolerance(values.get("voxel_mm"))
     text = f"Error estimate above {limit:g} mm in {percent(share)} of the {region}"
     text += f" (median {values['median']:.2g} mm, 95 % below {values['p95']:.2g} mm): a hint where "
     text += "to look, no error bar; true errors were larger, and only loosely related."
-    basis = f"limit {limit:g} mm, a caution from {UNCERTAIN_SHARE:g} %: {OWN}; at real landmarks "
+    basis = f"{allowed.basis}; a caution from {UNCERTAIN_SHARE:g} %: {OWN}; at real landmarks "
     basis += (
         "true errors were 2 to 13 times as large with 'optimize' (rank correlation 0.27), 1 to "
     )
@@ -26,8 +28,7 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     if consistency := values.get("consistency"):
         text = f"Registered in both directions, 95 % of the {region} returns within "
         text += f"{consistency['p95']:.2g} mm (largest {consistency['max']:.2g} mm)."
-        kept = consistency["p95"] <= CONSISTENCY_MM
-        basis = f"limit {CONSISTENCY_MM:g} mm: the maximum voxel dimension, 2-3 mm, {TG132}; for "
-        basis += f"95 %: {OWN}; both directions can be wrong alike"
+        kept = consistency["p95"] <= allowed.limit
+        basis = f"{allowed.basis}; for 95 %: {OWN}; both directions can be wrong alike"
         found.append(Finding("ok" if kept else "caution", text, basis))
     return found

@@ -6,17 +6,16 @@ nothing wrong was found where it was looked for. Nothing here loads PyTorch.
 Limits are those of AAPM Task Group 132 (Brock et al., Med Phys 44(7):e43-e76, 2017, doi
 10.1002/mp.12256, table III) where it gives one:
 
-- target registration error and consistency: the maximum voxel dimension, about 2-3 mm;
+- target registration error and consistency: the maximum voxel dimension, about 2-3 mm; see
+  :mod:`tolerance` for how the limit follows the voxels;
 - mean distance to agreement of surfaces: the contouring uncertainty of the structure, or the
   maximum voxel dimension, about 2-3 mm;
 - Dice: the contouring uncertainty of the structure, about 0.80-0.90, lower for small structures;
 - Jacobian determinant: no negative values, else as the clinical scenario leads one to expect.
 
-Here the upper end, 3 mm, and 0.80 hold for every image; images of finer voxels, and stereotactic
-treatment (1 mm there), ask for less. TG-132's tests of software on digital phantoms are stricter
-(deformable: 2 mm on average, 5 mm at most; Latifi et al., J Appl Clin Med Phys 19(4):125, 2018).
-To which statistic a limit is applied, and at which share a caution becomes a problem, is this
-program's own choice, and is marked so.
+Here 0.80 holds for every structure; stereotactic treatment asks for 1 mm. To which statistic a
+limit is applied, and at which share a caution becomes a problem, is this program's own choice, and
+is marked so.
 """
 
 from __future__ import annotations
@@ -28,17 +27,15 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.evaluation.finding import (
-    CONSISTENCY_MM,
     LEVELS,
     OWN,
     TG132,
     Finding,
     percent,
 )
+from DeepRegistrationLib.evaluation.tolerance import Tolerance, tolerance
 from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
 
-LANDMARK_MM = 3.0  # TG-132: the maximum voxel dimension, 2-3 mm
-SURFACE_MM = 3.0  # TG-132, the same, of the mean distance
 DICE = 0.8  # TG-132
 FOLDING_PROBLEM = 1.0  # percent; own choice: TG-132 accepts none
 LANDMARK_SHARE_PROBLEM = 0.1  # own choice: this part of the landmarks above the limit
@@ -73,7 +70,7 @@ def verdict(
     before: Sequence[float] = (),
     after: Sequence[float] = (),
     positions: Sequence[Sequence[float]] = (),
-    landmark_limit: float = LANDMARK_MM,
+    voxel: float | None = None,
 ) -> Verdict:
     """Judge a registration by its measures.
 
@@ -82,20 +79,22 @@ def verdict(
         labels: Of the landmarks.
         before, after: Their errors in mm without and with the registration.
         positions: Of the landmarks in the fixed image, LPS mm, to say where the largest error is.
-        landmark_limit: An error above this counts, mm.
+        voxel: Largest voxel dimension of the two images, mm, which the limits follow; that in
+            ``quality`` when omitted.
     """
     quality = quality or {}
+    allowed = tolerance(quality.get("voxel_mm") if voxel is None else voxel)
     findings = [
         *_landmarks(
             _names(labels, positions, len(after)),
             np.asarray(before, float),
             np.asarray(after, float),
-            landmark_limit,
+            allowed,
         ),
         *_folding(quality),
         *_segments(quality.get("segments")),
-        *_overlap(quality.get("overlap")),
-        *_consistency(quality.get("inverse_consistency")),
+        *_overlap(quality.get("overlap"), allowed),
+        *_consistency(quality.get("inverse_consistency"), allowed),
         *uncertainty_findings(quality.get("uncertainty")),
         *_similarity(quality.get("similarity")),
     ]
@@ -142,16 +141,16 @@ def _position(point: Sequence[float]) -> str:
 
 
 def _landmarks(
-    names: Sequence[str], before: np.ndarray, after: np.ndarray, limit: float
+    names: Sequence[str], before: np.ndarray, after: np.ndarray, allowed: Tolerance
 ) -> list[Finding]:
     count = len(after)
     if count == 0:
         return [Finding("unknown", "No landmarks were given.")]
-    above = int((after > limit).sum())
+    above = int((after > allowed.limit).sum())
     worst = int(np.argmax(after))
-    basis = f"limit {limit:g} mm: the maximum voxel dimension, 2-3 mm, {TG132}; for each landmark, "
-    basis += f"and a problem from {100 * LANDMARK_SHARE_PROBLEM:g} % of the landmarks: {OWN}"
-    text = f"{above} of {count} landmarks above {limit:g} mm"
+    basis = f"{allowed.basis}; for each landmark, and a problem from "
+    basis += f"{100 * LANDMARK_SHARE_PROBLEM:g} % of the landmarks: {OWN}"
+    text = f"{above} of {count} landmarks above {allowed.limit:g} mm, {allowed.short}"
     text += f" (mean {after.mean():.2f} mm, largest {after[worst]:.2f} mm at {names[worst]})."
     if len(before) == count:
         text = text[:-2] + f"; mean before {before.mean():.2f} mm)."
@@ -229,7 +228,7 @@ def _segments(segments: dict[str, Any] | None) -> list[Finding]:
     return findings
 
 
-def _overlap(overlap: dict[str, Any] | None) -> list[Finding]:
+def _overlap(overlap: dict[str, Any] | None, allowed: Tolerance) -> list[Finding]:
     findings = []
     for key, values in (overlap or {}).items():
         name = _called(key)
@@ -244,22 +243,22 @@ def _overlap(overlap: dict[str, Any] | None) -> list[Finding]:
         distance = after["mean_surface_distance"]
         text += f", surfaces {distance:.1f} mm apart on average, 95 % within "
         text += f"{after['hausdorff95']:.1f} mm."
-        kept = after["dice"] >= DICE and distance <= SURFACE_MM
+        kept = after["dice"] >= DICE and distance <= allowed.limit
         level = "problem" if worse else "ok" if kept else "caution"
-        basis = f"Dice from {DICE:g} (0.80-0.90, lower for small structures), surfaces within "
-        basis += f"{SURFACE_MM:g} mm (2-3 mm): {TG132}; lower than before: {OWN}"
+        basis = f"Dice from {DICE:g} (0.80-0.90, lower for small structures): {TG132}; surfaces, "
+        basis += f"{allowed.basis}; lower than before: {OWN}"
         findings.append(Finding(level, text, basis))
     return findings
 
 
-def _consistency(values: dict[str, Any] | None) -> list[Finding]:
+def _consistency(values: dict[str, Any] | None, allowed: Tolerance) -> list[Finding]:
     if not values:
         return []
-    kept = values["p95"] <= CONSISTENCY_MM
+    kept = values["p95"] <= allowed.limit
     what = "Forth and back" if values["source"] == "given" else "Forth and numerically back"
     text = f"{what}, 95 % of {values['n']} points return within {values['p95']:.2g} mm"
     text += f" (largest {values['max']:.2g} mm)."
-    basis = f"limit {CONSISTENCY_MM:g} mm for 95 %: {OWN}; of one transform and its inverse this "
+    basis = f"{allowed.basis}; for 95 %: {OWN}; of one transform and its inverse this "
     basis += "shows folding and rounding, not accuracy"
     return [Finding("ok" if kept else "caution", text, basis)]
 

@@ -30,7 +30,8 @@ RIGHT, MYOCARDIUM, LEFT = 1, 2, 3
 
 LABEL_NAMES = {RIGHT: "RV", MYOCARDIUM: "myocardium", LEFT: "LV"}
 
-_USUAL_TURN = np.deg2rad(-25.0)  # of the axis RV -> LV against the rows of an unturned image
+USUAL_TURN = np.deg2rad(-25.0)  # of the axis RV -> LV against the rows of an unturned image
+"""In radians: where a heart of which only the shape is known is taken to point."""
 
 
 def standard_frame() -> Grid:
@@ -107,7 +108,7 @@ def _longer_axis(offsets: np.ndarray, grid: Grid, slice_axis: int) -> np.ndarray
     plane = np.stack([first, second], axis=1)
     _, vectors = np.linalg.eigh(np.cov((offsets @ plane).T))
     axis = plane @ vectors[:, -1]
-    usual = np.cos(_USUAL_TURN) * first + np.sin(_USUAL_TURN) * second
+    usual = np.cos(USUAL_TURN) * first + np.sin(USUAL_TURN) * second
     return axis if axis @ usual >= 0 else -axis
 
 

@@ -26,6 +26,7 @@ from DeepRegistrationLib.evaluation.html_report import (
     ReportContent,
     write_html,
 )
+from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.evaluation.verdict import Verdict, verdict
 from DeepRegistrationLib.scene import pictures
 from DeepRegistrationLib.scene.landmark_picture import landmark_map
@@ -141,7 +142,9 @@ def report_content(
     text = _Texts(fixed, moving, identified)
     return ReportContent(
         identity=_identity(fixed, moving) if identified else {},
-        verdict=text.verdict(_verdict(errors, quality)),
+        verdict=text.verdict(
+            _verdict(errors, quality, largest_voxel(fixed.GetSpacing(), moving.GetSpacing()))
+        ),
         landmarks=errors,
         quality=quality or {},
         provenance=given,
@@ -167,15 +170,18 @@ def _errors(state: LandmarkState, identified: bool) -> LandmarkErrors | None:
     )
 
 
-def _verdict(errors: LandmarkErrors | None, quality: Mapping[str, Any] | None) -> Verdict:
+def _verdict(
+    errors: LandmarkErrors | None, quality: Mapping[str, Any] | None, voxel: float | None
+) -> Verdict:
     if errors is None or errors.statistics["after"] is None:
-        return verdict(dict(quality or {}))
+        return verdict(dict(quality or {}), voxel=voxel)
     rows = np.flatnonzero(errors.counted)
     return verdict(
         dict(quality or {}),
         labels=[errors.labels[row] for row in rows],
         before=errors.before[rows],
         after=errors.after[rows],
+        voxel=voxel,
     )
 
 

@@ -36,7 +36,8 @@ def test_an_outcome_holds_the_maps_and_their_statistics_in_the_mask(shift, pair)
     assert np.allclose(outcome.error_maps["predicted"].data, np.sqrt(2) * length, rtol=1e-4)
     assert outcome.error_maps["predicted"].grid.same_as(fixed.grid)
     assert outcome.error_statistics["n"] == np.count_nonzero(lungs.data)
-    assert outcome.error_statistics["percent_above"] == 100
+    assert outcome.error_statistics["limit"] == 5.0  # of voxels of 12 mm
+    assert outcome.error_statistics["percent_above"] == 100  # 5.3 mm everywhere
 
 
 def test_several_estimates_add_the_map_of_their_spread(shift, pair, monkeypatch):
@@ -74,16 +75,17 @@ def test_the_maps_come_out_of_the_engines_process_as_mapped_files(pair, tmp_path
 
 def test_a_measurement_takes_the_maps_into_account_in_the_mask(pair):
     fixed, moving, lungs = pair
-    values = np.where(lungs.data != 0, 4.0, 0.5).astype(np.float32)
+    values = np.where(lungs.data != 0, 6.0, 0.5).astype(np.float32)
     maps = {
         "predicted": Volume(values, fixed.grid),
         "consistency": Volume(2 * values, fixed.grid),
     }
     nothing = AffineMap(np.eye(3), np.zeros(3))
     found = measure_quality(nothing, fixed, moving, fixed_mask=lungs, error_maps=maps)
-    assert found["uncertainty"]["median"] == found["uncertainty"]["p95"] == 4.0
-    assert found["uncertainty"]["consistency"]["p95"] == 8.0
+    assert found["uncertainty"]["median"] == found["uncertainty"]["p95"] == 6.0
+    assert found["uncertainty"]["consistency"]["p95"] == 12.0
     assert found["uncertainty"]["percent_above"] == 100
+    assert found["uncertainty"]["limit"] == 5.0  # of voxels of 12 mm
     assert measure_quality(nothing, fixed, moving)["uncertainty"] is None
 
 

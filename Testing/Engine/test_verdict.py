@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 
+from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.evaluation.verdict import LEVELS, verdict
 
 CLEAN = {
@@ -60,10 +61,38 @@ def test_many_landmarks_above_the_limit_are_a_problem():
     assert verdict(measured(), **landmarks(51, 0)).level == "ok"
 
 
-def test_another_limit_is_applied_and_said():
-    found = verdict(measured(), **landmarks(51, 3), landmark_limit=6.0)
-    assert "1 of 51 landmarks above 6 mm" in found.headline
-    assert "limit 6 mm" in found.findings[0].basis
+@pytest.mark.parametrize(
+    ("voxel", "limit", "words"),
+    [
+        (1.0, 2.0, "voxels up to 1 mm"),  # isotropic CT: held at the lower end of 2-3 mm
+        (2.5, 2.5, "the largest voxel dimension"),
+        (5.0, 5.0, "the largest voxel dimension"),  # abdominal MRI
+        (10.0, 5.0, "voxels up to 10 mm"),  # cardiac cine: no error of 10 mm within the slice
+        (None, 3.0, "voxels not known"),
+    ],
+)
+def test_the_limit_follows_the_largest_voxel_dimension_within_bounds(voxel, limit, words):
+    """The same limit for landmarks, surfaces and consistency, each with number and reason."""
+    errors = np.array([limit - 0.01, limit + 0.01] + [0.5] * 18)
+    before = {"labels": [""] * 20, "before": [9.0] * 20}
+    for distance, level in ((limit - 0.01, "ok"), (limit + 0.01, "caution")):
+        surfaces = {"hausdorff95": 9.0, "mean_surface_distance": distance}
+        overlap = {"RV": {"before": {"dice": 0.5}, "after": {"dice": 0.9, **surfaces}}}
+        consistency = {**CLEAN["inverse_consistency"], "p95": distance}
+        quality = measured(overlap=overlap, inverse_consistency=consistency, voxel_mm=voxel)
+        found = verdict(quality, **before, after=errors).findings
+        said = {f.text.split()[0]: f for f in found}
+        assert f"1 of 20 landmarks above {limit:g} mm, {words} (mean" in said["1"].text
+        for name in ("1", "Dice", "Forth"):
+            assert f"limit {limit:g} mm: the" in said[name].basis
+        assert said["Dice"].level == said["Forth"].level == level
+
+
+def test_the_voxels_of_the_images_can_be_given_before_anything_is_measured():
+    assert "3 of 51 landmarks above 2.5 mm" in verdict(None, **landmarks(51, 3), voxel=2.5).text()
+    assert largest_voxel((1.0, 1.0, 5.0), (0.7, 0.7, 2.5)) == 5.0
+    assert largest_voxel(None, (0.7, 0.7, 2.5)) == 2.5
+    assert largest_voxel(None, None) is None
 
 
 def test_landmarks_that_got_worse_are_a_problem():
