@@ -16,16 +16,22 @@ _OVER = "{} over anatomy"
 LANDMARK_ERROR = "Landmark error (DeepRegistration)"
 
 _COLORS = 256
-_STEP = 2.0 / (_COLORS - 1)
 
-JACOBIAN_RANGE = (-_STEP, 2.0)
-"""Fixed display range of Jacobian maps: the table's first color is all J < 0, its middle J = 1."""
+JACOBIAN_RANGE = (-0.5, 2.0)
+"""Fixed display range of Jacobian maps: folding has a part of the scale that can be seen."""
 
 DISPLACEMENT_RANGE = (0.0, 20.0)
 """Fixed display range of displacement magnitudes, in mm."""
 
 ESTIMATE_RANGE = (0.0, 3.0)
 """Fixed display range of predicted errors and what they are made of, in mm."""
+
+_LABELS = {
+    JACOBIAN_RANGE: (6, "%.1f"),
+    DISPLACEMENT_RANGE: (5, "%.0f"),
+    ESTIMATE_RANGE: (4, "%.0f"),
+}
+"""How many numbers a range's legend has, and their format: none is rounded."""
 
 _VISIBLE_ESTIMATE = 0.5  # mm; less is not shown over anatomy
 
@@ -104,6 +110,8 @@ _GRAY_TO_RED = (
     (1.00, 1.00, 0.10, 0.10),
 )
 
+_ALMOST_0 = -1e-6  # the color of the values from 0 on begins there: rounding
+
 _READABLE = 4.5  # contrast of text
 
 _EDGE = (1.0, 0.75, 0.0)
@@ -114,12 +122,15 @@ def jacobian_color_node(scene):
 
     Yellow where the transform folds, dark blue to white below J = 1, white to dark red above.
     """
-    values = np.linspace(0.0, 2.0, _COLORS)
-    table = _interpolated(_DIVERGING, values)
-    table[0] = FOLDING
-    names = [f"J = {value:.2f}" for value in values]
-    names[0] = "folding (J <= 0)"
-    return _color_node(scene, JACOBIAN, table, names)
+    values = np.linspace(*JACOBIAN_RANGE, _COLORS)
+    names = [f"J = {v:.2f}" if v > _ALMOST_0 else "folding (J <= 0)" for v in values]
+    return _color_node(scene, JACOBIAN, _jacobian_colors(_DIVERGING, values), names)
+
+
+def _jacobian_colors(points: tuple, values: np.ndarray) -> np.ndarray:
+    colors = _interpolated(points, values)
+    colors[values <= _ALMOST_0] = FOLDING
+    return colors
 
 
 def displacement_color_node(scene):
@@ -163,9 +174,8 @@ def overlay_color_node(scene, kind: str):
         kind: ``jacobian``, ``displacement``, or else a map of errors.
     """
     if kind == "jacobian":
-        values = np.linspace(0.0, 2.0, _COLORS)
-        base, table = jacobian_color_node(scene), _interpolated(_STRONG, values)
-        table[0] = FOLDING
+        values = np.linspace(*JACOBIAN_RANGE, _COLORS)
+        base, table = jacobian_color_node(scene), _jacobian_colors(_STRONG, values)
         visible = np.abs(values - 1) >= 0.1
     elif kind == "displacement":
         values = np.linspace(*DISPLACEMENT_RANGE, _COLORS)
@@ -275,10 +285,10 @@ def show_with_range(volume_node, color_node, limits: tuple[float, float], title:
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*limits)
     display.SetInterpolate(True)
-    add_legend(volume_node, title, labels=4 if limits == ESTIMATE_RANGE else 5)  # whole mm
+    add_legend(volume_node, title, *_LABELS[limits])
 
 
-def add_legend(volume_node, title: str, label_format: str = "%.1f", labels: int = 5) -> None:
+def add_legend(volume_node, title: str, labels: int = 5, label_format: str = "%.0f") -> None:
     """Let slice views that show a volume show its color scale."""
     if not volume_node.GetScene().IsNodeClassRegistered("vtkMRMLColorLegendDisplayNode"):
         return  # a scene without Slicer's Colors module

@@ -36,9 +36,10 @@ _RANGES = {
 class MapOverlay:
     """Shows a map over the fixed volume with a fixed color scale, until :meth:`close`.
 
-    The Jacobian's scale runs from 0 (dark blue) over 1 (no color: a change below 10 %) to 2 (dark
-    red); J <= 0 is yellow. The scale never adapts to the data, so colors mean the same in every
-    case. Shown is a stand-in that shares the map's voxels, so the map's own display stays as it is.
+    The Jacobian's scale runs from -0.5 to 0 in yellow, from there (dark blue) over 1 (no color: a
+    change below 10 %) to 2 (dark red). The scale never adapts to the data, so colors mean the same
+    in every case. Shown is a stand-in that shares the map's voxels, so the map's own display stays
+    as it is.
     In views that show a :class:`~DeepRegistrationLib.scene.comparison.Comparison`, close that one
     first.
 

@@ -130,10 +130,9 @@ def _jacobian_map(studio: Studio, gray, color, table, title: str, place: Place) 
         (1.5, "1.5"),
         (1.0, "1.0  same volume (not colored)"),
         (0.5, "0.5  half as large in the moving image"),
-        (0.0, "0 and less: folding"),
+        (0.0, "0  below: folding"),
     ]
     bar = color_bar(len(panels[0]), table, colors.JACOBIAN_RANGE, ticks, "Jacobian determinant")
-    bar[-38:-28, 12:32] = np.round(np.array(colors.FOLDING) * 255)  # one row would not be seen
     return framed([*panels, bar], title)
 
 

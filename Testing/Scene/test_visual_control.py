@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -12,6 +13,7 @@ import slicer
 import torch
 from scenery import centered_grid
 from sliced import Views, bump_node, cube_image, smooth_node
+from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image
@@ -19,7 +21,7 @@ from DeepRegistrationLib.scene import layouts, views
 from DeepRegistrationLib.scene.comparison import Comparison
 from DeepRegistrationLib.scene.crosshair import LinkedCursor
 from DeepRegistrationLib.scene.deformed_grid import DeformedGrid
-from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
+from DeepRegistrationLib.scene.jacobian_overlay import KINDS, MapOverlay
 from DeepRegistrationLib.scene.presets import PRESETS, apply_preset
 from DeepRegistrationLib.scene.shortcuts import SHORTCUTS, shortcuts_html
 from DeepRegistrationLib.scene.slice_views import composite_of, show_in
@@ -87,7 +89,7 @@ def test_the_map_has_a_fixed_range_a_legend_and_an_opacity(scene, slice_views):
     overlay = MapOverlay(fixed, jacobian, [view])
     display = overlay.stand_in.GetScalarVolumeDisplayNode()
     low, high = display.GetWindowLevelMin(), display.GetWindowLevelMax()
-    assert low == pytest.approx(0, abs=0.01) and high == pytest.approx(2)
+    assert (low, high) == (-0.5, 2)
     assert overlay.stand_in.GetImageData() is jacobian.GetImageData()
     legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
     assert [legend.GetTitleText() for legend in legends] == ["J, yellow: folding"]
@@ -99,6 +101,36 @@ def test_the_map_has_a_fixed_range_a_legend_and_an_opacity(scene, slice_views):
     assert composite.GetBackgroundVolumeID() == jacobian.GetID()
     assert composite.GetForegroundVolumeID() is None
     assert jacobian.GetDisplayNode() is shown and count_displays(scene) == displays
+
+
+def test_yellow_is_folding_and_nothing_else(scene, slice_views):
+    values = [-3.0, -0.3, -0.001, 0.001, 0.3, 1.0, 3.0]
+    grid = centered_grid((len(values), 1, 1), (1.0, 1.0, 1.0), (0, 0, 0))
+    jacobian = volume_node_from_image(Image(torch.tensor([[values]]), grid, "J"), scene)
+    overlay = MapOverlay(smooth_node(scene, "fixed"), jacobian, [slice_views.add("V")])
+    connection = overlay.stand_in.GetDisplayNode().GetOutputImageDataConnection()
+    connection.GetProducer().Update()
+    image = connection.GetProducer().GetOutputDataObject(connection.GetIndex())
+    colors = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())[:, :3].astype(int)
+    yellow = (colors[:, :2].min(1) > 200) & (colors[:, 2] < 60)
+    assert yellow.tolist() == [value < 0 for value in values]
+    overlay.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_numbers_beside_a_scale_are_round_and_right(scene, slice_views, kind):
+    volume = jacobian_node(scene)
+    overlay = MapOverlay(smooth_node(scene, "fixed"), volume, [slice_views.add("V")], kind)
+    display = overlay.stand_in.GetScalarVolumeDisplayNode()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(overlay.stand_in)
+    half = display.GetWindow() / 2
+    count = legend.GetNumberOfLabels()
+    values = np.linspace(display.GetLevel() - half, display.GetLevel() + half, count)
+    texts = [legend.GetLabelFormat() % value for value in values]
+    assert np.allclose([float(text) for text in texts], values, atol=1e-9)
+    assert not any(re.fullmatch(r"-0[.0]*", text) for text in texts)
+    assert kind == "jacobian" or legend.GetTitleText().endswith(", mm")
+    overlay.close()
 
 
 def test_the_displacement_map_has_a_range_in_mm(scene, slice_views):
