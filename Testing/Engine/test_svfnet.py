@@ -22,7 +22,6 @@ from DeepRegistrationLib.preparation.heart import (
     rigid_between,
     standard_frame,
 )
-from DeepRegistrationLib.preparation.heart_search import frame_of_image
 from DeepRegistrationLib.transforms import Affine
 from DeepRegistrationLib.weights import ModelCard, save_weights
 
@@ -115,24 +114,6 @@ def test_an_image_outside_the_frame_is_refused():
     far = heart_picture(heart_labels(stack_grid(shift=(900.0, 0, 0)), shift=(900.0, 0, 0)))
     with pytest.raises(RegistrationError, match="outside"):
         framed(far, frame_of_labels(heart_labels(stack_grid())))
-
-
-def test_the_heart_is_found_in_the_image_by_the_mean_heart():
-    mean = torch.stack(
-        [
-            framed(heart_picture(x), frame_of_labels(x))
-            for x in (heart_labels(stack_grid(), size=(s, s, 1.0)) for s in (0.9, 1.0, 1.1))
-        ]
-    ).mean(0)
-    labels = heart_labels(stack_grid(pixels=100), turn=35.0, shift=(30.0, -25.0, 10.0))
-    frame, score = frame_of_image(heart_picture(labels), mean)
-    expected = frame_of_labels(labels)
-    offset = np.reshape(expected.direction, (3, 3)).T @ (frame.center() - expected.center())
-    turn = np.reshape(frame.direction, (3, 3))[:, 0] @ np.reshape(expected.direction, (3, 3))[:, 0]
-    assert np.abs(offset[:2]).max() < 6
-    assert abs(offset[2]) < 12  # along the thick slices: from the image's box
-    assert np.degrees(np.arccos(min(turn, 1.0))) < 12
-    assert score > 0.8
 
 
 @pytest.fixture

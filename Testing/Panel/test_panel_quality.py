@@ -83,7 +83,7 @@ def test_measure_says_what_was_found_and_on_what_it_rests(slicer_host, panel, se
     print(f"longest block: {1000 * block.seconds:.0f} ms")
     said = words(section.ui.verdictText.text)
     assert said.startswith("No fault found")
-    assert "0 of 100 landmarks above 3 mm" in said and "No folding in the image" in said
+    assert "0 of 100 landmarks above 5 mm" in said and "No folding in the image" in said
     assert "TG-132" in section.ui.verdictText.toolTip
     tables = words(section.ui.tablesText.text)
     dice = re.search(r"lungs (0\.\d\d) → (0\.\d\d)", tables)
@@ -118,7 +118,7 @@ def test_the_verdict_follows_a_dragged_landmark(slicer_host, panel, section):
     place = np.array(moving.GetNthControlPointPosition(0)) + (0, 0, 9)
     moving.SetNthControlPointPosition(0, *place)
     slicer_host.process_events(
-        until=lambda: "1 of 100 landmarks above 3 mm" in section.ui.verdictText.text, timeout=3
+        until=lambda: "1 of 100 landmarks above 5 mm" in section.ui.verdictText.text, timeout=3
     )
     assert "Look closely" in section.ui.verdictText.text
 

@@ -63,7 +63,7 @@ def test_the_report_is_one_page_without_names_and_is_opened(slicer_host, panel, 
         save(slicer_host, section)
     print(f"longest block: {1000 * block.seconds:.0f} ms")
     page = target.read_text(encoding="utf-8")
-    assert "Doe^John" not in page and "0 of 100 landmarks above 3 mm" in page
+    assert "Doe^John" not in page and "0 of 100 landmarks above 5 mm" in page
     assert page.count("data:image/png") == 4
     assert 'src="http' not in page and "<script" not in page and "<link" not in page
     assert qtmodule.modal.opened == [target.as_uri()]
@@ -126,7 +126,7 @@ def test_undoing_the_registration_meanwhile_does_not_harm_the_report(
     slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20, timeout=60)
     slicer.mrmlScene.RemoveNode(panel.parameters.transform)
     slicer_host.process_events(until=lambda: not section.saving, timeout=60)
-    assert "0 of 100 landmarks above 3 mm" in target.read_text(encoding="utf-8")
+    assert "0 of 100 landmarks above 5 mm" in target.read_text(encoding="utf-8")
 
 
 def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, section, monkeypatch):
