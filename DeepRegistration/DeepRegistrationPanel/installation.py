@@ -44,7 +44,7 @@ def ensurePackages():
     title = _("Install the engine's packages?")
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle=title):
         raise RegistrationError(
-            _("Nothing was installed and nothing registered; press Register to be asked again.")
+            _("Nothing was installed and nothing computed; you will be asked again next time.")
         )
     try:
         _install(missing)

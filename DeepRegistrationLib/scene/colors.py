@@ -26,12 +26,8 @@ DISPLACEMENT_RANGE = (0.0, 20.0)
 ESTIMATE_RANGE = (0.0, 3.0)
 """Fixed display range of predicted errors and what they are made of, in mm."""
 
-_LABELS = {
-    JACOBIAN_RANGE: (6, "%.1f"),
-    DISPLACEMENT_RANGE: (5, "%.0f"),
-    ESTIMATE_RANGE: (4, "%.0f"),
-}
-"""How many numbers a range's legend has, and their format: none is rounded."""
+_LABELS = {JACOBIAN_RANGE: 6, DISPLACEMENT_RANGE: 5, ESTIMATE_RANGE: 4}
+"""How many numbers a range's legend has, so that one decimal is enough for each."""
 
 _VISIBLE_ESTIMATE = 0.5  # mm; less is not shown over anatomy
 
@@ -285,10 +281,10 @@ def show_with_range(volume_node, color_node, limits: tuple[float, float], title:
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*limits)
     display.SetInterpolate(True)
-    add_legend(volume_node, title, *_LABELS[limits])
+    add_legend(volume_node, title, _LABELS[limits])
 
 
-def add_legend(volume_node, title: str, labels: int = 5, label_format: str = "%.0f") -> None:
+def add_legend(volume_node, title: str, labels: int = 5, label_format: str = "%.1f") -> None:
     """Let slice views that show a volume show its color scale."""
     if not volume_node.GetScene().IsNodeClassRegistered("vtkMRMLColorLegendDisplayNode"):
         return  # a scene without Slicer's Colors module
