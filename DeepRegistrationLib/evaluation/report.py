@@ -71,7 +71,8 @@ def build_report(
         ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``, ``quality``,
         ``parameters``, ``device``, ``device_reason``, ``seed``, ``seconds`` (by stage, and
         ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
-        :func:`measure`: ``tre``, ``jacobian``, ``similarity``, ``overlap``; ``uncertainty`` where
+        :func:`measure`: ``tre``, ``jacobian``, ``similarity``, ``overlap``, ``voxel_mm``;
+        ``uncertainty`` where
         it was asked for (see :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max,
         and roundtrip_max, which is large where T folds) and ``notes``. What was not measured is
         None; there is no NaN.

@@ -33,6 +33,7 @@ KEYS = [
     "jacobian",
     "similarity",
     "overlap",
+    "voxel_mm",
     "inverse_residual_mm",
     "notes",
 ]
