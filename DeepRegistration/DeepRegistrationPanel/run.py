@@ -133,6 +133,7 @@ class RunSection(Section):
             return
         self._timer.start()
         self.panel.update()
+        self._say(self.run.stage)
 
     def _start(self, onChange):
         p = self.parameters

@@ -45,10 +45,10 @@ class RegistrationRun:
         self._scene_closed = False
         self.state = State.WAITING
         self.fraction = 0.0
-        self.stage = "Starting the engine"
         self.result: Any = None
         self.message = self.kind = self.details = ""
         self._job = engine.submit(request.command, request.payload(), on_change=self._on_job_change)
+        self.stage = self._job.stage
         # The statistics of the results need it: loaded now, not in the tick that adds them.
         import numpy.ma  # noqa: F401
 

@@ -127,6 +127,8 @@ class EngineProcess:
         self.start()
         assert self._folder is not None
         self._folder.require(3 * job.needed_bytes)  # the results take about as much again
+        if self._jobs:
+            job.stage = "Waiting for the end of what is being computed"
         self._jobs.append(job)
         return job
 

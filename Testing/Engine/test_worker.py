@@ -92,6 +92,7 @@ def test_the_process_stays_warm_and_each_job_takes_its_files_away(engine, ended,
 
 def test_jobs_run_one_after_the_other(engine, transport):
     jobs = [engine.submit("echo", {"number": n}) for n in range(3)]
+    assert ["Waiting" in job.stage for job in jobs] == [False, True, True]
     assert transport.wait(lambda: all(job.finished for job in jobs), 20)
     assert [job.result["number"] for job in jobs] == [0, 1, 2]
 

@@ -119,6 +119,7 @@ def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, run):
     panel.parameters.quality = "best"
     before = contents(slicer.mrmlScene)
     press(run.ui.registerButton)
+    assert run.ui.statusText.text  # at once, before the engine says anything
     slicer_host.process_events(until=lambda: run.run.fraction > 0.05, timeout=60)
     press(run.ui.registerButton)
     finish(slicer_host, run, seconds=10)
