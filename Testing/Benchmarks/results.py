@@ -1,6 +1,6 @@
 """The project's tables of accuracy: ``deepreg benchmark`` on real data, peers in the same run.
 
-    python -m Testing.Benchmarks.results --data FOLDER [--only lungs motion hearts] [--limit N]
+    python -m Testing.Benchmarks.results --data FOLDER [--only lungs synthetic motion hearts] [--limit N]
 
 Each run goes on where it was stopped (rows in build/benchmarks). RESULTS.md beside this file is
 made of all runs that are there, also after an interruption; --write-only runs nothing.
@@ -64,6 +64,14 @@ def runs() -> dict[str, Run]:
             "",
             ("--methods", *_OPTIMIZE, "affine", *lungs, peers.ConvexAdam.name, *elastix),
         ),
+        "synthetic": Run(
+            "Lungs, CT: known deformations (RegNet's MAE)",
+            "",
+            (
+                *("--protocol", "synthetic", "--methods", "optimize", "affine"),
+                *(lungs[::2] + (elastix[1],)),
+            ),
+        ),
         "motion": Run(
             "Hearts, cine MRI (ACDC 061-080): end-diastole to end-systole, no masks",
             "cardiac_acdc",
@@ -77,7 +85,7 @@ def runs() -> dict[str, Run]:
             "cardiac_acdc",
             (
                 *("--protocol", "heart", "--alignment", "segmentations", *hearts),
-                *("--methods", *(["svfnet"] if weight_names("svfnet") else []), "lcc-demons"),
+                *("--methods", *networks("svfnet"), "lcc-demons", "optimize"),
             ),
             limited=True,
         ),
