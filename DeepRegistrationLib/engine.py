@@ -251,13 +251,17 @@ def find_masks(
     ]
     if any(m is None for m in found):
         return given[0], given[1]
-    for side, before, mask in zip(("fixed", "moving"), given, found, strict=True):
-        if before is None and mask is not None:
-            litres = float((mask.data != 0).sum()) * float(np.prod(mask.grid.spacing)) / 1e6
-            notes.append(
-                f"No {side} mask was given: the lungs were found by threshold ({litres:.1f} l) "
-                "and used as the mask."
-            )
+    sides = [side for side, m in zip(("fixed", "moving"), given, strict=True) if m is None]
+    litres = {
+        side: float((mask.data != 0).sum()) * float(np.prod(mask.grid.spacing)) / 1e6
+        for side, mask in zip(("fixed", "moving"), found, strict=True)
+        if mask is not None
+    }
+    sizes = ", ".join(f"{litres[side]:.1f} l in the {side} image" for side in sides)
+    notes.append(
+        f"No {f'{sides[0]} mask was' if len(sides) == 1 else 'masks were'} given: the lungs were "
+        f"found by threshold ({sizes}) and used."
+    )
     return found[0], found[1]
 
 

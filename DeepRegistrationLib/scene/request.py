@@ -53,10 +53,20 @@ class RegistrationResult:
                 f"Target registration error over {self.landmarks.statistics['n']} landmarks: "
                 f"{before['mean']:.2f} mm before, {after['mean']:.2f} mm after."
             )
-        where = " and ".join(f"{share:.3f} % of the {part}" for part, share in self.folding.items())
-        lines.append(f"Folding (Jacobian <= 0) in {where}.")
+        lines.append(folding_sentence(self.folding))
         lines += [finding.text for finding in uncertainty_findings(self.errors)]
         return [*lines, *self.notes]
+
+
+def folding_sentence(shares: dict[str, float]) -> str:
+    """A sentence about the percentages of parts of the image in which J <= 0."""
+    if not any(shares.values()):
+        return "No folding: the Jacobian determinant is above 0 everywhere."
+    texts = (
+        f"{'less than 0.001' if 0 < share < 0.001 else f'{share:.3f}'} % of the {part}"
+        for part, share in shares.items()
+    )
+    return f"Folding (Jacobian <= 0) in {' and '.join(texts)}."
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.request import folding_sentence
 from DeepRegistrationLib.scene.space import matrix_to_numpy, matrix_to_vtk
 from DeepRegistrationLib.scene.volumes import volume_from_node, volume_node_from_image
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
@@ -362,3 +363,15 @@ def test_slicers_process_registers_the_phantom_without_ever_loading_torch(tmp_pa
     assert torch_loaded == "False"
     assert float(after) < 0.5 * float(before)
     assert list(exchange.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ({"image": 0.0, "mask": 0.0}, "No folding"),
+        ({"image": 0.25, "mask": 0.0}, "in 0.250 % of the image and 0.000 % of the mask."),
+        ({"image": 0.0002}, "in less than 0.001 % of the image."),
+    ],
+)
+def test_folding_is_said_as_it_is(shares, words):
+    assert words in folding_sentence(shares)
