@@ -1,6 +1,6 @@
 """The project's tables of accuracy: ``deepreg benchmark`` on real data, peers in the same run.
 
-    python -m Testing.Benchmarks.results --data FOLDER [--only lungs synthetic motion hearts] [--limit N]
+    python -m Testing.Benchmarks.results --data FOLDER [--only RUN ...] [--limit N]
 
 Each run goes on where it was stopped (rows in build/benchmarks). RESULTS.md beside this file is
 made of all runs that are there, also after an interruption; --write-only runs nothing.
