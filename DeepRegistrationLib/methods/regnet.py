@@ -41,7 +41,7 @@ class RegNetRegistration(Method):
         modality="CT, both images, Hounsfield units",
         citation="Sokooti et al., MICCAI 2017.",
         licence="see the weights' model card",
-        expected_time="1 to 2 minutes for a chest CT (2 CPU cores)",
+        expected_time="half a minute for a chest CT at 2 mm (1 CPU core)",
         expected_error="paper: 4.4 mm, 1.7 mm at landmarks within 8 mm after the affine; of the "
         "weights here: see their model card",
         uses_masks=True,
