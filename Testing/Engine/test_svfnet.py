@@ -118,13 +118,16 @@ def test_an_image_outside_the_frame_is_refused():
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """Untrained weights with a lively output, as a user would have trained ones."""
+    """Untrained weights with a lively output, as a user would have trained ones.
+
+    Their name is the first of the method's.
+    """
     torch.manual_seed(0)
     network = SVFNet(width=4)
     with torch.no_grad():
         network.output.weight.normal_(std=3.0)
     card = ModelCard(
-        "toy", "svfnet", "toy", {"width": 4}, [], "none", "", {}, "", {}, [], "", False, ""
+        "a-toy", "svfnet", "toy", {"width": 4}, [], "none", "", {}, "", {}, [], "", False, ""
     )
     save_weights(network.state_dict(), card, tmp_path / "weights")
     monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path / "weights"))
