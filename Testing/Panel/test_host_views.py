@@ -36,7 +36,8 @@ def pixels(host, widget) -> np.ndarray:
     """uint8 [height, width, 3], the top row first."""
     image = read_png(host.screenshot(widget)).convertToFormat(QtGui.QImage.Format.Format_RGB888)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+    found = rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+    return found.copy()  # the memory is the image's, which ends here
 
 
 def test_the_usual_views_have_their_nodes_from_the_start(slicer_host):
