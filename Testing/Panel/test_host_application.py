@@ -283,12 +283,18 @@ def test_waiting_in_vain_fails_the_test(slicer_host):
         slicer_host.process_events(until=lambda: False, timeout=0.05)
 
 
-def test_what_a_module_reloads_is_put_back(tmp_path):
-    """A library that the module imports anew must not meet its old self in the next test."""
-    library = tmp_path / "library" / "tinylib"
+def write_tiny_library(folder):
+    """A package of one module, for a module's imports; its folder."""
+    library = folder / "library" / "tinylib"
     library.mkdir(parents=True)
     (library / "__init__.py").write_text("")
     (library / "part.py").write_text("class Part: pass\n")
+    return library
+
+
+def test_what_a_module_reloads_is_put_back(tmp_path):
+    """A library that the module imports anew must not meet its old self in the next test."""
+    library = write_tiny_library(tmp_path)
     (tmp_path / "helper.py").write_text("from tinylib.part import Part\n")
     path = write_tiny_module(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
@@ -309,10 +315,7 @@ def test_what_a_module_reloads_is_put_back(tmp_path):
 
 
 def test_a_part_that_was_not_there_before_is_imported_anew_after_a_reload(tmp_path):
-    library = tmp_path / "library" / "tinylib"
-    library.mkdir(parents=True)
-    (library / "__init__.py").write_text("")
-    (library / "part.py").write_text("class Part: pass\n")
+    library = write_tiny_library(tmp_path)
     path = write_tiny_module(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(library.parent))
