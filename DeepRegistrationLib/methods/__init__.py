@@ -17,6 +17,7 @@ from DeepRegistrationLib.methods.base import (
 # isort: split
 from DeepRegistrationLib.methods.affine import AffineRegistration
 from DeepRegistrationLib.methods.automatic import Automatic
+from DeepRegistrationLib.methods.corrnet import CorrnetRegistration
 from DeepRegistrationLib.methods.demons import LogDemons
 from DeepRegistrationLib.methods.elastix import Elastix
 from DeepRegistrationLib.methods.eppenhof import EppenhofRegistration
@@ -34,6 +35,7 @@ __all__ = [
     "QUALITIES",
     "Card",
     "Context",
+    "CorrnetRegistration",
     "Elastix",
     "EppenhofRegistration",
     "LogDemons",

@@ -49,8 +49,8 @@ class EppenhofRegistration(Method):
     augmentations = ("shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        from DeepRegistrationLib.inference.eppenhof import register
         from DeepRegistrationLib.inference.loading import network_for
+        from DeepRegistrationLib.inference.lungs128 import register
         from DeepRegistrationLib.inference.start import note_other_use, starting_transform
         from DeepRegistrationLib.networks.eppenhof import SIZE, EppenhofNet
         from DeepRegistrationLib.transforms import Composite

@@ -7,7 +7,7 @@ from torch import nn
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.eppenhof import lung_pair, register
+from DeepRegistrationLib.inference.lungs128 import lung_pair, register
 from DeepRegistrationLib.inference.precision import ready
 from DeepRegistrationLib.methods import Context
 from DeepRegistrationLib.networks.eppenhof import WIDTHS, EppenhofNet

@@ -15,7 +15,8 @@ from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.synthesis.images import deformed
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.recipes import eppenhof as module
-from DeepRegistrationLib.training.recipes.eppenhof import (
+from DeepRegistrationLib.training.recipes import lung_volumes
+from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungBatch,
     LungVolumes,
     masked_error,
@@ -56,9 +57,7 @@ def test_the_preview_lets_its_rate_fall_to_zero():
 
 
 def test_the_target_takes_the_moving_image_to_the_fixed_one_but_for_gamma(volumes, monkeypatch):
-    monkeypatch.setattr(
-        "DeepRegistrationLib.training.recipes.eppenhof.with_gamma", lambda image, generator: image
-    )
+    monkeypatch.setattr(lung_volumes, "with_gamma", lambda image, generator: image)
     generator = torch.Generator().manual_seed(3)
     batch = synthetic_pair(volumes.images[0], volumes.masks[0], generator)
     fixed, moving = batch.images[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,58 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.evaluation import target_registration_error
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.eppenhof import displacement, lung_pair
 from DeepRegistrationLib.methods.base import parameter
 from DeepRegistrationLib.networks.eppenhof import EppenhofNet
-from DeepRegistrationLib.preparation.lungs128 import lung_grid, scaled
-from DeepRegistrationLib.preparation.resampling import ct_onto, mask_onto
-from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.sampling import bspline_coefficients
-from DeepRegistrationLib.synthesis.images import deformed, with_gamma
 from DeepRegistrationLib.synthesis.randomized import Randomization, painted, random_shapes
-from DeepRegistrationLib.synthesis.spline_fields import spline_pair
-from DeepRegistrationLib.training.recipe import Recipe, register_recipe
-from DeepRegistrationLib.training.recipes.landmark_pairs import (
-    LandmarkPair,
-    landmark_pairs,
-    read_case,
+from DeepRegistrationLib.training.recipe import register_recipe
+from DeepRegistrationLib.training.recipes.lung_volumes import (
+    LungBatch,
+    LungVolumes,
+    LungVolumesRecipe,
+    masked_error,
+    synthetic_pair,
 )
-from DeepRegistrationLib.transforms import Composite
 
-_VALIDATION_PAIRS = 4  # synthetic ones an image, always the same
 _STATISTICS = 100  # batches from which batch norm's statistics are computed anew
-
-
-@dataclass(frozen=True, eq=False)
-class LungVolumes:
-    """The images of a split on the network's grid.
-
-    Attributes:
-        images: B-spline coefficients of images in [0, 1], [1, z, y, x] each.
-        masks: Of the lungs, [z, y, x] each, float32, 0 or 1.
-        pairs: Real pairs with landmarks, aligned and resampled (fixed, moving).
-    """
-
-    images: list[Tensor]
-    masks: list[Tensor]
-    pairs: list[tuple[LandmarkPair, Image, Image]]
-
-
-@dataclass(frozen=True, eq=False)
-class LungBatch:
-    """images [1, 2, z, y, x] (fixed, moving), target [1, 3, z, y, x] in voxels, mask [z, y, x]."""
-
-    images: Tensor
-    target: Tensor
-    mask: Tensor
 
 
 @register_recipe
 @dataclass(frozen=True)
-class EppenhofRecipe(Recipe):
+class EppenhofRecipe(LungVolumesRecipe):
     """The paper's values: one GPU for some days."""
 
     name: ClassVar[str] = "eppenhof"
@@ -83,9 +49,6 @@ class EppenhofRecipe(Recipe):
         minimum=1,
         maximum=64,
     )
-    size: int = parameter(
-        128, "Voxels along each axis of the image (paper); a multiple of 16.", minimum=16
-    )
     optimizer_name: str = parameter(
         "adagrad", "Adagrad with eps 1e-8 (paper), or Adam.", choices=("adagrad", "adam")
     )
@@ -97,33 +60,12 @@ class EppenhofRecipe(Recipe):
         minimum=0.0,
         maximum=1.0,
     )
-    landmark_pairs: int = parameter(
-        4, "Most validation pairs whose landmark error is measured too.", minimum=0
-    )
 
     def architecture(self) -> dict[str, Any]:
         return {"base": self.base, "size": self.size}
 
     def build(self) -> nn.Module:
         return EppenhofNet(self.base).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-    def prepare(
-        self, cases: Sequence[Case], device: torch.device, progress: Progress
-    ) -> LungVolumes:
-        images, masks = [], []
-        for number, case in enumerate(cases):
-            progress(0.8 * number / len(cases), f"Reading {case.image.name}")
-            image, lungs = read_case(case, device)
-            grid = lung_grid(lungs, self.size)
-            images.append(bspline_coefficients(scaled(ct_onto(image, grid).data)[None]))
-            masks.append(mask_onto(lungs, grid).data.float())
-        validated = cases[0].split == "validation"
-        found = []
-        limit = self.landmark_pairs if validated else 0
-        for pair in landmark_pairs(cases, device, limit, part(progress, 0.8, 1.0)):
-            resampled = lung_pair(pair.fixed, pair.moving, pair.start, pair.lungs, self.size)
-            found.append((pair, *resampled))
-        return LungVolumes(images, masks, found)
 
     def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> LungBatch:
         number = int(torch.randint(len(prepared.images), (1,), generator=generator))
@@ -135,37 +77,6 @@ class EppenhofRecipe(Recipe):
     def loss(self, network: nn.Module, batch: LungBatch) -> tuple[Tensor, dict[str, float]]:
         loss = masked_error(network(batch.images), batch)
         return loss, {}
-
-    def validate(
-        self,
-        network: nn.Module,
-        prepared: LungVolumes,
-        device: torch.device,
-        progress: Progress,
-    ) -> dict[str, float]:
-        """Mean absolute error of a component in voxels, on the same synthetic pairs each time.
-
-        With real pairs also ``tre_mm`` and, with the affine alone, ``tre_affine_mm``.
-        """
-        errors = []
-        for number, (image, mask) in enumerate(zip(prepared.images, prepared.masks, strict=True)):
-            for seed in range(_VALIDATION_PAIRS):
-                generator = torch.Generator().manual_seed(1000 * number + seed)
-                batch = synthetic_pair(image, mask, generator)
-                errors.append(float(masked_error(network(batch.images), batch)) / 3)
-        metrics = {"mae_voxels": float(np.mean(errors))}
-        if prepared.pairs:
-            before, after = [], []
-            for pair, fixed, moving in prepared.pairs:
-                field = displacement(network, fixed, moving)
-                points = (pair.fixed_points, pair.moving_points)
-                affine = target_registration_error(pair.start, *points)
-                whole = target_registration_error(Composite([field, pair.start]), *points)
-                before.append(affine["after"]["mean"])
-                after.append(whole["after"]["mean"])
-            metrics["tre_mm"] = float(np.mean(after))
-            metrics["tre_affine_mm"] = float(np.mean(before))
-        return metrics
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer_name == "adam":
@@ -230,28 +141,3 @@ def random_picture(mask: Tensor, generator: torch.Generator) -> Tensor:
     labels = random_shapes(shape, count, generator, mask.device) + count * (mask > 0.5).long()
     brightness = torch.rand(2 * count, generator=generator)
     return bspline_coefficients(painted(labels, brightness, generator)[None])
-
-
-def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generator) -> LungBatch:
-    """A training pair of one image: fixed(x) = moving(x + target(x)), each interpolated once.
-
-    Args:
-        coefficients: B-spline coefficients of the image, [1, z, y, x].
-        mask: Of its lungs, [z, y, x], 0 or 1; the result's is that of the fixed image.
-    """
-    shape = tuple(mask.shape)
-    maps = spline_pair(shape, generator, mask.device)  # type: ignore[arg-type]
-    images = [
-        deformed(mask, field, fill=0.0, coefficients=coefficients)
-        for field in (maps.fixed, maps.augmentation)
-    ]
-    images = [with_gamma(image, generator) for image in images]
-    inside = deformed(mask, maps.fixed, fill=0.0, interpolation="nearest")
-    stacked = torch.stack(images)[None].contiguous(memory_format=torch.channels_last_3d)
-    return LungBatch(stacked, maps.learned[None], inside)
-
-
-def masked_error(found: Tensor, batch: LungBatch) -> Tensor:
-    """The L1 norm of the error of the displacement, averaged over the lungs: voxels."""
-    error = (found.float() - batch.target).abs().sum(1)[0]
-    return (error * batch.mask).sum() / batch.mask.sum().clamp(min=1.0)

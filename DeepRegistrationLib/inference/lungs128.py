@@ -1,4 +1,4 @@
-"""The U-Net of Eppenhof & Pluim on a pair of CTs."""
+"""Networks that see the box of the lungs, on a pair of CTs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def register(
         lungs = replace(fixed, data=torch.ones_like(fixed.data, dtype=torch.uint8))
     context.progress(0.0, f"Resampling to {size} x {size} x {size} voxels")
     pair = lung_pair(fixed, moving, start, lungs, size)
-    context.progress(0.4, "Applying the U-Net")
+    context.progress(0.4, "Applying the network")
     return displacement(network, *pair)
 
 

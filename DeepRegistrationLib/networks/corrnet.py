@@ -1,0 +1,199 @@
+"""The correlation network, of our own design: learned features, compared around each voxel.
+
+One encoder, width w = 16, looks at both images; every convolution 3^3 with padding, batch norm and
+ReLU:
+
+| resolution | channels | compared |
+|---|---|---|
+| n^3 | 1, w | |
+| (n/2)^3, by stride | w, 2w, 2w | 16 features, displacements within 2 voxels (125) |
+| (n/4)^3 | 2w, 3w, 3w | the same |
+| (n/8)^3 | 3w, 3w, 3w | the same |
+
+From coarse to fine, the moving image's features are warped by the displacement so far; their
+correlation with the fixed image's at each small displacement, smoothed and corrected by a few
+convolutions that also see the fixed image's features, becomes a probability of that displacement;
+the mean over the probabilities is the correction. So a level cannot answer with more than its
+radius, all three together reach 28 voxels of the images, and nothing has to be learned of how far
+things move: only what to compare and whom to trust.
+
+What it takes from others: correlation and warping of features (PWC-Net: Sun et al., CVPR 2018), the
+mean over probabilities of displacements (Heinrich, MICCAI 2019), composition level by level
+(mlVIRNET: Hering et al., BVM 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from DeepRegistrationLib.networks.virnet import composed, doubled
+from DeepRegistrationLib.sampling import displaced
+
+STRIDE = 8  # of the coarsest level: sizes of images are multiples of it
+_RADIUS = 2  # voxels
+_COMPARED = 16  # features
+_LAYOUT = torch.channels_last_3d
+
+
+class CorrelationNet(nn.Module):
+    """Fixed and moving image to a displacement in voxels.
+
+    Args:
+        width: Channels of the encoder's finest part.
+    """
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        channels = (2 * width, 3 * width, 3 * width)
+        before = (width, *channels)
+        self.first = nn.Sequential(*_layer(1, width))
+        self.encoder = nn.ModuleList(
+            nn.Sequential(*_layer(before[k], each, stride=2), *_layer(each, each))
+            for k, each in enumerate(channels)
+        )
+        self.features = nn.ModuleList(
+            nn.Sequential(nn.Conv3d(each, _COMPARED, 1, bias=False), nn.BatchNorm3d(_COMPARED))
+            for each in channels
+        )
+        self.trust = nn.ModuleList(_Trust(2 * width) for _ in channels)
+        self.to(memory_format=_LAYOUT)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor, *, levels: bool = False) -> Any:
+        """The displacement, or that of every level.
+
+        Args:
+            images: [B, 2, z, y, x], fixed and moving in [0, 1]; sizes divisible by 8.
+            levels: Return that of every level, coarse to fine, for training.
+
+        Returns:
+            float32 [B, 3, z, y, x], components (x, y, z), in voxels; of the levels in voxels of
+            their own grids: an eighth, a quarter and half of the image's.
+        """
+        count = len(images)
+        both = torch.cat([images[:, :1], images[:, 1:]]).to(self.features[0][0].weight.dtype)  # type: ignore[arg-type]
+        part = self.first(both.contiguous(memory_format=_LAYOUT))
+        pyramid = []
+        for encode, project in zip(self.encoder, self.features, strict=True):
+            part = encode(part)
+            found = F.normalize(project(part).float(), dim=1, eps=1e-3).contiguous()
+            pyramid.append((found[:count], found[count:]))
+        totals: list[Tensor] = []
+        for trust, (fixed, moving) in zip(reversed(self.trust), reversed(pyramid), strict=True):
+            if totals:
+                before = doubled(totals[-1].detach())
+                new = trust(fixed, displaced(moving, before))
+                totals.append(composed(before, new))
+            else:
+                totals.append(trust(fixed, moving))
+        return totals if levels else doubled(totals[-1])
+
+
+class _Trust(nn.Module):
+    """One level: the features of both images to the mean displacement.
+
+    The convolutions add what neighbors and the fixed image say to the correlations, and begin at
+    nothing. ``sharpness`` is the factor on the correlations of features of length 1.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        count = (2 * _RADIUS + 1) ** 3
+        self.sharpness = nn.Parameter(torch.tensor(10.0))
+        self.narrow = nn.Sequential(*_layer(count + _COMPARED, width, kernel=1))
+        self.near = nn.Sequential(*_layer(width, width))
+        self.far = nn.Sequential(*_layer(width, width, dilation=2))
+        self.head = nn.Conv3d(width, count, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        costs = correlation(self.sharpness.float() * fixed, moving, _RADIUS)
+        seen = torch.cat([costs, fixed], 1).to(self.head.weight.dtype)
+        seen = self.narrow(seen.contiguous(memory_format=_LAYOUT))
+        said = self.head(self.far(self.near(seen)))
+        with torch.autocast(costs.device.type, enabled=False):  # fields stay float32
+            chances = torch.softmax(costs + said, 1)
+            means = _places(_RADIUS, costs.device) @ chances.flatten(2)
+            return means.unflatten(2, costs.shape[2:])
+
+
+def correlation(fixed: Tensor, moving: Tensor, radius: int) -> Tensor:
+    """Products of ``fixed`` at x and ``moving`` at x + d, summed over the channels.
+
+    Args:
+        fixed, moving: [B, C, z, y, x], float32; zeros count outside.
+        radius: Of d along each axis, voxels.
+
+    Returns:
+        [B, (2 radius + 1)^3, z, y, x]; x of the displacement runs fastest, then y, then z.
+    """
+    return _Correlation.apply(fixed, moving, radius)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _Correlation(torch.autograd.Function):
+    """Displacement after displacement: autograd's own way would keep a padded copy of each."""
+
+    @staticmethod
+    def forward(ctx: Any, fixed: Tensor, moving: Tensor, radius: int) -> Tensor:
+        ctx.save_for_backward(fixed, moving)
+        ctx.radius = radius
+        padded = F.pad(moving, (radius,) * 6)
+        shape = (fixed.shape[0], (2 * radius + 1) ** 3, *fixed.shape[2:])
+        result, products = fixed.new_empty(shape), torch.empty_like(fixed)
+        for number, window in enumerate(_windows(padded, radius)):
+            torch.mul(fixed, window, out=products)
+            torch.sum(products, 1, out=result[:, number])
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        fixed, moving = ctx.saved_tensors
+        radius = ctx.radius
+        padded = F.pad(moving, (radius,) * 6)
+        to_fixed, to_padded = torch.zeros_like(fixed), torch.zeros_like(padded)
+        windows = zip(_windows(padded, radius), _windows(to_padded, radius), strict=True)
+        for number, (window, target) in enumerate(windows):
+            part = gradient[:, number : number + 1]
+            to_fixed.addcmul_(part, window)
+            target.addcmul_(part, fixed)
+        z, y, x = moving.shape[2:]
+        inside = (slice(radius, radius + n) for n in (z, y, x))
+        return to_fixed, to_padded[(slice(None), slice(None), *inside)], None
+
+
+def _windows(padded: Tensor, radius: int) -> list[Tensor]:
+    """Views of a tensor padded by ``radius``, one a displacement."""
+    z, y, x = (n - 2 * radius for n in padded.shape[2:])
+    steps = range(2 * radius + 1)
+    return [
+        padded[:, :, k : k + z, j : j + y, i : i + x] for k in steps for j in steps for i in steps
+    ]
+
+
+def _places(radius: int, device: torch.device) -> Tensor:
+    """The displacements of :func:`correlation`, (x, y, z) in rows: [3, n]."""
+    steps = torch.arange(-radius, radius + 1, dtype=torch.float32, device=device)
+    z, y, x = torch.meshgrid(steps, steps, steps, indexing="ij")
+    return torch.stack([x, y, z]).flatten(1)
+
+
+def _layer(
+    channels_in: int, channels: int, *, kernel: int = 3, stride: int = 1, dilation: int = 1
+) -> list[nn.Module]:
+    return [
+        nn.Conv3d(
+            channels_in,
+            channels,
+            kernel,
+            stride=stride,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            bias=False,
+        ),
+        nn.BatchNorm3d(channels),
+        nn.ReLU(inplace=True),
+    ]

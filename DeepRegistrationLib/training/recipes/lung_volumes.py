@@ -1,0 +1,141 @@
+"""What trainings on random deformations of single lung CTs share: images, pairs, validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.evaluation import target_registration_error
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.lungs128 import displacement, lung_pair
+from DeepRegistrationLib.methods.base import parameter
+from DeepRegistrationLib.preparation.lungs128 import lung_grid, scaled
+from DeepRegistrationLib.preparation.resampling import ct_onto, mask_onto
+from DeepRegistrationLib.progress import Progress, part
+from DeepRegistrationLib.sampling import bspline_coefficients
+from DeepRegistrationLib.synthesis.images import deformed, with_gamma
+from DeepRegistrationLib.synthesis.spline_fields import spline_pair
+from DeepRegistrationLib.training.recipe import Recipe
+from DeepRegistrationLib.training.recipes.landmark_pairs import (
+    LandmarkPair,
+    landmark_pairs,
+    read_case,
+)
+from DeepRegistrationLib.transforms import Composite
+
+_VALIDATION_PAIRS = 4  # synthetic ones an image, always the same
+
+
+@dataclass(frozen=True, eq=False)
+class LungVolumes:
+    """The images of a split on the network's grid.
+
+    Attributes:
+        images: B-spline coefficients of images in [0, 1], [1, z, y, x] each.
+        masks: Of the lungs, [z, y, x] each, float32, 0 or 1.
+        pairs: Real pairs with landmarks, aligned and resampled (fixed, moving).
+    """
+
+    images: list[Tensor]
+    masks: list[Tensor]
+    pairs: list[tuple[LandmarkPair, Image, Image]]
+
+
+@dataclass(frozen=True, eq=False)
+class LungBatch:
+    """images [1, 2, z, y, x] (fixed, moving), target [1, 3, z, y, x] in voxels, mask [z, y, x]."""
+
+    images: Tensor
+    target: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class LungVolumesRecipe(Recipe):
+    """A network that is trained on pairs made of one image, in the box of its lungs."""
+
+    size: int = parameter(
+        128, "Voxels along each axis of the image (paper); a multiple of 16.", minimum=16
+    )
+    landmark_pairs: int = parameter(
+        4, "Most validation pairs whose landmark error is measured too.", minimum=0
+    )
+
+    def prepare(
+        self, cases: Sequence[Case], device: torch.device, progress: Progress
+    ) -> LungVolumes:
+        images, masks = [], []
+        for number, case in enumerate(cases):
+            progress(0.8 * number / len(cases), f"Reading {case.image.name}")
+            image, lungs = read_case(case, device)
+            grid = lung_grid(lungs, self.size)
+            images.append(bspline_coefficients(scaled(ct_onto(image, grid).data)[None]))
+            masks.append(mask_onto(lungs, grid).data.float())
+        validated = cases[0].split == "validation"
+        found = []
+        limit = self.landmark_pairs if validated else 0
+        for pair in landmark_pairs(cases, device, limit, part(progress, 0.8, 1.0)):
+            resampled = lung_pair(pair.fixed, pair.moving, pair.start, pair.lungs, self.size)
+            found.append((pair, *resampled))
+        return LungVolumes(images, masks, found)
+
+    def validate(
+        self,
+        network: nn.Module,
+        prepared: LungVolumes,
+        device: torch.device,
+        progress: Progress,
+    ) -> dict[str, float]:
+        """Mean absolute error of a component in voxels, on the same synthetic pairs each time.
+
+        With real pairs also ``tre_mm`` and, with the affine alone, ``tre_affine_mm``.
+        """
+        errors = []
+        for number, (image, mask) in enumerate(zip(prepared.images, prepared.masks, strict=True)):
+            for seed in range(_VALIDATION_PAIRS):
+                generator = torch.Generator().manual_seed(1000 * number + seed)
+                batch = synthetic_pair(image, mask, generator)
+                errors.append(float(masked_error(network(batch.images), batch)) / 3)
+        metrics = {"mae_voxels": float(np.mean(errors))}
+        if prepared.pairs:
+            before, after = [], []
+            for pair, fixed, moving in prepared.pairs:
+                field = displacement(network, fixed, moving)
+                points = (pair.fixed_points, pair.moving_points)
+                affine = target_registration_error(pair.start, *points)
+                whole = target_registration_error(Composite([field, pair.start]), *points)
+                before.append(affine["after"]["mean"])
+                after.append(whole["after"]["mean"])
+            metrics["tre_mm"] = float(np.mean(after))
+            metrics["tre_affine_mm"] = float(np.mean(before))
+        return metrics
+
+
+def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generator) -> LungBatch:
+    """A training pair of one image: fixed(x) = moving(x + target(x)), each interpolated once.
+
+    Args:
+        coefficients: B-spline coefficients of the image, [1, z, y, x].
+        mask: Of its lungs, [z, y, x], 0 or 1; the result's is that of the fixed image.
+    """
+    shape = tuple(mask.shape)
+    maps = spline_pair(shape, generator, mask.device)  # type: ignore[arg-type]
+    images = [
+        deformed(mask, field, fill=0.0, coefficients=coefficients)
+        for field in (maps.fixed, maps.augmentation)
+    ]
+    images = [with_gamma(image, generator) for image in images]
+    inside = deformed(mask, maps.fixed, fill=0.0, interpolation="nearest")
+    stacked = torch.stack(images)[None].contiguous(memory_format=torch.channels_last_3d)
+    return LungBatch(stacked, maps.learned[None], inside)
+
+
+def masked_error(found: Tensor, batch: LungBatch) -> Tensor:
+    """The L1 norm of the error of the displacement, averaged over the lungs: voxels."""
+    error = (found.float() - batch.target).abs().sum(1)[0]
+    return (error * batch.mask).sum() / batch.mask.sum().clamp(min=1.0)

@@ -1,0 +1,201 @@
+"""The correlation network: its comparison against a loop, what it can find, a toy that learns."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.precision import ready
+from DeepRegistrationLib.networks.corrnet import CorrelationNet, correlation
+from DeepRegistrationLib.sampling import bspline_coefficients
+from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes.lung_volumes import (
+    LungBatch,
+    LungVolumes,
+    masked_error,
+)
+
+
+def texture(n, seed=0, sigma=2.0):
+    values = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(n, n, n)), sigma)
+    return torch.from_numpy((values - values.min()) / np.ptp(values)).float()
+
+
+def test_correlation_is_the_sum_of_products_at_each_displacement():
+    generator = torch.Generator().manual_seed(0)
+    fixed, moving = (torch.randn(2, 3, 4, 5, 6, generator=generator) for _ in range(2))
+    found = correlation(fixed, moving, 2)
+    assert found.shape == (2, 125, 4, 5, 6)
+    steps = itertools.product(range(-2, 3), repeat=3)
+    for number, (dz, dy, dx) in enumerate(steps):
+        for z, y, x in ((0, 0, 0), (1, 2, 3), (3, 4, 5), (2, 0, 4)):
+            there = (z + dz, y + dy, x + dx)
+            inside = all(0 <= i < n for i, n in zip(there, (4, 5, 6), strict=True))
+            expected = torch.zeros(2)
+            if inside:
+                expected = (fixed[:, :, z, y, x] * moving[(..., *there)]).sum(1)
+            assert torch.allclose(found[:, number, z, y, x], expected, atol=1e-6)
+
+
+def test_the_gradient_of_the_correlation_is_that_of_finite_differences():
+    generator = torch.Generator().manual_seed(1)
+    fixed, moving = (
+        torch.randn(1, 2, 3, 4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+        for _ in range(2)
+    )
+    assert torch.autograd.gradcheck(lambda a, b: correlation(a, b, 1), (fixed, moving))
+
+
+def untrained(images, width=16):
+    """A network whose most alike feature counts alone; its norms have seen the images."""
+    torch.manual_seed(0)
+    network = CorrelationNet(width)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm3d):
+            part.momentum = None  # statistics are means: those of one pass
+    network(images)
+    for part in network.trust:
+        part.sharpness.data.fill_(3000.0)
+    return network.eval()
+
+
+@pytest.mark.parametrize("shift", [(8, 0, 0), (0, -8, 0), (0, 8, -8)])
+def test_comparing_untrained_features_already_finds_a_shift(shift):
+    """Each component in its own place and sign: (x, y, z), fixed(x) = moving(x + u).
+
+    By whole voxels of the coarsest level: features of others are not the same before training.
+    """
+    moving = texture(64)
+    fixed = torch.roll(moving, [-s for s in shift[::-1]], (0, 1, 2))
+    images = torch.stack([fixed, moving])[None]
+    with torch.no_grad():
+        field = untrained(images)(images)[0]
+    middle = field[:, 24:40, 24:40, 24:40].flatten(1).median(1).values
+    assert middle.tolist() == pytest.approx(shift, abs=1.0)
+
+
+def test_a_level_gives_at_most_its_radius():
+    torch.manual_seed(0)
+    network = CorrelationNet(2)
+    totals = network(torch.rand(1, 2, 32, 32, 32), levels=True)
+    assert [tuple(t.shape[2:]) for t in totals] == [(4,) * 3, (8,) * 3, (16,) * 3]
+    assert float(totals[0].detach().abs().max()) <= 2
+    assert float(totals[1].detach().abs().max()) <= 2 * 2 + 2
+    assert float(totals[2].detach().abs().max()) <= 2 * (2 * 2 + 2) + 2
+
+
+def test_the_result_is_the_finest_level_on_the_grid_of_the_image():
+    """A displacement that is the same everywhere stays so, in voxels of half the size."""
+    moving = texture(64)
+    images = torch.stack([torch.roll(moving, 8, 0), moving])[None]
+    network = untrained(images)
+    with torch.no_grad():
+        whole, finest = network(images), network(images, levels=True)[-1]
+    assert whole.shape == (1, 3, 64, 64, 64)
+    medians = [float(f[0, 2].median()) for f in (whole, finest)]
+    assert medians[0] == pytest.approx(-8.0, abs=0.5)
+    assert medians[0] == pytest.approx(2 * medians[1], rel=0.03)
+
+
+def test_made_ready_it_gives_the_same_displacement():
+    torch.manual_seed(0)
+    network = CorrelationNet(4)
+    moving = texture(32)
+    images = torch.stack([torch.roll(moving, -2, 2), moving])[None]
+    for _ in range(3):
+        network(images)  # statistics of the batch norms
+    network.eval()
+    with torch.no_grad():
+        expected = network(images)
+        exact = ready(network, torch.device("cpu"), torch.float32)(images)
+        short = ready(network, torch.device("cpu"), torch.bfloat16)(images)
+    assert torch.allclose(exact, expected, atol=1e-3)
+    assert float((short - expected).abs().mean()) < 0.1
+    assert short.dtype == torch.float32
+
+
+@pytest.fixture(scope="module")
+def volumes():
+    coefficients = [bspline_coefficients(texture(32, seed)[None]) for seed in range(3)]
+    return LungVolumes(coefficients, [torch.ones(32, 32, 32)] * 3, [])
+
+
+def test_mirrored_pairs_still_fit_their_target(volumes, monkeypatch):
+    """With the noise and gamma off, moving(x + target) is the fixed image, in every mirror."""
+    from DeepRegistrationLib.synthesis.images import deformed
+    from DeepRegistrationLib.training.recipes import lung_volumes
+
+    monkeypatch.setattr(lung_volumes, "with_gamma", lambda image, generator: image)
+    recipe = make_recipe("corrnet", {"size": 32, "noise": 0.0})
+    inner = (slice(8, -8),) * 3
+    for seed in range(6):
+        batch = recipe.batch(volumes, 0, torch.Generator().manual_seed(seed))
+        fixed, moving = batch.images[0]
+        again = deformed(moving, batch.target[0], fill=0.0)
+        before = float((moving - fixed)[inner].abs().mean())
+        assert float((again - fixed)[inner].abs().mean()) < 0.2 * before
+
+
+def test_each_image_has_noise_of_its_own(volumes):
+    quiet, noisy = (make_recipe("corrnet", {"size": 32, "noise": n}) for n in (0.0, 0.2))
+    without, with_ = (
+        recipe.batch(volumes, 0, torch.Generator().manual_seed(5)).images[0]
+        for recipe in (quiet, noisy)
+    )
+    added = [(a - b).flatten() for a, b in zip(with_, without, strict=True)]
+    assert all(0.0 < float(part.std()) < 0.2 for part in added)
+    assert abs(float(np.corrcoef(*map(np.asarray, added))[0, 1])) < 0.05
+
+
+def test_the_loss_weighs_the_levels_and_counts_voxels_of_the_image():
+    recipe = make_recipe("corrnet", {"size": 32})
+    target = torch.zeros(1, 3, 32, 32, 32)
+    target[:, 0] = 8.0
+    batch = LungBatch(torch.zeros(1, 2, 32, 32, 32), target, torch.ones(32, 32, 32))
+
+    class Answers(torch.nn.Module):
+        def forward(self, images, *, levels):
+            fields = [torch.zeros(1, 3, n, n, n) for n in (4, 8, 16)]
+            fields[2][:, 0] = 4.0  # right, in its voxels of twice the size
+            return fields
+
+    loss, terms = recipe.loss(Answers(), batch)
+    assert terms == pytest.approx({"level0": 8.0, "level1": 8.0, "level2": 0.0})
+    assert float(loss) == pytest.approx(0.25 * 8 + 0.5 * 8)
+
+
+def test_a_toy_learns_and_beats_the_identity(volumes):
+    """One pair, again and again."""
+    recipe = make_recipe("corrnet", {"size": 32, "width": 4, "precision": "float32"})
+    torch.manual_seed(0)
+    network = recipe.build().train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    batch = recipe.batch(volumes, 0, torch.Generator().manual_seed(0))
+    errors = []
+    for _ in range(80):
+        loss, terms = recipe.loss(network, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        errors.append(terms["level2"])
+    identity = float(masked_error(torch.zeros_like(batch.target), batch))
+    assert errors[-1] < 0.7 * errors[0]
+    assert errors[-1] < 0.7 * identity
+
+
+def test_the_displacement_of_a_pair_of_images_is_in_millimetres():
+    from DeepRegistrationLib.inference.lungs128 import displacement
+
+    moving = texture(48)
+    fixed = torch.roll(moving, -8, 2)
+    with torch.no_grad():
+        network = untrained(torch.stack([fixed, moving])[None])
+    grid = Grid((48, 48, 48), (2.0, 1.0, 3.0))
+    with torch.no_grad():
+        field = displacement(network, Image(fixed, grid), Image(moving, grid))
+    middle = field.vectors[:, 16:32, 16:32, 16:32].flatten(1).median(1).values
+    assert middle.tolist() == pytest.approx((16.0, 0.0, 0.0), abs=1.0)
