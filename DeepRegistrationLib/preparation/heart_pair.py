@@ -1,0 +1,44 @@
+"""Whether two images show one heart at one place: frames of one series, as of a cine MRI.
+
+Headers cannot tell: exports without positions put every origin at 0, and 23 of the 3,160 pairs of
+ACDC patients 001-080 share their grid. At equal places the two frames of a patient correlate by
+0.85 to 0.98. Those of two patients do by at most 0.45 where the grids are one, and by at most 0.52
+over all pairs, cut to their common size; the one exception, 074 and 076, has the same images twice.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from DeepRegistrationLib.image import Image
+
+_SAME = 0.7  # correlation: between the figures above
+_TOLERANCE = 0.5  # mm between the voxels of one grid, as where the anatomy is recognized
+_SAMPLES = 1_000_000  # voxels by which the range of the values is found
+
+
+def likeness_in_place(fixed: Image, moving: Image) -> float | None:
+    """Correlation of the two images, voxel by voxel (-1 to 1); None where their grids differ.
+
+    Values are held between the 2nd and the 98th percentile of each image, as the brightest blood
+    and fat would else outweigh everything. An image of one value is like nothing: 0.
+    """
+    if not fixed.grid.same_as(moving.grid, tolerance=_TOLERANCE):
+        return None
+    first, second = (_centered(image) for image in (fixed, moving))
+    energy = first.square().sum() * second.square().sum()
+    return float((first * second).sum() / energy.sqrt()) if float(energy) > 0 else 0.0
+
+
+def show_one_heart(likeness: float | None) -> bool:
+    """Whether so much likeness (from :func:`likeness_in_place`) is that of one patient's frames."""
+    return likeness is not None and likeness >= _SAME
+
+
+def _centered(image: Image) -> torch.Tensor:
+    """The clamped values less their mean: float64 [n]."""
+    values = image.data.double().flatten()
+    share = torch.tensor([0.02, 0.98], dtype=values.dtype, device=values.device)
+    low, high = torch.quantile(values[:: -(-len(values) // _SAMPLES)], share)
+    values = values.clamp(low, high)
+    return values - values.mean()
