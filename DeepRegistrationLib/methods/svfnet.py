@@ -35,7 +35,8 @@ class SVFNetRegistration(Method):
 
     The frames, and with them the rigid alignment, come from the masks, which may be segmentations
     with labels (right ventricle 1, myocardium 2, left ventricle 3), or are searched for in the
-    image. An initial transform takes the place of the rigid alignment.
+    image. Where both images are frames of one heart, one place serves both. An initial transform
+    takes the place of the rigid alignment.
     """
 
     name = "svfnet"

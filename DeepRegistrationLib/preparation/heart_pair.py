@@ -4,6 +4,12 @@ Headers cannot tell: exports without positions put every origin at 0, and 23 of 
 ACDC patients 001-080 share their grid. At equal places the two frames of a patient correlate by
 0.85 to 0.98. Those of two patients do by at most 0.45 where the grids are one, and by at most 0.52
 over all pairs, cut to their common size; the one exception, 074 and 076, has the same images twice.
+
+Between end-diastole and end-systole the segmented heart's frame moves little (median 3 mm in the
+slice and along it, 2 degrees), less than the search errs at end-systole. With the surer of the two
+finds for both images, the heart is found in 59 of 60 end-systolic images (001-060) instead of 51,
+and SVF-Net's mean Dice between the two phases rises from 0.72 to 0.80 (worst: 0.00 to 0.53); on
+061-080, where none was missed, from 0.771 to 0.784 (worst: 0.56 to 0.60).
 """
 
 from __future__ import annotations
