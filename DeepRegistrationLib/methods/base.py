@@ -132,9 +132,19 @@ class Method(ABC):
     def resolve(self, fixed: Image, moving: Image, context: Context) -> tuple[Method, bool]:
         """The method that shall register this pair, and whether to refine what it gives.
 
-        Itself, unrefined, for all but ``auto``.
+        Itself, unrefined, for all but ``auto``; a network with the name of the weights that it is
+        going to use.
         """
-        return self, False
+        name = getattr(self.parameters, "weights", None)
+        if name is None:
+            return self, False
+        from DeepRegistrationLib.choice import choose_weights
+        from DeepRegistrationLib.optimization.presets import recognize
+
+        anatomy = recognize(fixed, moving, context.fixed_mask)
+        card, notes = choose_weights(self.name, name, anatomy)
+        context.notes.extend(notes)
+        return type(self)(dataclasses.replace(self.parameters, weights=card.name)), False
 
     @abstractmethod
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
@@ -145,6 +155,7 @@ _METHODS: dict[str, type[Method]] = {}
 _OFFERED = (  # automatic, then the best, then the networks, then what they are compared with
     AUTOMATIC,
     "optimize",
+    "corrnet",
     "mlvirnet",
     "eppenhof",
     "regnet",

@@ -47,7 +47,7 @@ class CorrnetRegistration(Method):
         uses_masks=True,
     )
     Parameters = CorrnetParameters
-    augmentations = ("shift", "gamma")
+    augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from DeepRegistrationLib.inference.loading import network_for

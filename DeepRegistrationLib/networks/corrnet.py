@@ -15,7 +15,8 @@ correlation with the fixed image's at each small displacement, smoothed and corr
 convolutions that also see the fixed image's features, becomes a probability of that displacement;
 the mean over the probabilities is the correction. So a level cannot answer with more than its
 radius, all three together reach 28 voxels of the images, and nothing has to be learned of how far
-things move: only what to compare and whom to trust.
+things move: only what to compare and whom to trust. The finest level is applied twice: the second
+time it sees what the first left.
 
 What it takes from others: correlation and warping of features (PWC-Net: Sun et al., CVPR 2018), the
 mean over probabilities of displacements (Heinrich, MICCAI 2019), composition level by level
@@ -36,6 +37,7 @@ from DeepRegistrationLib.sampling import displaced
 STRIDE = 8  # of the coarsest level: sizes of images are multiples of it
 _RADIUS = 2  # voxels
 _COMPARED = 16  # features
+_PASSES = (1, 1, 2)  # coarse to fine
 _LAYOUT = torch.channels_last_3d
 
 
@@ -67,11 +69,11 @@ class CorrelationNet(nn.Module):
 
         Args:
             images: [B, 2, z, y, x], fixed and moving in [0, 1]; sizes divisible by 8.
-            levels: Return that of every level, coarse to fine, for training.
+            levels: Return that of every level and pass, coarse to fine, for training.
 
         Returns:
             float32 [B, 3, z, y, x], components (x, y, z), in voxels; of the levels in voxels of
-            their own grids: an eighth, a quarter and half of the image's.
+            their own grids: an eighth, a quarter and (twice) half of the image's.
         """
         count = len(images)
         both = torch.cat([images[:, :1], images[:, 1:]]).to(self.features[0][0].weight.dtype)  # type: ignore[arg-type]
@@ -82,13 +84,15 @@ class CorrelationNet(nn.Module):
             found = F.normalize(project(part).float(), dim=1, eps=1e-3).contiguous()
             pyramid.append((found[:count], found[count:]))
         totals: list[Tensor] = []
-        for trust, (fixed, moving) in zip(reversed(self.trust), reversed(pyramid), strict=True):
-            if totals:
-                before = doubled(totals[-1].detach())
-                new = trust(fixed, displaced(moving, before))
-                totals.append(composed(before, new))
-            else:
-                totals.append(trust(fixed, moving))
+        stages = zip(_PASSES, reversed(self.trust), reversed(pyramid), strict=True)
+        for passes, trust, (fixed, moving) in stages:
+            for number in range(passes):
+                if not totals:
+                    totals.append(trust(fixed, moving))
+                    continue
+                before = totals[-1].detach()
+                before = doubled(before) if number == 0 else before
+                totals.append(composed(before, trust(fixed, displaced(moving, before))))
         return totals if levels else doubled(totals[-1])
 
 

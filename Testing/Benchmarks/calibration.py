@@ -1,7 +1,7 @@
 """How the predicted error goes with the true one, on phantoms and at landmarks of real pairs.
 
     python -m Testing.Benchmarks.calibration [--data FOLDER]
-    python -m Testing.Benchmarks.calibration --method mlvirnet eppenhof regnet svfnet \\
+    python -m Testing.Benchmarks.calibration --method corrnet mlvirnet eppenhof regnet svfnet \\
         --name networks [--data FOLDER] [--add]
 
 Methods are named as for ``deepreg benchmark``: ``optimize:quality=best``. Writes CALIBRATION.md and

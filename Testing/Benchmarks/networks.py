@@ -24,6 +24,7 @@ import torch
 from DeepRegistrationLib.devices import peak_memory_mb
 from DeepRegistrationLib.inference.precision import ready
 from DeepRegistrationLib.inference.regnet import dense
+from DeepRegistrationLib.networks.corrnet import CorrelationNet
 from DeepRegistrationLib.networks.eppenhof import EppenhofNet
 from DeepRegistrationLib.networks.regnet import RegNet
 from DeepRegistrationLib.networks.svfnet import SVFNet
@@ -110,6 +111,12 @@ CASES = {
         _plain(lambda: SVFNet(), 16, 64, 64),
     ),
     "mlvirnet": Case("mlVIRNET 160^3, all levels", "", (6.0, 0.02), _virnet),
+    "corrnet": Case(
+        "correlation network 160^3",
+        "",
+        (None, None),
+        _plain(lambda: CorrelationNet(), 160, 160, 160),
+    ),
 }
 
 

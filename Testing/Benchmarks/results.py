@@ -55,7 +55,7 @@ def networks(*methods: str) -> tuple[str, ...]:
 
 def runs() -> dict[str, Run]:
     """All of them by name."""
-    lungs = networks("mlvirnet", "eppenhof", "regnet")
+    lungs = networks("corrnet", "mlvirnet", "eppenhof", "regnet")
     elastix = tuple(f"elastix:recipe={name}" for name in _ELASTIX)
     hearts = ("--patients", _PATIENTS)
     return {

@@ -55,6 +55,7 @@ METHODS = {  # name: method, quality
     "affine": ("affine", "default"),
     "optimize-fast": ("optimize", "fast"),
     "optimize-default": ("optimize", "default"),
+    "corrnet": ("corrnet", "default"),
     "mlvirnet": ("mlvirnet", "default"),
     "eppenhof": ("eppenhof", "default"),
     "regnet": ("regnet", "default"),
@@ -63,7 +64,7 @@ METHODS = {  # name: method, quality
     "convexadam": ("convexadam", "default"),
     "elastix": ("elastix", "default"),
 }
-_NETWORKS = ("mlvirnet", "eppenhof", "regnet")  # measured where there are weights
+_NETWORKS = ("corrnet", "mlvirnet", "eppenhof", "regnet")  # measured where there are weights
 _PEERS = ("symmetric-demons", "convexadam", "elastix")  # compute on the CPU always
 _COLD_ONLY = (*_PEERS, "lcc-demons")  # take so long that a second call says nothing new
 

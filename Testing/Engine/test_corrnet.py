@@ -82,7 +82,7 @@ def test_a_level_gives_at_most_its_radius():
     torch.manual_seed(0)
     network = CorrelationNet(2)
     totals = network(torch.rand(1, 2, 32, 32, 32), levels=True)
-    assert [tuple(t.shape[2:]) for t in totals] == [(4,) * 3, (8,) * 3, (16,) * 3]
+    assert [tuple(t.shape[2:]) for t in totals] == [(n,) * 3 for n in (4, 8, 16, 16)]
     assert float(totals[0].detach().abs().max()) <= 2
     assert float(totals[1].detach().abs().max()) <= 2 * 2 + 2
     assert float(totals[2].detach().abs().max()) <= 2 * (2 * 2 + 2) + 2
@@ -159,13 +159,13 @@ def test_the_loss_weighs_the_levels_and_counts_voxels_of_the_image():
 
     class Answers(torch.nn.Module):
         def forward(self, images, *, levels):
-            fields = [torch.zeros(1, 3, n, n, n) for n in (4, 8, 16)]
-            fields[2][:, 0] = 4.0  # right, in its voxels of twice the size
+            fields = [torch.zeros(1, 3, n, n, n) for n in (4, 8, 16, 16)]
+            fields[2][:, 0] = fields[3][:, 0] = 4.0  # right, in its voxels of twice the size
             return fields
 
     loss, terms = recipe.loss(Answers(), batch)
-    assert terms == pytest.approx({"level0": 8.0, "level1": 8.0, "level2": 0.0})
-    assert float(loss) == pytest.approx(0.25 * 8 + 0.5 * 8)
+    assert terms == pytest.approx({"level0": 8.0, "level1": 8.0, "level2": 0.0, "level3": 0.0})
+    assert float(loss) == pytest.approx(0.125 * 8 + 0.25 * 8)
 
 
 def test_a_toy_learns_and_beats_the_identity(volumes):
@@ -181,7 +181,7 @@ def test_a_toy_learns_and_beats_the_identity(volumes):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        errors.append(terms["level2"])
+        errors.append(terms["level3"])
     identity = float(masked_error(torch.zeros_like(batch.target), batch))
     assert errors[-1] < 0.7 * errors[0]
     assert errors[-1] < 0.7 * identity
