@@ -1,9 +1,11 @@
-"""Which method suits a pair, by what was measured; loads no PyTorch.
+"""Which method, and which weights of a method, suit a pair; loads no PyTorch.
 
 Every method with figures for the anatomy, and all weights that are there, are compared with the
 instance optimization on the same data; the one with the smallest error is taken, the optimization
 where none beats it. Previews are compared too, but not taken: their cards say that they are not to
-be relied on.
+be relied on. Of a network that the user chose, the weights are taken in the order of
+:mod:`DeepRegistrationLib.weights`, but after all others where they were measured on other anatomy
+alone.
 """
 
 from __future__ import annotations
@@ -11,12 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from DeepRegistrationLib.anatomy import Anatomy
+from DeepRegistrationLib.anatomy import (
+    CARDIAC_MRI,
+    CARDIAC_MRI_PATIENTS,
+    GENERAL,
+    TITLES,
+    Anatomy,
+)
 from DeepRegistrationLib.expected import Expected
 from DeepRegistrationLib.methods import AUTOMATIC, method_class, method_names
-from DeepRegistrationLib.weights import weight_cards
+from DeepRegistrationLib.weights import ModelCard, find_weights, weight_cards, why_first
 
 REFERENCE = "optimize"
+
+_ORGANS = {CARDIAC_MRI_PATIENTS: CARDIAC_MRI}  # the same, as far as weights are concerned
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,53 @@ def choose_method(anatomy: Anatomy) -> Choice:
     return Choice(
         REFERENCE, "", False, f"{method_class(REFERENCE).title} was taken {shown}. {reason}"
     )
+
+
+def choose_weights(method: str, name: str, anatomy: Anatomy) -> tuple[ModelCard, list[str]]:
+    """The weights of a network for a pair, and what the user must know about the choice.
+
+    Args:
+        method: Of the network.
+        name: Of the weights, or ``auto``.
+        anatomy: What the pair shows.
+
+    Returns:
+        The card, and sentences: with ``auto`` which weights were taken and why; in any case a
+        warning where they were measured on other anatomy alone.
+
+    Raises:
+        RegistrationError: As :func:`find_weights`.
+    """
+    card = find_weights(method, name)
+    notes = []
+    if name == "auto":
+        cards = weight_cards(method)
+        elsewhere = [each.name for each in cards if _measured_elsewhere(each, anatomy)]
+        suited = [each for each in cards if each.name not in elsewhere]
+        card = find_weights(method, (suited or cards)[0].name)
+        text = f"The weights {card.name} were taken: {why_first(suited or cards)}"
+        if suited and elsewhere:
+            text += f" for such images ({', '.join(elsewhere)}: measured on others)"
+        if not card.expected:
+            text += "; their card states no accuracy to compare by"
+        notes.append(f"{text}.")
+    if _measured_elsewhere(card, anatomy):
+        known = " and ".join(sorted({TITLES[each.anatomy] for each in card.expected}))
+        notes.append(
+            f"The weights {card.name} were measured on {known} only, and this is {anatomy.title}, "
+            f"as {anatomy.why}: check the result closely, or name other weights."
+        )
+    return card, notes
+
+
+def _measured_elsewhere(card: ModelCard, anatomy: Anatomy) -> bool:
+    """Whether a card's figures are all of other anatomy than a pair's; never where that is unknown.
+
+    A card without figures says nothing.
+    """
+    known = {_ORGANS.get(each.anatomy, each.anatomy) for each in card.expected}
+    shown = _ORGANS.get(anatomy.name, anatomy.name)
+    return bool(known) and GENERAL not in {*known, shown} and shown not in known
 
 
 def _candidates(anatomy: Anatomy) -> Iterator[_Candidate]:

@@ -1,5 +1,9 @@
 """Trained weights: <name>.safetensors with a model card <name>.json; found, verified, loaded.
 
+Where nobody names weights, the first of their order are taken (:func:`weight_cards`): final ones
+before previews; then by folder, the user's own before what comes along; then the newest; then the
+first by name. :func:`DeepRegistrationLib.choice.choose_weights` also looks at what a pair shows.
+
 Cards are read without PyTorch, so that a panel can show them before the engine is loaded.
 """
 
@@ -43,6 +47,7 @@ class ModelCard:
         sha256: Of the .safetensors file.
         expected: Measured on held-out data, for the choice of a method.
         failures: Where it is known to fail, a sentence each.
+        date: When the weights were exported, ISO 8601 in UTC; empty in older cards.
         path: The .safetensors file; not stored.
     """
 
@@ -62,6 +67,7 @@ class ModelCard:
     sha256: str
     expected: list[Expected] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    date: str = ""
     path: Path = field(default=Path(), compare=False)
 
     def to_json(self) -> str:
@@ -87,17 +93,15 @@ def user_folder() -> Path:
 
 
 def weight_names(method: str | None = None) -> list[str]:
-    """Names of all weights with a readable card, or of those for one method; final before preview.
-
-    See :func:`weight_cards`.
-    """
+    """Names of all weights with a readable card, or of those for one method, in their order."""
     return [card.name for card in weight_cards(method)]
 
 
 def weight_cards(method: str | None = None) -> list[ModelCard]:
-    """All readable model cards, or those for one method; final weights before previews.
+    """All readable model cards, or those for one method, in the order in which they are taken.
 
-    Damaged cards are left out here; :func:`find_weights` explains them.
+    Of two with one name, that in the earlier folder hides the other. Damaged cards are left out
+    here; :func:`find_weights` explains them.
     """
     cards: dict[str, ModelCard] = {}
     for path in _files(".json"):
@@ -105,33 +109,55 @@ def weight_cards(method: str | None = None) -> list[ModelCard]:
             card = read_card(path)
         except RegistrationError:
             continue
-        if method in (None, card.method):
-            cards.setdefault(card.name, card)
-    return sorted(cards.values(), key=lambda card: (card.preview, card.name))
+        cards.setdefault(card.name, card)
+    wanted = [card for card in cards.values() if method in (None, card.method)]
+    wanted.sort(key=lambda card: card.name)
+    wanted.sort(key=lambda card: card.date, reverse=True)
+    return sorted(wanted, key=lambda card: (card.preview, _rank(card.path)))
+
+
+def why_first(cards: list[ModelCard]) -> str:
+    """A clause that says what put the first of the cards of a method before the next one.
+
+    It names no path: reports shall hold none.
+    """
+    if len(cards) < 2:
+        return "there are no others"
+    first, second = cards[:2]
+    if first.preview != second.preview:
+        return "the others are previews"
+    if _rank(first.path) != _rank(second.path):
+        return f"those {_place(first)} come before those {_place(second)}"
+    if first.date != second.date:
+        return f"they are the newest of those {_place(first)}"
+    return f"they are the first by name of those {_place(first)}"
 
 
 def find_weights(method: str, name: str = "auto") -> ModelCard:
-    """The card of the weights to use for a method; ``auto`` takes the first of its names.
+    """The card of the weights to use for a method; ``auto`` takes the first in their order.
 
     Raises:
         RegistrationError: None for the method (the sentence names the training command), none of
-            this name, a card without weights, weights without a card, an unreadable card, weights
-            of another method.
+            this name, a card without weights, weights without a card, an unreadable card (with
+            ``auto``: in a folder that comes before), weights of another method.
     """
-    names = weight_names(method)
+    cards = weight_cards(method)
     if name == "auto":
-        if not names:
-            for path in _files(".json"):
-                read_card(path)  # a damaged one may be what is missed
+        for path in _files(".json"):  # a damaged one may be what is missed
+            earlier = cards and _rank(path) < _rank(cards[0].path)
+            if not cards or (earlier and path.with_suffix(".safetensors").is_file()):
+                read_card(path)
+        if not cards:
             raise RegistrationError(
                 f"There are no weights for {method}; train them with 'deepreg train' and 'deepreg "
                 f"export', then put <name>.safetensors and <name>.json into {user_folder()}."
             )
-        name = names[0]
+        name = cards[0].name
     card_file = next((p for p in _files(".json") if p.stem == name), None)
     weights_file = next((p for p in _files(".safetensors") if p.stem == name), None)
     if card_file is None and weights_file is None:
-        known = f"there are {', '.join(names)}" if names else f"there are none for {method} yet"
+        names = ", ".join(card.name for card in cards)
+        known = f"there are {names}" if names else f"there are none for {method} yet"
         raise RegistrationError(f"There are no weights called {name!r}; {known}.")
     if card_file is None:
         raise RegistrationError(
@@ -157,6 +183,8 @@ def read_card(path: Path) -> ModelCard:
         values = json.loads(path.read_text(encoding="utf-8"))
         values["expected"] = [Expected(**entry) for entry in values.get("expected", [])]
         card = ModelCard(**values, path=path.with_suffix(".safetensors"))
+        if not isinstance(card.date, str):
+            raise ValueError(f"its date is {card.date!r}")
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise RegistrationError(
             f"The model card {path} cannot be read ({error}); get the weights again."
@@ -227,3 +255,17 @@ def _files(suffix: str) -> Iterator[Path]:
     for folder in folders():
         if folder.is_dir():
             yield from sorted(folder.glob(f"*{suffix}"))
+
+
+def _rank(path: Path) -> int:
+    """Position of a file's folder among the :func:`folders`."""
+    places = folders()
+    return places.index(path.parent) if path.parent in places else len(places)
+
+
+def _place(card: ModelCard) -> str:
+    """Where weights are, without a path: for sentences that begin with ``those``."""
+    folder, named = card.path.parent, os.environ.get(FOLDER)
+    if named and folder == Path(named):
+        return f"in the folder of {FOLDER}"
+    return "in your own folder" if folder == user_folder() else "that come along"

@@ -16,6 +16,7 @@ from DeepRegistrationLib.weights import (
     curves_path,
     read_card,
     weight_cards,
+    why_first,
 )
 
 _HEAD = """# Trained weights
@@ -41,9 +42,14 @@ def list_weights(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps([json.loads(card.to_json()) for card in cards], indent=2))
         return
-    for card in cards:
-        print(f"{card.name}: for {card.method}{', preview' if card.preview else ''}")
-        print(f"    {card.title}; {card.licence}")
+    for method in sorted({card.method for card in cards}):
+        own = [card for card in cards if card.method == method]
+        for number, card in enumerate(own):
+            state = ", preview" if card.preview else ""
+            taken = f"; taken where you name none: {why_first(own)}" if number == 0 else ""
+            print(f"{card.name}: for {card.method}{state}{taken}")
+            print(f"    {card.title}; {card.licence}")
+            print(f"    {card.path.parent}")
     if not cards:
         print("There are no weights; train them with 'deepreg train' and 'deepreg export'.")
 

@@ -22,7 +22,7 @@ from DeepRegistrationLib.anatomy import (
     Anatomy,
     look_at,
 )
-from DeepRegistrationLib.choice import choose_method
+from DeepRegistrationLib.choice import choose_method, choose_weights
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.expected import DICE, TRE, Expected, parse_expected
@@ -167,6 +167,79 @@ def test_the_choice_is_made_without_pytorch():
     assert found.stdout.split()[1] == "False", found.stderr
 
 
+# Which weights of a network that the user chose
+
+HEARTS = Anatomy(CARDIAC_MRI, "both images are stacks")
+
+
+def figures(anatomy):
+    return Expected(anatomy, TRE, 1.0, "some data")
+
+
+def test_the_result_of_auto_is_said_with_its_reason(add_weights):
+    add_weights("one", figures(LUNG_CT))
+    add_weights("two", figures(LUNG_CT))
+    card, (note,) = choose_weights("mlvirnet", "auto", LUNGS)
+    assert card.name == "one"
+    assert note == (
+        "The weights one were taken: they are the first by name of those that come along."
+    )
+
+
+def test_weights_that_the_user_names_are_taken_without_a_word(add_weights):
+    add_weights("one", figures(LUNG_CT))
+    add_weights("two", figures(LUNG_CT))
+    card, notes = choose_weights("mlvirnet", "two", LUNGS)
+    assert card.name == "two" and notes == []
+
+
+def test_weights_measured_on_other_anatomy_come_after_all_others_even_previews(add_weights):
+    add_weights("a-heart", figures(CARDIAC_MRI))
+    add_weights("lung", figures(LUNG_CT), preview=True)
+    card, (note,) = choose_weights("mlvirnet", "auto", LUNGS)
+    assert card.name == "lung"
+    assert "there are no others for such images (a-heart: measured on others)" in note
+    assert choose_weights("mlvirnet", "auto", HEARTS)[0].name == "a-heart"
+
+
+def test_weights_for_other_anatomy_alone_are_taken_with_a_warning(add_weights):
+    add_weights("lung", figures(LUNG_CT))
+    for name in ("auto", "lung"):
+        card, notes = choose_weights("mlvirnet", name, HEARTS)
+        assert card.name == "lung"
+        assert "were measured on lung CT only, and this is cardiac cine MRI" in notes[-1]
+
+
+@pytest.mark.parametrize("shown", [CARDIAC_MRI, CARDIAC_MRI_PATIENTS])
+def test_hearts_of_one_patient_and_of_two_are_the_same_anatomy_for_weights(add_weights, shown):
+    add_weights("between", figures(CARDIAC_MRI_PATIENTS), method="svfnet")
+    assert len(choose_weights("svfnet", "auto", Anatomy(shown, "so"))[1]) == 1
+
+
+def test_where_the_anatomy_is_unknown_nothing_is_put_back(add_weights):
+    add_weights("a-heart", figures(CARDIAC_MRI))
+    add_weights("lung", figures(LUNG_CT))
+    card, notes = choose_weights("mlvirnet", "auto", Anatomy(GENERAL, "nothing was recognized"))
+    assert card.name == "a-heart" and len(notes) == 1
+
+
+def test_weights_without_figures_say_so(add_weights):
+    add_weights("silent")
+    card, (note,) = choose_weights("mlvirnet", "auto", LUNGS)
+    assert card.name == "silent" and "their card states no accuracy" in note
+
+
+def test_a_tie_between_own_and_shipped_weights_goes_to_the_own(tmp_path, monkeypatch):
+    places = [tmp_path / "own", tmp_path / "shipped"]
+    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: places)
+    for place, name in zip(places, ("mine", "a-shipped"), strict=True):
+        expected = [Expected(LUNG_CT, TRE, 0.5, T00)]
+        card = replace(CARD, name=name, method="mlvirnet", expected=expected)
+        save_weights(STATE, card, place)
+    assert choose_method(LUNGS).weights == "mine"
+    assert choose_weights("mlvirnet", "auto", LUNGS)[0].name == "mine"
+
+
 # Figures in cards
 
 
@@ -226,6 +299,24 @@ def test_the_result_says_which_method_was_taken_and_why(chest, monkeypatch, add_
     assert any("(winner) was taken for lung CT" in note for note in result.notes)
     point = torch.tensor([[1.0, 2.0, 3.0]])
     assert torch.allclose(result.transform(point) - point, torch.tensor([trivial.SHIFT]).float())
+
+
+def test_the_result_says_which_weights_of_a_network_were_taken(chest, monkeypatch, add_weights):
+    monkeypatch.setitem(trivial.registry._METHODS, "mlvirnet", _ShiftingNetwork)
+    add_weights("a-heart", figures(CARDIAC_MRI))
+    add_weights("lung", figures(LUNG_CT))
+    masks = {"fixed_mask": chest.fixed_lungs, "moving_mask": chest.moving_lungs}
+    images = chest.fixed, chest.moving
+    result = register(*images, method="mlvirnet", device="cpu", uncertainty=True, **masks)
+    assert result.provenance["parameters"]["weights"] == "lung"
+    assert [note for note in result.notes if "a-heart" in note] == [
+        "The weights lung were taken: there are no others for such images (a-heart: measured on "
+        "others)."
+    ]
+    named = {"parameters": {"weights": "a-heart"}}
+    result = register(*images, method="mlvirnet", device="cpu", **named, **masks)
+    assert result.provenance["parameters"]["weights"] == "a-heart"
+    assert any("measured on cardiac cine MRI, two frames" in note for note in result.notes)
 
 
 def test_the_anatomy_that_the_user_names_is_believed(tmp_path, monkeypatch, add_weights):

@@ -1,6 +1,7 @@
 """``deepreg train`` and ``deepreg export`` from a list of files to weights."""
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 import torch
@@ -44,6 +45,8 @@ def test_from_a_list_to_weights_with_their_card(data, tmp_path, capsys, monkeypa
     card = find_weights("invented", "toy-1")
     assert load_weights(card)["0.weight"].shape == (3, 1, 3, 3, 3)
     assert card.preview and card.held_out == ["three"] and card.data == ["three images"]
+    exported = datetime.fromisoformat(card.date.replace("Z", "+00:00"))
+    assert abs(datetime.now(timezone.utc) - exported) < timedelta(hours=1)
     assert card.architecture == {"width": 3}
     assert card.recipe["values"]["iterations"] == 6
     assert card.metrics["held_out"] == {"tre": "1.5"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.expected import Expected
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.weights import ModelCard, save_weights
+from DeepRegistrationLib.weights import ModelCard, read_card, save_weights
 
 
 class _ShiftingNetwork(method_class("svfnet")):
@@ -49,6 +50,20 @@ def folder(tmp_path, monkeypatch):
 def test_the_list_names_weights_method_and_state(folder, capsys):
     assert main(["weights"]) == 0
     assert "tiny: for svfnet, preview" in capsys.readouterr().out
+
+
+def test_the_list_says_which_weights_are_taken_and_why_and_where_they_are(folder, capsys):
+    card = read_card(folder / "tiny.json")
+    save_weights({"w": torch.ones(3)}, replace(card, name="zeal", preview=False), folder)
+    assert main(["weights"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (
+        next(k for k, line in enumerate(lines) if line.startswith(f"{name}: "))
+        for name in ("zeal", "tiny")
+    )
+    assert lines[first].startswith("zeal: for svfnet; taken where you name none: ")
+    assert first < second and "taken" not in lines[second]
+    assert lines[second + 2].strip() == str(folder)
 
 
 def test_as_json_the_whole_cards_come(folder, capsys):

@@ -16,7 +16,9 @@ from DeepRegistrationLib.weights import (
     load_weights,
     read_card,
     save_weights,
+    weight_cards,
     weight_names,
+    why_first,
 )
 
 CARD = ModelCard(
@@ -70,6 +72,84 @@ def test_final_weights_come_before_previews(folder):
         save_weights(STATE, replace(CARD, name=name, preview=preview), folder)
     assert weight_names("invented") == ["first", "zzz", "aaa"]
     assert find_weights("invented").name == "first"
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """The folders of weights in the order of the search: named, the user's own, those that come
+    along."""
+    monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path / "named"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    found = [tmp_path / "named", tmp_path / "home" / "deepreg" / "weights", tmp_path / "shipped"]
+    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: found)
+    return found
+
+
+def add(folder, name, **how):
+    save_weights(STATE, replace(CARD, name=name, **how), folder)
+
+
+def taken() -> tuple[str, str]:
+    """What is taken where nobody names weights, and why."""
+    return find_weights("invented").name, why_first(weight_cards("invented"))
+
+
+def test_the_users_own_weights_come_before_shipped_ones_whatever_their_names(places):
+    add(places[2], "aaa", date="2030-01-01T00:00:00Z")
+    add(places[1], "mine", date="2026-01-01T00:00:00Z")
+    assert taken() == ("mine", "those in your own folder come before those that come along")
+    add(places[0], "tried", date="2026-01-01T00:00:00Z")
+    expected = "those in the folder of DEEPREG_WEIGHTS come before those in your own folder"
+    assert taken() == ("tried", expected)
+
+
+def test_an_own_preview_does_not_come_before_final_weights(places):
+    add(places[1], "aaa", preview=True)
+    add(places[2], "shipped")
+    assert taken() == ("shipped", "the others are previews")
+
+
+def test_of_one_folder_the_newest_weights_are_taken(places):
+    for name, date in (("a", ""), ("b", "2026-03-01T08:00:00Z"), ("c", "2026-11-01T07:00:00Z")):
+        add(places[1], name, date=date)
+    assert taken() == ("c", "they are the newest of those in your own folder")
+    assert weight_names("invented") == ["c", "b", "a"]
+
+
+def test_without_dates_the_first_name_is_taken(places):
+    for name in ("b", "a"):
+        add(places[2], name)
+    assert taken() == ("a", "they are the first by name of those that come along")
+
+
+def test_weights_without_others_are_said_to_be_alone(places):
+    add(places[2], "a")
+    add(places[1], "b", method="another")
+    assert taken() == ("a", "there are no others")
+
+
+def test_damaged_weights_in_an_earlier_folder_are_not_passed_over(places):
+    add(places[1], "mine")
+    add(places[2], "shipped")
+    (places[1] / "mine.json").write_text("{")
+    with pytest.raises(RegistrationError, match="mine.json cannot be read"):
+        find_weights("invented")
+    (places[1] / "mine.safetensors").unlink()  # now it is any JSON file, and none of weights
+    assert find_weights("invented").name == "shipped"
+
+
+def test_a_date_that_is_no_text_is_refused(folder):
+    values = json.loads((folder / "first.json").read_text())
+    (folder / "first.json").write_text(json.dumps({**values, "date": 20261121}))
+    with pytest.raises(RegistrationError, match="its date is 20261121"):
+        find_weights("invented", "first")
+
+
+def test_a_card_from_before_dates_is_read(folder):
+    values = json.loads((folder / "first.json").read_text())
+    del values["date"]
+    (folder / "first.json").write_text(json.dumps(values))
+    assert find_weights("invented", "first").date == ""
 
 
 def test_no_weights_for_a_method_names_the_training_command(folder):
