@@ -24,6 +24,10 @@ _HEAD = """# Trained weights
 Made by `deepreg weights --readme FOLDER` from the model cards (`<name>.json`), which also state
 citations, recipe values and hashes. Weights load only when their SHA-256 is the card's. *Preview*
 means: trained for a short time, to show that the method works, not to be relied on.
+
+Where no weights of a method are named, final ones are taken before previews, those in the user's
+own folders before these, then the newest, then the first by name; those whose cards have figures of
+other anatomy alone come after all others, with a warning. The result says which were taken and why.
 """
 
 
