@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class RegNetParameters:
     """Settings of RegNet."""
 
-    weights: str = parameter("auto", "Name of the weights; auto takes yours before those that come along.")
+    weights: str = parameter("auto", "Name of the weights; auto takes your own before shipped ones.")
     precision: str = parameter(
         "auto",
         "Of the convolutions; auto takes 16 bits where the processor has them.",
