@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class SVFNetParameters:
     """Settings of SVF-Net."""
 
-    weights: str = parameter("auto", "Name of the weights; auto takes your own before shipped ones.")
+    weights: str = parameter("auto", "Name of the weights; auto prefers your own to shipped ones.")
     precision: str = parameter(
         "auto",
         "Of the convolutions; auto takes 16 bits where the processor has them.",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class VirnetParameters:
     """Settings of mlVIRNET."""
 
-    weights: str = parameter("auto", "Name of the weights; auto takes your own before shipped ones.")
+    weights: str = parameter("auto", "Name of the weights; auto prefers your own to shipped ones.")
     start: str = parameter(
         "affine",
         "What comes before the network: an affine alignment, or only the lungs' centers shifted "
