@@ -30,7 +30,7 @@ def run_list(arguments: argparse.Namespace) -> None:
     from DeepRegistrationLib.cohort.cluster import dashboard_sentence
     from DeepRegistrationLib.cohort.pairs import choose_pairs
     from DeepRegistrationLib.cohort.run import run_cohort
-    from DeepRegistrationLib.cohort.store import TABLE, Store
+    from DeepRegistrationLib.cohort.store import TABLE, Store, weights_at_hand
 
     options = method_options(arguments)
     path = Path(arguments.list).absolute()
@@ -47,6 +47,8 @@ def run_list(arguments: argparse.Namespace) -> None:
     )
     workers = _workers(arguments, options)
     settings = {**options, "images": arguments.images, "deepregistration": __version__}
+    if weights := weights_at_hand(options):
+        settings["weights"] = weights
     del settings["device"]  # of no account for whether rows can be compared
     store = Store(Path(arguments.output), path.parent, settings, resume=arguments.resume)
     try:

@@ -21,7 +21,9 @@ from typing import Any
 
 from DeepRegistrationLib.benchmark.protocol import Pair
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.methods import AUTOMATIC, method_class
 from DeepRegistrationLib.output import atomic_file, check_folder
+from DeepRegistrationLib.weights import weight_cards
 
 Row = dict[str, Any]
 TABLE, SETTINGS, ROW = "cohort.parquet", "cohort.json", "row.json"
@@ -142,6 +144,23 @@ class Store:
     def _name(self, path: Path) -> str:
         inside = path.is_relative_to(self.root)
         return (path.relative_to(self.root) if inside else path).as_posix()
+
+
+def weights_at_hand(options: Row) -> list[str]:
+    """Trained weights that pairs can be registered by, each with the beginning of its SHA-256.
+
+    Which of them is taken may depend on the pair, so a cohort's rows can only be compared where
+    all are the same.
+
+    Args:
+        options: As for :func:`DeepRegistrationLib.engine.register`.
+    """
+    method, parameters = options["method"], options["parameters"]
+    if method != AUTOMATIC and not hasattr(method_class(method).Parameters(), "weights"):
+        return []
+    name = parameters.get("weights", "auto")
+    cards = weight_cards(None if method == AUTOMATIC else method)
+    return [f"{c.name} {c.sha256[:8]}" for c in cards if name in ("auto", c.name)]
 
 
 def write_json(value: Row, path: Path) -> None:
