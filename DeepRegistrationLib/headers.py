@@ -75,7 +75,7 @@ def check_header(path: Path) -> None:
     if header.present < header.promised:
         raise RegistrationError(
             f"{path.name} is cut short: its header promises {header.promised} bytes of voxels and "
-            f"the file holds {header.present}; copy or download it again."
+            f"the file holds {max(header.present, 0)}; copy or download it again."
         )
     if header.kind:
         _check_finite(path, header)

@@ -138,6 +138,8 @@ def _comparisons(comparisons: Sequence[Comparison], reference: str) -> str:
             " There are too few pairs to test: landmarks are compared instead. Those of one pair "
             "are not independent, so p and interval say less than they seem to."
         )
+    elif first.n < FEWEST_PAIRS:
+        note += f" With fewer than {FEWEST_PAIRS} pairs p cannot fall below 0.05."
     return section(f"Against {reference}", text_table(Table("", "", head, lines, note)))
 
 
@@ -150,13 +152,20 @@ def _summary(summaries: Mapping[str, Mapping[str, Summary]]) -> str:
     head = ["method", "n", *(METRICS[name].title for name in names)]
     lines = []
     for method, own in summaries.items():
-        cells = [
-            f"{s.mean:.3f} ({s.low:.3f} to {s.high:.3f})" if s else "–"
-            for s in (own.get(name) for name in names)
-        ]
+        cells = [_with_interval(s) if s else "–" for s in (own.get(name) for name in names)]
         lines.append([method, str(max(s.n for s in own.values())), *cells])
-    note = "Mean over the pairs, with its 95 % bootstrap interval."
+    note = (
+        "Mean over the pairs, with its 95 % bootstrap interval; fewer than "
+        f"{FEWEST_PAIRS} pairs have none."
+    )
     return section("All measures", text_table(Table("", "", head, lines, note)) * bool(lines))
+
+
+def _with_interval(summary: Summary) -> str:
+    """The mean, and its interval where there are enough pairs for one."""
+    if summary.n < FEWEST_PAIRS:
+        return f"{summary.mean:.3f}"
+    return f"{summary.mean:.3f} ({summary.low:.3f} to {summary.high:.3f})"
 
 
 def _boxes(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
@@ -196,12 +205,13 @@ def _components(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
 
 
 def _jacobian(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
-    svg = plots.jacobian_histogram(rows, colors)
-    methods = [m for m in methods_of(rows) if m != BEFORE]
+    svg, drawn = plots.jacobian_histogram(rows, colors)
+    constant = [m for m in methods_of(rows) if m not in (BEFORE, *drawn)]
+    note = f"Not drawn, as J is the same everywhere: {', '.join(constant)}." if constant else ""
     return section(
         "Volume change",
-        f'<div class="plots"><figure>{svg}<figcaption>{plots.key(methods, colors)}</figcaption>'
-        "</figure></div>"
+        f'<div class="plots"><figure>{svg}<figcaption>{plots.key(drawn, colors)}</figcaption>'
+        f"</figure></div>{caption_text(note) if note else ''}"
         if svg
         else "",
     )

@@ -29,6 +29,7 @@ def _by_label(rows: Sequence[Row], name: str, title: str, paper: str | None) -> 
     if not rows:
         return None
     labels = sorted({label for row in rows for label in row["overlap"]}, key=int)
+    reference = next((row["method"] for row in rows if row["name"] == REFERENCE), "")
     table = Table(
         name,
         title,
@@ -46,12 +47,16 @@ def _by_label(rows: Sequence[Row], name: str, title: str, paper: str | None) -> 
         ],
         note="Mean ± standard deviation over the pairs, by label; Hausdorff: the largest surface "
         f"distance. Better than {REFERENCE}: share of pairs with higher mean Dice"
-        + ("." if REFERENCE in methods_of(rows) else f" ({REFERENCE} is not in this run)."),
+        + (
+            "."
+            if reference == REFERENCE
+            else f" ({reference or f'{REFERENCE} is not in this run'})."
+        ),
     )
     measured = []
     for method in methods_of(rows):
         own = [row for row in rows if row["method"] == method]
-        cells = {"wins": _wins(rows, method)}
+        cells = {"wins": _wins(rows, method, reference)}
         for label in labels:
             for key, digits in (("dice", 3), ("hausdorff", 1)):
                 found = label_values(own, label, key).get(method, [])
@@ -71,11 +76,11 @@ def _by_label(rows: Sequence[Row], name: str, title: str, paper: str | None) -> 
     return finished(table, measured, columns, paper)
 
 
-def _wins(rows: Sequence[Row], method: str) -> str:
+def _wins(rows: Sequence[Row], method: str, reference: str) -> str:
     """Share of pairs in which a method's Dice is above the reference's, in %."""
     dice = values(rows, "dice")
-    if method in (REFERENCE, BEFORE) or REFERENCE not in dice:
+    if method in (reference, BEFORE) or reference not in dice:
         return "–"
-    both = [name for name in dice.get(method, {}) if name in dice[REFERENCE]]
-    wins = [dice[method][name] > dice[REFERENCE][name] for name in both]
+    both = [name for name in dice.get(method, {}) if name in dice[reference]]
+    wins = [dice[method][name] > dice[reference][name] for name in both]
     return f"{100 * np.mean(wins):.0f}" if wins else "–"

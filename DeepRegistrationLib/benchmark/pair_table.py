@@ -13,16 +13,16 @@ MOST_PAIRS = 12
 
 _COLUMNS: dict[str, tuple[Callable[[Row], float | None], int]] = {
     "TRE, mm": (METRICS["tre"].of, 2),
-    "median": (lambda r: nested(r, "tre", "median"), 2),
-    "95 %": (lambda r: nested(r, "tre", "p95"), 2),
-    "snapped": (METRICS["snapped"].of, 2),
+    "median, mm": (lambda r: nested(r, "tre", "median"), 2),
+    "95 %, mm": (lambda r: nested(r, "tre", "p95"), 2),
+    "snapped, mm": (METRICS["snapped"].of, 2),
     "MAE, mm": (METRICS["mae"].of, 2),
     "Dice": (METRICS["dice"].of, 3),
     "Hausdorff 95 %, mm": (lambda r: mean_over_labels(r, "hausdorff95"), 1),
     "LCC": (METRICS["lcc"].of, 3),
     "SD log J": (METRICS["sd_log"].of, 3),
     "J <= 0, %": (METRICS["folding"].of, 4),
-    "in the image, %": (METRICS["folding_image"].of, 4),
+    "J <= 0 in the image, %": (METRICS["folding_image"].of, 4),
     "seconds": (METRICS["seconds"].of, 1),
     "processor seconds": (METRICS["cpu_seconds"].of, 1),
 }

@@ -53,14 +53,16 @@ def _box(axes: Axes, center: float, values: np.ndarray, color: str) -> str:
     )
     left, middle, right = (axes.x(center + offset) for offset in (-0.32, -0.12, 0.08))
     cap = 0.5 * (middle - left)
+    boxed = len(values) >= _FEWEST
+    beside = center + (0.26 if boxed else 0.0)  # where there is no box, over the method's name
     # Dots lie side by side in an order without meaning, so that equal values stay apart.
     spread = np.resize(np.array([0.0, 0.5, -0.5, 0.25, -0.25, 0.75, -0.75]), len(values))
     dots = "".join(
         f'<circle r="2" fill="{color}" fill-opacity="0.55" '
-        f'cx="{axes.x(center + 0.26 + 0.1 * s):.1f}" cy="{axes.y(v):.1f}"/>'
+        f'cx="{axes.x(beside + 0.1 * s):.1f}" cy="{axes.y(v):.1f}"/>'
         for v, s in zip(thinned(np.sort(values)), spread, strict=False)
     )
-    if len(values) < _FEWEST:
+    if not boxed:
         return dots
     return (
         f'<g fill="none" stroke="{color}" stroke-width="1.5"><path d="M{middle:.1f} {low:.1f}'
@@ -119,10 +121,13 @@ def components(rows: Sequence[Row], colors: Mapping[str, str]) -> list[tuple[str
     return plots
 
 
-def jacobian_histogram(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
+def jacobian_histogram(rows: Sequence[Row], colors: Mapping[str, str]) -> tuple[str, list[str]]:
     """Share of voxels of the regions by J, all pairs together; empty without any method.
 
     A method whose J is the same everywhere (affine) would be a spike, and is left out.
+
+    Returns:
+        The SVG, and the methods that are drawn.
     """
     shares: dict[str, np.ndarray] = {}
     for row in rows:
@@ -130,7 +135,7 @@ def jacobian_histogram(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
             counts = np.asarray(row["jacobian"]["histogram"], dtype=np.float64)
             shares[row["method"]] = shares.get(row["method"], 0.0) + counts / max(counts.sum(), 1)
     if not shares:
-        return ""
+        return "", []
     shares = {m: 100 * v / v.sum() for m, v in shares.items() if v.sum() > 0}
     top = max(float(v.max()) for v in shares.values())
     axes = Axes(
@@ -154,7 +159,7 @@ def jacobian_histogram(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
         + f'H{axes.x(HISTOGRAM[-1]):.1f}V{axes.y(0):.1f}"/>'
         for method, values in shares.items()
     )
-    return axes.svg(folded + lines)
+    return axes.svg(folded + lines), list(shares)
 
 
 def time_and_accuracy(

@@ -68,16 +68,25 @@ class Reader:
 
     def _found(self, case: Case, alignment: str) -> Grid:
         if alignment == "segmentations":
-            if case.labels is None:
-                raise RegistrationError(
-                    f"{case.patient} has no labels to align by; choose --alignment hearts or none."
-                )
-            return frame_of_labels(self.image(case.labels))
+            return frame_of_labels(self.image(require_labels(case)))
         if case.mask is not None:
             return frame_of_labels(self.image(case.mask))
         if self._mean is None:
             self._mean = mean_heart()
         return frame_of_image(self.image(case.image), self._mean)[0]
+
+
+def require_labels(case: Case) -> Path:
+    """The label map that a case is aligned by.
+
+    Raises:
+        RegistrationError: It has none.
+    """
+    if case.labels is None:
+        raise RegistrationError(
+            f"{case.patient} has no labels to align by; choose --alignment hearts or none."
+        )
+    return case.labels
 
 
 def mean_heart() -> torch.Tensor:

@@ -18,7 +18,7 @@ from DeepRegistrationLib.benchmark.loading import PairImages, everywhere, load_p
 from DeepRegistrationLib.benchmark.measuring import lungs_of, measure_row, region_of
 from DeepRegistrationLib.benchmark.overlay import overlay_png
 from DeepRegistrationLib.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol
-from DeepRegistrationLib.benchmark.reading import Reader, mean_heart
+from DeepRegistrationLib.benchmark.reading import Reader, mean_heart, require_labels
 from DeepRegistrationLib.benchmark.variants import Variant, check_available
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.engine import Registration, register
@@ -66,9 +66,9 @@ def run(
     """All rows of the pairs and methods asked for, those of earlier runs included.
 
     Raises:
-        RegistrationError: The folder cannot be used, no heart can be looked for, or a method has
-            no weights or is not installed. What goes wrong with one pair becomes a row with
-            ``status`` ``failed`` and the sentence.
+        RegistrationError: The folder cannot be used, no heart can be looked for, a case has no
+            labels to align by, or a method has no weights or is not installed. What goes wrong
+            with one pair becomes a row with ``status`` ``failed`` and the sentence.
         Cancelled: The user stopped; the rows so far are in the journal.
     """
     folder = Path(folder)
@@ -80,6 +80,9 @@ def run(
         c.mask for pair in pairs for c in (pair.fixed, pair.moving)
     ):
         mean_heart()
+    if options.alignment == "segmentations":
+        for case in (c for pair in pairs for c in (pair.fixed, pair.moving)):
+            require_labels(case)
     choose_device(options.device)
     check_available(variants)
     check_folder(folder)

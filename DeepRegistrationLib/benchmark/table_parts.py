@@ -34,12 +34,17 @@ class Table:
 
 
 def spread(numbers: Sequence[float] | np.ndarray, digits: int = 2) -> str:
-    """Mean ± standard deviation (divided by n), as the papers write it; a dash for none."""
+    """Mean ± standard deviation (divided by n), as the papers write it.
+
+    One number has no spread and stands alone; a dash for none.
+    """
     data = np.asarray(numbers, dtype=np.float64)
-    return f"{data.mean():.{digits}f} ± {data.std():.{digits}f}" if len(data) else "–"
+    if len(data) < 2:
+        return mean(data, digits)
+    return f"{data.mean():.{digits}f} ± {data.std():.{digits}f}"
 
 
-def mean(numbers: Sequence[float], digits: int = 2) -> str:
+def mean(numbers: Sequence[float] | np.ndarray, digits: int = 2) -> str:
     """The mean; a dash for none."""
     return f"{np.mean(numbers):.{digits}f}" if len(numbers) else "–"
 

@@ -71,8 +71,15 @@ def regnet(rows: Sequence[Row]) -> Table | None:
     table = Table(
         "regnet-1",
         "RegNet, Table 1",
-        ["method", "MAE", "TRE", "TRE'", "|x|", "|y|", "|z|", "source"],
-        note="mm, mean ± standard deviation over all landmarks (MAE: over images; the sum of the "
+        [
+            "method",
+            "MAE, mm",
+            "TRE, mm",
+            "TRE', mm",
+            *(f"|{axis}|, mm" for axis in "xyz"),
+            "source",
+        ],
+        note="Mean ± standard deviation over all landmarks (MAE: over images; the sum of the "
         "three components, which the network minimizes). TRE' is of the landmarks within "
         f"{NEAR_MM:g} mm after the method affine"
         + ("." if near else ", which is not among the methods of this run."),
@@ -90,7 +97,7 @@ def eppenhof_cases(rows: Sequence[Row]) -> Table | None:
     table = Table(
         "eppenhof-2",
         "Eppenhof and Pluim, Table II",
-        ["case", *methods],
+        ["case: TRE, mm", *methods],
         note="TRE in mm, mean ± standard deviation over the landmarks of a case; after the slash "
         "the mean after T(x) is rounded to the moving image's voxels (the official DIR-Lab way). "
         "Last rows: the mean of the case means, and all landmarks pooled.",

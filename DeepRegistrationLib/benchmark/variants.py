@@ -56,15 +56,15 @@ def variants_of(
         own = {key: settings.pop(key) for key in OWN_SETTINGS if key in settings}
         values = make_parameters(method_class(name), settings)
         parameters = {key: getattr(values, key) for key in settings}
-        refine = _known(own.get("refine", "false").lower(), ("false", "true")) == "true"
+        refine = _known("refine", own.get("refine", "false").lower(), ("false", "true")) == "true"
         for quality in [own["quality"]] if "quality" in own else qualities:
             for mask in [own["masks"]] if "masks" in own else masks:
                 variant = Variant(
                     _label(name, settings, quality, refine, mask),
                     name,
-                    cast(Quality, _known(quality, QUALITIES)),
+                    cast(Quality, _known("quality", quality, QUALITIES)),
                     parameters,
-                    _known(mask, MASKS) == "auto",
+                    _known("masks", mask, MASKS) == "auto",
                     refine,
                 )
                 found.append(variant)
@@ -105,9 +105,9 @@ def _settings(text: str, given: str) -> dict[str, str]:
     return settings
 
 
-def _known(word: str, known: Sequence[str]) -> str:
+def _known(setting: str, word: str, known: Sequence[str]) -> str:
     if word not in known:
-        raise RegistrationError(f"{word!r} is unknown; choose of {', '.join(known)}.")
+        raise RegistrationError(f"{setting} is {word!r}; choose one of {', '.join(known)}.")
     return word
 
 

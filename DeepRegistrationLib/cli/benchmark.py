@@ -30,6 +30,8 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
             f"There is no protocol {arguments.protocol!r}; choose one of {', '.join(PROTOCOLS)}."
         )
     protocol = PROTOCOLS[arguments.protocol]
+    if arguments.pictures < 0:
+        raise RegistrationError(f"--pictures {arguments.pictures} is below 0; give 0 or more.")
     variants = variants_of(arguments.methods, arguments.quality, arguments.masks)
     output = Path(arguments.output)
     _check_output(output, arguments.resume)

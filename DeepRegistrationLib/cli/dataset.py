@@ -49,8 +49,9 @@ def _tell(arguments: argparse.Namespace, cases: list[Case]) -> None:
         return
     patients = {case.patient: case.split for case in cases}
     counts = ", ".join(f"{split} {n}" for split, n in Counter(patients.values()).items())
+    persons = "patient" if len(patients) == 1 else "patients"
     print(
-        f"{len(cases)} images of {len(patients)} patients ({counts}); wrote "
+        f"{len(cases)} images of {len(patients)} {persons} ({counts}); wrote "
         f"{Path(arguments.output) / LIST}"
     )
 

@@ -194,6 +194,35 @@ def test_few_pairs_are_dots_and_their_landmarks_make_the_boxes(tmp_path):
     assert (tre.count("<rect"), tre.count("<circle")) == (2, 2 * 2 * 20)  # without "before"
     assert (lcc.count("<rect"), lcc.count("<circle")) == (0, 3 * 2)
     assert 'aria-label="J &lt;= 0 in the region' not in page  # 0 everywhere
+    dots = [float(x) for x in re.findall(r'cx="([\d.]+)"', lcc)]
+    for k, name in enumerate(("before", "optimize")):  # without a box, dots stand over the name
+        [place] = re.findall(rf'<text x="([\d.]+)"[^>]*>{name}<', lcc)
+        assert np.allclose(dots[2 * k : 2 * k + 2], float(place), rtol=0, atol=10)
+
+
+def test_fewer_than_six_pairs_have_no_interval(tmp_path):
+    for pairs, interval in ((5, False), (6, True)):
+        folder = tmp_path / str(pairs)
+        folder.mkdir()
+        chosen = [row for row in rows(folder) if row["pair"][-1] in "012345"[:pairs]]
+        write_results(chosen, "lung", folder, {})
+        page = (folder / "report.html").read_text(encoding="utf-8")
+        [summary] = re.findall(r"<h2>All measures</h2>.*?</table>", page, re.S)
+        assert ("0.800 (0.800 to 0.800)" in summary) is interval
+        assert "<td>0.800</td>" in summary or interval
+
+
+def test_a_method_without_a_histogram_is_not_in_its_key(tmp_path):
+    table = rows(tmp_path)
+    for row in table[:-1]:
+        if row["name"] == "optimize":
+            row["jacobian"]["region"] = {**row["jacobian"]["region"], "std_log": 0.0}
+    write_results(table, "lung", tmp_path, {})
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    [part] = re.findall(r"<h2>Volume change</h2>.*?</section>", page, re.S)
+    [key] = re.findall(r"<figcaption>(.*?)</figcaption>", part, re.S)
+    assert "optimize" not in key and "alert" in key
+    assert "Not drawn, as J is the same everywhere: optimize." in part
 
 
 def test_labels_have_boxes_of_their_own(tmp_path):
@@ -215,10 +244,16 @@ def test_the_pairs_are_tabled_one_by_one_with_what_was_measured(tmp_path):
         row["tre"] |= {"median": 1.25, "p95": 3.5}
         row["cpu_seconds"] = 7.77
     found = each_pair(table)
-    assert found.head[:5] == ["pair (fixed < moving)", "method", "TRE, mm", "median", "95 %"]
+    assert found.head[:5] == [
+        "pair (fixed < moving)",
+        "method",
+        "TRE, mm",
+        "median, mm",
+        "95 %, mm",
+    ]
     assert "Dice" not in found.head and "MAE, mm" not in found.head
     cells = dict(zip(found.head, found.rows[0], strict=True))
-    assert (cells["median"], cells["95 %"], cells["seconds"]) == ("1.25", "3.50", "–")
+    assert (cells["median, mm"], cells["95 %, mm"], cells["seconds"]) == ("1.25", "3.50", "–")
     assert cells["processor seconds"] == "7.8" and len(found.rows) == 24
     many = [{**row, "pair": f"{row['pair']} {k}"} for row in table for k in range(2)]
     assert each_pair(many) is None

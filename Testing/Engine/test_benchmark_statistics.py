@@ -19,6 +19,7 @@ from DeepRegistrationLib.benchmark.statistics import (
     summarize,
     values,
 )
+from DeepRegistrationLib.benchmark.table_parts import spread
 from DeepRegistrationLib.benchmark.tables import (
     eppenhof_cases,
     eppenhof_methods,
@@ -194,9 +195,9 @@ def test_tre_dash_is_of_the_landmarks_near_after_the_affine():
     )
     table = regnet(rows)
     cells = {row[0]: dict(zip(table.head, row, strict=True)) for row in table.rows[:2]}
-    assert cells["net"]["TRE"] == "3.00 ± 2.16"
-    assert cells["net"]["TRE'"] == "1.50 ± 0.50"
-    assert cells["net"]["|z|"] == "2.00 ± 2.83"
+    assert cells["net"]["TRE, mm"] == "3.00 ± 2.16"
+    assert cells["net"]["TRE', mm"] == "1.50 ± 0.50"
+    assert cells["net"]["|z|, mm"] == "2.00 ± 2.83"
     published = [row for row in table.rows if row[0] == "RegNet"][0]
     assert published[1:4] == ["1.19", "4.39", "1.66"] and "Sokooti" in published[-1]
 
@@ -204,7 +205,7 @@ def test_tre_dash_is_of_the_landmarks_near_after_the_affine():
 def test_cases_stand_one_by_one_and_a_missing_one_is_a_dash():
     rows = rows_of({("p", "a"): [[3, 4, 0]], ("q", "a"): [[1, 0, 0]], ("p", "b"): [[2, 0, 0]]})
     table = eppenhof_cases(rows)
-    assert table.head == ["case", "a", "b"]
+    assert table.head == ["case: TRE, mm", "a", "b"]
     assert table.rows[0] == ["p", "5.00 ± 0.00 / 5.00", "2.00 ± 0.00 / 2.00"]
     assert table.rows[1][2] == "–"
     assert table.rows[2][1].startswith("3.00 ± 2.00")
@@ -224,7 +225,8 @@ def test_hearts_are_tabled_by_label_with_the_share_of_better_pairs():
     for pair, ours, theirs in (("p", 0.9, 0.8), ("q", 0.7, 0.75), ("r", 0.8, 0.6)):
         for method, dice in (("net", ours), ("lcc-demons", theirs)):
             overlap = {"1": {"dice": dice, "hausdorff": 10 * dice}}
-            rows.append({"pair": pair, "method": method, "status": "ok", "overlap": overlap})
+            row = {"pair": pair, "method": method, "name": method, "status": "ok"}
+            rows.append({**row, "overlap": overlap})
     table = svfnet(rows)
     net = dict(zip(table.head, table.rows[0], strict=True))
     assert net["Dice 1"] == "0.800 ± 0.082" and net["Hausdorff 1, mm"] == "8.0 ± 0.8"
@@ -240,3 +242,33 @@ def test_failed_rows_count_in_no_table():
     assert "p" in [row[0] for row in tables["eppenhof-2"].rows]
     for table in (tables["eppenhof-2"], tables["pairs"]):
         assert "q" not in [row[0] for row in table.rows]
+
+
+def test_svfnets_reference_is_found_whatever_its_settings():
+    rows = []
+    for pair, best in (("a", 0.9), ("b", 0.7)):
+        for method, name, dice in (
+            ("lcc-demons iterations=4x2x1", "lcc-demons", 0.8),
+            ("svfnet", "svfnet", best),
+        ):
+            overlap = {"1": {"dice": dice, "hausdorff": 1.0}}
+            row = {"pair": pair, "method": method, "name": name, "status": "ok"}
+            rows.append({**row, "overlap": overlap})
+    table = svfnet(rows)
+    cells = dict(zip(table.head, table.rows[1], strict=True))
+    assert cells["better than lcc-demons, %"] == "50"
+    assert "not in this run" not in table.note and "iterations=4x2x1" in table.note
+    alone = svfnet([row for row in rows if row["name"] == "svfnet"])
+    assert "lcc-demons is not in this run" in alone.note
+
+
+def test_one_number_has_no_spread():
+    assert spread([1.234]) == "1.23"
+    assert spread([1.0, 2.0]) == "1.50 ± 0.50"
+    assert spread([]) == "–"
+
+
+def test_every_length_in_regnets_table_says_millimeters():
+    table = regnet(rows_of({("p", "affine"): [[1.0, 0, 0], [0, 2.0, 0]]}))
+    lengths = table.head[1:-1]
+    assert len(lengths) == 6 and all(title.endswith(", mm") for title in lengths)

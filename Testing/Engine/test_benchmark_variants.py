@@ -49,9 +49,9 @@ def test_a_method_that_says_its_own_settings_has_one_variant(shift):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("shift:quality=good", "'good' is unknown; choose of fast"),
-        ("shift:refine=maybe", "'maybe' is unknown"),
-        ("shift:masks=some", "'some' is unknown"),
+        ("shift:quality=good", "quality is 'good'; choose one of fast"),
+        ("shift:refine=maybe", "refine is 'maybe'; choose one of"),
+        ("shift:masks=some", "masks is 'some'; choose one of"),
         ("shift:scale=1,scale=2", "says scale twice"),
     ],
 )

@@ -41,7 +41,7 @@ def test_hearts_come_with_labels_and_landmarks(small_hearts, tmp_path):
 def test_the_command_writes_a_list_that_training_reads(small_hearts, tmp_path, capfd):
     command = ["phantom", "heart", "--count", "1", "-o", str(tmp_path / "out"), "--split", "1/0/0"]
     assert main(command) == 0
-    assert "2 images of 1 patients (train 1)" in capfd.readouterr().out
+    assert "2 images of 1 patient (train 1)" in capfd.readouterr().out
     assert len(read_cases(tmp_path / "out" / "cases.csv")) == 2
 
 
