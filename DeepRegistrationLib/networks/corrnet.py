@@ -6,7 +6,7 @@ ReLU:
 | resolution | channels | compared |
 |---|---|---|
 | n^3 | 1, w | |
-| (n/2)^3, by stride | w, 2w, 2w | 16 features, displacements within 2 voxels (125) |
+| (n/2)^3, by stride | w, 2w, 2w | 16 features, at 57 displacements up to 2 voxels |
 | (n/4)^3 | 2w, 3w, 3w | the same |
 | (n/8)^3 | 3w, 3w, 3w | the same |
 
@@ -25,6 +25,7 @@ mean over probabilities of displacements (Heinrich, MICCAI 2019), composition le
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -36,6 +37,12 @@ from DeepRegistrationLib.sampling import displaced
 
 STRIDE = 8  # of the coarsest level: sizes of images are multiples of it
 _RADIUS = 2  # voxels
+# (z, y, x) in a ball that holds (0, 1, 2) and not the corners: half the work of the cube's 125.
+OFFSETS = tuple(
+    offset
+    for offset in itertools.product(range(-_RADIUS, _RADIUS + 1), repeat=3)
+    if sum(step * step for step in offset) <= 5
+)
 _COMPARED = 16  # features
 _PASSES = (1, 1, 2)  # coarse to fine
 _LAYOUT = torch.channels_last_3d
@@ -76,7 +83,8 @@ class CorrelationNet(nn.Module):
             their own grids: an eighth, a quarter and (twice) half of the image's.
         """
         count = len(images)
-        both = torch.cat([images[:, :1], images[:, 1:]]).to(self.features[0][0].weight.dtype)  # type: ignore[arg-type]
+        dtype = next(self.parameters()).dtype
+        both = torch.cat([images[:, :1], images[:, 1:]]).to(dtype)
         part = self.first(both.contiguous(memory_format=_LAYOUT))
         pyramid = []
         for encode, project in zip(self.encoder, self.features, strict=True):
@@ -105,7 +113,7 @@ class _Trust(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        count = (2 * _RADIUS + 1) ** 3
+        count = len(OFFSETS)
         self.sharpness = nn.Parameter(torch.tensor(10.0))
         self.narrow = nn.Sequential(*_layer(count + _COMPARED, width, kernel=1))
         self.near = nn.Sequential(*_layer(width, width))
@@ -115,74 +123,65 @@ class _Trust(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        costs = correlation(self.sharpness.float() * fixed, moving, _RADIUS)
+        costs = correlation(self.sharpness.float() * fixed, moving)
         seen = torch.cat([costs, fixed], 1).to(self.head.weight.dtype)
         seen = self.narrow(seen.contiguous(memory_format=_LAYOUT))
         said = self.head(self.far(self.near(seen)))
         with torch.autocast(costs.device.type, enabled=False):  # fields stay float32
             chances = torch.softmax(costs + said, 1)
-            means = _places(_RADIUS, costs.device) @ chances.flatten(2)
+            places = torch.tensor(OFFSETS, dtype=torch.float32, device=costs.device)
+            means = places.flip(1).T @ chances.flatten(2)
             return means.unflatten(2, costs.shape[2:])
 
 
-def correlation(fixed: Tensor, moving: Tensor, radius: int) -> Tensor:
+def correlation(fixed: Tensor, moving: Tensor) -> Tensor:
     """Products of ``fixed`` at x and ``moving`` at x + d, summed over the channels.
 
     Args:
         fixed, moving: [B, C, z, y, x], float32; zeros count outside.
-        radius: Of d along each axis, voxels.
 
     Returns:
-        [B, (2 radius + 1)^3, z, y, x]; x of the displacement runs fastest, then y, then z.
+        [B, 57, z, y, x], in the order of :data:`OFFSETS`.
     """
-    return _Correlation.apply(fixed, moving, radius)  # type: ignore[no-untyped-call, no-any-return]
+    return _Correlation.apply(fixed, moving)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class _Correlation(torch.autograd.Function):
     """Displacement after displacement: autograd's own way would keep a padded copy of each."""
 
     @staticmethod
-    def forward(ctx: Any, fixed: Tensor, moving: Tensor, radius: int) -> Tensor:
+    def forward(ctx: Any, fixed: Tensor, moving: Tensor) -> Tensor:
         ctx.save_for_backward(fixed, moving)
-        ctx.radius = radius
-        padded = F.pad(moving, (radius,) * 6)
-        shape = (fixed.shape[0], (2 * radius + 1) ** 3, *fixed.shape[2:])
-        result, products = fixed.new_empty(shape), torch.empty_like(fixed)
-        for number, window in enumerate(_windows(padded, radius)):
+        result = fixed.new_empty(fixed.shape[0], len(OFFSETS), *fixed.shape[2:])
+        products = torch.empty_like(fixed)
+        for number, window in enumerate(_windows(_padded(moving))):
             torch.mul(fixed, window, out=products)
             torch.sum(products, 1, out=result[:, number])
         return result
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         fixed, moving = ctx.saved_tensors
-        radius = ctx.radius
-        padded = F.pad(moving, (radius,) * 6)
+        padded = _padded(moving)
         to_fixed, to_padded = torch.zeros_like(fixed), torch.zeros_like(padded)
-        windows = zip(_windows(padded, radius), _windows(to_padded, radius), strict=True)
+        windows = zip(_windows(padded), _windows(to_padded), strict=True)
         for number, (window, target) in enumerate(windows):
             part = gradient[:, number : number + 1]
             to_fixed.addcmul_(part, window)
             target.addcmul_(part, fixed)
-        z, y, x = moving.shape[2:]
-        inside = (slice(radius, radius + n) for n in (z, y, x))
-        return to_fixed, to_padded[(slice(None), slice(None), *inside)], None
+        inside = (slice(_RADIUS, _RADIUS + n) for n in moving.shape[2:])
+        return to_fixed, to_padded[(slice(None), slice(None), *inside)]
 
 
-def _windows(padded: Tensor, radius: int) -> list[Tensor]:
-    """Views of a tensor padded by ``radius``, one a displacement."""
-    z, y, x = (n - 2 * radius for n in padded.shape[2:])
-    steps = range(2 * radius + 1)
-    return [
-        padded[:, :, k : k + z, j : j + y, i : i + x] for k in steps for j in steps for i in steps
-    ]
+def _padded(values: Tensor) -> Tensor:
+    return F.pad(values, (_RADIUS,) * 6)
 
 
-def _places(radius: int, device: torch.device) -> Tensor:
-    """The displacements of :func:`correlation`, (x, y, z) in rows: [3, n]."""
-    steps = torch.arange(-radius, radius + 1, dtype=torch.float32, device=device)
-    z, y, x = torch.meshgrid(steps, steps, steps, indexing="ij")
-    return torch.stack([x, y, z]).flatten(1)
+def _windows(padded: Tensor) -> list[Tensor]:
+    """Views of a tensor from :func:`_padded`, one a displacement."""
+    z, y, x = (n - 2 * _RADIUS for n in padded.shape[2:])
+    starts = [[_RADIUS + step for step in offset] for offset in OFFSETS]
+    return [padded[:, :, k : k + z, j : j + y, i : i + x] for k, j, i in starts]
 
 
 def _layer(

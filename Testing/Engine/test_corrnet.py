@@ -1,7 +1,5 @@
 """The correlation network: its comparison against a loop, what it can find, a toy that learns."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from scipy import ndimage
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.networks.corrnet import CorrelationNet, correlation
+from DeepRegistrationLib.networks.corrnet import OFFSETS, CorrelationNet, correlation
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
@@ -28,10 +26,9 @@ def texture(n, seed=0, sigma=2.0):
 def test_correlation_is_the_sum_of_products_at_each_displacement():
     generator = torch.Generator().manual_seed(0)
     fixed, moving = (torch.randn(2, 3, 4, 5, 6, generator=generator) for _ in range(2))
-    found = correlation(fixed, moving, 2)
-    assert found.shape == (2, 125, 4, 5, 6)
-    steps = itertools.product(range(-2, 3), repeat=3)
-    for number, (dz, dy, dx) in enumerate(steps):
+    found = correlation(fixed, moving)
+    assert found.shape == (2, 57, 4, 5, 6)
+    for number, (dz, dy, dx) in enumerate(OFFSETS):
         for z, y, x in ((0, 0, 0), (1, 2, 3), (3, 4, 5), (2, 0, 4)):
             there = (z + dz, y + dy, x + dx)
             inside = all(0 <= i < n for i, n in zip(there, (4, 5, 6), strict=True))
@@ -47,7 +44,14 @@ def test_the_gradient_of_the_correlation_is_that_of_finite_differences():
         torch.randn(1, 2, 3, 4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
         for _ in range(2)
     )
-    assert torch.autograd.gradcheck(lambda a, b: correlation(a, b, 1), (fixed, moving))
+    assert torch.autograd.gradcheck(correlation, (fixed, moving))
+
+
+def test_the_displacements_are_a_ball_and_each_has_its_opposite():
+    lengths = {x * x + y * y + z * z for z, y, x in OFFSETS}
+    assert lengths == {0, 1, 2, 3, 4, 5}
+    assert len(set(OFFSETS)) == 57
+    assert {(-z, -y, -x) for z, y, x in OFFSETS} == set(OFFSETS)
 
 
 def untrained(images, width=16):
