@@ -35,7 +35,6 @@ from torch import Tensor, nn
 from DeepRegistrationLib.networks.virnet import composed, doubled
 from DeepRegistrationLib.sampling import displaced
 
-STRIDE = 8  # of the coarsest level: sizes of images are multiples of it
 _RADIUS = 2  # voxels
 # (z, y, x) in a ball that holds (0, 1, 2) and not the corners: half the work of the cube's 125.
 OFFSETS = tuple(
@@ -123,15 +122,15 @@ class _Trust(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        costs = correlation(self.sharpness.float() * fixed, moving)
-        seen = torch.cat([costs, fixed], 1).to(self.head.weight.dtype)
+        scores = correlation(self.sharpness.float() * fixed, moving)
+        seen = torch.cat([scores, fixed], 1).to(self.head.weight.dtype)
         seen = self.narrow(seen.contiguous(memory_format=_LAYOUT))
         said = self.head(self.far(self.near(seen)))
-        with torch.autocast(costs.device.type, enabled=False):  # fields stay float32
-            chances = torch.softmax(costs + said, 1)
-            places = torch.tensor(OFFSETS, dtype=torch.float32, device=costs.device)
+        with torch.autocast(scores.device.type, enabled=False):  # fields stay float32
+            chances = torch.softmax(scores + said, 1)
+            places = torch.tensor(OFFSETS, dtype=torch.float32, device=scores.device)
             means = places.flip(1).T @ chances.flatten(2)
-            return means.unflatten(2, costs.shape[2:])
+            return means.unflatten(2, scores.shape[2:])
 
 
 def correlation(fixed: Tensor, moving: Tensor) -> Tensor:
