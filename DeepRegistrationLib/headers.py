@@ -90,9 +90,15 @@ def is_complete(path: Path) -> bool:
 def not_finite(name: str, count: int, value: float, index: Sequence[int]) -> RegistrationError:
     """The error for an image with NaN or infinity; ``index`` is (x, y, z) of the first."""
     place = ", ".join(str(i) for i in index)
+    found, them = (
+        ("1 voxel that is not a finite number", "it")
+        if count == 1
+        else (f"{count} voxels that are not finite numbers", "them")
+    )
+    first = f"{value}" if count == 1 else f"the first is {value}"
     return RegistrationError(
-        f"{name} holds {count} voxels that are not finite numbers (the first is {value} at index "
-        f"{place}); replace them with the background value."
+        f"{name} holds {found} ({first} at index {place}); replace {them} with the background "
+        "value."
     )
 
 

@@ -31,6 +31,13 @@ def evaluate_files(arguments: argparse.Namespace) -> None:
         raise RegistrationError(
             "Only one label map was given; give both --fixed-labels and --moving-labels."
         )
+    if not any(
+        (arguments.fixed, arguments.fixed_landmarks, arguments.fixed_labels, arguments.fixed_mask)
+    ):
+        raise RegistrationError(
+            "There is nothing to measure with; give --fixed (and --moving), landmarks, masks or "
+            "labels."
+        )
     fixed, moving = (
         load_optional(load_image, arguments.fixed),
         load_optional(load_image, arguments.moving),

@@ -62,7 +62,8 @@ def read_foreign(
         return Imported(elastix.read_elastix(file, grid), _AS_IT_IS.format("elastix", ", LPS mm"))
     if tool == "niftyreg":
         transform = niftyreg.read_niftyreg(file, grid)
-        return Imported(transform, _AS_IT_IS.format("NiftyReg", " in RAS mm, turned to LPS"))
+        how = "NiftyReg stores fixed to moving points in RAS mm: x and y changed sign"
+        return Imported(transform, how)
     if tool == "plastimatch":
         known = plastimatch.is_spline(file)
         transform = plastimatch.read_spline(file, grid) if known else read_transform(file, grid)

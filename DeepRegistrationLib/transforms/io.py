@@ -174,6 +174,12 @@ def read_transform(path: str | Path, grid: Grid | None = None) -> Transform:
             return field_of(image)
         return from_itk(sitk.ReadTransform(str(path)), grid)
     except RuntimeError as error:
+        if not path.name.lower().endswith((*TRANSFORM_FILES, *FIELD_FILES)):
+            raise RegistrationError(
+                f"{path} cannot be read as a transform; give an ITK .h5 or .tfm file or a "
+                "displacement image, which `deepreg convert` makes of other programs' transforms "
+                "and of DICOM registrations."
+            ) from error
         raise RegistrationError(
             f"{path} cannot be read as a transform ({_reason(error)}); give an ITK .h5 or .tfm "
             "file or a displacement image."

@@ -86,7 +86,11 @@ BAD_FILES = {
         "4D.*one frame",
     ),
     "color": ("rgb.nii.gz", color, "3 values a voxel .color"),
-    "NaN": ("nan.mha", lambda path: with_value(path, np.nan), "nan at index 5, 4, 3"),
+    "NaN": (
+        "nan.mha",
+        lambda path: with_value(path, np.nan),
+        "holds 1 voxel that is not a finite number .nan at index 5, 4, 3.; replace it",
+    ),
     "infinity": ("inf.nrrd", lambda path: with_value(path, np.inf), "inf at index 5, 4, 3"),
     "NaN in .nii.gz": ("n.nii.gz", lambda path: with_value(path, np.nan), "nan at index 5, 4, 3"),
     "infinity in .nii": ("i.nii", lambda path: with_value(path, -np.inf), "-inf at index 5, 4, 3"),
@@ -232,4 +236,9 @@ def test_apply_and_evaluate_refuse_what_does_not_fit(good, refuse, tmp_path):
     other = ("apply", transform, good[0], "--reference", good[0], "-o", tmp_path / "a.png")
     assert_says(refuse(*other), "images are written as")
     assert_says(refuse("evaluate", transform, "--fixed-labels", good[0]), "Only one label map")
-    assert_says(refuse("evaluate", tmp_path / "gone.h5"), "does not exist")
+    gone = refuse("evaluate", tmp_path / "gone.h5", "--fixed", good[0])
+    assert_says(gone, "does not exist")
+    assert_says(refuse("evaluate", transform), "nothing to measure with; give --fixed")
+    (tmp_path / "reg.dcm").write_text("hello")
+    foreign = refuse("evaluate", tmp_path / "reg.dcm", "--fixed", good[0])
+    assert_says(foreign, "reg.dcm cannot be read as a transform; give .* `deepreg convert` makes")

@@ -239,7 +239,9 @@ def test_a_reg_aladin_matrix_is_ras_and_has_to_be_named(tmp_path):
     matrix[:3, :3], matrix[:3, 3] = SHEAR.matrix, SHEAR.translation
     np.savetxt(tmp_path / "affine.txt", to_ras @ matrix @ to_ras)
     points = inner_points(straight_grid())
-    found = at(read_foreign([tmp_path / "affine.txt"], "niftyreg").transform, points)
+    read = read_foreign([tmp_path / "affine.txt"], "niftyreg")
+    assert read.direction.endswith("fixed to moving points in RAS mm: x and y changed sign")
+    found = at(read.transform, points)
     np.testing.assert_allclose(found, points @ SHEAR.matrix.T + SHEAR.translation, atol=1e-9)
     with pytest.raises(RegistrationError, match="--from"):
         read_foreign([tmp_path / "affine.txt"])
