@@ -93,6 +93,9 @@ def pairs_of(cases: Sequence[Case]) -> list[tuple[Case, Case]]:
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise RegistrationError(f"{path} {what}; give a list of cases as .csv or .json.")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -119,6 +122,12 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
         raise RegistrationError(
             f"{path.name} has unknown columns ({', '.join(unknown)}); the columns are "
             f"{', '.join(COLUMNS)}."
+        )
+    missing = [name for name in _REQUIRED if name not in names]
+    if rows and missing:
+        raise RegistrationError(
+            f"{path.name} has no column {' and no column '.join(missing)}; the columns are "
+            f"{', '.join(COLUMNS)}, of which {', '.join(_REQUIRED)} are needed."
         )
     return rows
 

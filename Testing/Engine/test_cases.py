@@ -114,9 +114,20 @@ def test_wrong_json_is_refused(folder, text, sentence):
         read_cases(_list(folder, text, "list.json"))
 
 
-def test_a_list_that_does_not_exist_is_refused(tmp_path):
+def test_a_list_that_cannot_be_a_list_is_refused(tmp_path):
+    with pytest.raises(RegistrationError, match="list.csv does not exist; give a list"):
+        read_cases(tmp_path / "list.csv")
+    with pytest.raises(RegistrationError, match="is a folder; give a list"):
+        read_cases(tmp_path)
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(RegistrationError, match="cannot be read as text"):
-        read_cases(tmp_path / "none.csv")
+        read_cases(tmp_path / "binary.csv")
+
+
+def test_a_missing_column_is_named(tmp_path):
+    (tmp_path / "list.csv").write_text("image,mask\none.nii.gz,\n")
+    with pytest.raises(RegistrationError, match="has no column patient and no column split;"):
+        read_cases(tmp_path / "list.csv")
 
 
 def test_opening_a_list_prints_nothing_of_what_itk_warns_of(tmp_path, capfd):
