@@ -89,6 +89,8 @@ def _check_output(output: Path, resume: bool) -> None:
 def chosen_cases(arguments: argparse.Namespace, output: Path, progress: Progress) -> Sequence[Case]:
     """The cases of a list, or of a public data set given as ``LAYOUT:FOLDER``, of one split."""
     layout, colon, folder = str(arguments.data).partition(":")
+    if colon and layout in LAYOUTS and not folder:
+        raise RegistrationError(f"{layout}: names no folder; write {layout}:FOLDER.")
     if colon and layout in LAYOUTS:
         cases = open_dataset(layout, folder, output / DATA, progress=progress)
     elif colon and not Path(arguments.data).exists() and len(layout) > 1:

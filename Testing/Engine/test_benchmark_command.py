@@ -36,6 +36,7 @@ def test_each_mistake_is_one_sentence(tmp_path, refuse, change, sentence):
 def test_a_layout_that_does_not_exist_is_refused(tmp_path, refuse):
     options = ("-o", tmp_path / "out", "--methods", "shift")
     trivial.assert_says(refuse("benchmark", "moon:/data", *options), "no layout 'moon'")
+    trivial.assert_says(refuse("benchmark", "acdc:", *options), "write acdc:FOLDER")
     (tmp_path / "file").write_text("")
     path = benchmarks.small_list(tmp_path)
     sentence = refuse("benchmark", path, "-o", tmp_path / "file", "--methods", "shift")
