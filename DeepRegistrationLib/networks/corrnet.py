@@ -16,7 +16,7 @@ convolutions that also see the fixed image's features, becomes a probability of 
 the mean over the probabilities is the correction. So a level cannot answer with more than its
 radius, all three together reach 28 voxels of the images, and nothing has to be learned of how far
 things move: only what to compare and whom to trust. The finest level is applied twice: the second
-time it sees what the first left.
+time it sees what the first left. A Gaussian of 1.5 of its voxels makes the result smooth.
 
 What it takes from others: correlation and warping of features (PWC-Net: Sun et al., CVPR 2018), the
 mean over probabilities of displacements (Heinrich, MICCAI 2019), composition level by level
@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from DeepRegistrationLib.networks.virnet import composed, doubled
 from DeepRegistrationLib.sampling import displaced
+from DeepRegistrationLib.similarity import gaussian_mean
 
 _RADIUS = 2  # voxels
 # (z, y, x) in a ball that holds (0, 1, 2) and not the corners: half the work of the cube's 125.
@@ -44,6 +45,9 @@ OFFSETS = tuple(
 )
 _COMPARED = 16  # features
 _PASSES = (1, 1, 2)  # coarse to fine
+# Voxels of the finest level. Each voxel answers for itself, and that noise would fold; the
+# deformations it learned from have no detail that this takes away.
+_SMOOTHING = 1.5
 _LAYOUT = torch.channels_last_3d
 
 
@@ -100,7 +104,7 @@ class CorrelationNet(nn.Module):
                 before = totals[-1].detach()
                 before = doubled(before) if number == 0 else before
                 totals.append(composed(before, trust(fixed, displaced(moving, before))))
-        return totals if levels else doubled(totals[-1])
+        return totals if levels else doubled(gaussian_mean(totals[-1], (_SMOOTHING,) * 3))
 
 
 class _Trust(nn.Module):
