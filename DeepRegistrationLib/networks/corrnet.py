@@ -16,7 +16,7 @@ convolutions that also see the fixed image's features, becomes a probability of 
 the mean over the probabilities is the correction. So a level cannot answer with more than its
 radius, all three together reach 28 voxels of the images, and nothing has to be learned of how far
 things move: only what to compare and whom to trust. The finest level is applied twice: the second
-time it sees what the first left. A Gaussian of 1.5 of its voxels makes the result smooth.
+time it sees what the first left. A Gaussian of one of its voxels makes the result smooth.
 
 What it takes from others: correlation and warping of features (PWC-Net: Sun et al., CVPR 2018), the
 mean over probabilities of displacements (Heinrich, MICCAI 2019), composition level by level
@@ -45,9 +45,9 @@ OFFSETS = tuple(
 )
 _COMPARED = 16  # features
 _PASSES = (1, 1, 2)  # coarse to fine
-# Voxels of the finest level. Each voxel answers for itself, and that noise would fold; the
-# deformations it learned from have no detail that this takes away.
-_SMOOTHING = 1.5
+# Voxels of the finest level. Each voxel answers for itself, and that noise would fold. Chosen on
+# validation images: errors of 0.288, 0.272 and 0.321 voxels with 0, 1 and 1.5.
+_SMOOTHING = 1.0
 _LAYOUT = torch.channels_last_3d
 
 
