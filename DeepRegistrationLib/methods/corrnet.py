@@ -42,7 +42,7 @@ class CorrnetRegistration(Method):
         modality="CT, both images, Hounsfield units",
         citation="of this project; see its documentation",
         licence="see the weights' model card",
-        expected_time="3 s for a chest CT at 2 mm (1 CPU core)",
+        expected_time="6 s for a chest CT at 2 mm (1 CPU core)",
         expected_error="of the weights here: see their model card",
         uses_masks=True,
     )
