@@ -51,6 +51,10 @@ def run_list(arguments: argparse.Namespace) -> None:
         settings["weights"] = weights
     del settings["device"]  # of no account for whether rows can be compared
     store = Store(Path(arguments.output), path.parent, settings, resume=arguments.resume)
+    if all(store.is_finished(pair) for pair in pairs):
+        store.sweep()
+        _tell(store.write_table(pairs), store.folder / TABLE, arguments.quiet)
+        return  # workers would take seconds to start, for nothing
     try:
         with workers as client, _shown(arguments.quiet) as report:
             if not arguments.quiet:

@@ -127,7 +127,7 @@ def test_an_interrupted_cohort_goes_on_and_does_nothing_twice(client, tmp_path):
     assert {tries[pair] for pair in finished} == {1}
 
 
-def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path, capsys):
+def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path, capsys, monkeypatch):
     for name in ("a", "b"):
         image(tmp_path / f"{name}.nii.gz", ord(name))
     (tmp_path / "list.csv").write_text(
@@ -165,6 +165,13 @@ def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path, ca
     )
     assert mine.GetParameters() == its.GetParameters()
     assert mine.GetFixedParameters() == its.GetFixedParameters()
+
+    capsys.readouterr()
+    monkeypatch.setattr(
+        "DeepRegistrationLib.cohort.cluster.Client", None
+    )  # nothing left: no workers
+    assert main([*command, "--resume"]) == 0
+    assert "2 pairs done, 0 failed" in capsys.readouterr().out
 
 
 def test_a_worker_whose_guardian_has_given_up_is_started_anew(client):
