@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
-from DeepRegistrationLib.progress import part
+from DeepRegistrationLib.methods.base import Card, Context, Method, register_method
+from DeepRegistrationLib.methods.network import NetworkParameters
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
     from DeepRegistrationLib.transforms import Transform
-
-
-@dataclass(frozen=True)
-class CorrnetParameters:
-    """Settings of the correlation network."""
-
-    weights: str = parameter("auto", "Name of the weights; auto prefers your own to shipped ones.")
-    precision: str = parameter(
-        "auto",
-        "Of the convolutions; auto takes 16 bits where the processor has them.",
-        choices=("auto", "float32"),
-    )
 
 
 @register_method
@@ -46,22 +33,11 @@ class CorrnetRegistration(Method):
         expected_error="1.1 mm (4D-CT) to 1.6 mm (follow-up CT) at lung landmarks",
         uses_masks=True,
     )
-    Parameters = CorrnetParameters
+    Parameters = NetworkParameters
     augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        from DeepRegistrationLib.inference.loading import network_for
-        from DeepRegistrationLib.inference.lungs128 import register
-        from DeepRegistrationLib.inference.start import note_other_use, starting_transform
+        from DeepRegistrationLib.inference.lungs128 import register_by
         from DeepRegistrationLib.networks.corrnet import CorrelationNet
-        from DeepRegistrationLib.transforms import Composite
 
-        settings = self.parameters
-        network, extra = network_for(
-            self.name, settings.weights, settings.precision, CorrelationNet, context
-        )
-        note_other_use(self.title, fixed, moving, context)
-        start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.5))
-        later = replace(context, progress=part(context.progress, 0.5, 1.0))
-        size = int(extra["size"])
-        return Composite([register(network, fixed, moving, start, later, size), start])
+        return register_by(self, CorrelationNet, fixed, moving, context)

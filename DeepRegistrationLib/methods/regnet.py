@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
+from DeepRegistrationLib.methods.base import Card, Context, Method, register_method
+from DeepRegistrationLib.methods.network import NetworkParameters
 from DeepRegistrationLib.progress import part
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
     from DeepRegistrationLib.transforms import Transform
-
-
-@dataclass(frozen=True)
-class RegNetParameters:
-    """Settings of RegNet."""
-
-    weights: str = parameter("auto", "Name of the weights; auto prefers your own to shipped ones.")
-    precision: str = parameter(
-        "auto",
-        "Of the convolutions; auto takes 16 bits where the processor has them.",
-        choices=("auto", "float32"),
-    )
 
 
 @register_method
@@ -46,7 +35,7 @@ class RegNetRegistration(Method):
         "weights here: see their model card",
         uses_masks=True,
     )
-    Parameters = RegNetParameters
+    Parameters = NetworkParameters
     augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import nn
 
 WIDTHS = {"full": 32, "lite": 16, "compact": 10}
-SIZE = 128  # voxels along each axis of the images that it is made for
 MULTIPLE = 16  # four poolings: sizes that it takes are multiples of this
 _SLOPE = 0.01
 
