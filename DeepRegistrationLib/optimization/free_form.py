@@ -8,10 +8,13 @@ import torch.nn.functional as F
 from DeepRegistrationLib.optimization.presets import Level, Preset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.regularization import bending_energy, folding_penalty
-from DeepRegistrationLib.similarity import LocalCorrelation
+from DeepRegistrationLib.similarity import LocalCorrelation, gaussian_mean
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
-_STEP = 0.3  # of a voxel: how far Adam moves a control point in one iteration at first
+_STEP = 0.6  # of a voxel: how far Adam moves a control point in one iteration at first
+_BETAS = (0.6, 0.99)  # of Adam: with a longer memory, twenty iterations are spent on swinging
+_SMOOTHING = 0.85  # control points; see fit_level
+_STIFFNESS = 1e-4  # of the first fit: control points swinging at the border would fold
 _FOLDING = 20.0  # weight of the folding penalty
 
 
@@ -27,6 +30,12 @@ def fit_level(
     progress: Progress,
 ) -> torch.Tensor:
     """Fit the displacement at one resolution.
+
+    Adam moves every control point by about the same length in the first iterations, in
+    whichever direction its own gradient has, and the next dozens go by until what is rough in that
+    is gone. So its steps are made smooth: it does not work on the control points, but on what
+    becomes their change by a Gaussian. The minimum is the same (a Gaussian can be inverted), and is
+    near after an eighth of the iterations.
 
     Args:
         fixed: [z, y, x].
@@ -55,14 +64,16 @@ def fit_level(
     base, scale = _sampling(fixed.shape, pad, moving.shape, spacing, fixed.device)
     finest = min(spacing)
     with torch.enable_grad():
-        coefficients = lattice.fit(start).requires_grad_(True)
-        optimizer = torch.optim.Adam([coefficients], lr=_STEP * finest)
+        first = lattice.fit(start, _STIFFNESS)
+        change = torch.zeros_like(first, requires_grad=True)
+        optimizer = torch.optim.Adam([change], lr=_STEP * finest, betas=_BETAS)
         for iteration in range(level.iterations):
             progress(iteration / level.iterations, "")
             optimizer.param_groups[0]["lr"] = (
                 _STEP * finest * _cooling(iteration / level.iterations)
             )
             optimizer.zero_grad()
+            coefficients = first + gaussian_mean(change, (_SMOOTHING,) * 3)
             displacement = lattice.evaluate(coefficients)
             places = torch.addcmul(base, displacement, scale).movedim(0, -1)
             warped = F.grid_sample(
@@ -73,7 +84,8 @@ def fit_level(
             loss = similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
             loss.backward()
             optimizer.step()
-    return lattice.evaluate(coefficients.detach())
+    with torch.no_grad():
+        return lattice.evaluate(first + gaussian_mean(change, (_SMOOTHING,) * 3))
 
 
 def _cooling(done: float) -> float:

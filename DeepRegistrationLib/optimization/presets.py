@@ -61,15 +61,15 @@ LUNG_CT = Preset(
     range=(-1000.0, 300.0),
     noise=400.0,
     bending=0.2,
-    outside=0.05,
+    outside=0.01,
     levels={
-        "fast": (Level(8, 16, 30, 12), Level(4, 12, 30, 10, True), Level(2, 6, 12, 6, True)),
-        "default": (Level(8, 16, 40, 12), Level(4, 12, 50, 10, True), Level(2, 6, 30, 6, True)),
+        "fast": (Level(8, 16, 12, 12), Level(4, 12, 12, 10, True), Level(2, 6, 6, 6, True)),
+        "default": (Level(8, 16, 20, 12), Level(4, 12, 20, 10, True), Level(2, 6, 12, 6, True)),
         "best": (
             Level(8, 16, 40, 12),
-            Level(4, 12, 50, 10, True),
+            Level(4, 12, 40, 10, True),
             Level(2, 6, 30, 6, True),
-            Level(1.5, 5, 20, 4, True),
+            Level(1.5, 5, 12, 4, True),
         ),
     },
 )
@@ -82,9 +82,9 @@ CARDIAC_MRI = Preset(
     bending=0.1,
     outside=0.0,
     levels={
-        "fast": (Level(6, 12, 30, 12), Level(3, 9, 30, 10)),
-        "default": (Level(6, 12, 40, 12), Level(3, 9, 40, 10), Level(1.5, 6, 40, 8)),
-        "best": (Level(6, 12, 80, 12), Level(3, 9, 80, 10), Level(1.5, 6, 80, 8)),
+        "fast": (Level(6, 12, 12, 12), Level(3, 9, 12, 10)),
+        "default": (Level(6, 12, 16, 12), Level(3, 9, 16, 10), Level(1.5, 6, 16, 8)),
+        "best": (Level(6, 12, 40, 12), Level(3, 9, 40, 10), Level(1.5, 6, 40, 8)),
     },
 )
 
@@ -96,9 +96,9 @@ GENERAL = Preset(
     bending=0.3,
     outside=0.0,
     levels={
-        "fast": (Level(8, 24, 40, 12), Level(4, 16, 40, 8)),
-        "default": (Level(8, 24, 40, 12), Level(4, 16, 40, 8), Level(2, 8, 30, 5)),
-        "best": (Level(8, 24, 60, 12), Level(4, 12, 80, 8), Level(2, 6, 60, 4)),
+        "fast": (Level(8, 24, 16, 12), Level(4, 16, 16, 8)),
+        "default": (Level(8, 24, 20, 12), Level(4, 16, 20, 8), Level(2, 8, 12, 5)),
+        "best": (Level(8, 24, 40, 12), Level(4, 12, 40, 8), Level(2, 6, 30, 4)),
     },
 )
 

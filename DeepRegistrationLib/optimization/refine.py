@@ -15,13 +15,13 @@ from DeepRegistrationLib.pyramid import level_spacing
 from DeepRegistrationLib.similarity import gaussian_mean
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
-_SHARE = 0.5  # of the optimization's own iterations: it begins near the end
+_SHARE = 0.4  # of the first level's iterations: it begins near the end
 
 
 def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> Transform:
     """The two finest levels of the instance optimization, beginning at ``start``.
 
-    The coarse levels, and half of the iterations, are for finding what the start already holds.
+    The coarser levels, and most of the first one's iterations, find what the start already holds.
     The start is taken apart into the affine nearest to it and a deformation, and the latter is
     made as smooth as what the coarsest level would find. The bending energy and the folding
     penalty then are of the whole deformation, and what is rough or folded in the start does not
@@ -38,10 +38,7 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     preset = PRESETS[name]
     coarsest, first, last = preset.levels[context.quality][0], *preset.levels[context.quality][-2:]
     # The first level sees the whole image, so that the correction fades out around the mask.
-    levels = tuple(
-        replace(level, iterations=max(1, round(_SHARE * level.iterations)))
-        for level in (replace(first, cropped=False), last)
-    )
+    first = replace(first, cropped=False, iterations=round(_SHARE * first.iterations))
     context.notes.append(
         f"The result was refined by instance optimization with settings for {preset.title}: {why}."
     )
@@ -54,7 +51,7 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
         context.fixed_mask,
         affine,
         preset,
-        (levels,),
+        ((first, last),),
         context.progress,
         begin=_softened(field, coarsest.control / 2),
     )

@@ -44,12 +44,18 @@ class BSplineLattice:
         values = self.bases[0] @ values.reshape(count, depth, height * width)
         return values.reshape(count, *self.shape)
 
-    def fit(self, values: torch.Tensor) -> torch.Tensor:
-        """Control points whose spline is nearest to ``values`` [C, z, y, x] (least squares)."""
+    def fit(self, values: torch.Tensor, stiffness: float = 1e-8) -> torch.Tensor:
+        """Control points whose spline is nearest to ``values`` [C, z, y, x] (least squares).
+
+        Args:
+            stiffness: Weight of their squared second differences along each axis. The outermost
+                control points hardly touch the samples; with more of it they go on straight.
+        """
         for axis, basis in zip((1, 2, 3), self.bases, strict=True):
-            # A little damping: the outermost control points hardly touch the samples.
             normal = basis.double().T @ basis.double()
-            normal += 1e-6 * torch.eye(normal.shape[0], dtype=torch.float64, device=normal.device)
+            bends = torch.eye(normal.shape[0], dtype=torch.float64, device=normal.device)
+            bends = bends.diff(n=2, dim=0)
+            normal += stiffness * bends.T @ bends
             solve = torch.linalg.solve(normal, basis.double().T).to(values.dtype)
             values = torch.tensordot(solve, values.movedim(axis, 0), 1).movedim(0, axis)
         return values.contiguous()
