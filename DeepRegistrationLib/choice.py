@@ -27,6 +27,7 @@ from DeepRegistrationLib.weights import ModelCard, find_weights, weight_cards, w
 REFERENCE = "optimize"
 
 _ORGANS = {CARDIAC_MRI_PATIENTS: CARDIAC_MRI}  # the same, as far as weights are concerned
+_CLEARLY = 0.95  # of the reference's error: less than that, a few pairs cannot tell apart
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,16 @@ class _Candidate:
 
 
 def choose_method(anatomy: Anatomy) -> Choice:
-    """The method with the best measured accuracy for what a pair shows."""
+    """The method with the best measured accuracy for what a pair shows.
+
+    The optimization where nothing is clearly better: it needs no training on such images.
+    """
     reference = _of(method_class(REFERENCE).card.expected, anatomy, refined=False)
     candidates = sorted(_candidates(anatomy), key=lambda each: each.ratio(reference))
     networks = [each for each in candidates if each.weights]
     final = [each for each in candidates if not each.preview]
     shown = f"for {anatomy.title}: {anatomy.why}"
-    if final and final[0].ratio(reference) < 1:
+    if final and final[0].ratio(reference) < _CLEARLY:
         best = final[0]
         why = f"{best.title} was taken {shown}. {_measured('It', best, reference)}"
         return Choice(best.method, best.weights, best.refine, why)

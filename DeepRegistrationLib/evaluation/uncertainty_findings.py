@@ -21,7 +21,7 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     text += "to look, no error bar; true errors were larger, and only loosely related."
     basis = f"{allowed.basis}; a caution from {UNCERTAIN_SHARE:g} %: {OWN}; at real landmarks "
     basis += (
-        "true errors were 2 to 13 times as large with 'optimize' (rank correlation 0.27), 1 to "
+        "true errors were 4 to 11 times as large with 'optimize' (rank correlation 0.27), 1 to "
     )
     basis += "10 times with networks (0.20 to 0.57); see docs/uncertainty.md"
     found = [Finding("caution" if share >= UNCERTAIN_SHARE else "ok", text, basis)]
