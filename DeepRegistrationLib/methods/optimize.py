@@ -28,6 +28,7 @@ _FITS: dict[Quality, tuple[Quality, ...]] = {
     "default": ("default",),
     "best": ("default", "best"),  # their mean: neither alone is the better one on every pair
 }
+_FEWEST = 4  # iterations of a level: the first steps are large, and the next ones correct them
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,10 @@ class OptimizeParameters:
         maximum=100.0,
     )
     iterations: float = parameter(
-        1.0, "Factor on the number of iterations.", minimum=0.1, maximum=20.0
+        1.0,
+        "Factor on the number of iterations; a level has 4 at least.",
+        minimum=0.1,
+        maximum=20.0,
     )
 
 
@@ -111,7 +115,7 @@ class Optimize(Method):
     def _levels(self, preset: Preset, quality: Quality) -> tuple[Level, ...]:
         factor = float(self.parameters.iterations)
         return tuple(
-            replace(level, iterations=max(1, round(level.iterations * factor)))
+            replace(level, iterations=max(_FEWEST, round(level.iterations * factor)))
             for level in preset.levels[quality]
         )
 
