@@ -53,9 +53,10 @@ class BSplineLattice:
         """
         for axis, basis in zip((1, 2, 3), self.bases, strict=True):
             normal = basis.double().T @ basis.double()
-            bends = torch.eye(normal.shape[0], dtype=torch.float64, device=normal.device)
-            bends = bends.diff(n=2, dim=0)
-            normal += stiffness * bends.T @ bends
+            ones = torch.eye(normal.shape[0], dtype=torch.float64, device=normal.device)
+            bends = ones.diff(n=2, dim=0)
+            # One sample says nothing of a slope: of all solutions, the smallest.
+            normal += stiffness * bends.T @ bends + 1e-10 * ones
             solve = torch.linalg.solve(normal, basis.double().T).to(values.dtype)
             values = torch.tensordot(solve, values.movedim(axis, 0), 1).movedim(0, axis)
         return values.contiguous()

@@ -106,6 +106,15 @@ def test_fitting_is_the_least_squares_spline_of_noise():
     assert np.allclose(fitted, best, atol=1e-3)
 
 
+@pytest.mark.parametrize("stiffness", [1e-8, 1e-4])
+def test_fitting_one_plane_leaves_its_slope_alone(stiffness):
+    lattice = BSplineLattice((1, 12, 14), (4.0, 4.0, 1.0))
+    values = torch.full((1, 1, 12, 14), 5.0)
+    found = lattice.fit(values, stiffness)
+    assert torch.allclose(lattice.evaluate(found), values, atol=1e-3)
+    assert float(found.abs().max()) < 10.0
+
+
 def test_a_finer_lattice_holds_what_a_coarser_one_found():
     shape = (17, 17, 17)
     coarse, fine = (BSplineLattice(shape, (stride,) * 3) for stride in (8.0, 4.0))
