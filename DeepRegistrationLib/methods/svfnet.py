@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
+from DeepRegistrationLib.methods.network import NetworkParameters
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
@@ -13,15 +14,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SVFNetParameters:
+class SVFNetParameters(NetworkParameters):
     """Settings of SVF-Net."""
 
-    weights: str = parameter("auto", "Name of the weights; auto prefers your own to shipped ones.")
-    precision: str = parameter(
-        "auto",
-        "Of the convolutions; auto takes 16 bits where the processor has them.",
-        choices=("auto", "float32"),
-    )
     both_ways: bool = parameter(
         True,
         "Also register the other way and take the mean, so that exchanging the images gives the "
