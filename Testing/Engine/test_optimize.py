@@ -279,7 +279,7 @@ def test_progress_is_reported_at_every_iteration_and_never_falls(lung):
     assert all(f"level {n} of {count}" in said for n in range(1, count + 1))
 
 
-@pytest.mark.parametrize("when", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("when", [0.0, 0.5, 0.9])
 def test_a_cancel_leaves_nothing_behind(lung, when):
     before = [image.data.clone() for image in (lung.fixed, lung.moving)]
     expected = mapped_points(run(lung, anatomy="general"), lung.points)
@@ -289,7 +289,7 @@ def test_a_cancel_leaves_nothing_behind(lung, when):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        run(lung, anatomy="general", progress=cancel)
+        run(lung, anatomy="general", progress=cancel, iterations=1.0)
     for image, data in zip((lung.fixed, lung.moving), before, strict=True):
         assert torch.equal(image.data, data)
         assert not image.data.requires_grad
