@@ -267,7 +267,7 @@ def test_no_second_registration_is_done_unasked(shift, chest):
 def test_the_best_quality_gives_the_estimates_of_which_the_result_is_the_mean(chest):
     from DeepRegistrationLib.methods import Optimize, make_parameters
 
-    method = Optimize(make_parameters(Optimize, {"iterations": 0.1, "anatomy": "general"}))
+    method = Optimize(make_parameters(Optimize, {"iterations": 0.25, "anatomy": "general"}))
     context = Context(fixed_mask=chest.fixed_lungs, quality="best", estimates=[])
     found = method.register(chest.fixed, chest.moving, context)
     assert len(context.estimates) == 2
