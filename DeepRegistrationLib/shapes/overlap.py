@@ -44,7 +44,9 @@ def pair_overlap(
     return {"Dice": float(dice.mean()), **result, "folding": folding}
 
 
-def missed_overlap(velocity: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+def missed_overlap(
+    velocity: torch.Tensor, distances: torch.Tensor, right: float = 1.0
+) -> torch.Tensor:
     """1 - Dice after warping with exp(v), with soft borders: a loss with useful gradients.
 
     The border of a structure is 1 / (1 + exp(d / 1.5 mm)); the muscle, epicardium without LV, is a
@@ -53,16 +55,20 @@ def missed_overlap(velocity: torch.Tensor, distances: torch.Tensor) -> torch.Ten
     Args:
         velocity: In voxels of the frame: [n, 3, 16, 64, 64].
         distances: Signed, mm, of the fixed and the moving image: [n, 2, structures, 16, 64, 64].
+        right: Weight of the right ventricle; each structure of the left heart has 1.
 
     Returns:
-        Mean over pairs and structures.
+        Mean over pairs and, weighted, structures.
     """
     total = velocity.new_zeros(())
+    weights = velocity.new_ones(len(STRUCTURES) + 1)
+    weights[list(STRUCTURES).index("RV")] = right
     for field, (fixed, moving) in zip(velocity, distances, strict=True):
         a, b = _soft(fixed), _soft(_warped(field, moving)[1])
         both = (a * b).sum(dim=(1, 2, 3))
         sizes = (a.square() + b.square()).sum(dim=(1, 2, 3))
-        total = total + (1 - 2 * both / sizes.clamp(min=1)).mean()
+        missed = 1 - 2 * both / sizes.clamp(min=1)
+        total = total + (weights * missed).sum() / weights.sum()
     return total / len(velocity)
 
 

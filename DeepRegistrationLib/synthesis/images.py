@@ -60,6 +60,24 @@ def with_gamma(
     return image.clamp(0, 1) ** exponent
 
 
+def with_density(
+    image: torch.Tensor, field: torch.Tensor, share: torch.Tensor | float
+) -> torch.Tensor:
+    """Change what became less dense: lungs keep their mass when their volume changes.
+
+    The sponge model of Staring et al. (Med. Phys. 2014): fixed(x) = moving(T(x)) det J_T(x).
+
+    Args:
+        image: The deformed image, [z, y, x], 0 where there is only air.
+        field: That deformed it, in voxels: [3, z, y, x].
+        share: Of the change that shows, 0 to 1, for all or for each voxel.
+
+    Returns:
+        [z, y, x]; changes by more than a factor of 2 count as that.
+    """
+    return image * (1 + share * (voxel_jacobian(field).clamp(0.5, 2.0) - 1))
+
+
 def flipped(
     images: torch.Tensor, field: torch.Tensor, axes: tuple[bool, bool, bool]
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,6 +14,7 @@ from DeepRegistrationLib.networks.corrnet import OFFSETS, CorrelationNet, correl
 from DeepRegistrationLib.networks.virnet import doubled
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.sampling import bspline_coefficients
+from DeepRegistrationLib.synthesis.images import deformed, voxel_jacobian, with_density
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungBatch,
@@ -146,12 +147,11 @@ def volumes():
 
 
 def test_mirrored_pairs_still_fit_their_target(volumes, monkeypatch):
-    """With the noise and gamma off, moving(x + target) is the fixed image, in every mirror."""
-    from DeepRegistrationLib.synthesis.images import deformed
+    """With all changes of intensity off, moving(x + target) is the fixed image, in every mirror."""
     from DeepRegistrationLib.training.recipes import lung_volumes
 
     monkeypatch.setattr(lung_volumes, "with_gamma", lambda image, generator: image)
-    recipe = make_recipe("corrnet", {"size": 32, "noise": 0.0})
+    recipe = make_recipe("corrnet", {"size": 32, "noise": 0.0, "density": 0.0})
     inner = (slice(8, -8),) * 3
     for seed in range(6):
         batch = recipe.batch(volumes, 0, torch.Generator().manual_seed(seed))
@@ -170,6 +170,36 @@ def test_each_image_has_noise_of_its_own(volumes):
     added = [(a - b).flatten() for a, b in zip(with_, without, strict=True)]
     assert all(0.0 < float(part.std()) < 0.2 for part in added)
     assert abs(float(np.corrcoef(*map(np.asarray, added))[0, 1])) < 0.05
+
+
+def test_lungs_that_expand_grow_darker(volumes):
+    recipes = [
+        make_recipe("corrnet", {"size": 32, "noise": 0.0, "density": density})
+        for density in (0.0, 1.0)
+    ]
+    plain, breathed = (r.batch(volumes, 0, torch.Generator().manual_seed(2)) for r in recipes)
+    seen = plain.images[0, 0] > 0.05
+    ratio = breathed.images[0, 0] / plain.images[0, 0]
+    volume = voxel_jacobian(plain.target[0])  # of what the moving lungs have there
+    darker, brighter = seen & (volume < 0.9), seen & (volume > 1.1)
+    assert darker.any() and brighter.any()
+    assert float(ratio[darker].max()) < 1 < float(ratio[brighter].min())
+    assert torch.equal(breathed.images[0, 1], plain.images[0, 1])
+
+
+def test_density_keeps_the_mass_of_what_is_stretched():
+    """T(x) = 0.8 x: the fixed object is 1 / 0.8 longer along x, and so much less dense."""
+    n = 40
+    moving = torch.zeros(n, n, n)
+    moving[10:30, 10:30, 8:24] = 1.0
+    field = torch.zeros(3, n, n, n)
+    field[0] = -0.2 * torch.arange(n)
+    fixed = deformed(moving, field, fill=0.0, interpolation="nearest")
+    assert float(fixed.sum()) == pytest.approx(float(moving.sum()) / 0.8, rel=0.01)
+    whole = with_density(fixed, field, 1.0)
+    assert float(whole.sum()) == pytest.approx(float(moving.sum()), rel=0.01)
+    half = with_density(fixed, field, 0.5 * torch.ones(n, n, n))
+    assert torch.allclose(half, (fixed + whole) / 2)
 
 
 def test_the_loss_weighs_the_levels_and_counts_voxels_of_the_image():

@@ -178,6 +178,9 @@ def test_missed_overlap_is_that_of_the_warped_structures():
         missed.append(1 - 2 * (a & b).sum() / (a.sum() + b.sum()))
     assert min(missed) > 0.15
     assert found == pytest.approx(np.mean(missed), abs=0.01)
+    right = float(missed_overlap(still, 20 * torch.stack([small, large])[None], right=3.0))
+    assert right == pytest.approx(np.average(missed, weights=[1, 1, 3, 1]), abs=0.01)
+    assert abs(right - found) > 0.01
 
 
 def test_missed_overlap_leads_to_the_right_velocity():

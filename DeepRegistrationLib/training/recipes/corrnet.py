@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from DeepRegistrationLib.methods.base import parameter
 from DeepRegistrationLib.networks.corrnet import CorrelationNet
-from DeepRegistrationLib.synthesis.images import flipped, with_noise
+from DeepRegistrationLib.synthesis.images import flipped, with_density, with_noise
 from DeepRegistrationLib.training.recipe import register_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungBatch,
@@ -30,6 +30,7 @@ class CorrnetRecipe(LungVolumesRecipe):
 
     The pairs are Eppenhof & Pluim's, with noise of each image's own: a pair made of one image
     shares the noise of that image, and a network that compares finds it sooner than the vessels.
+    The fixed image's lungs grow darker where they expand, by a random share of what breathing does.
     Begin with ``size=64`` (an eighth of the work) and go on from its weights with 128.
     """
 
@@ -52,6 +53,12 @@ class CorrnetRecipe(LungVolumesRecipe):
         minimum=0.0,
         maximum=1.0,
     )
+    density: float = parameter(
+        1.0,
+        "Largest share of the change of volume that shows in the lungs' density.",
+        minimum=0.0,
+        maximum=1.0,
+    )
 
     def architecture(self) -> dict[str, Any]:
         return {"width": self.width, "size": self.size}
@@ -62,9 +69,12 @@ class CorrnetRecipe(LungVolumesRecipe):
     def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> LungBatch:
         number = int(torch.randint(len(prepared.images), (1,), generator=generator))
         pair = synthetic_pair(prepared.images[number], prepared.masks[number], generator)
+        fixed, moving = pair.images[0]
+        share = self.density * float(torch.rand(1, generator=generator))
+        breathed = with_density(fixed, pair.target[0], share * pair.mask)
         noisy = [
             with_noise(image, self.noise * float(torch.rand(1, generator=generator)), generator)
-            for image in pair.images[0]
+            for image in (breathed, moving)
         ]
         mirrored = (torch.rand(3, generator=generator) < 0.5).tolist()
         axes = (mirrored[0], mirrored[1], mirrored[2])

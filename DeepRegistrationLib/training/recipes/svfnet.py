@@ -97,6 +97,12 @@ class SVFNetRecipe(Recipe):
         "the reference's term (our choice; paper: 0).",
         minimum=0.0,
     )
+    right: float = parameter(
+        1.0,
+        "Weight of the right ventricle in the overlap; each of the left heart's three structures "
+        "has 1 (our choice).",
+        minimum=0.0,
+    )
     randomized: float = parameter(
         0.0,
         "Share of the pairs whose images get random contrasts and textures (our choice; paper: 0).",
@@ -213,7 +219,7 @@ class SVFNetRecipe(Recipe):
         loss = (square * inside).sum() / inside.sum()
         if not self.overlap:
             return loss, {}
-        missed = missed_overlap(velocity, distances)
+        missed = missed_overlap(velocity, distances, self.right)
         terms = {"square": float(loss.detach()), "overlap": float(missed.detach())}
         return loss + self.overlap * missed, terms
 
