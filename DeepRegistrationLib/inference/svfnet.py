@@ -17,7 +17,7 @@ from DeepRegistrationLib.transforms import Composite, Transform, VelocityField
 
 
 def register(
-    network: SVFNet, fixed: Image, moving: Image, context: Context, *, both_ways: bool = True
+    network: SVFNet, fixed: Image, moving: Image, context: Context, *, both_ways: bool = False
 ) -> Composite:
     """Fixed to moving: the flow of the velocity field, then the rigid alignment.
 

@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
     from DeepRegistrationLib.transforms import Transform
 
+_FINER = 1.25  # voxels along each axis for quality "best": twice the time, a few percent less error
+
 
 @register_method
 class CorrnetRegistration(Method):
     """Affine start, then a network that compares learned features at small displacements.
 
-    Both images are resampled to 128^3 voxels around the fixed image's lungs. At an eighth, a
-    quarter and half of that resolution the features of one image are compared with those of the
-    other around each voxel; see :mod:`DeepRegistrationLib.networks.corrnet`.
+    Both images are resampled to 128^3 voxels around the fixed image's lungs, with quality ``best``
+    to 160^3. At an eighth, a quarter and half of that resolution the features of one image are
+    compared with those of the other around each voxel; see
+    :mod:`DeepRegistrationLib.networks.corrnet`.
     """
 
     name = "corrnet"
@@ -40,4 +43,5 @@ class CorrnetRegistration(Method):
         from DeepRegistrationLib.inference.lungs128 import register_by
         from DeepRegistrationLib.networks.corrnet import CorrelationNet
 
-        return register_by(self, CorrelationNet, fixed, moving, context)
+        finer = _FINER if context.quality == "best" else 1.0
+        return register_by(self, CorrelationNet, fixed, moving, context, finer)

@@ -21,6 +21,7 @@ from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungVolumes,
     masked_error,
 )
+from DeepRegistrationLib.transforms import DisplacementField
 
 
 def texture(n, seed=0, sigma=2.0):
@@ -250,6 +251,22 @@ def test_the_displacement_of_a_pair_of_images_is_in_millimetres():
         field = displacement(network, Image(fixed, grid), Image(moving, grid))
     middle = field.vectors[:, 16:32, 16:32, 16:32].flatten(1).median(1).values
     assert middle.tolist() == pytest.approx((16.0, 0.0, 0.0), abs=1.0)
+
+
+def test_the_best_quality_sees_a_quarter_more_voxels_along_each_axis(monkeypatch):
+    from DeepRegistrationLib.inference import lungs128
+
+    sizes = []
+
+    def noted(network, fixed, moving):
+        sizes.append((fixed.data.shape, moving.data.shape))
+        return DisplacementField(torch.zeros(3, *fixed.grid.shape), fixed.grid)
+
+    monkeypatch.setattr(lungs128, "displacement", noted)
+    pair = thorax((40, 32, 36), (8.0, 8.0, 8.0), landmarks=0)
+    for quality in ("default", "best"):
+        register(pair.fixed, pair.moving, method="corrnet", quality=quality, device="cpu")
+    assert sizes == [((128,) * 3,) * 2, ((160,) * 3,) * 2]
 
 
 def test_the_shipped_weights_follow_a_phantom_that_they_never_saw():
