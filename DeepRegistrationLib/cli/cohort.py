@@ -91,6 +91,8 @@ def _workers(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
                 "--workers and --memory are for workers on this machine; set them where the "
                 "cluster of --scheduler is started."
             )
+        with found_workers(arguments.scheduler):
+            pass  # one that does not answer is refused before the folder of results is made
         return found_workers(arguments.scheduler)
     plan = plan_machine(arguments.workers, arguments.memory, options["device"])
     if options["device"].startswith("cuda:"):

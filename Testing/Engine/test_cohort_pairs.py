@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trivial
 
+from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.cohort.pairs import choose_pairs
 from DeepRegistrationLib.cohort.store import Store
 from DeepRegistrationLib.datasets.cases import Case
@@ -237,6 +238,34 @@ def test_a_wrong_command_is_refused_in_one_sentence(refuse, listed, tmp_path, op
     pytest.importorskip("distributed")
     sentence = refuse("cohort", listed, "-o", tmp_path / "out", "--device", "cpu", *options)
     assert re.search(says, sentence), sentence
+
+
+def test_a_scheduler_that_does_not_answer_leaves_no_folder(refuse, listed, tmp_path, monkeypatch):
+    cluster = pytest.importorskip("DeepRegistrationLib.cohort.cluster")
+    monkeypatch.setattr(cluster, "_CONNECT", 0.5)
+    address, out = "tcp://127.0.0.1:1", tmp_path / "out"
+    sentence = refuse("cohort", listed, "-o", out, "--device", "cpu", "--scheduler", address)
+    assert f"No Dask scheduler answers at {address}" in sentence
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_running_cluster_is_used_and_stays(refuse, listed, tmp_path, threads):
+    distributed = pytest.importorskip("distributed")
+    out = tmp_path / "out"
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=threads, processes=False, dashboard_address=None
+    ) as cluster:
+        command = ["cohort", listed, "-o", out, "--method", "shift", "--device", "cpu"]
+        command += ["--scheduler", cluster.scheduler_address]
+        if threads == 1:
+            assert main([str(word) for word in command]) == 0
+            assert len(list(out.glob("pairs/*/row.json"))) == 2
+        else:
+            assert "several pairs at a time" in refuse(*command)
+            assert not out.exists()
+        assert cluster.scheduler.status.name == "running"
+        assert len(cluster.scheduler.workers) == 1
 
 
 def test_without_dask_the_command_says_what_to_install(refuse, listed, tmp_path, monkeypatch):
