@@ -23,7 +23,7 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     basis += (
         "true errors were 4 to 11 times as large with 'optimize' (rank correlation 0.27), 1 to "
     )
-    basis += "10 times with networks (0.20 to 0.57); see docs/uncertainty.md"
+    basis += "11 times with networks (0.17 to 0.57); see docs/uncertainty.md"
     found = [Finding("caution" if share >= UNCERTAIN_SHARE else "ok", text, basis)]
     if consistency := values.get("consistency"):
         text = f"Registered in both directions, 95 % of the {region} returns within "

@@ -32,7 +32,7 @@ class CorrnetRegistration(Method):
         modality="CT, both images, Hounsfield units",
         citation="of this project; see its documentation",
         licence="see the weights' model card",
-        expected_time="6 s for a chest CT at 2 mm (1 CPU core)",
+        expected_time="5 s for a chest CT at 2 mm, 10 s with quality best (1 CPU core)",
         expected_error="1.1 mm (4D-CT) to 1.6 mm (follow-up CT) at lung landmarks",
         uses_masks=True,
     )

@@ -62,7 +62,10 @@ def runs() -> dict[str, Run]:
         "lungs": Run(
             "Lungs, CT: landmarks",
             "",
-            ("--methods", *_OPTIMIZE, "affine", *lungs, peers.ConvexAdam.name, *elastix),
+            (
+                *("--methods", *_OPTIMIZE, "affine", "corrnet:quality=best", *lungs),
+                *(peers.ConvexAdam.name, *elastix),
+            ),
         ),
         "synthetic": Run(
             "Lungs, CT: known deformations (RegNet's MAE)",
@@ -77,7 +80,7 @@ def runs() -> dict[str, Run]:
             "cardiac_acdc",
             (
                 *("--protocol", "motion", *hearts, "--methods", *_OPTIMIZE[:2]),
-                *("lcc-demons", peers.SymmetricDemons.name),
+                *(*networks("svfnet"), "lcc-demons", peers.SymmetricDemons.name),
             ),
         ),
         "hearts": Run(
