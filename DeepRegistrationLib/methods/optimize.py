@@ -60,8 +60,9 @@ class Optimize(Method):
 
     Loss: 1 - local normalized correlation, averaged over the mask, plus bending energy and a
     penalty on control cells that come near folding; Adam with smooth steps of the control points.
-    Quality ``best`` is the mean of two such fits of different window and control spacing. Nothing
-    is random: the same images give the same result.
+    Quality ``best`` is the mean of two such fits, of different window and control spacing (of
+    hearts and coarse images: of different numbers of iterations). Nothing is random: the same
+    images give the same result.
     """
 
     name = "optimize"
