@@ -26,7 +26,7 @@ from Testing.Benchmarks.cases import write_lung_list
 HERE = Path(__file__).parent
 RUNS = HERE.parent.parent / "build" / "benchmarks"
 _OPTIMIZE = ("optimize", "optimize:quality=fast", "optimize:quality=best")
-_ELASTIX = ("bspline-1r2000", "bspline-3r500", "par0011-mask")
+_ELASTIX = ("bspline-1r2000", "bspline-3r500", "par0011-mask", "par0011")
 _PATIENTS = "patient061..patient080"  # of ACDC: held out by all trainings
 
 
