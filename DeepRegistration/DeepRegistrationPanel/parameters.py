@@ -1,20 +1,25 @@
 """What the panel remembers in the scene: saved with it, and back after loading."""
 
 # No "from __future__ import annotations" here: parameterNodeWrapper reads the types themselves.
-from typing import Annotated
+from typing import Annotated, Union
 
 from slicer import (
+    vtkMRMLLabelMapVolumeNode,
     vtkMRMLMarkupsFiducialNode,
-    vtkMRMLNode,
     vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
     vtkMRMLSequenceNode,
     vtkMRMLTransformNode,
 )
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, Minimum, parameterNodeWrapper
 
 from DeepRegistrationLib.methods import QUALITIES
 
 DEVICES = ("auto", "cpu", "cuda")
+
+# connectGui makes an instance of each class to learn its name: no abstract ones. None must be among
+# them, or the parameter could not be emptied; Slicer 5.8 does not know "X | Y".
+LabelNode = Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode, None]  # noqa: UP007
 
 
 @parameterNodeWrapper
@@ -40,8 +45,8 @@ class DeepRegistrationParameterNode:
 
     fixedVolume: vtkMRMLScalarVolumeNode
     movingVolume: vtkMRMLScalarVolumeNode
-    fixedMask: vtkMRMLNode
-    movingMask: vtkMRMLNode
+    fixedMask: LabelNode
+    movingMask: LabelNode
     initialTransform: vtkMRMLTransformNode
     method: str = "optimize"
     methodParameters: str = "{}"
@@ -54,9 +59,9 @@ class DeepRegistrationParameterNode:
     transform: vtkMRMLTransformNode
     fixedLandmarks: vtkMRMLMarkupsFiducialNode
     movingLandmarks: vtkMRMLMarkupsFiducialNode
-    fixedSegmentation: vtkMRMLNode
-    movingSegmentation: vtkMRMLNode
+    fixedSegmentation: LabelNode
+    movingSegmentation: LabelNode
     sequence: vtkMRMLSequenceNode
-    fixedFrame: int = 0
+    fixedFrame: Annotated[int, Minimum(0)] = 0
     sequenceTransforms: vtkMRMLSequenceNode
     landmarkSequence: vtkMRMLSequenceNode

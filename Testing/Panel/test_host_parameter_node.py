@@ -29,7 +29,7 @@ class Quality(enum.Enum):
 @parameterNodeWrapper
 class Settings:
     volume: vtkMRMLScalarVolumeNode
-    mask: vtkMRMLLabelMapVolumeNode | vtkMRMLSegmentationNode
+    mask: vtkMRMLLabelMapVolumeNode | vtkMRMLSegmentationNode | None
     threshold: Annotated[float, WithinRange(-100, 500), SingleStep(0.5)] = 100
     count: Annotated[int, Minimum(1), Maximum(9)] = 3
     invert: bool = False
@@ -239,6 +239,49 @@ def test_widgets_are_bound_by_their_dynamic_property_until_disconnected(settings
     assert settings.invert
     settings.count = 7  # an observer left behind would write the old value back
     assert not box.checked
+
+
+# Base/Python/slicer/parameterNodeWrapper/util.py, getNodeTypes
+def test_connecting_a_node_selector_makes_it_offer_the_classes_of_the_annotation(settings):
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLModelNode"]
+    settings.connectParametersToGui({"mask": selector})
+    assert selector.nodeTypes == ("vtkMRMLLabelMapVolumeNode", "vtkMRMLSegmentationNode")
+
+
+def test_an_abstract_class_of_nodes_cannot_be_connected(node):
+    @parameterNodeWrapper
+    class Abstract:
+        anything: slicer.vtkMRMLNode
+
+    with pytest.raises(TypeError, match="abstract"):
+        Abstract(node).connectParametersToGui({"anything": slicer.qMRMLNodeComboBox()})
+
+
+# guiConnectors.py, QSliderOrSpinBoxToIntConnector
+def test_connecting_removes_the_bounds_that_the_annotation_does_not_give(node):
+    import qt
+
+    @parameterNodeWrapper
+    class Numbers:
+        free: int
+        natural: Annotated[int, Minimum(0)] = 0
+
+    boxes = {"free": qt.QSpinBox(), "natural": qt.QSpinBox()}
+    Numbers(node).connectParametersToGui(boxes)
+    bounds = [(box.minimum, box.maximum) for box in boxes.values()]
+    assert bounds == [(-(2**31), 2**31 - 1), (0, 2**31 - 1)]
+
+
+# serializers.py, UnionSerializer
+def test_a_union_of_nodes_without_none_is_refused(node):
+    with pytest.raises(TypeError, match="None"):
+
+        @parameterNodeWrapper
+        class Closed:
+            mask: vtkMRMLLabelMapVolumeNode | vtkMRMLSegmentationNode
+
+        Closed(node)
 
 
 def test_a_node_selector_and_its_parameter_follow_each_other(settings, slicer_host):

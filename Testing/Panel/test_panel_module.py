@@ -32,6 +32,26 @@ def test_reloading_gives_a_new_panel_with_the_same_choices(widget):
     assert panel.parameters.movingVolume is moving
 
 
+@pytest.mark.parametrize("kind", ["vtkMRMLLabelMapVolumeNode", "vtkMRMLSegmentationNode"])
+def test_masks_and_segmentations_that_are_chosen_reach_the_parameters(widget, kind):
+    from DeepRegistrationPanel.inputs import InputsSection
+    from DeepRegistrationPanel.quality import QualitySection
+
+    inputs, quality = (widget.panel.section(s).ui for s in (InputsSection, QualitySection))
+    node = slicer.mrmlScene.AddNewNodeByClass(kind)
+    selectors = {
+        "fixedMask": inputs.fixedMaskSelector,
+        "movingMask": inputs.movingMaskSelector,
+        "fixedSegmentation": quality.fixedSegmentationSelector,
+        "movingSegmentation": quality.movingSegmentationSelector,
+    }
+    for name, selector in selectors.items():
+        selector.setCurrentNode(node)
+        assert getattr(widget.panel.parameters, name) is node
+        selector.setCurrentNode(None)
+        assert getattr(widget.panel.parameters, name) is None
+
+
 def test_leaving_the_module_and_coming_back_keeps_the_choices(widget):
     fixed, _ = add_pair(widget.panel.parameters)
     slicer.util.selectModule("DeepRegistration")

@@ -116,6 +116,14 @@ def test_the_shown_frame_becomes_the_fixed_one(panel, section, cine):
     assert section.ui.frameBox.suffix == " (0.8 s)"
 
 
+def test_the_box_of_the_fixed_frame_offers_the_frames_that_there_are(panel, section, cine):
+    panel.parameters.sequence = cine.GetMasterSequenceNode()
+    box = section.ui.frameBox
+    assert (box.minimum, box.maximum) == (0, 2)
+    box.value = -1
+    assert panel.parameters.fixedFrame == 0
+
+
 def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, section, cine):
     choose(section.ui.sequenceSelector, "cine")
     before = slicer.mrmlScene.GetNumberOfNodes()

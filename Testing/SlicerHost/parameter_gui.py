@@ -1,12 +1,18 @@
-"""Which widgets can show a parameter, and how: the connectors that Slicer documents."""
+"""Which widgets can show a parameter, and how.
+
+As Slicer 5.12 does it in Base/Python/slicer/parameterNodeWrapper/guiConnectors.py.
+"""
 
 from __future__ import annotations
 
 import enum
+import math
 import pathlib
 
 from .parameter_types import NodeSerializer
 from .validators import Choice, Decimals, Maximum, Minimum, SingleStep, WithinRange
+
+_INTEGERS = (-(2**31), 2**31 - 1)
 
 
 class Connector:
@@ -64,20 +70,36 @@ class PropertyConnector(Connector):
 
 
 class NumberConnector(PropertyConnector):
-    """A slider or spin box, with the range of the parameter."""
+    """A slider or spin box, with the range of the parameter; a bound that it lacks is infinite.
+
+    Connecting replaces the range that the widget had: ``QSliderOrSpinBoxToIntConnector`` and
+    ``QDoubleSpinBoxCtkSliderWidgetToFloatIntConnector``.
+    """
 
     def prepare(self) -> None:
+        low, high = _bounds(self.parameter.hints)
+        if self._is_slider() and None in (low, high):
+            raise RuntimeError(f"A slider needs a range; parameter {self.parameter.name} has none")
+        infinite = _INTEGERS if self.signal == "valueChanged(int)" else (-math.inf, math.inf)
+        self.widget.minimum = infinite[0] if low is None else low
+        self.widget.maximum = infinite[1] if high is None else high
         for hint in self.parameter.hints:
-            if isinstance(hint, (WithinRange, Minimum)):
-                self.widget.minimum = hint.minimum
-            if isinstance(hint, (WithinRange, Maximum)):
-                self.widget.maximum = hint.maximum
             if isinstance(hint, SingleStep):
                 self.widget.singleStep = hint.value
             if isinstance(hint, Decimals):
                 self.widget.decimals = hint.value
         if _plain(self.parameter.kind) is int and self.signal == "valueChanged(double)":
             self.widget.decimals = 0
+
+    def _is_slider(self) -> bool:
+        return any(self.widget.inherits(name) for name in ("QSlider", "ctkSliderWidget"))
+
+
+def _bounds(hints) -> tuple:
+    """Minimum and maximum that the hints give; None for one that they do not."""
+    low = [hint.minimum for hint in hints if isinstance(hint, (WithinRange, Minimum))]
+    high = [hint.maximum for hint in hints if isinstance(hint, (WithinRange, Maximum))]
+    return low[0] if low else None, high[0] if high else None
 
 
 class ChoiceConnector(Connector):
@@ -105,9 +127,17 @@ class ChoiceConnector(Connector):
 
 
 class NodeConnector(Connector):
-    """A node selector."""
+    """A node selector; it offers what the annotation says, whatever the .ui file did.
+
+    ``getNodeTypes`` (util.py) learns the names by making an instance of each class, which an
+    abstract class refuses with a TypeError.
+    """
 
     signal = "currentNodeChanged(vtkMRMLNode*)"
+
+    def prepare(self) -> None:
+        classes = self.parameter.serializer.classes
+        self.widget.nodeTypes = tuple(kind().GetClassName() for kind in classes)
 
     def read(self):
         return self.widget.currentNode()

@@ -238,6 +238,9 @@ def _serializer_for_union(arguments) -> Serializer:
     kinds = [argument for argument in arguments if argument is not type(None)]
     inner = [serializer_for(kind) for kind in kinds]
     if all(isinstance(one, NodeSerializer) for one in inner):
+        if len(kinds) == len(arguments):
+            # serializers.py, UnionSerializer: no class of the union takes None, not even at first.
+            raise TypeError(f"A union of nodes needs None among its classes: {arguments}")
         return NodeSerializer(tuple(c for one in inner for c in one.classes))
     if len(inner) == 1:
         return OptionalSerializer(inner[0])
