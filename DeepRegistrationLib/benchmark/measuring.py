@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 
 from DeepRegistrationLib.benchmark.loading import PairImages
 from DeepRegistrationLib.benchmark.protocol import Pair
@@ -19,10 +18,10 @@ from DeepRegistrationLib.evaluation.landmarks import (
     paired_errors,
     read_landmarks,
 )
-from DeepRegistrationLib.evaluation.overlap import label_overlap, surface_distances
+from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.lungs import find_lungs
-from DeepRegistrationLib.transforms import Transform, warp
+from DeepRegistrationLib.transforms import Transform
 from DeepRegistrationLib.validation import is_ct
 
 HISTOGRAM = np.linspace(-0.5, 3.0, 71)
@@ -93,7 +92,9 @@ def measure_row(
     if pair.fixed.landmarks is not None and pair.moving.landmarks is not None:
         row.update(_landmarks(pair, images, transform))
     if pair.fixed.labels is not None and pair.moving.labels is not None:
-        row["overlap"] = _overlap(pair, images, transform, reader)
+        labels = reader.image(pair.fixed.labels), reader.image(pair.moving.labels)
+        found = registered_overlap(*labels, transform)
+        row["overlap"] = {str(label): values for label, values in found.items()}
     return row
 
 
@@ -135,45 +136,3 @@ def absolute_error(
         count += len(points)
     mean = total / max(count, 1)
     return {"sum": float(mean.sum()), "x": float(mean[0]), "y": float(mean[1]), "z": float(mean[2])}
-
-
-def _overlap(
-    pair: Pair, images: PairImages, transform: Transform, reader: Reader
-) -> dict[str, dict[str, float | None]]:
-    """Dice, Hausdorff (largest and 95 %) and mean surface distance of each label.
-
-    Each label of the moving image is warped by itself, linearly, and the largest share wins:
-    nearest neighbors would leave the steps of thick slices in the result.
-    """
-    assert pair.fixed.labels is not None and pair.moving.labels is not None
-    fixed, moving = reader.image(pair.fixed.labels), reader.image(pair.moving.labels)
-    grid = images.fixed.grid
-    if not fixed.grid.same_as(grid):
-        fixed = fixed.resampled(grid, interpolation="nearest")
-    warped = warp_labels(moving, transform, fixed)
-    found = {}
-    for label, values in label_overlap(fixed, warped).items():
-        a, b = (image.data.numpy().round() == label for image in (fixed, warped))
-        farthest = None
-        if a.any() and b.any():
-            box = ndimage.find_objects((a | b).astype(np.uint8))[0]
-            farthest = max(d.max() for d in surface_distances(a[box], b[box], grid.spacing))
-        found[str(label)] = {**values, "hausdorff": None if farthest is None else float(farthest)}
-    return found
-
-
-def warp_labels(labels: Image, transform: Transform, fixed: Image) -> Image:
-    """A label map on another's grid: each label interpolated linearly, the largest share wins."""
-    values = labels.data.round().int()
-    transform = transform.on_grid(fixed.grid)  # once for all labels
-    best = torch.zeros(fixed.grid.shape)
-    winner = torch.zeros(fixed.grid.shape, dtype=torch.int32)
-    total = torch.zeros(fixed.grid.shape)
-    for label in torch.unique(values[values != 0]).tolist():
-        mask = Image((values == label).float(), labels.grid)
-        share = warp(mask, transform, fixed.grid).data
-        winner[share > best] = label
-        best = torch.maximum(best, share)
-        total += share
-    winner[1 - total > best] = 0  # the background has the largest share
-    return Image(winner, fixed.grid, f"{labels.name} warped")

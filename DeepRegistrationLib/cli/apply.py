@@ -23,8 +23,7 @@ from DeepRegistrationLib.image import WRITABLE, write_image
 from DeepRegistrationLib.interchange.dicom_files import DOSE, STRUCTURE_SET, sop_class
 from DeepRegistrationLib.interchange.points import inverse_points
 from DeepRegistrationLib.output import atomic_file, check_folder
-from DeepRegistrationLib.sampling import Interpolation
-from DeepRegistrationLib.transforms import invert, warp
+from DeepRegistrationLib.transforms import invert, warp, warp_labels
 from DeepRegistrationLib.validation import background
 
 
@@ -75,12 +74,14 @@ def _appliedload_image(arguments: argparse.Namespace) -> tuple[Callable[[Path], 
         )
     image, grid = load_image(arguments.input), load_image(arguments.reference).grid
     transform = load_transform(arguments.transform, image.grid if arguments.inverse else grid)
-    interpolation: Interpolation = "nearest" if arguments.labels else arguments.interpolation
-    fill = 0.0 if arguments.labels else background(image)
     with torch.no_grad():
         if arguments.inverse:
             transform = invert(transform, grid).field
-        warped = warp(image, transform, grid, interpolation=interpolation, fill=fill)
+        if arguments.labels:
+            warped = warp_labels(image, transform, grid)
+        else:
+            fill, how = background(image), arguments.interpolation
+            warped = warp(image, transform, grid, interpolation=how, fill=fill)
     if not image.data.is_floating_point():  # keep the voxel type: HU and labels are whole numbers
         limits = torch.iinfo(image.data.dtype)
         whole = warped.data.round().clamp(limits.min, limits.max).to(image.data.dtype)

@@ -164,7 +164,9 @@ def _add_apply(commands: Any) -> None:
         "--reference", metavar="FILE", help="image that gives the output grid (images only)"
     )
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--labels", action="store_true", help="INPUT is a label map: no blending")
+    kind.add_argument(
+        "--labels", action="store_true", help="INPUT is a label map: labels are never blended"
+    )
     kind.add_argument(
         "--interpolation",
         choices=("linear", "cubic", "nearest"),

@@ -11,10 +11,10 @@ import torch
 from DeepRegistrationLib.evaluation.correlation import similarity
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks, target_registration_error
-from DeepRegistrationLib.evaluation.overlap import label_overlap
+from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.transforms import Transform, jacobian, warp
+from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp
 from DeepRegistrationLib.validation import background, finite
 
 
@@ -108,9 +108,8 @@ def _overlap(
 ) -> dict[str, Any]:
     if fixed is None or moving is None:
         return {}
-    before = moving.resampled(fixed.grid, interpolation="nearest")
-    after = warp(moving, transform, fixed.grid, interpolation="nearest")
-    initial, final = label_overlap(fixed, before), label_overlap(fixed, after)
+    initial = registered_overlap(fixed, moving, Affine())
+    final = registered_overlap(fixed, moving, transform)
     return {
         name or str(label): {"before": initial.get(label), "after": final.get(label)}
         for label in sorted(initial.keys() | final.keys())

@@ -6,6 +6,7 @@ from DeepRegistrationLib.transforms.composite import Composite
 from DeepRegistrationLib.transforms.displacement import DisplacementField
 from DeepRegistrationLib.transforms.inversion import Inversion, invert, solve
 from DeepRegistrationLib.transforms.io import read_transform, write_transform
+from DeepRegistrationLib.transforms.labels import warp_labels
 from DeepRegistrationLib.transforms.operations import (
     compose,
     field_gradient,
@@ -36,5 +37,6 @@ __all__ = [
     "read_transform",
     "solve",
     "warp",
+    "warp_labels",
     "write_transform",
 ]

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import torch
 
 from DeepRegistrationLib.benchmark.axes import log_ticks, ticks
-from DeepRegistrationLib.benchmark.measuring import HISTOGRAM, warp_labels
+from DeepRegistrationLib.benchmark.measuring import HISTOGRAM
 from DeepRegistrationLib.benchmark.overlay import overlay_png, png
 from DeepRegistrationLib.benchmark.pair_table import each_pair
 from DeepRegistrationLib.benchmark.plots import boxes, thinned
@@ -19,8 +18,6 @@ from DeepRegistrationLib.benchmark.results import write_results
 from DeepRegistrationLib.benchmark.run import explained
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.transforms import Affine
 
 NASTY = '<script>alert("x")</script> & Co'
 
@@ -262,23 +259,6 @@ def test_the_pairs_are_tabled_one_by_one_with_what_was_measured(tmp_path):
 def test_a_home_folder_is_not_named_in_a_failure():
     sentence = explained(RegistrationError(f"Put it into {Path.home() / 'weights'}."))
     assert sentence == "Put it into ~/weights."
-
-
-def test_warped_labels_are_those_of_a_known_shift():
-    grid = Grid((16, 14, 12), (2.0, 2.0, 3.0))
-    values = torch.zeros(grid.shape, dtype=torch.int16)
-    values[3:8, 4:9, 5:10] = 3
-    values[3:8, 4:9, 10:12] = 7
-    warped = warp_labels(
-        Image(values, grid), Affine(translation=(4.0, -2.0, 3.0)), Image(values, grid)
-    )
-    expected = np.roll(values.numpy(), (-1, 1, -2), axis=(0, 1, 2))
-    np.testing.assert_array_equal(warped.data.numpy(), expected)
-    # half a voxel between two labels: the larger share of three wins
-    third = warp_labels(
-        Image(values, grid), Affine(translation=(0.8, 0.0, 0.0)), Image(values, grid)
-    )
-    np.testing.assert_array_equal(third.data.numpy(), values.numpy())
 
 
 @pytest.mark.parametrize("low, high", [(0, 1), (0, 0), (-3.2, 17), (0.91, 0.93), (0, 2e-5), (5, 5)])

@@ -96,6 +96,28 @@ def test_evaluate_measures_labels(transform, pair, tmp_path, capsys):
     assert overlap["before"]["dice"] < 1
 
 
+def test_applied_labels_have_the_overlap_that_evaluate_gives(pair, tmp_path, capsys):
+    """Thick slices half a slice apart, where nearest neighbors and shares of labels differ."""
+    values = np.zeros((10, 12, 14), dtype=np.uint8)
+    z, y, x = np.indices(values.shape)
+    values[np.hypot(np.hypot(2 * (x - 7), 1.8 * (y - 6)), 2.2 * (z - 5)) < 8] = 4
+    fixed = volume(tmp_path / "fl.nii.gz", values=values)
+    moving = volume(tmp_path / "ml.nii.gz", values=np.roll(values, 1, axis=0))
+    transform = str(tmp_path / "half.tfm")
+    sitk.WriteTransform(sitk.TranslationTransform(3, (0.9, 0.3, 1.0)), transform)
+    given = ["--fixed-labels", str(fixed), "--moving-labels", str(moving)]
+    assert main(["evaluate", transform, *given]) == 0
+    measured = json.loads(capsys.readouterr().out)["overlap"]["4"]["after"]["dice"]
+    out = str(tmp_path / "warped.nii.gz")
+    assert (
+        main(["apply", transform, str(moving), "--labels", "--reference", str(fixed), "-o", out])
+        == 0
+    )
+    overlap = sitk.LabelOverlapMeasuresImageFilter()
+    overlap.Execute(*(sitk.Cast(sitk.ReadImage(str(f)), sitk.sitkUInt8) for f in (fixed, out)))
+    assert measured == pytest.approx(overlap.GetDiceCoefficient(4)) and 0.5 < measured < 1
+
+
 def test_evaluate_measures_the_overlap_of_two_masks(transform, pair, tmp_path, capsys):
     mask = np.zeros((10, 12, 14), dtype=np.uint8)
     mask[3:7, 4:9, 4:9] = 255
