@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import slicer
 from PySide6 import QtCore, QtGui
+from SlicerHost import hands
 from SlicerHost.host import read_png
 from SlicerHost.rendering import rendering_problem
 
@@ -163,6 +164,25 @@ def test_a_landmark_is_placed_with_the_mouse(shown, volume):
     pixel = view.mrmlSliceNode().GetFieldOfView()[0] / view.width
     placed = np.array(node.GetNthControlPointPosition(0))
     np.testing.assert_allclose(placed[:2], (10, -8), atol=1.5 * pixel)
+
+
+# vtkSlicerMarkupsWidget.cxx: ProcessMouseMove adds the point, Leave takes it away.
+@NEEDS_OPENGL
+def test_a_point_to_be_placed_is_in_its_list_while_the_mouse_is_over_a_view(shown, volume):
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode")
+    slicer.modules.markups.logic().SetActiveList(node)
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    interaction.SetCurrentInteractionMode(interaction.Place)
+    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+    shown.process_events()
+    hands.hover(view, (60, 60))
+    assert node.GetNumberOfControlPoints() == 1
+    assert node.GetNthControlPointPositionStatus(0) == node.PositionPreview
+    assert node.GetNthControlPointAutoCreated(0)
+    assert node.GetNumberOfDefinedControlPoints() == 0
+    hands.hover(view, None)
+    assert node.GetNumberOfControlPoints() == 0
 
 
 @NEEDS_OPENGL

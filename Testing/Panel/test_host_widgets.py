@@ -194,6 +194,50 @@ def test_the_place_button_switches_the_scene_to_placing(qt, widgets, scene):
     assert (button.checked, got) == (False, [True, False])
 
 
+# qSlicerMarkupsPlaceWidget.cxx: setCurrentNode only connects to another node.
+def test_another_current_node_leaves_the_place_mode_as_it_is(widgets, scene):
+    place = widgets["qSlicerMarkupsPlaceWidget"]()
+    place.setMRMLScene(scene)
+    first, second = (add(scene, name, "vtkMRMLMarkupsFiducialNode") for name in "FG")
+    place.setCurrentNode(first)
+    place.setPlaceModeEnabled(True)
+    place.setCurrentNode(second)
+    interaction = place.interactionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    assert place.selectionNode().GetActivePlaceNodeID() == first.GetID()
+    assert not place.placeModeEnabled and not place.placeButton().checked
+
+
+# qSlicerMarkupsPlaceWidget.cxx: setPlaceModeEnabled(false) asks only whether there is a node.
+def test_switching_place_mode_off_ends_the_placing_of_any_node(widgets, scene):
+    place = widgets["qSlicerMarkupsPlaceWidget"]()
+    place.setMRMLScene(scene)
+    foreign = add(scene, "foreign", "vtkMRMLMarkupsLineNode")
+    interaction, selection = place.interactionNode(), place.selectionNode()
+    selection.SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsLineNode")
+    selection.SetReferenceActivePlaceNodeID(foreign.GetID())
+    interaction.SetCurrentInteractionMode(interaction.Place)
+    place.setPlaceModeEnabled(False)
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    place.setCurrentNode(add(scene, "F", "vtkMRMLMarkupsFiducialNode"))
+    place.setPlaceModeEnabled(False)
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+
+
+# qSlicerMarkupsPlaceWidget.cxx: setCurrentNodeActive(false), vtkSlicerMarkupsLogic::SetActiveList.
+def test_a_node_that_is_no_longer_active_is_no_longer_placed(widgets, scene):
+    place = widgets["qSlicerMarkupsPlaceWidget"]()
+    place.setMRMLScene(scene)
+    place.setCurrentNode(add(scene, "F", "vtkMRMLMarkupsFiducialNode"))
+    place.placeMultipleMarkups = place.ForcePlaceMultipleMarkups
+    place.setPlaceModeEnabled(True)
+    interaction = place.interactionNode()
+    assert place.placeModePersistency and interaction.GetPlaceModePersistence()
+    place.setCurrentNodeActive(False)
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert place.selectionNode().GetActivePlaceNodeID() is None
+
+
 def test_points_are_listed_and_edited(widgets, scene):
     points = widgets["qSlicerSimpleMarkupsWidget"]()
     points.setMRMLScene(scene)

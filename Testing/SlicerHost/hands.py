@@ -71,6 +71,25 @@ def press_keys(widget: Any, keys: str) -> None:
     QtTest.QTest.keyClick(native, combination.key(), combination.keyboardModifiers())
 
 
+def hover(view: Any, at: tuple[float, float] | None) -> None:
+    """Move the mouse to a point of a view, in pixels from the upper left; None leaves the view."""
+    native = _reachable(view)
+    if at is None:
+        QtWidgets.QApplication.sendEvent(native, QtCore.QEvent(QtCore.QEvent.Type.Leave))
+        return
+    place = QtCore.QPointF(*at)
+    where = native.mapToGlobal(place)
+    none = QtCore.Qt.MouseButton.NoButton
+    for event in (
+        QtGui.QEnterEvent(place, place, where),
+        QtGui.QMouseEvent(
+            QtCore.QEvent.Type.MouseMove, place, where, none, none,
+            QtCore.Qt.KeyboardModifier.NoModifier,
+        ),
+    ):  # fmt: skip
+        QtWidgets.QApplication.sendEvent(native, event)
+
+
 def _reachable(widget: Any) -> QtWidgets.QWidget:
     native = unwrap(widget)
     if not native.window().isVisible():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
+import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .inscene import InScene
@@ -26,16 +27,17 @@ class MarkupsPlaceWidget(SlicerWidget):
     """A button that starts and ends placing points of the current node (``place``).
 
     The state is in the scene, as in Slicer: the selection node's active place node, and the
-    interaction node's mode.
+    interaction node's mode. So the widget knows nothing of who is placing: another current node
+    leaves the mode as it is, and switching the mode off ends anybody's placing.
     """
 
     ShowPlaceMultipleMarkupsOption, HidePlaceMultipleMarkupsOption = 0, 1
     ForcePlaceSingleMarkup, ForcePlaceMultipleMarkups = 2, 3
     defaults = {
-        "buttonsVisible": True, "defaultNodeColor": QtGui.QColor(255, 127, 127),
+        "buttonsVisible": True, "defaultNodeColor": QtGui.QColor(0, 1, 0),
         "deleteAllControlPointsOptionVisible": True, "deleteAllMarkupsOptionVisible": True,
-        "placeMultipleMarkups": 0, "unsetAllControlPointsOptionVisible": True,
-        "unsetLastControlPointOptionVisible": True, "placeModePersistency": False,
+        "placeMultipleMarkups": 0, "unsetAllControlPointsOptionVisible": False,
+        "unsetLastControlPointOptionVisible": False,
     }  # fmt: skip
     activeMarkupsPlaceModeChanged = QtCore.Signal(bool)
     activeMarkupsFiducialPlaceModeChanged = QtCore.Signal(bool)
@@ -51,8 +53,8 @@ class MarkupsPlaceWidget(SlicerWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.place)
         layout.addWidget(self.delete)
-        self.place.clicked.connect(self.setPlaceModeEnabled)
-        self.delete.clicked.connect(self.deleteLastPoint)
+        self.place.toggled.connect(self.setPlaceModeEnabled)
+        self.delete.clicked.connect(self.modifyLastPoint)
         self._update()
 
     def placeButton(self) -> QtWidgets.QToolButton:
@@ -83,25 +85,25 @@ class MarkupsPlaceWidget(SlicerWidget):
 
     def _watch(self) -> None:
         self.unobserve()
-        interaction, selection = self.interactionNode(), self.selectionNode()
-        if interaction is not None and selection is not None:
-            for event in ("InteractionModeChangedEvent", "InteractionModePersistenceChangedEvent"):
-                self.observe(interaction, getattr(interaction, event), self._update)
-            self.observe(selection, selection.ActivePlaceNodeIDChangedEvent, self._update)
+        for subject in (self.interactionNode(), self.selectionNode(), self._node):
+            if subject is not None:
+                self.observe(subject, vtk.vtkCommand.ModifiedEvent, self._update)
         if self._node is not None:
-            for event in _POINT_EVENTS:
+            for event in (*_POINT_EVENTS, "PointPositionDefinedEvent"):
                 self.observe(self._node, getattr(self._node, event), self._update)
         self._update()
 
     def currentNode(self):
         return self._node
 
-    currentMarkupsNode = currentMarkupsFiducialNode = currentNode
+    currentMarkupsNode = currentNode
+
+    def currentMarkupsFiducialNode(self):
+        fiducials = self._node is not None and self._node.IsA("vtkMRMLMarkupsFiducialNode")
+        return self._node if fiducials else None
 
     def setCurrentNode(self, node) -> None:
         if node is not self._node:
-            if self.placeModeEnabled:
-                self.setPlaceModeEnabled(False)
             self._node = node
             self._watch()
 
@@ -111,19 +113,23 @@ class MarkupsPlaceWidget(SlicerWidget):
     def currentNodeActive(self) -> bool:
         selection = self.selectionNode()
         return bool(
-            self._node and selection and selection.GetActivePlaceNodeID() == self._node.GetID()
+            self._node
+            and selection
+            and selection.GetActivePlaceNodeID() == self._node.GetID()
+            and selection.GetActivePlaceNodeClassName() == self._node.GetClassName()
         )
 
     @currentNodeActive.setter
     def currentNodeActive(self, active: bool) -> None:
-        selection = self.selectionNode()
-        if selection is None or self._node is None:
+        interaction, selection = self.interactionNode(), self.selectionNode()
+        if selection is None or active == self.currentNodeActive:
             return
-        if active:
+        if active:  # as vtkSlicerMarkupsLogic::SetActiveList
             selection.SetReferenceActivePlaceNodeClassName(self._node.GetClassName())
-            selection.SetActivePlaceNodeID(self._node.GetID())
-        elif self.currentNodeActive:
-            selection.SetActivePlaceNodeID(None)
+            selection.SetReferenceActivePlaceNodeID(self._node.GetID())
+        else:
+            selection.SetReferenceActivePlaceNodeID(None)
+            interaction.SetCurrentInteractionMode(interaction.ViewTransform)
 
     def setCurrentNodeActive(self, active: bool) -> None:
         self.currentNodeActive = active
@@ -140,30 +146,63 @@ class MarkupsPlaceWidget(SlicerWidget):
     def setPlaceModeEnabled(self, on: bool) -> None:
         interaction = self.interactionNode()
         if interaction is None or self._node is None:
-            self._update()
-        elif on:
-            self.currentNodeActive = True
-            forced = self.plain["placeMultipleMarkups"] == self.ForcePlaceMultipleMarkups
-            interaction.SetPlaceModePersistence(forced or self.plain["placeModePersistency"])
-            interaction.SetCurrentInteractionMode(interaction.Place)
-        elif self.placeModeEnabled:
+            return
+        if not on:
             interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+            return
+        self.currentNodeActive = True
+        multiple = self.plain["placeMultipleMarkups"]
+        if multiple in (self.ForcePlaceSingleMarkup, self.ForcePlaceMultipleMarkups):
+            self.placeModePersistency = multiple == self.ForcePlaceMultipleMarkups
+        interaction.SetCurrentInteractionMode(interaction.Place)
+
+    @property
+    def placeModePersistency(self) -> bool:
+        node = self.interactionNode()
+        return node is not None and bool(node.GetPlaceModePersistence())
+
+    @placeModePersistency.setter
+    def placeModePersistency(self, persistent: bool) -> None:
+        node = self.interactionNode()
+        if node is not None:
+            node.SetPlaceModePersistence(persistent)
+
+    def setPlaceModePersistency(self, persistent: bool) -> None:
+        self.placeModePersistency = persistent
 
     def _update(self, _=None) -> None:
         placing = self._node is not None and self.placeModeEnabled
-        self.place.setEnabled(self._node is not None)
+        blocked = self.place.blockSignals(True)
+        self.place.setEnabled(
+            self._node is not None and not self._node.GetControlPointPlacementComplete()
+        )
         self.place.setChecked(placing)
+        self.place.blockSignals(blocked)
         self.delete.setEnabled(self._node is not None and self._node.GetNumberOfControlPoints() > 0)
         if placing != self._placing:
             self._placing = placing
-            self.activeMarkupsPlaceModeChanged.emit(placing)
             self.activeMarkupsFiducialPlaceModeChanged.emit(placing)
+            self.activeMarkupsPlaceModeChanged.emit(placing)
 
     # --- points
+
+    def modifyLastPoint(self) -> None:
+        if self._node is not None and self._node.GetFixedNumberOfControlPoints():
+            self.unsetLastDefinedPoint()
+        else:
+            self.deleteLastPoint()
 
     def deleteLastPoint(self) -> None:
         if self._node is not None and self._node.GetNumberOfControlPoints():
             self._node.RemoveNthControlPoint(self._node.GetNumberOfControlPoints() - 1)
+
+    def unsetLastDefinedPoint(self) -> None:
+        count = 0 if self._node is None else self._node.GetNumberOfControlPoints()
+        undefined = slicer.vtkMRMLMarkupsNode.PositionUndefined
+        for k in reversed(range(count)):
+            if self._node.GetNthControlPointPositionStatus(k) != undefined:
+                self._node.UnsetNthControlPointPosition(k)
+                return
 
     def deleteAllPoints(self) -> None:
         if self._node is not None:
