@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-from DeepRegistrationLib.scene.landmarks import is_placed, labels_of, pair_indices
+from DeepRegistrationLib.scene.landmarks import is_placed, pair_indices, points_in
 from DeepRegistrationLib.scene.space import between, map_points, placement
 
 INVERSE_TOLERANCE = 0.1
@@ -46,14 +46,15 @@ class RememberedMap:
 class PointList:
     """A point list node, read.
 
-    After :meth:`read` the arrays hold a row a control point, and one more at the end, so that
-    index -1 finds "no point": NaN, not selected, not in ``labels``.
+    After :meth:`read` the arrays hold a row a point, and one more at the end, so that index -1
+    finds "no point": NaN, not selected, not in ``labels``.
 
     Args:
         node: vtkMRMLMarkupsFiducialNode.
         place: Gives the map of the node's own RAS to the world's; its parents' when omitted.
 
     Attributes:
+        points: Index of the control point: int [n + 1]; see :func:`landmarks.points_in`.
         labels: Of the n points.
         world: RAS mm, [n + 1, 3]; NaN for a point that is not placed.
         selected: bool [n + 1].
@@ -73,16 +74,17 @@ class PointList:
         if self._map is None:
             transform = self._place()
             self._map = RememberedMap(lambda points: map_points(transform, points))
-        node, count = self._node, self._node.GetNumberOfControlPoints()
-        own = np.full((count + 1, 3), np.nan)
-        for k in range(count):
+        node, points = self._node, points_in(self._node)
+        own = np.full((len(points) + 1, 3), np.nan)
+        for row, k in enumerate(points):
             if is_placed(node, k):
-                own[k] = node.GetNthControlPointPosition(k)
+                own[row] = node.GetNthControlPointPosition(k)
+        self.points = np.array([*points, -1])
         self.world = self._map(own)
         self.selected = np.array(
-            [*(bool(node.GetNthControlPointSelected(k)) for k in range(count)), False]
+            [*(bool(node.GetNthControlPointSelected(k)) for k in points), False]
         )
-        self.labels = labels_of(node)
+        self.labels = [node.GetNthControlPointLabel(k) for k in points]
 
 
 def rows(fixed_labels: list[str], moving_labels: list[str]) -> tuple[np.ndarray, bool]:

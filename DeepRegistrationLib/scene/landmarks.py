@@ -76,6 +76,7 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
     """
     require_node(fixed_node, "vtkMRMLMarkupsFiducialNode", "the fixed landmarks")
     require_node(moving_node, "vtkMRMLMarkupsFiducialNode", "the moving landmarks")
+    fixed_points, moving_points = points_in(fixed_node), points_in(moving_node)
     fixed_labels, moving_labels = labels_of(fixed_node), labels_of(moving_node)
     indices, by_label = pair_indices(fixed_labels, moving_labels)
     if not by_label and len(fixed_labels) != len(moving_labels):
@@ -85,7 +86,10 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
             "paired by their order, or equal labels to the points that belong together."
         )
     kept = indices[
-        [_counts(fixed_node, k) and _counts(moving_node, other) for k, other in indices.tolist()]
+        [
+            _counts(fixed_node, fixed_points[k]) and _counts(moving_node, moving_points[other])
+            for k, other in indices.tolist()
+        ]
     ]
     if len(kept) == 0:
         raise RegistrationError(
@@ -121,9 +125,24 @@ def taken_as_identity(node, transform):
     return next((parent for parent in parents if parent.GetAttribute(METHOD) is not None), None)
 
 
+def points_in(node) -> list[int]:
+    """The control points of a list, by their index.
+
+    In place mode Slicer adds one under the mouse while it is over a view, and takes it away again:
+    that one is no landmark.
+    """
+    preview = slicer.vtkMRMLMarkupsNode.PositionPreview
+    return [
+        k
+        for k in range(node.GetNumberOfControlPoints())
+        if node.GetNthControlPointPositionStatus(k) != preview
+        or not node.GetNthControlPointAutoCreated(k)
+    ]
+
+
 def labels_of(node) -> list[str]:
-    """The labels of a point list."""
-    return [node.GetNthControlPointLabel(k) for k in range(node.GetNumberOfControlPoints())]
+    """The labels of a list's points; see :func:`points_in`."""
+    return [node.GetNthControlPointLabel(k) for k in points_in(node)]
 
 
 def is_placed(node, k: int) -> bool:
@@ -136,9 +155,8 @@ def _counts(node, k: int) -> bool:
 
 
 def points_of(node, *, ignoring=None) -> np.ndarray:
-    """Control points where the scene shows them, LPS mm: [n, 3]."""
-    count = node.GetNumberOfControlPoints()
-    own = np.array([node.GetNthControlPointPosition(k) for k in range(count)]).reshape(count, 3)
+    """A list's points (see :func:`points_in`) where the scene shows them, LPS mm: [n, 3]."""
+    own = np.array([node.GetNthControlPointPosition(k) for k in points_in(node)]).reshape(-1, 3)
     return flipped(map_points(placement(node, ignoring), own))
 
 

@@ -163,7 +163,7 @@ class LiveLandmarks:
             labels=tuple(
                 fixed.labels[k] if k >= 0 else moving.labels[m] for k, m in indices.tolist()
             ),
-            indices=indices,
+            indices=np.column_stack([fixed.points[first], moving.points[second]]),
             fixed=flipped(here),
             moving=flipped(moving.world[second]),
             mapped=flipped(mapped),
@@ -220,7 +220,7 @@ class LiveLandmarks:
             )
         if paired.all():
             return None
-        counts = [node.GetNumberOfControlPoints() for node in self.lists]
+        counts = (state.indices >= 0).sum(axis=0).tolist()
         how = "with equal labels" if state.by_label else "by their order"
         return (
             f"{self._fixed.GetName()!r} has {counts[0]} points and {self._moving.GetName()!r} "

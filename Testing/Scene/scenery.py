@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import slicer
 import torch
 
 from DeepRegistrationLib.engine import Registration
@@ -54,6 +55,25 @@ def bump(grid: Grid, strength: float = 4.0) -> DisplacementField:
         ]
     )
     return DisplacementField(torch.from_numpy(u).float(), grid)
+
+
+def move_preview(node, position) -> None:
+    """What Slicer does in place mode while the mouse moves over a view, to a RAS position.
+
+    As vtkSlicerMarkupsWidget::UpdatePreviewPoint; the point's index is then its last one.
+    """
+    data = slicer.vtkMRMLInteractionEventData()
+    data.SetWorldPosition(list(position))
+    last = node.GetNumberOfControlPoints() - 1
+    waiting = last >= 0 and node.GetNthControlPointPositionStatus(last) == node.PositionPreview
+    node.GetDisplayNode().UpdateActiveControlPointWorld(
+        last if waiting else -1,
+        data,
+        [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        "",
+        "",
+        node.PositionPreview,
+    )
 
 
 def registration_of(transform, fixed, moving, inverse=False) -> Registration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scenery import move_preview
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks import (
@@ -38,6 +39,18 @@ def test_points_are_lps_in_the_engine_and_ras_on_the_node(lists):
     fixed, _ = lists
     assert np.allclose(fixed.GetNthControlPointPosition(0), (-10, -20, 30))
     assert np.allclose(points_of(fixed), POINTS)
+
+
+def test_the_point_under_the_mouse_is_no_landmark(lists):
+    for node in lists:
+        for k in range(len(POINTS)):
+            node.SetNthControlPointLabel(k, f"{node.GetName()}-{k}")
+    fixed, moving = lists
+    move_preview(fixed, (50, 0, 0))
+    assert fixed.GetNumberOfControlPoints() == len(POINTS) + 1
+    pairs = landmark_pairs(fixed, moving)
+    assert pairs.labels == ["F-0", "F-1", "F-2", "F-3"]
+    assert np.allclose(pairs.moving - pairs.fixed, SHIFT)
 
 
 def test_points_are_taken_where_their_parent_puts_them(lists, add_transform):

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 import slicer
 import torch
 import vtk
-from scenery import bump, centered_grid, rotation
+from scenery import bump, centered_grid, move_preview, rotation
 
 from DeepRegistrationLib.scene.landmark_display import LandmarkDisplay
 from DeepRegistrationLib.scene.landmark_state import write_errors
@@ -64,6 +64,17 @@ def written(node, path):
     storage.SetFileName(str(path))
     assert storage.WriteData(node)
     return path
+
+
+def test_the_point_under_the_mouse_is_no_row(scene, lists, live, calls):
+    fixed, _ = lists
+    live.observe(*lists, translation(scene, SHIFT))
+    before = len(calls)
+    for x in (50, 51, 52):
+        move_preview(fixed, (x, 0, 0))
+    assert fixed.GetNumberOfControlPoints() == len(POINTS) + 1
+    assert live.state.problem is None and len(live.state.labels) == len(POINTS)
+    assert len(calls) == before  # the mouse moves over a view: nothing to say
 
 
 def test_errors_under_a_grid_transform_are_those_that_itk_computes_from_slicers_file(
