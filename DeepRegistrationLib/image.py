@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.itk import Unreadable, read_itk_image, reason
+from DeepRegistrationLib.guard.paths import require_readable, shown
 from DeepRegistrationLib.headers import check_header, is_complete
 from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.progress import Progress, silent
@@ -152,17 +153,15 @@ def read_image(path: str | Path) -> Image:
     Raises:
         RegistrationError: Missing, unreadable, or not one scalar 3D volume.
     """
-    path = Path(path)
-    if not path.exists():
-        raise RegistrationError(f"{path} does not exist; check the file's name.")
+    path = require_readable(path, folder=True)
     if path.is_file():
         check_header(path)
     try:
         with quiet_itk():
-            image = _read_series(path) if path.is_dir() else sitk.ReadImage(str(path))
-    except RuntimeError as error:
+            image = _read_series(path) if path.is_dir() else read_itk_image(path)
+    except (RuntimeError, Unreadable) as error:
         raise RegistrationError(
-            f"{path} cannot be read as an image ({_reason(error)}); give a NIfTI, NRRD or "
+            f"{shown(path)} cannot be read as an image ({reason(error)}); give a NIfTI, NRRD or "
             "MetaImage file, or a folder with one DICOM series."
         ) from error
     return from_sitk(image, path.name)
@@ -200,16 +199,6 @@ def _check_slices(files: tuple[str, ...], folder: Path) -> None:
         )
 
 
-def _reason(error: RuntimeError) -> str:
-    """The last line of an ITK exception: what it says, without where it stood in ITK's sources."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return "unknown error"
-    if "Unable to determine ImageIO" in lines[-1]:
-        return "its format is unknown"
-    return re.sub(r"^((sitk::|ITK )?ERROR|Reason): *", "", lines[-1]).rstrip(".")
-
-
 def write_image(image: Image, path: str | Path) -> None:
     """Write a volume; the suffix chooses the format (compressed).
 
@@ -225,7 +214,7 @@ def write_image(image: Image, path: str | Path) -> None:
         sitk.WriteImage(to_sitk(image), str(path), useCompression=True)
     except RuntimeError as error:
         raise RegistrationError(
-            f"{path} cannot be written ({_reason(error)}); check the folder's rights and the "
+            f"{path} cannot be written ({reason(error)}); check the folder's rights and the "
             "free disk space."
         ) from error
     if not is_complete(path):  # ITK's NIfTI writer says nothing when the disk is full

@@ -15,9 +15,9 @@ import SimpleITK as sitk
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import _reason, grid_of
+from DeepRegistrationLib.guard.itk import Unreadable, read_itk_header, read_itk_image
+from DeepRegistrationLib.image import grid_of
 from DeepRegistrationLib.interchange.splines import spline_transform
-from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.transforms import Affine, Transform
 from DeepRegistrationLib.transforms.io import field_of, from_itk
 
@@ -28,15 +28,10 @@ _TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 def intent_name(path: Path) -> str:
     """The intent name of a NIfTI file; empty of any other."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        with quiet_itk():
-            reader.ReadImageInformation()
-    except RuntimeError:
+        return read_itk_header(path)["about"].get("intent_name", "").strip("\0 ")
+    except Unreadable:
         return ""
-    key = "intent_name"
-    return reader.GetMetaData(key).strip("\0 ") if reader.HasMetaDataKey(key) else ""
 
 
 def read_niftyreg(path: Path, grid: Grid | None = None) -> Transform:
@@ -52,11 +47,10 @@ def read_niftyreg(path: Path, grid: Grid | None = None) -> Transform:
     if path.suffix.lower() in (".txt", ".mat"):
         return _affine(path)
     try:
-        with quiet_itk():
-            image = sitk.ReadImage(str(path), sitk.sitkVectorFloat64)
-    except RuntimeError as error:
+        image = read_itk_image(path)
+    except Unreadable as error:
         raise RegistrationError(
-            f"{path.name} cannot be read as a transform of NiftyReg ({_reason(error)})."
+            f"{path.name} cannot be read as a transform of NiftyReg ({error})."
         ) from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
         raise RegistrationError(f"{path.name} is no 3D transform of NiftyReg.")

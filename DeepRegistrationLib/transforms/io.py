@@ -6,7 +6,9 @@ transforms and which Slicer loads as transform-from-parent.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,8 +16,16 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import _reason, grid_of, set_geometry
-from DeepRegistrationLib.itk_warnings import quiet_itk
+from DeepRegistrationLib.guard.itk import (
+    Unreadable,
+    read_itk_image,
+    read_itk_transform,
+    reason,
+)
+from DeepRegistrationLib.guard.native import field_map, maps_of
+from DeepRegistrationLib.guard.paths import require_readable, shown
+from DeepRegistrationLib.image import set_geometry
+from DeepRegistrationLib.plain import FieldMap, Map
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite
@@ -23,6 +33,8 @@ from DeepRegistrationLib.transforms.displacement import DisplacementField
 from DeepRegistrationLib.transforms.velocity import VelocityField
 
 TRANSFORM_FILES = (".h5", ".hdf5", ".tfm", ".txt", ".mat")
+T = TypeVar("T")
+
 FIELD_FILES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
 
@@ -43,12 +55,28 @@ def displacement_image(field: DisplacementField, double: bool = False) -> sitk.I
 
 
 def field_of(image: sitk.Image) -> DisplacementField:
-    """A DisplacementField from a SimpleITK vector image of u in LPS mm."""
-    array = sitk.GetArrayViewFromImage(image)
-    vectors = torch.empty(3, *array.shape[:3])
-    for z in range(array.shape[0]):  # by planes: a whole float64 copy would double the memory
-        vectors[:, z] = torch.from_numpy(np.array(array[z], dtype=np.float32)).movedim(-1, 0)
-    return DisplacementField(vectors, grid_of(image))
+    """A DisplacementField from a SimpleITK vector image of u in LPS mm.
+
+    Raises:
+        RegistrationError: A vector is not finite.
+    """
+    return _of_maps([field_map(image)])  # type: ignore[return-value]
+
+
+def _of_maps(maps: Sequence[Map]) -> Transform:
+    """Our transform from plain maps in the order of application; affine neighbors become one."""
+    members: list[Transform] = []
+    for entry in maps:
+        if isinstance(entry, FieldMap):
+            members.append(DisplacementField(torch.from_numpy(entry.vectors), entry.grid))
+            continue
+        affine = Affine(entry.matrix, entry.translation)
+        if members and isinstance(members[-1], Affine):
+            affine = members.pop().then(affine)  # type: ignore[attr-defined]
+        members.append(affine)
+    if len(members) == 1:
+        return members[0]
+    return Composite(members or [Affine()])
 
 
 def to_itk(transform: Transform) -> sitk.Transform:
@@ -72,49 +100,9 @@ def from_itk(transform: sitk.Transform, grid: Grid | None = None) -> Transform:
     """Our transform from a SimpleITK one; free-form ones are sampled on ``grid``.
 
     Raises:
-        RegistrationError: 2D, or a kind that needs a grid and none was given.
+        RegistrationError: 2D, not finite, or a kind that needs a grid and none was given.
     """
-    if transform.GetDimension() != 3:
-        raise RegistrationError(
-            f"The transform is {transform.GetDimension()}D; give one that was made for 3D images."
-        )
-    transform = transform.Downcast()
-    if isinstance(transform, sitk.CompositeTransform):
-        count = transform.GetNumberOfTransforms()
-        members = [transform.GetNthTransform(k) for k in range(count)]
-        if all(_has_our_form(t) for t in members):
-            return Composite([from_itk(t, grid) for t in reversed(members)] or [Affine()])
-        return _sampled(transform, grid)  # a free-form member does not see the grid itself
-    if isinstance(transform, sitk.DisplacementFieldTransform):
-        return field_of(transform.GetDisplacementField())
-    if transform.IsLinear():
-        origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
-        columns = [np.array(transform.TransformPoint(tuple(e))) - origin for e in np.eye(3)]
-        return Affine(np.stack(columns, 1), origin)
-    return _sampled(transform, grid)
-
-
-def _has_our_form(transform: sitk.Transform) -> bool:
-    transform = transform.Downcast()
-    if isinstance(transform, sitk.CompositeTransform):
-        count = transform.GetNumberOfTransforms()
-        return all(_has_our_form(transform.GetNthTransform(k)) for k in range(count))
-    return isinstance(transform, sitk.DisplacementFieldTransform) or transform.IsLinear()
-
-
-def _sampled(transform: sitk.Transform, grid: Grid | None) -> DisplacementField:
-    """Any ITK transform as the displacement field that it gives at the voxels of ``grid``."""
-    if grid is None:
-        raise RegistrationError(
-            f"A {transform.GetName()} needs an image to be sampled on; give the fixed image."
-        )
-    sampler = sitk.TransformToDisplacementFieldFilter()
-    sampler.SetSize(grid.size)
-    sampler.SetOutputOrigin(grid.origin)
-    sampler.SetOutputSpacing(grid.spacing)
-    sampler.SetOutputDirection(grid.direction)
-    sampler.SetOutputPixelType(sitk.sitkVectorFloat32)
-    return field_of(sampler.Execute(transform))
+    return _of_maps(maps_of(transform, grid))
 
 
 def write_transform(transform: Transform, path: str | Path) -> None:
@@ -144,7 +132,7 @@ def write_transform(transform: Transform, path: str | Path) -> None:
             )
     except RuntimeError as error:
         raise RegistrationError(
-            f"{path} cannot be written ({_reason(error)}); check the folder's rights and the "
+            f"{path} cannot be written ({reason(error)}); check the folder's rights and the "
             "free disk space."
         ) from error
 
@@ -159,28 +147,41 @@ def read_transform(path: str | Path, grid: Grid | None = None) -> Transform:
     Raises:
         RegistrationError: Missing or unreadable file, or not a 3D transform.
     """
-    path = Path(path)
-    if not path.exists():
-        raise RegistrationError(f"{path} does not exist; check the file's name.")
+    path = require_readable(path)
+    name = path.name.lower()
     try:
-        if path.name.lower().endswith(FIELD_FILES):
-            with quiet_itk():
-                image = sitk.ReadImage(str(path))
-            if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
-                raise RegistrationError(
-                    f"{path} is not a displacement field: it needs three dimensions and three "
-                    "components a voxel."
-                )
-            return field_of(image)
-        return from_itk(sitk.ReadTransform(str(path)), grid)
-    except RuntimeError as error:
-        if not path.name.lower().endswith((*TRANSFORM_FILES, *FIELD_FILES)):
+        return _read_field(path) if name.endswith(FIELD_FILES) else _read_itk(path, grid)
+    except (RuntimeError, Unreadable) as error:
+        if not name.endswith((*TRANSFORM_FILES, *FIELD_FILES)):
             raise RegistrationError(
-                f"{path} cannot be read as a transform; give an ITK .h5 or .tfm file or a "
+                f"{shown(path)} cannot be read as a transform; give an ITK .h5 or .tfm file or a "
                 "displacement image, which `deepreg convert` makes of other programs' transforms "
                 "and of DICOM registrations."
             ) from error
         raise RegistrationError(
-            f"{path} cannot be read as a transform ({_reason(error)}); give an ITK .h5 or .tfm "
-            "file or a displacement image."
+            f"{shown(path)} cannot be read as a transform ({reason(error)}); give an ITK .h5 or "
+            ".tfm file or a displacement image."
         ) from error
+
+
+def _read_field(path: Path) -> DisplacementField:
+    image = read_itk_image(path)
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
+        raise RegistrationError(
+            f"{shown(path)} is not a displacement field: it needs three dimensions and three "
+            "components a voxel."
+        )
+    return _named(path, field_of, image)
+
+
+def _read_itk(path: Path, grid: Grid | None) -> Transform:
+    return _named(path, lambda: _of_maps(read_itk_transform(path, grid)))
+
+
+def _named(path: Path, make: Callable[..., T], *arguments: Any) -> T:
+    """What ``make`` gives; its errors, which know no file, get the file's name."""
+    try:
+        return make(*arguments)
+    except RegistrationError as error:
+        name, text = shown(path.name), str(error)
+        raise RegistrationError(text if name in text else f"{name}: {text}") from error

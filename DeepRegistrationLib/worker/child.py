@@ -15,10 +15,10 @@ from typing import IO, Any
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
+from DeepRegistrationLib.guard.locks import remove_folder
+from DeepRegistrationLib.guard.payload import pack, unpack, write_arrays
 from DeepRegistrationLib.worker import failures
 from DeepRegistrationLib.worker.client import PROTOCOL
-from DeepRegistrationLib.worker.folder import remove_folder
-from DeepRegistrationLib.worker.payload import pack, unpack, write_arrays
 
 _PAUSE = 0.05  # seconds between two messages of progress
 _NICENESS = 5  # Slicer's views come first

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import DeepRegistrationLib
+from DeepRegistrationLib.guard.folder import PrivateFolder
 from DeepRegistrationLib.worker import failures
-from DeepRegistrationLib.worker.folder import PrivateFolder
 from DeepRegistrationLib.worker.job import Job, State
 
 PROTOCOL = 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.worker.payload import pack, unpack, write_arrays
+from DeepRegistrationLib.guard.payload import pack, unpack, write_arrays
 
 
 class State(str, Enum):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.locks import hold, release
 from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State, client
 
@@ -267,19 +268,18 @@ def test_a_payload_refuses_what_the_child_would_not_understand(engine):
 
 
 def test_folders_that_killed_processes_left_are_swept_up(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    names = {"stale": gone.pid, "fresh": gone.pid, "used": os.getpid()}
-    for name, pid in names.items():
-        path = tmp_path / f"deepregistration-engine-{pid}-{name}"
+    for name in ("stale", "fresh", "used"):
+        path = tmp_path / f"deepregistration-engine-1-{name}"
         path.mkdir()
-        if name != "fresh":
-            os.utime(path, (0, 0))
+        age = -60 if name == "fresh" else 60  # made, but not locked yet
+        os.utime(path, (time.time() - age,) * 2)
+    lock = hold(tmp_path / "deepregistration-engine-1-used")
     transport = OddTransport()
     engine = EngineProcess(transport, root=tmp_path)
     engine.start()
     engine.close()
     assert transport.wait(lambda: not engine.running, 5)
     left = {path.name.rsplit("-")[-1] for path in tmp_path.iterdir()}
+    release(lock)
     assert {"fresh", "used"} <= left
     assert "stale" not in left

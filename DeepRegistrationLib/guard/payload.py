@@ -1,7 +1,7 @@
-"""Requests and results between the two processes: JSON, with the arrays as files beside it.
+"""Requests and results between two processes: JSON, with the arrays as files beside it.
 
 A payload is any nesting of dicts, lists, plain values, numpy arrays and the dataclasses of
-:mod:`DeepRegistrationLib.plain`. Arrays are written as ``.npy`` and come back memory-mapped.
+:mod:`DeepRegistrationLib.plain`. Arrays are written as ``.npy``.
 """
 
 from __future__ import annotations
@@ -45,15 +45,22 @@ def pack(value: Any, arrays: list[np.ndarray]) -> Any:
     return {_TYPE: name, **members}
 
 
-def unpack(value: Any, folder: Path) -> Any:
-    """The payload again; its arrays are memory-mapped, read-only views of files in ``folder``."""
+def unpack(value: Any, folder: Path, *, mapped: bool = True) -> Any:
+    """The payload again.
+
+    Args:
+        value: From :func:`pack`.
+        folder: Where its arrays are.
+        mapped: Whether these are memory-mapped, read-only views of their files, or in memory.
+    """
     if isinstance(value, list):
-        return [unpack(entry, folder) for entry in value]
+        return [unpack(entry, folder, mapped=mapped) for entry in value]
     if not isinstance(value, dict):
         return value
     if _ARRAY in value:
-        return _mapped(folder / Path(value[_ARRAY]).name)
-    members = {key: unpack(entry, folder) for key, entry in value.items() if key != _TYPE}
+        path = folder / Path(value[_ARRAY]).name
+        return _mapped(path) if mapped else np.load(path, allow_pickle=False)
+    members = {k: unpack(entry, folder, mapped=mapped) for k, entry in value.items() if k != _TYPE}
     return _TYPES[value[_TYPE]](**members) if _TYPE in value else members
 
 
