@@ -12,12 +12,8 @@ from DeepRegistrationLib.benchmark.protocol import Pair
 from DeepRegistrationLib.benchmark.reading import Reader
 from DeepRegistrationLib.evaluation.correlation import similarity
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
-from DeepRegistrationLib.evaluation.landmarks import (
-    check_landmarks,
-    mapped_points,
-    paired_errors,
-    read_landmarks,
-)
+from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
+from DeepRegistrationLib.evaluation.landmarks import mapped_points, paired_errors
 from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.lungs import find_lungs
@@ -103,9 +99,11 @@ def _with_variance(statistics: dict[str, float]) -> dict[str, float]:
 
 
 def _landmarks(pair: Pair, images: PairImages, transform: Transform) -> dict[str, Any]:
-    fixed, moving = (read_landmarks(c.landmarks) for c in (pair.fixed, pair.moving) if c.landmarks)
+    assert pair.fixed.landmarks is not None and pair.moving.landmarks is not None
     grid = images.moving.grid
-    check_landmarks(fixed, moving, images.fixed.grid, grid)
+    files = pair.fixed.landmarks, pair.moving.landmarks
+    pairs = read_landmark_pairs(*files, images.fixed.grid, grid)
+    fixed, moving = pairs.fixed, pairs.moving
     mapped = mapped_points(transform, fixed)
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = grid.matrix, grid.origin

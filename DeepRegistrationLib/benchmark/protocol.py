@@ -10,7 +10,7 @@ from pathlib import Path
 
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmarks import read_landmarks
+from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.synthesis.smoothed_points import FAMILIES
 
 BEFORE = "before"
@@ -206,9 +206,4 @@ def _check_landmarks(pair: Pair) -> None:
             f"The pair {pair.name} has landmarks for one image only; add the other's to the list, "
             "or leave them out."
         )
-    numbers = [len(read_landmarks(file)) for file in files if file is not None]
-    if numbers[0] != numbers[1]:
-        raise RegistrationError(
-            f"The pair {pair.name} has {numbers[0]} fixed but {numbers[1]} moving landmarks; row i "
-            "of one file has to match row i of the other."
-        )
+    read_landmark_pairs(files[0], files[1])  # refuse what are no pairs before any work

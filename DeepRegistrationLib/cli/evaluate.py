@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import torch
 
@@ -45,7 +46,7 @@ def evaluate_files(arguments: argparse.Namespace) -> None:
     for image in (fixed, moving):
         if image is not None:
             check_image(image)
-    given = {
+    given: dict[str, Any] = {
         "fixed_mask": load_optional(load_image, arguments.fixed_mask),
         "moving_mask": load_optional(load_image, arguments.moving_mask),
         "fixed_labels": load_optional(load_image, arguments.fixed_labels),
@@ -67,4 +68,5 @@ def evaluate_files(arguments: argparse.Namespace) -> None:
     with atomic_file(arguments.output) as path:
         write_report(report, path)
     if not arguments.quiet:
-        print("\n".join([*summary(report), f"Wrote {arguments.output}"]))
+        notes = landmarks.get("notes", ())
+        print("\n".join([*notes, *summary(report), f"Wrote {arguments.output}"]))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmarks import check_landmarks, read_landmarks
+from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.methods import make_parameters, method_class
@@ -80,10 +80,13 @@ def check_landmark_options(arguments: argparse.Namespace) -> None:
 def load_landmarks(
     arguments: argparse.Namespace, fixed: Image | None, moving: Image | None
 ) -> dict[str, Any]:
-    """The landmark pair by the names of the report's arguments, checked against the images."""
-    fixed_points = load_optional(read_landmarks, arguments.fixed_landmarks)
-    moving_points = load_optional(read_landmarks, arguments.moving_landmarks)
-    if fixed_points is not None and moving_points is not None:
-        grids = [None if image is None else image.grid for image in (fixed, moving)]
-        check_landmarks(fixed_points, moving_points, *grids)
-    return {"fixed_landmarks": fixed_points, "moving_landmarks": moving_points}
+    """The landmark pairs by the names of the report's arguments, checked against the images."""
+    if arguments.fixed_landmarks is None:
+        return {}
+    grids = [None if image is None else image.grid for image in (fixed, moving)]
+    pairs = read_landmark_pairs(arguments.fixed_landmarks, arguments.moving_landmarks, *grids)
+    return {
+        "fixed_landmarks": pairs.fixed,
+        "moving_landmarks": pairs.moving,
+        "notes": pairs.notes,
+    }

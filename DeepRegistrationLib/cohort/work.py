@@ -112,19 +112,19 @@ def _registered(job: Job) -> Row:
 def _truth(pair: Pair, fixed: Any, moving: Any) -> dict[str, Any]:
     """Landmarks and labels of both images, for the report only.
 
-    Landmarks match row by row within a patient alone. Where only one image has them, nothing can
+    Landmarks are pairs within a patient alone. Where only one image has them, nothing can
     be measured and the columns stay empty.
     """
     from DeepRegistrationLib.cli.terminal import native_silence
-    from DeepRegistrationLib.evaluation.landmarks import check_landmarks, read_landmarks
+    from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
     from DeepRegistrationLib.shapes.contours import read_labels
 
     found: dict[str, Any] = {}
     a, b = pair.fixed, pair.moving
     if a.patient == b.patient and a.landmarks is not None and b.landmarks is not None:
-        points = read_landmarks(a.landmarks), read_landmarks(b.landmarks)
-        check_landmarks(*points, fixed.grid, moving.grid)
-        found["fixed_landmarks"], found["moving_landmarks"] = points
+        pairs = read_landmark_pairs(a.landmarks, b.landmarks, fixed.grid, moving.grid)
+        found["fixed_landmarks"], found["moving_landmarks"] = pairs.fixed, pairs.moving
+        found["notes"] = pairs.notes
     if a.labels is not None and b.labels is not None:
         with native_silence():
             found["fixed_labels"] = read_labels(a.labels, fixed)

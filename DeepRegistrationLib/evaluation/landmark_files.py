@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,23 @@ LANDMARK_FILES = (".csv", ".txt", ".fcsv", ".json")
 TO_LPS = {"LPS": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0)}
 _SYSTEMS = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
 _COLUMNS = {"xyz": "LPS", "lps": "LPS", "ras": "RAS"}  # header letters and what they stand for
+_LABELS = ("label", "name", "landmark", "id")  # columns that may hold labels, the best one first
+_FCSV = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"  # columns without a header
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkList:
+    """The landmarks of a file.
+
+    Attributes:
+        points: LPS mm, float64 [n, 3].
+        labels: Of the points, [n]; "" for a point without.
+        selected: Whether the points are selected in Slicer: bool [n].
+    """
+
+    points: np.ndarray
+    labels: tuple[str, ...]
+    selected: np.ndarray
 
 
 def is_landmark_file(path: str | Path) -> bool:
@@ -25,15 +43,18 @@ def is_landmark_file(path: str | Path) -> bool:
 
 
 def read_landmarks(path: str | Path) -> np.ndarray:
-    """Read points in LPS mm.
+    """The points of :func:`read_landmark_list`, whatever their labels: float64 [n, 3]."""
+    return read_landmark_list(path).points
+
+
+def read_landmark_list(path: str | Path) -> LandmarkList:
+    """Read points in LPS mm, with their labels where there are.
 
     Formats: CSV of ``x,y,z`` in LPS (a header may name the columns ``x,y,z``, ``l,p,s`` or
-    ``r,a,s``; other columns are ignored, ``#`` starts a comment); Slicer's ``.fcsv`` and
-    ``.mrk.json``, each in the coordinate system that it states. Without a statement a .mrk.json
-    or versioned .fcsv is LPS and an unversioned .fcsv is RAS, as Slicer itself reads them.
-
-    Returns:
-        float64 [n, 3].
+    ``r,a,s``, and ``label``, ``name``, ``landmark`` or ``id``; other columns are ignored, ``#``
+    starts a comment); Slicer's ``.fcsv`` and ``.mrk.json``, each in the coordinate system that it
+    states. Without a statement a .mrk.json or versioned .fcsv is LPS and an unversioned .fcsv is
+    RAS, as Slicer itself reads them.
 
     Raises:
         RegistrationError: Missing, unreadable or empty file, a coordinate that is not a finite
@@ -43,7 +64,7 @@ def read_landmarks(path: str | Path) -> np.ndarray:
     if not path.is_file():
         raise RegistrationError(f"{path} does not exist or is no file; check the file's name.")
     name = path.name.lower()
-    read: Callable[[Path, str], np.ndarray] = _read_csv
+    read: Callable[[Path, str], LandmarkList] = _read_csv
     if name.endswith(".fcsv"):
         read = _read_fcsv
     elif name.endswith(".json"):
@@ -54,7 +75,8 @@ def read_landmarks(path: str | Path) -> np.ndarray:
         raise RegistrationError(
             f"{path} cannot be read as text; give landmarks as .csv, .fcsv or .mrk.json."
         ) from error
-    points = read(path, text)
+    found = read(path, text)
+    points = found.points
     if len(points) == 0:
         raise RegistrationError(f"{path.name} holds no landmarks; give one x,y,z row a landmark.")
     if not np.all(np.isfinite(points)):
@@ -63,12 +85,13 @@ def read_landmarks(path: str | Path) -> np.ndarray:
             f"{path.name}: landmark {row} is {shown(points[row - 1])}; every coordinate has to be "
             "a finite number."
         )
-    return points
+    return found
 
 
-def _read_csv(path: Path, text: str) -> np.ndarray:
-    columns, system = [0, 1, 2], "LPS"
+def _read_csv(path: Path, text: str) -> LandmarkList:
+    columns, system, named = [0, 1, 2], "LPS", None
     rows: list[list[float]] = []
+    labels: list[str] = []
     header_allowed = True
     for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip()
@@ -78,10 +101,23 @@ def _read_csv(path: Path, text: str) -> np.ndarray:
         cells = [cell.strip().strip('"') for cell in line.split(separator)]
         if header_allowed and not any(_is_number(cell) for cell in cells):
             columns, system = _header_columns(path, cells)
+            named = _label_column(cells)
         else:
             rows.append(_row(path, number, line, cells, columns))
+            labels.append(_cell(cells, named))
         header_allowed = False
-    return np.array(rows, dtype=np.float64).reshape(-1, 3) * TO_LPS[system]
+    points = np.array(rows, dtype=np.float64).reshape(-1, 3) * TO_LPS[system]
+    return LandmarkList(points, tuple(labels), np.ones(len(points), bool))
+
+
+def _label_column(cells: Sequence[str]) -> int | None:
+    names = [cell.strip().lower() for cell in cells]
+    return next((names.index(name) for name in _LABELS if name in names), None)
+
+
+def _cell(cells: Sequence[str], column: int | None) -> str:
+    """What stands in a column, or nothing."""
+    return "" if column is None or column >= len(cells) else cells[column].strip()
 
 
 def _header_columns(path: Path, cells: list[str]) -> tuple[list[int], str]:
@@ -113,17 +149,22 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _read_fcsv(path: Path, text: str) -> np.ndarray:
+def _read_fcsv(path: Path, text: str) -> LandmarkList:
     """Slicer's fiducial CSV: ``# CoordinateSystem = LPS|RAS|0|1``, rows ``id,x,y,z,...``."""
     stated = re.search(r"^#\s*CoordinateSystem\s*=\s*(\S+)", text, re.MULTILINE | re.IGNORECASE)
     versioned = re.search(r"^#\s*Markups fiducial file version", text, re.MULTILINE)
     system = _system(path, stated.group(1) if stated else "LPS" if versioned else "RAS")
-    rows = [
-        _row(path, number, line, line.split(","), [1, 2, 3])
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.startswith("#")
-    ]
-    return np.array(rows, dtype=np.float64).reshape(-1, 3) * TO_LPS[system]
+    columns = _FCSV.split(",")
+    rows, labels, selected = [], [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        cells = line.split(",")
+        rows.append(_row(path, number, line, cells, [1, 2, 3]))
+        labels.append(_cell(cells, columns.index("label")))
+        selected.append(_cell(cells, columns.index("sel")) != "0")
+    points = np.array(rows, dtype=np.float64).reshape(-1, 3) * TO_LPS[system]
+    return LandmarkList(points, tuple(labels), np.array(selected, bool))
 
 
 def _system(path: Path, stated: str) -> str:
@@ -134,7 +175,7 @@ def _system(path: Path, stated: str) -> str:
     return _SYSTEMS[stated.upper()]
 
 
-def _read_markups(path: Path, text: str) -> np.ndarray:
+def _read_markups(path: Path, text: str) -> LandmarkList:
     """Slicer's markups JSON (markups-schema-v1.0.3: ``coordinateSystem`` defaults to LPS)."""
     try:
         lists: list[dict[str, Any]] = json.loads(text)["markups"]
@@ -151,12 +192,14 @@ def _read_markups(path: Path, text: str) -> np.ndarray:
                     f"{path.name}: point {number} has no position; place it or delete the pair."
                 )
         values = np.array([p["position"] for p in points], dtype=np.float64).reshape(-1, 3)
+        labels = [str(point.get("label", "")) for point in points]
+        selected = [bool(point.get("selected", True)) for point in points]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RegistrationError(
             f"{path.name} is not a markups file of Slicer's; save the points as .mrk.json, .fcsv "
             "or .csv."
         ) from error
-    return values * scale * TO_LPS[system]
+    return LandmarkList(values * scale * TO_LPS[system], tuple(labels), np.array(selected, bool))
 
 
 def write_landmarks(points: np.ndarray, path: str | Path) -> None:

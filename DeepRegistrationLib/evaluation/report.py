@@ -10,6 +10,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ NOTE_SPACE = (
     "J > 1 where the tissue is larger in the moving image."
 )
 NOTE_LOG = "std_log is taken over voxels with J > 0; folding is percent_nonpositive."
+STANDING_NOTES = (NOTE_SPACE, NOTE_LOG)
+"""What every report notes, whatever was measured."""
 
 
 def versions() -> dict[str, str]:
@@ -56,6 +59,7 @@ def build_report(
     moving_landmarks: np.ndarray | None = None,
     fixed_labels: Image | None = None,
     moving_labels: Image | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a registration did and how good it is.
 
@@ -66,6 +70,7 @@ def build_report(
             similarity is of its inside, the Jacobian of its inside and of the whole image.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3], row by row the same place.
         fixed_labels, moving_labels: Label maps of the two images.
+        notes: Sentences to add to those of the registration.
 
     Returns:
         ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``, ``quality``,
@@ -99,15 +104,20 @@ def build_report(
             registration.uncertainty, mask, measured["voxel_mm"]
         )
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
-    return _assembled(fixed, moving, measured, registration, seconds)
+    return _assembled(fixed, moving, measured, registration, seconds, notes)
 
 
 def evaluation_report(
-    transform: Transform, *, fixed: Image | None = None, moving: Image | None = None, **more: Any
+    transform: Transform,
+    *,
+    fixed: Image | None = None,
+    moving: Image | None = None,
+    notes: Sequence[str] = (),
+    **more: Any,
 ) -> dict[str, Any]:
     """The same report for a transform of unknown origin; arguments as for :func:`measure`."""
     measured = measure(transform, fixed=fixed, moving=moving, **more)
-    return _assembled(fixed, moving, measured, None, {})
+    return _assembled(fixed, moving, measured, None, {}, notes)
 
 
 def _assembled(
@@ -116,6 +126,7 @@ def _assembled(
     measured: dict[str, Any],
     registration: Registration | None,
     seconds: dict[str, float],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     known = {} if registration is None else registration.provenance
     inverse = None if registration is None else registration.inverse
@@ -140,7 +151,7 @@ def _assembled(
         "moving": describe(moving),
         **measured,
         "inverse_residual_mm": residual,
-        "notes": [*(registration.notes if registration else []), NOTE_SPACE, NOTE_LOG],
+        "notes": [*(registration.notes if registration else []), *notes, *STANDING_NOTES],
     }
     return json_safe(report)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmarks import check_landmarks, read_landmarks
+from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.image import Image, read_image
 
 IMAGES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -73,9 +73,9 @@ def files_pair(
     pair = DemoPair(images[0], images[1], masks[0], masks[1])
     if fixed_landmarks is None or moving_landmarks is None:
         return pair
-    points = read_landmarks(fixed_landmarks), read_landmarks(moving_landmarks)
-    check_landmarks(*points, pair.fixed.grid, pair.moving.grid)
-    return replace(pair, fixed_landmarks=points[0], moving_landmarks=points[1])
+    grids = pair.fixed.grid, pair.moving.grid
+    points = read_landmark_pairs(fixed_landmarks, moving_landmarks, *grids)
+    return replace(pair, fixed_landmarks=points.fixed, moving_landmarks=points.moving)
 
 
 def folder_pair(folder: Path) -> DemoPair:

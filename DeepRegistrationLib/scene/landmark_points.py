@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import slicer
 import vtk
 
-from DeepRegistrationLib.scene.landmarks import is_placed, pair_indices, points_in
+from DeepRegistrationLib.evaluation.landmark_pairs import Pairing, pair_labels
+from DeepRegistrationLib.scene.landmarks import is_placed, points_in
 from DeepRegistrationLib.scene.space import between, map_points, placement
 
 INVERSE_TOLERANCE = 0.1
@@ -87,17 +89,15 @@ class PointList:
         self.labels = [node.GetNthControlPointLabel(k) for k in points]
 
 
-def rows(fixed_labels: list[str], moving_labels: list[str]) -> tuple[np.ndarray, bool]:
-    """The pairs, then the points without a counterpart.
-
-    Returns:
-        Indices into the two lists, [n, 2], with -1 for none; and whether labels made the pairs.
-    """
-    pairs, by_label = pair_indices(fixed_labels, moving_labels)
+def rows(fixed_labels: list[str], moving_labels: list[str]) -> Pairing:
+    """The pairs, then the points without a counterpart, whose other index is -1."""
+    pairing = pair_labels(fixed_labels, moving_labels)
+    pairs = pairing.indices
     first = set(range(len(fixed_labels))) - set(pairs[:, 0].tolist())
     second = set(range(len(moving_labels))) - set(pairs[:, 1].tolist())
     alone = [(k, -1) for k in sorted(first)] + [(-1, k) for k in sorted(second)]
-    return np.concatenate([pairs, np.array(alone, dtype=int).reshape(-1, 2)]), by_label
+    everything = np.concatenate([pairs, np.array(alone, dtype=int).reshape(-1, 2)])
+    return replace(pairing, indices=everything)
 
 
 def evaluated_map(node) -> RememberedMap:

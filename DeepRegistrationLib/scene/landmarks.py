@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import slicer
 import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs, pair_labels
 from DeepRegistrationLib.evaluation.landmarks import error_statistics
 from DeepRegistrationLib.scene.placement import METHOD
 from DeepRegistrationLib.scene.space import (
@@ -24,44 +23,8 @@ from DeepRegistrationLib.scene.space import (
 _STATISTICS = ("mean", "std", "median", "p95", "max")
 
 
-@dataclass(frozen=True, eq=False)
-class LandmarkPairs:
-    """Corresponding points.
-
-    Attributes:
-        labels: Of the fixed points.
-        fixed, moving: LPS mm in the world, [n, 3]; row i of one matches row i of the other.
-    """
-
-    labels: list[str]
-    fixed: np.ndarray
-    moving: np.ndarray
-
-
-def pair_indices(fixed_labels: list[str], moving_labels: list[str]) -> tuple[np.ndarray, bool]:
-    """Which points of two lists belong together.
-
-    Equal labels make a pair where every label of the shorter list occurs in the longer one, and
-    none twice: a list stays paired when a point is deleted or the order differs. Otherwise, as
-    with the labels that Slicer gives (``F-1`` and ``M-1``), point k of one list and point k of the
-    other are a pair.
-
-    Returns:
-        Indices into the two lists, [n, 2], in the order of the fixed one; and whether the labels
-        were what paired them.
-    """
-    own, other = set(fixed_labels), set(moving_labels)
-    unique = len(own) == len(fixed_labels) and len(other) == len(moving_labels)
-    if unique and own and other and (own <= other or other <= own):
-        place = {label: k for k, label in enumerate(moving_labels)}
-        pairs = [(k, place[label]) for k, label in enumerate(fixed_labels) if label in place]
-        return np.array(pairs), True
-    count = min(len(fixed_labels), len(moving_labels))
-    return np.repeat(np.arange(count)[:, None], 2, axis=1), False
-
-
 def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
-    """The pairs of two point lists; see :func:`pair_indices`.
+    """The pairs of two point lists; see :func:`landmark_pairs.pair_labels`.
 
     Pairs are left out where a point of either list is not placed, or is unselected: that is how
     a doubtful landmark is excluded.
@@ -72,23 +35,25 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
 
     Raises:
         RegistrationError: Wrong nodes, lists of different length that their labels do not pair,
-            or no pair left.
+            labels that leave open which points belong together, or no pair left.
     """
     require_node(fixed_node, "vtkMRMLMarkupsFiducialNode", "the fixed landmarks")
     require_node(moving_node, "vtkMRMLMarkupsFiducialNode", "the moving landmarks")
     fixed_points, moving_points = points_in(fixed_node), points_in(moving_node)
     fixed_labels, moving_labels = labels_of(fixed_node), labels_of(moving_node)
-    indices, by_label = pair_indices(fixed_labels, moving_labels)
-    if not by_label and len(fixed_labels) != len(moving_labels):
+    pairing = pair_labels(fixed_labels, moving_labels)
+    if pairing.problem is not None:
+        raise RegistrationError(ambiguous(fixed_node, moving_node, pairing.problem))
+    if not pairing.by_label and len(fixed_labels) != len(moving_labels):
         raise RegistrationError(
             f"{fixed_node.GetName()!r} has {len(fixed_labels)} points and "
             f"{moving_node.GetName()!r} {len(moving_labels)}; give two lists of the same length, "
             "paired by their order, or equal labels to the points that belong together."
         )
-    kept = indices[
+    kept = pairing.indices[
         [
             _counts(fixed_node, fixed_points[k]) and _counts(moving_node, moving_points[other])
-            for k, other in indices.tolist()
+            for k, other in pairing.indices.tolist()
         ]
     ]
     if len(kept) == 0:
@@ -101,6 +66,14 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
         [fixed_labels[k] for k in kept[:, 0]],
         points_of(fixed_node)[kept[:, 0]],
         points_of(moving_node, ignoring=ignored)[kept[:, 1]],
+    )
+
+
+def ambiguous(fixed_node, moving_node, problem: str) -> str:
+    """What to tell the user where labels leave open which points belong together."""
+    return (
+        f"{fixed_node.GetName()!r} and {moving_node.GetName()!r} {problem}; give points that "
+        "belong together the same label, and all others labels of their own."
     )
 
 

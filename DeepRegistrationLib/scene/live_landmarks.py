@@ -15,7 +15,7 @@ import vtk
 
 from DeepRegistrationLib.scene.landmark_points import PointList, RememberedMap, evaluated_map, rows
 from DeepRegistrationLib.scene.landmark_state import LandmarkState
-from DeepRegistrationLib.scene.landmarks import taken_as_identity
+from DeepRegistrationLib.scene.landmarks import ambiguous, taken_as_identity
 from DeepRegistrationLib.scene.space import (
     FLIP,
     between,
@@ -30,10 +30,11 @@ from DeepRegistrationLib.scene.space import (
 class LiveLandmarks:
     """Keeps the errors of landmark pairs up to date.
 
-    Which points are a pair: see :func:`DeepRegistrationLib.scene.landmarks.pair_indices`; where one
-    list is longer, the common points are evaluated and the state says so. Whether a pair counts is
-    the points' own *selected* flag, so it is saved with the scene, and Slicer shows excluded points
-    in another color. Call :meth:`close` at the end: the nodes hold on to this object until then.
+    Which points are a pair: see :func:`DeepRegistrationLib.evaluation.landmark_pairs.pair_labels`;
+    where one list is longer, the common points are evaluated and the state says so. Whether a pair
+    counts is the points' own *selected* flag, so it is saved with the scene, and Slicer shows
+    excluded points in another color. Call :meth:`close` at the end: the nodes hold on to this
+    object until then.
 
     Args:
         changed: Called with the new :class:`LandmarkState` after every change of it.
@@ -155,7 +156,8 @@ class LiveLandmarks:
         fixed, moving = self._lists
         fixed.read()
         moving.read()
-        indices, by_label = rows(fixed.labels, moving.labels)
+        pairing = rows(fixed.labels, moving.labels)
+        indices = pairing.indices
         first, second = indices.T
         here = fixed.world[first]
         mapped = self._mapped(here)
@@ -168,13 +170,13 @@ class LiveLandmarks:
             moving=flipped(moving.world[second]),
             mapped=flipped(mapped),
             included=fixed.selected[first] & moving.selected[second],
-            by_label=by_label,
+            by_label=pairing.by_label,
             index_to_physical=self._voxels(),
         )
         return replace(
             state,
             statistics=state.summary(),
-            problem=self._problem(state),
+            problem=self._problem(state, pairing.problem),
             changed=state.rows_changed_since(self.state),
         )
 
@@ -199,10 +201,12 @@ class LiveLandmarks:
         self._volume.GetIJKToRASMatrix(matrix)
         return None if parent is None else FLIP @ parent @ matrix_to_numpy(matrix)
 
-    def _problem(self, state: LandmarkState) -> str | None:
+    def _problem(self, state: LandmarkState, unclear: str | None) -> str | None:
         """What keeps landmarks from counting, the worst first."""
         if self._fixed is self._moving:
             return "The fixed and the moving landmarks are the same list; choose two lists."
+        if unclear is not None:
+            return ambiguous(self._fixed, self._moving, unclear)
         paired = (state.indices >= 0).all(axis=1)
         if not paired.any():
             return "Place corresponding points in both lists; there is no pair yet."

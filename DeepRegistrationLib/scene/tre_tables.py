@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import slicer
 
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.scene import landmarks
 
 ERRORS = "DeepRegistration.LandmarkErrors"
@@ -27,7 +28,7 @@ class LandmarkEvaluation:
     statistics: dict
 
 
-def pairs_of(fixed, moving, transform) -> landmarks.LandmarkPairs | None:
+def pairs_of(fixed, moving, transform) -> LandmarkPairs | None:
     """The pairs of two point lists, or None where neither was given.
 
     Args:
@@ -41,7 +42,7 @@ def pairs_of(fixed, moving, transform) -> landmarks.LandmarkPairs | None:
     return landmarks.landmark_pairs(fixed, moving, ignoring=transform)
 
 
-def tabulate(transform, pairs: landmarks.LandmarkPairs) -> LandmarkEvaluation:
+def tabulate(transform, pairs: LandmarkPairs) -> LandmarkEvaluation:
     """Evaluate a transform node; evaluating it again updates its tables."""
     before, after = landmarks.registration_errors(transform, pairs)
     statistics = landmarks.summary(before, after)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from DeepRegistrationLib.datasets.cases import Case, pairs_of
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmarks import check_landmarks, read_landmarks
+from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.lungs import find_lungs
@@ -282,9 +282,8 @@ def pyramid(
 
 def _landmarks(fixed: Path, moving: Path) -> np.ndarray:
     """Matching points of two files: [2, k, 3]."""
-    points = read_landmarks(fixed), read_landmarks(moving)
-    check_landmarks(*points)
-    return np.stack(points)
+    pairs = read_landmark_pairs(fixed, moving)
+    return np.stack([pairs.fixed, pairs.moving])
 
 
 def _read(case: Case, device: torch.device) -> tuple[Image, Image]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from DeepRegistrationLib.datasets.cases import COLUMNS
-from DeepRegistrationLib.evaluation import read_landmarks
+from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.validation import finite
 
@@ -59,9 +59,15 @@ def lung_pairs(data: Path) -> Iterator[LungPair]:
         yield LungPair(
             name,
             *(finite(read_image(folder / image)) for image in images),
-            *(read_landmarks(folder / file) for file in points),
+            *_landmarks(*(folder / file for file in points)),
             *(read_image(folder / mask) if mask else None for mask in masks),
         )
+
+
+def _landmarks(fixed: Path, moving: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of two landmark files, LPS mm: two arrays [n, 3]."""
+    pairs = read_landmark_pairs(fixed, moving)
+    return pairs.fixed, pairs.moving
 
 
 def write_lung_list(data: Path, path: Path) -> bool:

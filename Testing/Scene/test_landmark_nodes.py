@@ -74,8 +74,17 @@ def test_unselected_and_unplaced_points_leave_their_pair_out(lists):
 def test_lists_of_different_length_are_refused_with_both_numbers(lists):
     fixed, moving = lists
     moving.RemoveNthControlPoint(0)
-    moving.SetNthControlPointLabel(0, "another name")
+    for k in range(3):
+        moving.SetNthControlPointLabel(k, f"M-{k + 1}")
     with pytest.raises(RegistrationError, match="'F' has 4 points and 'M' 3"):
+        landmark_pairs(fixed, moving)
+
+
+def test_labels_that_leave_open_what_belongs_together_are_refused(lists):
+    fixed, moving = lists
+    moving.RemoveNthControlPoint(0)
+    moving.SetNthControlPointLabel(0, "another name")
+    with pytest.raises(RegistrationError, match="'F' and 'M' have some labels .* '1' is in one"):
         landmark_pairs(fixed, moving)
 
 

@@ -296,6 +296,15 @@ def test_a_longer_list_is_evaluated_for_the_common_points_and_said(scene, lists,
     assert live.state.statistics["n"] == 13
 
 
+def test_labels_that_leave_pairs_open_are_said_and_the_clear_ones_stay(scene, lists, live):
+    live.observe(*lists, translation(scene, SHIFT))
+    lists[1].SwapControlPoints(0, 1)
+    lists[1].SetNthControlPointLabel(2, "another name")
+    assert live.state.statistics["n"] == 11
+    assert live.state.statistics["after"]["max"] == pytest.approx(0, abs=1e-9)
+    assert "'3' is in one of them only; give points that belong together" in live.state.problem
+
+
 def test_a_deleted_point_takes_only_its_own_pair_away(scene, lists, live):
     live.observe(*lists, translation(scene, SHIFT))
     lists[1].RemoveNthControlPoint(3)

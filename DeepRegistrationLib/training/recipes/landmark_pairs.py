@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.datasets.cases import Case, pairs_of
-from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation import read_landmarks
+from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.optimization.affine import align
 from DeepRegistrationLib.preparation.lungs128 import lungs_of
@@ -66,11 +65,6 @@ def landmark_pairs(
 def _pair(one: Case, other: Case, device: torch.device) -> LandmarkPair:
     (fixed, lungs), (moving, moving_lungs) = read_case(one, device), read_case(other, device)
     assert one.landmarks is not None and other.landmarks is not None
-    points, moved = read_landmarks(one.landmarks), read_landmarks(other.landmarks)
-    if len(points) != len(moved):
-        raise RegistrationError(
-            f"{one.landmarks.name} and {other.landmarks.name} hold {len(points)} and {len(moved)} "
-            "landmarks of one patient; row i of one must match row i of the other."
-        )
+    points = read_landmark_pairs(one.landmarks, other.landmarks)
     start = align(fixed, moving, lungs, moving_lungs, progress=silent)
-    return LandmarkPair(fixed, moving, lungs, start, points, moved)
+    return LandmarkPair(fixed, moving, lungs, start, points.fixed, points.moving)
