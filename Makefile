@@ -5,13 +5,18 @@ PY := $(VENV)/bin/python
 THREADS := OMP_NUM_THREADS=1
 GL := VTK_DEFAULT_OPENGL_WINDOW=vtkEGLRenderWindow
 
-.PHONY: demo test lint bench gpu screenshots clean
+.PHONY: demo test test-slicer lint bench gpu screenshots clean
 
 demo: $(VENV)/test
 	$(GL) $(PY) -m DeepRegistrationLib.scene.demo --output demo $(if $(DEMO_DATA),--data $(DEMO_DATA))
 
 test: lint
 	$(GL) $(THREADS) $(PY) -m pytest -n 2
+
+# The panel on Slicer's own Python layer: make test-slicer SLICER_SOURCE=a checkout or an installation
+test-slicer: $(VENV)/test
+	@test -n "$(SLICER_SOURCE)" || { echo "SLICER_SOURCE: a checkout or an installation of Slicer"; exit 2; }
+	$(GL) $(THREADS) SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" $(PY) -m pytest -v -n 2 Testing/Panel
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .

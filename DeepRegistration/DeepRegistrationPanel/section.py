@@ -50,7 +50,10 @@ class Section:
 
     def connect(self):
         """Follow ``self.parameters``, which has just come."""
-        self._tag = self.parameters.connectGui(self.ui)
+        widgets = {w.property("SlicerParameterName"): w for w in vars(self.ui).values()}
+        widgets.pop(None, None)  # those that are bound to nothing
+        # Not connectGui, which gives no tag before Slicer 5.10: it could not be undone.
+        self._tag = self.parameters.connectParametersToGui(widgets)
 
     def disconnect(self):
         """Let go of ``self.parameters``, which is about to go."""

@@ -15,7 +15,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-from SlicerHost import ctkmodule, mrmlwidgets, qtmodule, signals  # noqa: E402
+from SlicerHost import ctkmodule, mrmlwidgets, qtmodule, signals, slicer_source  # noqa: E402
+
+
+def pytest_report_header():
+    """On which Python layer of Slicer the panel is tested, and what of it is replaced."""
+    folder = slicer_source.folder()
+    if folder is None:
+        return "Slicer's Python layer: the stand-in's"
+    kept = [f"  not {name}: {why}" for name, why in slicer_source.REPLACED.items()]
+    return [f"Slicer's Python layer: {folder}", *kept]
 
 
 @pytest.fixture(scope="session")

@@ -168,10 +168,6 @@ def test_what_slicer_lacks_is_refused(slicer_host, target, name):
 def test_what_the_host_lacks_is_named(slicer_host):
     with pytest.raises(NotImplementedError, match="settingsDialog"):
         slicer.app.settingsDialog()
-    with pytest.raises(NotImplementedError, match="takeScreenshot"):
-        from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
-
-        ScriptedLoadableModuleTest().takeScreenshot("name", "description")
 
 
 def test_a_misspelled_signal_of_the_application_is_refused(slicer_host):
@@ -201,12 +197,19 @@ def test_a_child_process_runs_in_slicers_python(slicer_host):
 
 
 def test_nothing_is_installed(slicer_host):
-    slicer.util.pip_install("some-package>=1")
-    from slicer import packaging
-
-    packaging.pip_ensure(["numpy>=1.0", "no-such-package"])
-    wanted = [("install", "some-package>=1"), ("install", ["no-such-package"])]
+    slicer.util.pip_install("some-package>=1 --upgrade")
+    slicer.util.pip_install(["another"])
+    wanted = [("install", ["some-package>=1", "--upgrade"]), ("install", ["another"])]
     assert slicer_host.pip.calls == wanted
+
+
+# Base/Python/slicer/packaging.py, _pip_install_with_dialog; before 5.12 it is raised only.
+def test_an_installation_that_fails_is_displayed_and_raised(slicer_host):
+    slicer_host.pip.fails = True
+    if hasattr(slicer, "packaging"):
+        slicer_host.dialogs.expect("Package installation failed.")
+    with pytest.raises(subprocess.CalledProcessError, match="pip"):
+        slicer.util.pip_install(["some-package"])
 
 
 # Dialogs

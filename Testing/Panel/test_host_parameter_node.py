@@ -1,21 +1,25 @@
 """slicer.parameterNodeWrapper in the host: types, ranges, defaults, widgets, files."""
 
-from __future__ import annotations
-
 import enum
+import importlib
+import types
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional, Union
 
 import numpy as np
 import pytest
 import slicer
 import vtk
-from SlicerHost.parameter_node import parameterNodeWrapper
-from SlicerHost.validators import Choice, Default, Maximum, Minimum, SingleStep, WithinRange
+from SlicerHost import slicer_source
 
 vtkMRMLScalarVolumeNode = slicer.vtkMRMLScalarVolumeNode  # noqa: N816
 vtkMRMLLabelMapVolumeNode = slicer.vtkMRMLLabelMapVolumeNode  # noqa: N816
 vtkMRMLSegmentationNode = slicer.vtkMRMLSegmentationNode  # noqa: N816
+
+
+louder = pytest.mark.skipif(
+    slicer_source.folder() is not None, reason="only the stand-in refuses it; Slicer goes on"
+)
 
 
 class Quality(enum.Enum):
@@ -26,20 +30,37 @@ class Quality(enum.Enum):
         return f"{self.value} quality"
 
 
-@parameterNodeWrapper
-class Settings:
-    volume: vtkMRMLScalarVolumeNode
-    mask: vtkMRMLLabelMapVolumeNode | vtkMRMLSegmentationNode | None
-    threshold: Annotated[float, WithinRange(-100, 500), SingleStep(0.5)] = 100
-    count: Annotated[int, Minimum(1), Maximum(9)] = 3
-    invert: bool = False
-    name: str = "result"
-    quality: Quality
-    method: Annotated[str, Choice(["optimize", "affine"]), Default("affine")]
-    folder: Path
-    note: str | None
-    origin: tuple[float, float, float] = (1.0, 2.0, 3.0)
-    names: list[str]
+def settings_class(layer: types.ModuleType) -> type:
+    """A wrapper class with parameters of many types."""
+
+    @layer.parameterNodeWrapper
+    class Settings:
+        volume: vtkMRMLScalarVolumeNode
+        mask: Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode, None]  # noqa: UP007
+        threshold: Annotated[float, layer.WithinRange(-100, 500), layer.SingleStep(0.5)] = 100.0
+        count: Annotated[int, layer.Minimum(1), layer.Maximum(9)] = 3
+        invert: bool = False
+        name: str = "result"
+        quality: Quality
+        method: Annotated[str, layer.Choice(["optimize", "affine"]), layer.Default("affine")]
+        folder: Path
+        note: Optional[str]  # noqa: UP045
+        origin: tuple[float, float, float] = (1.0, 2.0, 3.0)
+        names: list[str]
+
+    return Settings
+
+
+@pytest.fixture
+def layer(slicer_host):
+    """The module: the stand-in's, or Slicer's own where SLICER_SOURCE names it."""
+    return importlib.import_module("slicer.parameterNodeWrapper")
+
+
+@pytest.fixture
+def renewed(layer, node):
+    """Makes another wrapper of the node that ``settings`` wraps."""
+    return lambda **options: settings_class(layer)(node, **options)
 
 
 @pytest.fixture
@@ -50,8 +71,8 @@ def node(slicer_host):
 
 
 @pytest.fixture
-def settings(node):
-    return Settings(node)
+def settings(renewed):
+    return renewed()
 
 
 def volume(name: str = "volume"):
@@ -65,7 +86,7 @@ def test_parameters_start_with_their_defaults_or_their_types_own(settings):
     assert settings.quality is Quality.FAST
     assert settings.folder == Path() and settings.note is None
     assert settings.origin == (1.0, 2.0, 3.0) and settings.names == []
-    assert settings.default("count") == 3
+    assert settings.default("count").value == 3
 
 
 CHANGES = {
@@ -82,7 +103,7 @@ CHANGES = {
 }
 
 
-def test_every_type_survives_a_saved_and_reloaded_scene(settings, slicer_host, tmp_path):
+def test_every_type_survives_a_saved_and_reloaded_scene(settings, layer, slicer_host, tmp_path):
     for name, value in CHANGES.items():
         setattr(settings, name, value)
     settings.volume = volume("kept")
@@ -90,7 +111,8 @@ def test_every_type_survives_a_saved_and_reloaded_scene(settings, slicer_host, t
     assert slicer.util.saveScene(path)
     slicer_host.scene.Clear(0)
     slicer.util.loadScene(path)
-    again = Settings(slicer_host.scene.GetSingletonNode("Settings", "vtkMRMLScriptedModuleNode"))
+    node = slicer_host.scene.GetSingletonNode("Settings", "vtkMRMLScriptedModuleNode")
+    again = settings_class(layer)(node)
     assert {name: getattr(again, name) for name in CHANGES} == CHANGES
     assert again.volume.GetName() == "kept"
     assert again.volume.GetScene() is slicer_host.scene
@@ -103,20 +125,20 @@ def test_every_type_survives_a_saved_and_reloaded_scene(settings, slicer_host, t
         ("threshold", 500.1, ValueError),
         ("count", 2.0, TypeError),
         ("count", 0, ValueError),
-        ("count", None, TypeError),
+        ("count", None, ValueError),
         ("invert", 1, TypeError),
-        ("name", None, TypeError),
+        ("name", None, ValueError),
         ("quality", "fast", TypeError),
         ("method", "elastix", ValueError),
         ("folder", "some/where", TypeError),
-        ("origin", (1.0, 2.0), TypeError),
+        ("origin", (1.0, 2.0), ValueError),
         ("names", ["a", 1], TypeError),
         ("volume", "vtkMRMLScalarVolumeNode1", TypeError),
     ],
 )
-def test_a_wrong_value_is_refused_with_the_parameters_name(settings, name, value, error):
+def test_a_wrong_value_is_refused(settings, name, value, error):
     before = getattr(settings, name)
-    with pytest.raises(error, match=name):
+    with pytest.raises(error):
         setattr(settings, name, value)
     assert getattr(settings, name) == before
 
@@ -125,7 +147,7 @@ def test_a_node_of_another_class_is_refused(settings, slicer_host):
     segmentation = slicer_host.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     settings.mask = segmentation
     assert settings.mask is segmentation
-    with pytest.raises(TypeError, match="volume"):
+    with pytest.raises(TypeError, match="vtkMRMLScalarVolumeNode"):
         settings.volume = segmentation
 
 
@@ -135,17 +157,19 @@ def test_a_removed_node_is_none(settings, slicer_host):
     assert settings.volume is None
 
 
+@louder
 def test_a_misspelled_parameter_is_an_error(settings):
     with pytest.raises(AttributeError, match="treshold"):
         settings.treshold = 3
 
 
-def test_a_default_outside_its_range_is_an_error():
+@louder
+def test_a_default_outside_its_range_is_an_error(layer):
     with pytest.raises(ValueError, match="count"):
 
-        @parameterNodeWrapper
+        @layer.parameterNodeWrapper
         class Wrong:
-            count: Annotated[int, Minimum(1)] = 0
+            count: Annotated[int, layer.Minimum(1)] = 0
 
 
 def test_observers_hear_of_every_change(settings, node):
@@ -160,16 +184,45 @@ def test_observers_hear_of_every_change(settings, node):
     assert heard == []
 
 
-def test_a_list_changed_in_place_is_kept(settings, node):
+# wrapper.py, _CachedParameterWrapper
+def test_values_are_kept_until_the_node_says_that_it_was_modified(settings, node):
+    before = node.StartModify()
+    node.SetParameter("count", "5")
+    assert settings.count == 3
+    node.EndModify(before)
+    assert settings.count == 5
+
+
+def test_the_own_change_is_seen_at_once_and_another_wrappers_once_it_is_through(settings, renewed):
+    other = renewed()
+    before = settings.StartModify()
+    settings.count = 7
+    assert (settings.count, other.count) == (7, 3)
+    settings.EndModify(before)
+    assert other.count == 7
+
+
+def test_an_observer_may_meet_a_removed_node_before_the_parameter_is_read_again(
+    settings, slicer_host
+):
+    settings.volume = kept = volume()
+    seen = []
+    settings.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: seen.append(settings.volume))
+    slicer_host.scene.RemoveNode(kept)
+    assert seen == [kept]  # volume was observed first, and VTK calls that observer last
+    assert settings.volume is None
+
+
+def test_a_list_changed_in_place_is_kept(settings, renewed):
     settings.names.append("new")
-    assert Settings(node).names == ["new"]
+    assert renewed().names == ["new"]
     with pytest.raises(TypeError):
         settings.names.append(1)
     assert settings.names == ["new"]
 
 
-def test_two_prefixes_share_a_node(node):
-    first, second = Settings(node, prefix="first"), Settings(node, prefix="second")
+def test_two_prefixes_share_a_node(renewed):
+    first, second = renewed(prefix="first"), renewed(prefix="second")
     first.count, second.count = 4, 7
     assert (first.count, second.count) == (4, 7)
 
@@ -225,20 +278,49 @@ def test_what_the_program_sets_reaches_the_widgets(settings, widgets):
     assert widgets["quality"].currentIndex == 1 and widgets["method"].currentIndex == 0
 
 
-def test_widgets_are_bound_by_their_dynamic_property_until_disconnected(settings):
+# wrapper.py, _makeGuiToParamCallback
+def test_one_change_by_the_user_is_one_modification(settings, widgets):
+    selector = slicer.qMRMLNodeComboBox()
+    selector.noneEnabled = True
+    selector.setMRMLScene(slicer.mrmlScene)
+    settings.connectParametersToGui({"mask": selector})
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    heard = []
+    settings.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: heard.append(settings.mask))
+    selector.setCurrentNode(node)
+    assert heard == [node]
+
+
+# wrapper.py, _updateGUIFromParameterNode
+def test_every_modification_writes_all_widgets_again(settings, widgets):
+    widgets["count"].blockSignals(True)
+    widgets["count"].value = 9
+    widgets["count"].blockSignals(False)
+    settings.invert = True
+    assert widgets["count"].value == 3
+
+
+def test_widgets_are_bound_by_their_dynamic_property(settings):
     import qt
 
     panel = qt.QWidget()
     box = qt.QCheckBox(panel)
     box.setProperty("SlicerParameterName", "invert")
-    tag = settings.connectGui(panel)
+    settings.connectGui(panel)  # gives no tag before Slicer 5.10
     box.checked = True
     assert settings.invert
+
+
+def test_disconnected_widgets_neither_write_nor_follow(settings):
+    import qt
+
+    box = qt.QCheckBox()
+    tag = settings.connectParametersToGui({"invert": box})
     settings.disconnectGui(tag)
-    box.checked = False
-    assert settings.invert
+    box.checked = True
+    assert not settings.invert
     settings.count = 7  # an observer left behind would write the old value back
-    assert not box.checked
+    assert box.checked
 
 
 # Base/Python/slicer/parameterNodeWrapper/util.py, getNodeTypes
@@ -249,8 +331,8 @@ def test_connecting_a_node_selector_makes_it_offer_the_classes_of_the_annotation
     assert selector.nodeTypes == ("vtkMRMLLabelMapVolumeNode", "vtkMRMLSegmentationNode")
 
 
-def test_an_abstract_class_of_nodes_cannot_be_connected(node):
-    @parameterNodeWrapper
+def test_an_abstract_class_of_nodes_cannot_be_connected(node, layer):
+    @layer.parameterNodeWrapper
     class Abstract:
         anything: slicer.vtkMRMLNode
 
@@ -259,13 +341,13 @@ def test_an_abstract_class_of_nodes_cannot_be_connected(node):
 
 
 # guiConnectors.py, QSliderOrSpinBoxToIntConnector
-def test_connecting_removes_the_bounds_that_the_annotation_does_not_give(node):
+def test_connecting_removes_the_bounds_that_the_annotation_does_not_give(node, layer):
     import qt
 
-    @parameterNodeWrapper
+    @layer.parameterNodeWrapper
     class Numbers:
         free: int
-        natural: Annotated[int, Minimum(0)] = 0
+        natural: Annotated[int, layer.Minimum(0)] = 0
 
     boxes = {"free": qt.QSpinBox(), "natural": qt.QSpinBox()}
     Numbers(node).connectParametersToGui(boxes)
@@ -274,12 +356,12 @@ def test_connecting_removes_the_bounds_that_the_annotation_does_not_give(node):
 
 
 # serializers.py, UnionSerializer
-def test_a_union_of_nodes_without_none_is_refused(node):
+def test_a_union_of_nodes_without_none_is_refused(node, layer):
     with pytest.raises(TypeError, match="None"):
 
-        @parameterNodeWrapper
+        @layer.parameterNodeWrapper
         class Closed:
-            mask: vtkMRMLLabelMapVolumeNode | vtkMRMLSegmentationNode
+            mask: Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode]  # noqa: UP007
 
         Closed(node)
 
@@ -303,12 +385,19 @@ def test_a_node_selector_and_its_parameter_follow_each_other(settings, slicer_ho
 def test_a_widget_that_slicer_cannot_bind_is_refused(settings):
     import qt
 
-    with pytest.raises(RuntimeError, match="threshold"):
+    with pytest.raises(RuntimeError, match="float"):
         settings.connectParametersToGui({"threshold": qt.QSpinBox()})
+
+
+@louder
+def test_a_button_that_is_not_checkable_is_refused(settings):
+    import qt
+
     with pytest.raises(RuntimeError, match="invert"):
         settings.connectParametersToGui({"invert": qt.QPushButton()})  # not checkable
 
 
+@louder
 def test_a_widget_bound_to_no_parameter_is_an_error(settings):
     import qt
 

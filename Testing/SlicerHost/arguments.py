@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from PySide6 import QtCore, QtGui, QtNetwork, QtWidgets
+from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
 
 from .tables import split
 
@@ -184,7 +184,7 @@ def enum_class(kind: str) -> type[enum.Enum] | None:
 @cache
 def qt_class(name: str) -> Any:
     """PySide6's class of that name, or None."""
-    for module in (QtCore, QtGui, QtWidgets, QtNetwork):
+    for module in (QtCore, QtGui, QtWidgets, QtNetwork, QtUiTools):
         if hasattr(module, name):
             return getattr(module, name)
     return None

@@ -23,7 +23,7 @@ import vtk
 from DeepRegistrationLib.scene.application import Application
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
-from . import modules, qtmodule, signals
+from . import modules, qtmodule, signals, slicer_source
 from .application import SlicerApplication
 from .arguments import unwrap, wrap
 from .ctkmodule import make_ctk_module
@@ -70,6 +70,7 @@ class Host(contextlib.AbstractContextManager):
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-host-")
         home = Path(self._folder.name)
         self._patches = Patches()
+        self._replaced: dict[str, types.ModuleType | None] = {}
         self.dialogs, self.pip = Dialogs(), Pip()
         self._imports = Imports()
         self._install_modules()
@@ -90,25 +91,33 @@ class Host(contextlib.AbstractContextManager):
 
     def _install_modules(self) -> None:
         """The names that Slicer's Python has and slicer-core lacks."""
-        self._modules = {
-            "qt": qtmodule.make_qt_module(),
-            "ctk": make_ctk_module(),
-            "slicer.modules": modules.make_modules_module(),
-            "slicer.ScriptedLoadableModule": make_scripted_module(),
-            "slicer.parameterNodeWrapper": make_parameter_node_module(),
-            "slicer.packaging": make_packaging_module(self.pip),
-            "slicer.i18n": make_i18n_module(),
-        }
-        sys.modules.update(self._modules)
-        for name, module in self._modules.items():
-            if name.startswith("slicer."):
-                self._patches.set(slicer, name.removeprefix("slicer."), module)
-        self._modules["SampleData"] = sys.modules["SampleData"] = make_sample_data_module()
+        self._install({"qt": qtmodule.make_qt_module(), "ctk": make_ctk_module()})
+        self._install({"slicer.modules": modules.make_modules_module()})
+        slicer.modules.sampleDataSources = {}
         for name, kind in slicer_widget_classes().items():
             self._patches.set(slicer, name, kind)
         self._patches.set(slicer, "selfTests", {})
-        patch_util(self._patches, self.dialogs, self.pip)
+        self._install(slicer_source.modules() if slicer_source.folder() else self._replacements())
+        patch_util(self._patches, self.pip)
         self._patches.set(qtmodule.modal, "ask", self.dialogs.ask_modal)
+
+    def _replacements(self) -> dict[str, types.ModuleType]:
+        """What stands for Slicer's own Python layer; slicer.util comes with slicer-core."""
+        return {
+            "slicer.ScriptedLoadableModule": make_scripted_module(),
+            "slicer.parameterNodeWrapper": make_parameter_node_module(),
+            "slicer.packaging": make_packaging_module(),
+            "slicer.i18n": make_i18n_module(),
+            "SampleData": make_sample_data_module(),
+        }
+
+    def _install(self, new: dict[str, types.ModuleType]) -> None:
+        self._replaced |= {name: sys.modules.get(name) for name in new}
+        sys.modules.update(new)
+        for name, module in new.items():
+            package, _, part = name.partition(".")
+            if package == "slicer" and "." not in part:
+                self._patches.set(slicer, part, module)
 
     def _add_crosshair(self) -> None:
         crosshair = slicer.vtkMRMLCrosshairNode()
@@ -244,8 +253,10 @@ class Host(contextlib.AbstractContextManager):
         self.scene.Clear(True)
         # A scene tells its observers when it is deleted: Python's must not hear of that.
         self.scene.RemoveAllObservers()
-        for name in self._modules:
+        for name, module in self._replaced.items():
             del sys.modules[name]
+            if module is not None:
+                sys.modules[name] = module
         self._imports.restore(self.app.moduleManager().folders())
         self._patches.undo()
         vtk.vtkOutputWindow.SetInstance(self._output)

@@ -38,8 +38,9 @@ QSettings QShortcut QShowEvent QSignalBlocker QSize QSizeF QSizePolicy QSlider
 QSortFilterProxyModel QSpacerItem QSpinBox QSplitter QStackedLayout QStackedWidget QStandardItem
 QStandardItemModel QStandardPaths QStatusBar QStyle QStyleOptionViewItem QStyledItemDelegate
 QSyntaxHighlighter QSysInfo QTabBar QTabWidget QTableView QTableWidget QTableWidgetItem
-QTemporaryDir QTemporaryFile QTextBrowser QTextCursor QTextDocument QTextEdit QTimer QToolBar
-QToolButton QToolTip QTreeView QTreeWidget QTreeWidgetItem QUrl QVBoxLayout QValidator
+QTemporaryDir QTemporaryFile QTextBrowser QTextCursor QTextDocument QTextEdit QThread QTimer
+QToolBar QToolButton QToolTip QTreeView QTreeWidget QTreeWidgetItem QUiLoader QUrl QVBoxLayout
+QValidator
 QWheelEvent QWidget QWidgetAction QWidgetItem Qt
 """.split()
 

@@ -19,7 +19,7 @@ class Modal:
         self.opened: list[str] = []
         self.answers: list[Any] = []
 
-    def ask(self, title: str, text: str) -> Any:
+    def ask(self, title: str, text: str, buttons: int = 0) -> Any:
         self.shown.append((title, text))
         if not self.answers:
             raise AssertionError(f"a dialog would wait for an answer: {title!r} {text!r}")

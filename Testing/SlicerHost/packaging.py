@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import shlex
+import subprocess
 import types
 from dataclasses import dataclass, field
+
+import slicer
+
+_UNWRITTEN = "pip_check pip_ensure pip_uninstall isPipInstallInProgress load_requirements".split()
 
 
 @dataclass
@@ -13,77 +18,38 @@ class Pip:
     """Stands for pip.
 
     Attributes:
-        calls: ("install" or "uninstall", requirements) in order.
-        error: Raised by the next call, as a failing pip would.
+        calls: ("install" or "uninstall", arguments) in order.
+        fails: Whether it ends with an error.
     """
 
-    calls: list[tuple[str, object]] = field(default_factory=list)
-    error: Exception | None = None
+    calls: list[tuple[str, list[str]]] = field(default_factory=list)
+    fails: bool = False
 
-    def __call__(self, verb: str, requirements) -> None:
-        self.calls.append((verb, requirements))
-        if self.error is not None:
-            raise self.error
+    def __call__(self, verb: str, arguments: list[str]) -> int:
+        """Run it; returns the exit code."""
+        self.calls.append((verb, arguments))
+        return int(self.fails)
 
 
-def make_packaging_module(pip: Pip) -> types.ModuleType:
+def make_packaging_module() -> types.ModuleType:
     """The module ``slicer.packaging`` (5.12 and later)."""
     module = types.ModuleType("slicer.packaging")
 
-    def pip_check(req) -> bool:
-        """Whether all requirements are installed."""
-        from packaging.requirements import Requirement
+    def pip_install(requirements) -> None:
+        """Base/Python/slicer/packaging.py: a failure is displayed, then raised."""
+        wanted = shlex.split(requirements) if isinstance(requirements, str) else requirements
+        try:
+            slicer.util.executePythonModule("pip", ["install", *wanted])
+        except subprocess.CalledProcessError as error:
+            slicer.util.errorDisplay("Package installation failed.")
+            raise subprocess.CalledProcessError(error.returncode, "pip install") from None
 
-        for one in req if isinstance(req, list) else [req]:
-            wanted = one if isinstance(one, Requirement) else Requirement(one)
-            try:
-                version = importlib.metadata.version(wanted.name)
-            except importlib.metadata.PackageNotFoundError:
-                return False
-            if not wanted.specifier.contains(version, prereleases=True):
-                return False
-        return True
+    def unwritten(name: str):
+        if name in _UNWRITTEN:
+            raise NotImplementedError(f"slicer.packaging.{name} is not written in this host")
+        raise AttributeError(f"slicer.packaging has no attribute {name}")
 
-    def pip_install(
-        requirements,
-        constraints=None,
-        no_deps_requirements=None,
-        skip_packages=None,
-        blocking=True,
-        show_progress=True,
-        requester=None,
-        logCallback=None,
-        completedCallback=None,
-    ) -> None:
-        pip("install", requirements)
-        if completedCallback is not None:
-            completedCallback(0)
-
-    def pip_ensure(
-        requirements,
-        constraints=None,
-        skip_packages=None,
-        prompt_install=True,
-        prompt_restart=True,
-        requester=None,
-        skip_in_testing=True,
-        show_progress=True,
-    ) -> None:
-        missing = requirements if isinstance(requirements, list) else [requirements]
-        missing = [requirement for requirement in missing if not pip_check(requirement)]
-        if missing:
-            pip("install", missing)
-
-    def pip_uninstall(
-        requirements, blocking=True, logCallback=None, completedCallback=None
-    ) -> None:
-        pip("uninstall", requirements)
-
-    def isPipInstallInProgress() -> bool:
-        return False
-
-    for function in (pip_check, pip_install, pip_ensure, pip_uninstall, isPipInstallInProgress):
-        setattr(module, function.__name__, function)
+    module.pip_install, module.__getattr__ = pip_install, unwritten
     return module
 
 

@@ -65,7 +65,7 @@ class PropertyConnector(Connector):
 
     def write(self, value) -> None:
         value = str(value) if isinstance(value, pathlib.PurePath) else value
-        if getattr(self.widget, self.property_) != value:
+        if self.property_ != "text" or self.widget.text != value:  # it would move the cursor
             setattr(self.widget, self.property_, value)
 
 
@@ -143,8 +143,7 @@ class NodeConnector(Connector):
         return self.widget.currentNode()
 
     def write(self, value) -> None:
-        if self.widget.currentNode() is not value:
-            self.widget.setCurrentNode(value)
+        self.widget.setCurrentNode(value)
 
 
 def _plain(kind):

@@ -1,7 +1,8 @@
 """slicer.parameterNodeWrapper: a class of typed parameters over a vtkMRMLScriptedModuleNode.
 
-Written from Slicer's documentation of parameter nodes. What is wrong is refused louder than there:
-a misspelled attribute and a widget that is bound to no parameter are errors.
+Behaves as Slicer 5.12's Base/Python/slicer/parameterNodeWrapper/wrapper.py. What is wrong is
+refused louder than there: a misspelled attribute and a widget that is bound to no parameter are
+errors.
 """
 # ruff: noqa: N802, N803, N815 - Slicer's names
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 import types
 import typing
+import weakref
 
+import slicer
 import vtk
 
 from . import validators
@@ -26,6 +29,7 @@ class Parameter:
     Attributes:
         name: Of the attribute.
         kind: Its annotation, with validators and hints for widgets.
+        default: A ``Default``.
     """
 
     def __init__(self, name: str, kind, *default) -> None:
@@ -39,11 +43,8 @@ class Parameter:
         given += [hint for hint in self.hints if isinstance(hint, Default)]
         if len(given) > 1:
             raise ValueError(f"Parameter {name} has two defaults")
-        self._default = given[0] if given else None
-        self.check(self.default())
-
-    def default(self):
-        return self.serializer.default() if self._default is None else self._default.value
+        self.default = given[0] if given else Default(self.serializer.default())
+        self.check(self.default.value)
 
     def check(self, value) -> None:
         """Raise TypeError or ValueError, with the parameter's name."""
@@ -56,13 +57,51 @@ class Parameter:
             raise type(error)(f"Parameter {self.name}: {error}") from None
 
     def __get__(self, wrapper, owner=None):
-        if wrapper is None:
-            return self
-        return self.serializer.read(wrapper.parameterNode, wrapper._prefix + self.name)
+        return self if wrapper is None else wrapper._values[self.name].value
 
     def __set__(self, wrapper, value) -> None:
         self.check(value)
-        self.serializer.write(wrapper.parameterNode, wrapper._prefix + self.name, value)
+        wrapper._values[self.name].write(value)
+
+
+class _Value:
+    """A parameter's value in one node: kept, and read again when the node says it was modified.
+
+    As Slicer's _CachedParameterWrapper, with an observer for each parameter: VTK calls them in no
+    order that one could rely on, so who observes the node, too, may still meet an old value.
+    """
+
+    def __init__(self, parameter: Parameter, node, prefix: str) -> None:
+        self._serializer, self._node, self._name = (
+            parameter.serializer,
+            node,
+            prefix + parameter.name,
+        )
+        self._default, self._writing = parameter.default, False
+        self._read()
+        this = weakref.ref(self)
+        self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: this()._on_modified())
+
+    def __del__(self) -> None:
+        self._node.RemoveObserver(self._tag)
+
+    def write(self, value) -> None:
+        self._writing = True
+        try:
+            with slicer.util.NodeModify(self._node):
+                self._serializer.write(self._node, self._name, value)
+                self._read()
+        finally:
+            self._writing = False
+
+    def _on_modified(self) -> None:
+        if not self._writing:
+            self._read()
+
+    def _read(self) -> None:
+        if not self._serializer.isIn(self._node, self._name):
+            self._serializer.write(self._node, self._name, self._default.value)
+        self.value = self._serializer.read(self._node, self._name)
 
 
 class _Wrapper:
@@ -71,11 +110,9 @@ class _Wrapper:
     def __init__(self, parameterNode, prefix: str | None = None) -> None:
         if parameterNode is None:
             raise ValueError("A parameter node is needed, not None")
-        fields = {"parameterNode": parameterNode, "_prefix": prefix + "." if prefix else ""}
-        self.__dict__.update(fields, _guis={})
-        for parameter in self.allParameters.values():
-            if not parameter.serializer.isIn(parameterNode, self._prefix + parameter.name):
-                setattr(self, parameter.name, parameter.default())
+        self.__dict__.update(parameterNode=parameterNode, _guis={}, _showing=False, _values={})
+        for name, parameter in self.allParameters.items():
+            self._values[name] = _Value(parameter, parameterNode, prefix + "." if prefix else "")
 
     def __setattr__(self, name: str, value) -> None:
         if name not in self.allParameters:
@@ -87,14 +124,14 @@ class _Wrapper:
             raise ValueError(f"{type(self).__name__} has no parameter {name}")
         return self.allParameters[name]
 
-    def default(self, paramName: str):
-        return self._parameter(paramName).default()
+    def default(self, paramName: str) -> Default:
+        return self._parameter(paramName).default
 
     def dataType(self, paramName: str):
         return self._parameter(paramName).kind
 
     def isCached(self, paramName: str) -> bool:
-        return self._parameter(paramName).serializer.cached
+        return bool(self._parameter(paramName))
 
     def getValue(self, paramName: str):
         return getattr(self, self._parameter(paramName).name)
@@ -127,13 +164,36 @@ class _Wrapper:
         connectors = {}
         for name, widget in mapping.items():
             connectors[name] = connector_for(widget, self._parameter(name))
-        gui = _Gui(self, connectors)
-        tag = gui.connect()
-        self._guis[tag] = gui
+        for name, connector in connectors.items():
+            connector.write(self.getValue(name))
+            connector.connect(lambda name=name, connector=connector: self._take(name, connector))
+        tag = self.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show)
+        self._guis[tag] = connectors
         return tag
 
     def disconnectGui(self, guiTag: int) -> None:
-        self._guis.pop(guiTag).disconnect()
+        self.RemoveObserver(guiTag)
+        for connector in self._guis.pop(guiTag).values():
+            connector.disconnect()
+
+    def _show(self, caller=None, event=None) -> None:
+        """All parameters to all widgets, without an echo."""
+        if self._showing:
+            return
+        self.__dict__["_showing"] = True
+        try:
+            with slicer.util.NodeModify(self):
+                for connectors in self._guis.values():
+                    for name, connector in connectors.items():
+                        connector.write(self.getValue(name))
+        finally:
+            self.__dict__["_showing"] = False
+
+    def _take(self, name: str, connector) -> None:
+        """A widget to its parameter."""
+        with slicer.util.NodeModify(self):
+            if not self._showing:
+                self.setValue(name, connector.read())
 
     def AddObserver(self, event, callback, priority: float = 0.0) -> int:
         return self.parameterNode.AddObserver(event, callback, priority)
@@ -149,43 +209,6 @@ class _Wrapper:
 
     def Modified(self) -> None:
         self.parameterNode.Modified()
-
-
-class _Gui:
-    """The widgets that one call of connectGui bound."""
-
-    def __init__(self, wrapper: _Wrapper, connectors: dict) -> None:
-        self._wrapper, self._connectors = wrapper, connectors
-        self._tag = 0
-        self._showing = False
-
-    def connect(self) -> int:
-        self._show()
-        for name, connector in self._connectors.items():
-            connector.connect(lambda name=name: self._take(name))
-        self._tag = self._wrapper.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show)
-        return self._tag
-
-    def disconnect(self) -> None:
-        self._wrapper.RemoveObserver(self._tag)
-        for connector in self._connectors.values():
-            connector.disconnect()
-
-    def _show(self, caller=None, event=None) -> None:
-        """Parameters to widgets, without an echo."""
-        if self._showing:
-            return
-        self._showing = True
-        try:
-            for name, connector in self._connectors.items():
-                connector.write(self._wrapper.getValue(name))
-        finally:
-            self._showing = False
-
-    def _take(self, name: str) -> None:
-        """A widget to its parameter."""
-        if not self._showing:
-            self._wrapper.setValue(name, self._connectors[name].read())
 
 
 def _widgets(gui) -> list:

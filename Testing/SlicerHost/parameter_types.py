@@ -19,8 +19,6 @@ import slicer
 class Serializer:
     """How values of one type are kept in a parameter node."""
 
-    cached = True
-
     def default(self):
         raise NotImplementedError
 
@@ -56,14 +54,14 @@ class SimpleSerializer(Serializer):
         return self._default
 
     def check(self, value) -> None:
+        if value is None:
+            raise ValueError("None is not allowed")
         if not isinstance(value, self._accepted):
             raise TypeError(f"{value!r} is {type(value).__name__}, not {self._accepted}")
 
 
 class NodeSerializer(Serializer):
     """A node reference: it survives saving and loading of the scene."""
-
-    cached = False
 
     def __init__(self, classes: tuple) -> None:
         self.classes = classes
@@ -121,8 +119,10 @@ class TupleSerializer(Serializer):
         return tuple(part.default() for part in self._parts)
 
     def check(self, value) -> None:
-        if not isinstance(value, tuple) or len(value) != len(self._parts):
-            raise TypeError(f"{value!r} is no tuple of {len(self._parts)}")
+        if not isinstance(value, tuple):
+            raise TypeError(f"{value!r} is no tuple")
+        if len(value) != len(self._parts):
+            raise ValueError(f"{value!r} is no tuple of {len(self._parts)}")
         for part, item in zip(self._parts, value, strict=True):
             part.check(item)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from PySide6 import QtCore, QtGui
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from .arguments import CLASSES, match, unwrap, wrap
 from .modal import modal
 from .semantics import ensure_application, extend
 from .signals import slot_for
+from .uiloader import load_ui
+
+_OK = int(QtWidgets.QMessageBox.StandardButton.Ok.value)  # a box without buttons gets it
 
 
 def make_qt_module() -> ModuleType:
@@ -35,8 +38,9 @@ def _static_dialog(class_name: str, name: str):
 
 
 def _exec_dialog(self) -> Any:
-    text = self.text if self.inherits("QMessageBox") else ""
-    return modal.ask(self.windowTitle, text)
+    if not self.inherits("QMessageBox"):
+        return modal.ask(self.windowTitle, "")
+    return modal.ask(self.windowTitle, self.text, self.standardButtons or _OK)
 
 
 def _exec_menu(self, *_) -> Any:
@@ -86,6 +90,14 @@ def _set_margin(self, margin: int) -> None:
     self._qt.setContentsMargins(margin, margin, margin, margin)
 
 
+def _load(self, file: Any, parent: Any = None) -> Any:
+    """It refuses what Slicer's loader would not obey."""
+    if parent is not None:
+        raise NotImplementedError("QUiLoader.load with a parent is not written in this host")
+    return load_ui(file.fileName())
+
+
+extend("QUiLoader", load=_load)
 extend("QTimer", singleShot=staticmethod(_single_shot))
 extend("QGuiApplication", setOverrideCursor=staticmethod(_set_override_cursor))
 extend("QIODevice", write=_write)

@@ -106,5 +106,4 @@ def make_sample_data_module() -> types.ModuleType:
     """The module ``SampleData``, with no data set listed."""
     module = types.ModuleType("SampleData")
     module.SampleDataLogic, module.SampleDataSource = SampleDataLogic, SampleDataSource
-    slicer.modules.sampleDataSources = {}
     return module

@@ -1,19 +1,20 @@
-"""What slicer.util needs of the application: dialogs that tests answer, .ui files, no pip.
+"""Dialogs that tests answer, and what slicer.util may not do in a test.
 
-slicer.util itself is the real one, from slicer-core.
+slicer.util itself is Slicer's own, from slicer-core or from SLICER_SOURCE.
 """
 # ruff: noqa: N802, N803 - Slicer's names
 
 from __future__ import annotations
 
+import logging
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import slicer
 from PySide6 import QtWidgets
 
-from .uiloader import load_ui
+from .modal import modal
 
 _BUTTONS = QtWidgets.QMessageBox.StandardButton
 
@@ -80,8 +81,14 @@ class Dialogs:
             )
         return int(_BUTTONS[str(answer)].value)
 
-    def ask_modal(self, title: str, text: str) -> object:
-        """Qt's own dialogs, which would wait for a user forever, are answered here too."""
+    def ask_modal(self, title: str, text: str, buttons=0) -> object:
+        """What would wait for a user forever is answered here.
+
+        Args:
+            buttons: Of a message box, as a sum of QMessageBox's standard buttons.
+        """
+        if buttons:
+            return self.press(Dialog(text, title.strip(), _names(buttons)))
         answer = self.ask(Dialog(text or title, title, ()))
         if isinstance(answer, str) and answer in _BUTTONS.__members__:
             return int(_BUTTONS[answer].value)
@@ -125,29 +132,25 @@ class Patches:
         self._old.clear()
 
 
-def patch_util(patches: Patches, dialogs: Dialogs, pip: Callable) -> None:
-    """Make slicer.util, and slicer which repeats its names, work in this host."""
-
-    def messageBox(text, parent=None, **kwargs):
-        buttons = _names(kwargs.get("standardButtons", _BUTTONS.Ok))
-        return dialogs.press(Dialog(text, str(kwargs.get("windowTitle", "")).strip(), buttons))
+def patch_util(patches: Patches, pip: Callable) -> None:
+    """What slicer.util may not do in a test; slicer_source.REPLACED has the reasons."""
 
     def delayDisplay(message, autoCloseMsec=1000, parent=None, **kwargs):
+        logging.info(message)
         if autoCloseMsec < 0:
-            dialogs.ask(Dialog(message))
+            modal.ask("", message)
         slicer.app.processEvents()
 
-    def loadUI(path):
-        if not Path(path).is_file():
-            raise RuntimeError(f"Could not load UI file: file not found {path}")
-        return load_ui(path)
+    def executePythonModule(module, args, blocking=True, logCallback=None, completedCallback=None):
+        assert module == "pip", module
+        code = pip(args[0], list(args[1:]))
+        if blocking and code:
+            raise subprocess.CalledProcessError(code, ["PythonSlicer", "-m", module, *args])
+        if completedCallback is not None:
+            completedCallback(code)
 
-    def pip_install(requirements, **kwargs):
-        return pip("install", requirements)
-
-    def pip_uninstall(requirements, **kwargs):
-        return pip("uninstall", requirements)
-
-    for function in (messageBox, delayDisplay, loadUI, pip_install, pip_uninstall):
-        for module in (slicer.util, slicer):
-            patches.set(module, function.__name__, function)
+    # Without the underscore from Slicer 5.12 on.
+    for name in ("executePythonModule", "_executePythonModule"):
+        if hasattr(slicer.util, name):
+            patches.set(slicer.util, name, executePythonModule)
+    patches.set(slicer.util, "delayDisplay", delayDisplay)
