@@ -82,7 +82,7 @@ class PipeTransport:
             self._events.get()()
         self.engine.tick()
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
+    def wait(self, condition: Callable[[], bool], seconds: float = 600.0) -> bool:
         """Pump until ``condition()`` holds; returns whether it came to hold in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

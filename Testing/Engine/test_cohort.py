@@ -17,7 +17,7 @@ import trivial
 
 pytest.importorskip("distributed")
 parquet = pytest.importorskip("pyarrow.parquet")
-from cohort_parts import SECONDS, SlowMethod, traces  # noqa: E402
+from cohort_parts import SlowMethod, traces  # noqa: E402
 
 from DeepRegistrationLib.cli import main  # noqa: E402
 from DeepRegistrationLib.cohort.cluster import Plan, local_workers, replace_lost  # noqa: E402
@@ -45,18 +45,26 @@ def image(path, seed=0):
 
 
 def kill_one(folder, processes, killed):
-    """Once a pair is done, kill one of the processes shortly after it began a harmless pair."""
-    deadline = time.monotonic() + 60
+    """Once a pair is done, kill one of the processes in the middle of a harmless pair."""
+    deadline = time.monotonic() + 600
     while not killed and time.monotonic() < deadline:
         tries = [(path, path.name.split(" ", 2)) for path in folder.iterdir()]
-        one_is_done = any(path.read_text() == "ended" for path, _ in tries)
-        for _, (process, begun, pair) in tries:
-            young = time.time_ns() - int(begun) < SECONDS / 2 * 1e9
-            if one_is_done and not killed and young and "deadly" not in pair:
-                if int(process) in processes:
-                    os.kill(int(process), signal.SIGKILL)
+        if any(path.read_text() == "ended" for path, _ in tries):
+            for path, (process, _, pair) in tries:
+                harmless = "deadly" not in pair and int(process) in processes
+                if not killed and harmless and killed_before_its_end(int(process), path):
                     killed.append((int(process), pair))
         time.sleep(0.01)
+
+
+def killed_before_its_end(process, trace):
+    """Whether the pair was under way; the process stands still while one looks."""
+    if trace.read_text() != "begun":
+        return False
+    os.kill(process, signal.SIGSTOP)
+    under_way = trace.read_text() == "begun"
+    os.kill(process, signal.SIGKILL if under_way else signal.SIGCONT)
+    return under_way
 
 
 def test_a_killed_worker_a_bad_image_and_a_deadly_pair_lose_no_other_pair(client, tmp_path):
@@ -142,7 +150,7 @@ def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path, ca
         [sys.executable, "-m", "DeepRegistrationLib", *command], env=environment
     )
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while not (finished := list(out.glob("pairs/[!.]*/row.json"))):
             assert time.monotonic() < deadline and first.poll() is None
             time.sleep(0.02)
@@ -179,7 +187,7 @@ def test_a_worker_whose_guardian_has_given_up_is_started_anew(client):
     name, nanny = next(iter(cluster.workers.items()))
     cluster.sync(nanny.close)
     replace_lost(client)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while (now := cluster.workers.get(name)) is None or len(client.nthreads()) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -57,7 +57,7 @@ def test_the_maps_come_out_of_the_engines_process_as_mapped_files(pair, tmp_path
     engine = EngineProcess(transport, root=tmp_path)
     task = Task(*pair[:2], method="affine", quality="fast", uncertainty=True)
     job = engine.submit("register", {"task": task})
-    assert transport.wait(lambda: job.finished, 120), job.stage
+    assert transport.wait(lambda: job.finished), job.stage
     assert job.state is State.DONE, job.message
     maps = job.result.error_maps
     assert maps.keys() == {"predicted", "consistency"}
@@ -70,7 +70,7 @@ def test_the_maps_come_out_of_the_engines_process_as_mapped_files(pair, tmp_path
     largest = job.result.error_statistics["max"]
     assert largest <= predicted.max() + 1e-6  # in the lungs, where those are found
     engine.close()
-    assert transport.wait(lambda: not engine.running, 5)
+    assert transport.wait(lambda: not engine.running)
 
 
 def test_a_measurement_takes_the_maps_into_account_in_the_mask(pair):

@@ -32,12 +32,26 @@ def transport():
     return OddTransport()
 
 
+class Clock:
+    """Time that passes only when a test says so: on a busy machine an answer may take long."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def engine(transport, tmp_path):
-    engine = EngineProcess(transport, root=tmp_path)
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def engine(transport, tmp_path, clock):
+    engine = EngineProcess(transport, root=tmp_path, clock=clock)
     yield engine
     engine.close()
-    assert transport.wait(lambda: not engine.running, 5)
+    assert transport.wait(lambda: not engine.running)
     assert list(tmp_path.iterdir()) == []  # the private folder is gone, however the test went
 
 
@@ -47,14 +61,14 @@ def ended(engine, transport):
 
     def submit(command, request=None, **options):
         job = engine.submit(command, request or {}, **options)
-        assert transport.wait(lambda: job.finished, 20), job.stage
+        assert transport.wait(lambda: job.finished), job.stage
         return job
 
     return submit
 
 
 def running(transport, job) -> bool:
-    return transport.wait(lambda: job.state is State.RUNNING and job.fraction > 0, 20)
+    return transport.wait(lambda: job.state is State.RUNNING and job.fraction > 0)
 
 
 def test_a_payload_comes_back_as_it_went(ended):
@@ -94,7 +108,7 @@ def test_the_process_stays_warm_and_each_job_takes_its_files_away(engine, ended,
 def test_jobs_run_one_after_the_other(engine, transport):
     jobs = [engine.submit("echo", {"number": n}) for n in range(3)]
     assert ["Waiting" in job.stage for job in jobs] == [False, True, True]
-    assert transport.wait(lambda: all(job.finished for job in jobs), 20)
+    assert transport.wait(lambda: all(job.finished for job in jobs))
     assert [job.result["number"] for job in jobs] == [0, 1, 2]
 
 
@@ -110,23 +124,26 @@ def test_a_cancel_that_is_heard_ends_the_job_and_keeps_the_process(engine, trans
     pid = transport.process.pid
     job.cancel()
     assert job.state is State.CANCELLING
-    assert transport.wait(lambda: job.finished, 5)
+    assert transport.wait(lambda: job.finished)
     assert job.state is State.CANCELLED
     again = engine.submit("echo", {})
-    assert transport.wait(lambda: again.finished, 10)
+    assert transport.wait(lambda: again.finished)
     assert transport.process.pid == pid
 
 
-def test_a_cancel_that_is_not_heard_kills_the_process_after_two_seconds(engine, transport):
+def test_a_cancel_that_is_not_heard_kills_the_process_after_two_seconds(engine, transport, clock):
     job = engine.submit("hang", {})
     assert running(transport, job)
-    begin = time.monotonic()
     job.cancel()
-    assert transport.wait(lambda: job.finished, 10)
+    transport.pump()
+    clock.now += 2.0
+    transport.pump()
+    assert transport.process.poll() is None
+    clock.now += 0.1
+    assert transport.wait(lambda: job.finished)
     assert job.state is State.CANCELLED
-    assert time.monotonic() - begin >= 2.0
     again = engine.submit("echo", {"alive": True})
-    assert transport.wait(lambda: again.finished, 20)
+    assert transport.wait(lambda: again.finished)
     assert again.result == {"alive": True}
 
 
@@ -135,7 +152,7 @@ def test_a_waiting_job_is_cancelled_without_disturbing_the_present_one(engine, t
     assert running(transport, first)
     second.cancel()
     first.cancel()
-    assert transport.wait(lambda: second.finished, 5)
+    assert transport.wait(lambda: second.finished)
     assert first.state is second.state is State.CANCELLED
 
 
@@ -169,7 +186,7 @@ def test_a_program_that_cannot_be_started_is_said(tmp_path):
     transport = PipeTransport(program=str(tmp_path / "no-python"))
     engine = EngineProcess(transport, root=tmp_path)
     job = engine.submit("echo", {})
-    assert transport.wait(lambda: job.finished, 5)
+    assert transport.wait(lambda: job.finished)
     assert "cannot be started (No such file" in job.message
     assert list(tmp_path.iterdir()) == []
 
@@ -177,7 +194,7 @@ def test_a_program_that_cannot_be_started_is_said(tmp_path):
 def test_another_release_of_the_engine_is_refused(engine, transport, monkeypatch):
     monkeypatch.setattr(client, "PROTOCOL", 0)
     job = engine.submit("echo", {})
-    assert transport.wait(lambda: job.finished, 20)
+    assert transport.wait(lambda: job.finished)
     assert job.kind == "version"
     assert "restart Slicer" in job.message
 
@@ -222,7 +239,7 @@ def test_the_child_ends_and_removes_the_folder_when_its_parent_is_killed(tmp_pat
     assert len(list(tmp_path.iterdir())) == 1
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 600
     while time.monotonic() < end and (list(tmp_path.iterdir()) or is_alive(child)):
         time.sleep(0.02)
     assert list(tmp_path.iterdir()) == []
@@ -242,17 +259,15 @@ def test_closing_ends_unfinished_jobs_as_cancelled(engine, transport):
     job = engine.submit("hang", {})
     assert running(transport, job)
     engine.close()
-    assert transport.wait(lambda: job.finished, 5)
+    assert transport.wait(lambda: job.finished)
     assert job.state is State.CANCELLED
 
 
-def test_the_time_left_follows_from_the_speed_so_far(engine):
-    now = [100.0]
-    engine._clock = lambda: now[0]
+def test_the_time_left_follows_from_the_speed_so_far(engine, clock):
     job = engine.submit("echo", {})
     job.progressed(0.0, "a")
     assert job.seconds_left is None
-    now[0] = 110.0
+    clock.now += 10.0
     job.progressed(0.25, "b")
     assert job.seconds_left == pytest.approx(30.0)
 
@@ -278,7 +293,7 @@ def test_folders_that_killed_processes_left_are_swept_up(tmp_path):
     engine = EngineProcess(transport, root=tmp_path)
     engine.start()
     engine.close()
-    assert transport.wait(lambda: not engine.running, 5)
+    assert transport.wait(lambda: not engine.running)
     left = {path.name.rsplit("-")[-1] for path in tmp_path.iterdir()}
     release(lock)
     assert {"fresh", "used"} <= left

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -271,14 +272,20 @@ def test_a_dialog_that_does_not_come_fails_the_test():
 
 
 def test_the_longest_block_of_the_event_loop_is_measured(slicer_host):
-    import time
-
     import qt
 
-    qt.QTimer.singleShot(20, lambda: time.sleep(0.15))
+    done = []
+    qt.QTimer.singleShot(20, lambda: (compute(0.15), done.append(True)))
     with slicer_host.longest_block() as block:
-        slicer_host.process_events(0.3)
+        slicer_host.process_events(until=lambda: done)
     assert 0.15 <= block.seconds < 0.3
+
+
+def compute(seconds: float) -> None:
+    """Keep the processor busy."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
 
 
 def test_waiting_in_vain_fails_the_test(slicer_host):

@@ -207,7 +207,7 @@ def test_lists_come_back_as_tuples(qt, widgets):
 def test_bytes_of_a_process_are_decoded_from_its_data(qt):
     process = qt.QProcess()
     process.start("/bin/echo", ["hello"])
-    assert process.waitForFinished(10000)
+    assert process.waitForFinished(600_000)
     assert process.readAllStandardOutput().data().decode() == "hello\n"
     with pytest.raises(ValueError, match="wrong arguments"):
         process.write("text")  # bytes only

@@ -57,7 +57,7 @@ def opened(host, panel):
 
 def laid_out(host, widget) -> None:
     """Wait until a widget has its place: what has none takes no click."""
-    host.process_events(until=lambda: unwrap(widget).height() > 10, timeout=60)
+    host.process_events(until=lambda: unwrap(widget).height() > 10)
 
 
 def add_maps(panel, keys) -> None:
@@ -92,7 +92,7 @@ def test_a_tick_makes_the_maps_and_the_next_run_without_it_takes_them_away(slice
     assert p.estimateError
     slicer_host.click(run.ui.registerButton)
     assert not run.ui.estimateBox.enabled
-    slicer_host.process_events(until=lambda: not run.running, timeout=500)
+    slicer_host.process_events(until=lambda: not run.running)
     assert re.search(r"Error estimate above 5 mm in [\d.]+ % of the", run.ui.statusText.text)
     made = {k: v for k, v in outputs_of(p.transform).items() if k in ERROR_MAPS}
     assert made.keys() == {"predicted", "consistency"}  # one estimate has no spread
@@ -103,7 +103,7 @@ def test_a_tick_makes_the_maps_and_the_next_run_without_it_takes_them_away(slice
     assert foreground().GetImageData() is made["predicted"].GetImageData()
     slicer_host.click(run.ui.estimateBox, 8, 8)  # on the box itself
     slicer_host.click(run.ui.registerButton)
-    slicer_host.process_events(until=lambda: not run.running, timeout=500)
+    slicer_host.process_events(until=lambda: not run.running)
     slicer_host.process_events(0.1)
     assert "Error estimate" not in run.ui.statusText.text
     assert not set(outputs_of(p.transform)) & set(ERROR_MAPS)
@@ -195,7 +195,7 @@ def test_a_measurement_lists_the_estimate_and_the_verdict_says_what_it_is_worth(
     quality.ui.qualityButton.collapsed = False
     laid_out(slicer_host, quality.ui.measureButton)
     slicer_host.click(quality.ui.measureButton)
-    slicer_host.process_events(until=lambda: not quality.measuring, timeout=500)
+    slicer_host.process_events(until=lambda: not quality.measuring)
     assert quality.ui.statusText.text == ""
     words = " ".join(re.sub("<[^>]*>|&nbsp;", " ", quality.ui.tablesText.text).split())
     assert "Error estimate, mm median 95 % max both together 1.00 1.00 1.00" in words

@@ -141,7 +141,7 @@ def test_flicker_shows_the_images_in_turn_by_itself_and_by_key(slicer_host, pane
         seen.add(composite_of(red()).GetForegroundOpacity())
         return seen == {0.0, 1.0}
 
-    slicer_host.process_events(until=both, timeout=3)
+    slicer_host.process_events(until=both)
     section._timer.stop()
     before = composite_of(red()).GetForegroundOpacity()
     hands.press_keys(slicer_host.window, "Alt+S")

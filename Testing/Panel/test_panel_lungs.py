@@ -52,7 +52,7 @@ def add_chest(parameters, chest) -> None:
 
 
 def finish(host, run) -> None:
-    host.process_events(until=lambda: not run.running, timeout=180)
+    host.process_events(until=lambda: not run.running)
 
 
 def ids() -> list[str]:

@@ -53,7 +53,7 @@ def add_lungs(parameters) -> None:
 
 def measure(host, section) -> None:
     host.click(section.ui.measureButton)
-    host.process_events(until=lambda: not section.measuring, timeout=60)
+    host.process_events(until=lambda: not section.measuring)
 
 
 def words(html: str) -> str:
@@ -118,7 +118,7 @@ def test_the_verdict_follows_a_dragged_landmark(slicer_host, panel, section):
     place = np.array(moving.GetNthControlPointPosition(0)) + (0, 0, 9)
     moving.SetNthControlPointPosition(0, *place)
     slicer_host.process_events(
-        until=lambda: "1 of 100 landmarks above 5 mm" in section.ui.verdictText.text, timeout=3
+        until=lambda: "1 of 100 landmarks above 5 mm" in section.ui.verdictText.text
     )
     assert "Look closely" in section.ui.verdictText.text
 
@@ -129,7 +129,7 @@ def test_cancel_ends_the_measurement(slicer_host, panel, section):
     slicer_host.click(section.ui.measureButton)
     assert section.ui.measureButton.text == "Cancel"
     slicer_host.click(section.ui.measureButton)
-    slicer_host.process_events(until=lambda: not section.measuring, timeout=10)
+    slicer_host.process_events(until=lambda: not section.measuring)
     assert "Canceled" in section.ui.statusText.text
     assert section.measures is None
     assert section.ui.measureButton.text == "Measure" and section.ui.measureButton.enabled
@@ -140,7 +140,7 @@ def test_closing_the_scene_while_measuring_drops_the_result(slicer_host, panel, 
     add_true_transform(panel.parameters)
     slicer_host.click(section.ui.measureButton)
     slicer.mrmlScene.Clear(False)
-    slicer_host.process_events(until=lambda: not section.measuring, timeout=10)
+    slicer_host.process_events(until=lambda: not section.measuring)
     assert section.measures is None and section.ui.tablesText.text == ""
     assert not section.ui.measureButton.enabled
 

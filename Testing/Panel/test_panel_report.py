@@ -47,7 +47,7 @@ def target(slicer_host, panel, section, tmp_path) -> Path:
 
 def save(host, section) -> None:
     host.click(section.ui.saveReportButton)
-    host.process_events(until=lambda: not section.saving, timeout=60)
+    host.process_events(until=lambda: not section.saving)
 
 
 def state_of_scene() -> dict:
@@ -85,7 +85,7 @@ def test_slicer_goes_on_while_the_report_is_made(slicer_host, panel, section, ta
     before = state_of_scene()
     slicer_host.click(section.ui.saveReportButton)
     assert section.ui.reportBar.visible and not target.exists()
-    slicer_host.process_events(until=lambda: not section.saving, timeout=60)
+    slicer_host.process_events(until=lambda: not section.saving)
     timer.stop()
     assert len(turns) > 30  # four pictures of three slices, in steps
     assert progress == sorted(progress) and len(set(progress)) > 15
@@ -96,7 +96,7 @@ def test_slicer_goes_on_while_the_report_is_made(slicer_host, panel, section, ta
 def test_cancel_leaves_no_file_and_the_scene_as_it_was(slicer_host, panel, section, target):
     before = state_of_scene()
     slicer_host.click(section.ui.saveReportButton)
-    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20, timeout=60)
+    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20)
     assert section.ui.saveReportButton.text == "Cancel"
     slicer_host.click(section.ui.saveReportButton)
     assert not section.saving and "no file was written" in section.ui.reportStatusText.text
@@ -110,7 +110,7 @@ def test_cancel_leaves_no_file_and_the_scene_as_it_was(slicer_host, panel, secti
 
 def test_closing_the_scene_drops_the_report(slicer_host, panel, section, target):
     slicer_host.click(section.ui.saveReportButton)
-    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20, timeout=60)
+    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20)
     slicer.mrmlScene.Clear(False)
     assert not section.saving
     slicer_host.process_events(0.1)
@@ -123,9 +123,9 @@ def test_undoing_the_registration_meanwhile_does_not_harm_the_report(
     slicer_host, panel, section, target
 ):
     slicer_host.click(section.ui.saveReportButton)
-    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20, timeout=60)
+    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20)
     slicer.mrmlScene.RemoveNode(panel.parameters.transform)
-    slicer_host.process_events(until=lambda: not section.saving, timeout=60)
+    slicer_host.process_events(until=lambda: not section.saving)
     assert "0 of 100 landmarks above 5 mm" in target.read_text(encoding="utf-8")
 
 

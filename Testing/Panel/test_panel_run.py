@@ -51,8 +51,8 @@ def contents(scene) -> dict:
     }
 
 
-def finish(host, run, seconds: float = 120.0) -> None:
-    host.process_events(until=lambda: not run.running, timeout=seconds)
+def finish(host, run) -> None:
+    host.process_events(until=lambda: not run.running)
 
 
 def test_register_is_disabled_with_the_reason_under_it(panel, run):
@@ -120,9 +120,9 @@ def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, run):
     before = contents(slicer.mrmlScene)
     press(run.ui.registerButton)
     assert run.ui.statusText.text  # at once, before the engine says anything
-    slicer_host.process_events(until=lambda: run.run.fraction > 0.05, timeout=60)
+    slicer_host.process_events(until=lambda: run.run.fraction > 0.05)
     press(run.ui.registerButton)
-    finish(slicer_host, run, seconds=10)
+    finish(slicer_host, run)
     assert "Canceled" in run.ui.statusText.text
     assert contents(slicer.mrmlScene) == before
 
@@ -134,9 +134,9 @@ def test_a_killed_engine_is_told_in_one_sentence_and_the_next_run_works(slicer_h
     before = contents(slicer.mrmlScene)
     press(run.ui.registerButton)
     transport = panel.engine._transport
-    slicer_host.process_events(until=lambda: run.run.fraction > 0, timeout=60)
+    slicer_host.process_events(until=lambda: run.run.fraction > 0)
     os.kill(int(transport._process.processId()), signal.SIGSEGV)
-    finish(slicer_host, run, seconds=10)
+    finish(slicer_host, run)
     assert "stopped unexpectedly" in run.ui.statusText.text
     assert run.ui.detailsButton.visible
     assert contents(slicer.mrmlScene) == before
@@ -150,7 +150,7 @@ def test_closing_the_scene_during_a_run_drops_it(slicer_host, panel, run):
     press(run.ui.registerButton)
     slicer_host.process_events(0.2)
     slicer.mrmlScene.Clear(False)
-    finish(slicer_host, run, seconds=30)
+    finish(slicer_host, run)
     assert slicer.util.getNodesByClass("vtkMRMLGridTransformNode") == []
     assert not run.ui.registerButton.enabled
 
@@ -248,7 +248,7 @@ with Host() as host:
     p.method = "affine"
     run = panel.section(RunSection)
     run.ui.registerButton.click()
-    host.process_events(until=lambda: not run.running, timeout=120)
+    host.process_events(until=lambda: not run.running)
     assert "Registered in" in run.ui.statusText.text, run.ui.statusText.text
     assert "torch" not in sys.modules
 """

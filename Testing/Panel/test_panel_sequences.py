@@ -63,7 +63,7 @@ def register(host, section) -> None:
     choose(section.ui.sequenceSelector, "cine")
     click(section.ui.registerButton)
     assert section.ui.registerButton.text == "Cancel"
-    host.process_events(until=lambda: not section.running, timeout=120)
+    host.process_events(until=lambda: not section.running)
 
 
 def shift_of(node) -> float:
@@ -128,9 +128,9 @@ def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, section, cine):
     choose(section.ui.sequenceSelector, "cine")
     before = slicer.mrmlScene.GetNumberOfNodes()
     click(section.ui.registerButton)
-    slicer_host.process_events(until=lambda: section.run.fraction > 0, timeout=60)
+    slicer_host.process_events(until=lambda: section.run.fraction > 0)
     click(section.ui.registerButton)
-    slicer_host.process_events(until=lambda: not section.running, timeout=10)
+    slicer_host.process_events(until=lambda: not section.running)
     assert "Canceled" in section.ui.statusText.text
     assert slicer.mrmlScene.GetNumberOfNodes() == before
 
@@ -140,6 +140,6 @@ def test_closing_the_scene_during_a_run_drops_it(slicer_host, panel, section, ci
     click(section.ui.registerButton)
     slicer_host.process_events(0.2)
     slicer.mrmlScene.Clear(False)
-    slicer_host.process_events(until=lambda: not panel.engine.busy, timeout=30)
+    slicer_host.process_events(until=lambda: not panel.engine.busy)
     assert slicer.util.getNodesByClass("vtkMRMLSequenceNode") == []
     assert not section.ui.registerButton.enabled

@@ -27,7 +27,7 @@ def engine(tmp_path_factory):
     engine.transport = transport
     yield engine
     engine.close()
-    transport.wait(lambda: not engine.running, 5)
+    transport.wait(lambda: not engine.running)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def transform(scene):
 
 def derive(scene, engine, kind, transform, pair):
     run = DeepRegistrationLogic(scene).startDerived(engine, kind, transform, *pair)
-    assert engine.transport.wait(lambda: run.tick() or run.finished, 60)
+    assert engine.transport.wait(lambda: run.tick() or run.finished)
     assert run.state is State.DONE, run.message
     return run.result
 
@@ -106,6 +106,6 @@ def test_made_again_it_updates_its_node_and_undo_takes_it_back(scene, engine, tr
 def test_a_transform_removed_meanwhile_is_said(scene, engine, transform, pair):
     run = DeepRegistrationLogic(scene).startDerived(engine, "jacobian", transform, *pair)
     scene.RemoveNode(transform)
-    assert engine.transport.wait(lambda: run.tick() or run.finished, 60)
+    assert engine.transport.wait(lambda: run.tick() or run.finished)
     assert run.state is State.FAILED
     assert "The transform 'by hand' was removed" in run.message

@@ -55,7 +55,7 @@ def engine(transport, tmp_path):
     engine = EngineProcess(transport, root=tmp_path)
     yield engine
     engine.close()
-    assert transport.wait(lambda: not engine.running, 5)
+    assert transport.wait(lambda: not engine.running)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,7 +65,7 @@ def start(scene, volumes, engine):
     return lambda **options: logic.start(engine, *volumes, **options)
 
 
-def wait(transport, run, until=None, seconds=20.0) -> None:
+def wait(transport, run, until=None, seconds=600.0) -> None:
     """Do what the panel's timer does, until the run has ended."""
     end = time.monotonic() + seconds
     while not (until or (lambda: run.finished))():

@@ -17,7 +17,6 @@ VARIABLE = "SLICER_SOURCE"
 REPLACED = {
     "slicer.util.delayDisplay": "it waits a second for a reader, or for a click",
     "slicer.util.executePythonModule": "it runs pip, and tests install nothing",
-    "SampleData": "where the folder does not have it",
     "slicer/__init__.py and kits": "they load Slicer's compiled modules; slicer-core has its own",
 }
 _PACKAGES = ("Base/Python/slicer", "bin/Python/slicer", "Contents/bin/Python/slicer")
