@@ -31,7 +31,14 @@ from DeepRegistrationLib.transforms import (
     jacobian,
     warp,
 )
-from DeepRegistrationLib.validation import background, check_pair, finite, is_ct
+from DeepRegistrationLib.validation import (
+    background,
+    check_memory,
+    check_pair,
+    check_result,
+    finite,
+    is_ct,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +118,7 @@ def register(
     _check_quality(quality)
     place, reason = choose_device(device)
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
+    check_memory(fixed, moving, place)
     seconds: dict[str, float] = {}
     notes: list[str] = []
     whole = rising(progress)
@@ -168,9 +176,11 @@ def register(
     refine = refine or advised
     with _timed(seconds, "register", place):
         transform = work.coarsening("the registration", find)
+    check_result(transform, runner.title)
     if refine:
         with _timed(seconds, "refine", place):
             transform = work.coarsening("the refinement", improve)
+        check_result(transform, "The refinement")
     with _timed(seconds, "warp", place):
         warped = work.in_slabs("the warped image", warped_image)
     with _timed(seconds, "jacobian", place):

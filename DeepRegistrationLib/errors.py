@@ -19,11 +19,19 @@ class Cancelled(Exception):  # noqa: N818 - it reports no error
     """The user asked to stop; nothing was changed."""
 
 
+def printable(text: str) -> str:
+    """Text without characters that command a terminal: control, direction, surrogates escaped.
+
+    A file's name or a label can hold any of them; shown raw, they could rewrite what a user sees.
+    """
+    return "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def mendable(error: Exception) -> str | None:
     """The sentence for an error that the user, or a larger machine, can mend; else None."""
     signs = ("out of memory", "allocate memory")
     if isinstance(error, RegistrationError):
-        return " ".join(str(error).split())
+        return printable(" ".join(str(error).split()))
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
         return (
             "There is not enough memory for these images; close other programs, use --quality "
@@ -31,12 +39,15 @@ def mendable(error: Exception) -> str | None:
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk is full; free some space."
+    if isinstance(error, OSError) and error.errno is not None:
+        what = f"{error.filename} cannot be used" if error.filename else "A file cannot be used"
+        return printable(f"{what} ({error.strerror}); check that it is there, and its rights.")
     return None
 
 
 def unexpected(error: Exception) -> str:
     """The sentence for a defect of the software."""
-    text = " ".join(str(error).split())[:300]
+    text = printable(" ".join(str(error).split()))[:300]
     return (
         f"Unexpected error ({type(error).__name__}: {text}); please report it with what "
         f"{DEBUG}=1 shows."

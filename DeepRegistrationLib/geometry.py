@@ -70,7 +70,7 @@ class Grid:
             raise RegistrationError(
                 f"The origin {self.origin} is not finite; correct the image's header."
             )
-        if len(self.direction) != 9 or abs(np.linalg.det(self._direction())) < 1e-6:
+        if len(self.direction) != 9 or not abs(np.linalg.det(self._direction())) >= 1e-6:
             raise RegistrationError(
                 f"The direction cosines {self.direction} are singular; correct the image's header."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.guard.locks import hold, release, sweep
 from DeepRegistrationLib.headers import is_complete
 
 _SPARE = 1 << 20  # bytes that have to stay free; less than this left means that the disk is full
@@ -28,7 +30,7 @@ def atomic_folder(
     The folder is called ``.<name>.partial-...`` and lies inside ``target``, or beside it while it
     does not exist, so that moving is renaming. However the block ends, by error, Ctrl-C or
     SIGTERM, the folder is gone afterwards; files of an earlier run are replaced at the end or not
-    at all.
+    at all. What a killed run left is removed by the next one to the same place.
 
     Args:
         target: Where the files shall be; made, with its parents, when it does not exist.
@@ -41,20 +43,29 @@ def atomic_folder(
     """
     target = Path(target)
     place = check_folder(target, needed, owned)
-    partial = place / f".{target.resolve().name}.partial-{secrets.token_hex(4)}"
+    beginning = f".{os.path.basename(os.path.realpath(target))}.partial-"
+    for folder in (target, target.parent):  # of runs that were killed
+        sweep(folder.glob(f"{glob.escape(beginning)}*"))
+    partial = place / f"{beginning}{secrets.token_hex(4)}"
+    lock = None
     try:
         with _explained(target):
             partial.mkdir()
+            lock = hold(partial)
         try:
             yield partial
         except (OSError, RegistrationError) as error:
             raise _failure(error, partial, target) from error
-        with _explained(target):
+        try:
             check_whole(partial)
             with uninterrupted():
                 _publish(partial, target, owned)
+        except OSError as error:
+            with _explained(target):
+                raise _failure(error, partial, target) from error
     finally:
         with uninterrupted():
+            release(lock)
             shutil.rmtree(partial, ignore_errors=True)
 
 
@@ -62,8 +73,10 @@ def atomic_folder(
 def atomic_file(target: str | Path, *, needed: int = 0) -> Iterator[Path]:
     """As :func:`atomic_folder`, for a single file: gives the path to write to."""
     target = Path(target)
-    if target.is_dir():
+    if os.path.isdir(target):
         raise RegistrationError(f"{target} is a folder; name the file to write.")
+    with _explained(target), contextlib.suppress(FileNotFoundError):
+        os.lstat(target)  # its name may be too long
     with atomic_folder(target.parent, needed=needed) as partial:
         yield partial / target.name
 
@@ -165,6 +178,11 @@ def _explained(target: Path) -> Iterator[None]:
 
 def _failure(error: Exception, partial: Path, target: Path) -> Exception:
     """The error to show for one that came while writing: a full disk is called by its name."""
+    if not partial.is_dir():
+        return RegistrationError(
+            f"The output folder {target} was removed or renamed while its files were being made; "
+            "nothing was written, start again."
+        )
     if isinstance(error, OSError):
         return _full(target) if error.errno in _FULL else error
     if str(partial) not in str(error):

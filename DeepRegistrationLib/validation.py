@@ -9,10 +9,11 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.memory import require_memory
 from DeepRegistrationLib.headers import not_finite
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.plain import AIR, CT_MINIMUM
-from DeepRegistrationLib.transforms import Transform
+from DeepRegistrationLib.transforms import Composite, Transform
 
 _SAMPLES = 33  # points an axis when the overlap of two boxes is measured
 
@@ -66,6 +67,40 @@ def check_pair(
     if moving_mask is not None:
         check_mask(moving_mask, moving)
     check_overlap(fixed, moving, initial)
+
+
+def check_memory(fixed: Image, moving: Image, device: torch.device) -> None:
+    """Check that the main memory is enough where the CPU registers the two.
+
+    The estimate follows the peaks that were measured (Testing/Benchmarks/SCALING.md): 16 bytes a
+    voxel where both images have as many, for the copies, the warped image and the Jacobian map,
+    and what the coarse levels take, whose size is bounded.
+
+    Raises:
+        RegistrationError: It is not; the sentence has both figures.
+    """
+    if device.type != "cpu":  # what a GPU cannot hold is found out there (see ``fallback``)
+        return
+    sizes = [image.grid.voxels for image in (fixed, moving)]
+    needed = 8 * sum(sizes) + min(0.75e9, 0.15e9 + 300 * max(sizes))
+    what = f"Registering {_size(fixed.grid)} and {_size(moving.grid)} voxels"
+    require_memory(needed, what, "crop or resample the images, or close other programs")
+
+
+def check_result(transform: Transform, who: str) -> None:
+    """Check what a method found: a transform with NaN or infinity is a failed registration.
+
+    Raises:
+        RegistrationError: A number in it is not finite.
+    """
+    members = transform.transforms if isinstance(transform, Composite) else [transform]
+    for member in members:
+        vectors = getattr(member, "vectors", None)
+        if vectors is not None and not bool(torch.isfinite(vectors).all()):
+            raise RegistrationError(
+                f"{who} failed: the transform that was found holds numbers that are not finite; "
+                "nothing was written. Use another method, quality or weights, and check the images."
+            )
 
 
 def check_image(image: Image) -> None:

@@ -10,15 +10,17 @@ Cards are read without PyTorch, so that a panel can show them before the engine 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.expected import Expected
+from DeepRegistrationLib.guard.damage import damage_explained
+from DeepRegistrationLib.guard.paths import require_readable
+from DeepRegistrationLib.model_card import ModelCard, read_card
+from DeepRegistrationLib.shipped_weights import SHIPPED
 
 if TYPE_CHECKING:
     import torch
@@ -26,64 +28,18 @@ if TYPE_CHECKING:
 FOLDER = "DEEPREG_WEIGHTS"  # environment variable: a further folder, searched first
 
 
-@dataclass(frozen=True)
-class ModelCard:
-    """What a user must know about weights, and what the engine needs to load them.
-
-    Attributes:
-        name: File name without suffix.
-        method: Registration method that uses them.
-        title: One line.
-        architecture: Keyword arguments of the network's class.
-        data: What they were trained on, one sentence a data set.
-        licence: Terms of the weights, the data's included.
-        citation: Papers of the method and of the data.
-        recipe: Name and values of the recipe.
-        commit: Of the code that trained them.
-        metrics: Measured on validation data, and on held-out data where there are any.
-        held_out: Patients that training never saw.
-        command: Reproduces them.
-        preview: Trained for a short time, only to show that the method works.
-        sha256: Of the .safetensors file.
-        expected: Measured on held-out data, for the choice of a method.
-        failures: Where it is known to fail, a sentence each.
-        date: When the weights were exported, ISO 8601 in UTC; empty in older cards.
-        path: The .safetensors file; not stored.
-    """
-
-    name: str
-    method: str
-    title: str
-    architecture: dict[str, Any]
-    data: list[str]
-    licence: str
-    citation: str
-    recipe: dict[str, Any]
-    commit: str
-    metrics: dict[str, Any]
-    held_out: list[str]
-    command: str
-    preview: bool
-    sha256: str
-    expected: list[Expected] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    date: str = ""
-    path: Path = field(default=Path(), compare=False)
-
-    def to_json(self) -> str:
-        """The card as it is stored."""
-        values = asdict(self)
-        del values["path"]
-        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-
-
 def folders() -> list[Path]:
     """Where weights are looked for: $DEEPREG_WEIGHTS, the user's folder, beside the package (a
     checkout, or an installed extension)."""
     named = os.environ.get(FOLDER)
-    package = Path(__file__).resolve().parent
     places = [Path(named)] if named else []
-    return [*places, user_folder(), package.parent / "weights", package / "weights"]
+    return [*places, user_folder(), *_shipped_folders()]
+
+
+def _shipped_folders() -> list[Path]:
+    """Where weights that come along lie: beside the package, or in it."""
+    package = Path(__file__).resolve().parent
+    return [package.parent / "weights", package / "weights"]
 
 
 def user_folder() -> Path:
@@ -173,27 +129,6 @@ def find_weights(method: str, name: str = "auto") -> ModelCard:
     return card
 
 
-def read_card(path: Path) -> ModelCard:
-    """Read a model card.
-
-    Raises:
-        RegistrationError: It is not one.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["expected"] = [Expected(**entry) for entry in values.get("expected", [])]
-        card = ModelCard(**values, path=path.with_suffix(".safetensors"))
-        if not isinstance(card.date, str):
-            raise ValueError(f"its date is {card.date!r}")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise RegistrationError(
-            f"The model card {path} cannot be read ({error}); get the weights again."
-        ) from error
-    if card.name != path.stem:
-        raise RegistrationError(f"The model card {path} is of {card.name}; rename it back.")
-    return card
-
-
 def curves_path(card: ModelCard) -> Path:
     """Picture of the training's learning curves, which need not be there."""
     return card.path.with_suffix(".curves.png")
@@ -208,23 +143,34 @@ def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
     """The state dictionary, float32, after its SHA-256 was checked against the card.
 
     Raises:
-        RegistrationError: The file is missing, damaged or was changed (hash).
+        RegistrationError: The file is missing, damaged or was changed (hash), is not of those
+            that come along though it lies among them, or holds numbers that are not finite.
     """
     import safetensors.torch
+    import torch
 
-    try:
-        content = card.path.read_bytes()
-    except OSError as error:
-        raise RegistrationError(
-            f"The weights {card.path} cannot be read ({error.strerror}); get them again."
-        ) from error
-    if hashlib.sha256(content).hexdigest() != card.sha256:
+    with damage_explained(card.path, "weights"):
+        content = require_readable(card.path).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.sha256:
         raise RegistrationError(
             f"The weights {card.path} are damaged or were changed (their SHA-256 is not the model "
             "card's); get them again."
         )
-    state = safetensors.torch.load(content)
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    if card.path.parent in _shipped_folders() and SHIPPED.get(card.name) != digest:
+        raise RegistrationError(
+            f"The weights {card.path} are not those that come along under this name; get them "
+            f"again, or move your own to {user_folder()}."
+        )
+    with damage_explained(card.path, "weights"):
+        state = safetensors.torch.load(content)
+    state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    if not all(bool(torch.isfinite(v).all()) for v in state.values() if v.is_floating_point()):
+        raise RegistrationError(
+            f"The weights {card.path} hold numbers that are not finite; their training failed: "
+            "train again, or get others."
+        )
+    return state
 
 
 def save_weights(state: dict[str, torch.Tensor], card: ModelCard, folder: Path) -> ModelCard:

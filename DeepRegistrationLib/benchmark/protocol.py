@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ def check_mask(case: Case) -> None:
         RegistrationError: One file is given as both.
     """
     if case.mask is not None and case.labels is not None:
-        if case.mask.resolve() == case.labels.resolve():
+        if os.path.realpath(case.mask) == os.path.realpath(case.labels):
             raise RegistrationError(
                 f"{case.mask.name} is given as mask and as labels of {case.patient}; labels are "
                 "for measuring only and must not reach a method: leave the mask out."

@@ -6,6 +6,7 @@ on stderr with nothing written; 1 a defect of the software.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import os
@@ -18,15 +19,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from DeepRegistrationLib.cli.parser import PROGRAM, build_parser
-from DeepRegistrationLib.errors import DEBUG, Cancelled, mendable, unexpected
+from DeepRegistrationLib.cli.terminal import give_up_output, safe_streams
+from DeepRegistrationLib.errors import DEBUG, Cancelled, mendable, printable, unexpected
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``deepreg``; returns the exit code, never raises."""
-    try:
-        arguments = build_parser().parse_args(argv)
-    except SystemExit as stop:  # --help, --version and wrong command lines
-        return stop.code if isinstance(stop.code, int) else 2
+    with safe_streams():
+        try:
+            arguments = build_parser().parse_args(argv)
+        except SystemExit as stop:  # --help, --version and wrong command lines
+            return stop.code if isinstance(stop.code, int) else 2
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     debug = bool(os.environ.get(DEBUG))
     try:
         with _terminable(), warnings.catch_warnings():
@@ -39,10 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Cancelled):
         return _refuse("Interrupted; nothing was written.")
     except BrokenPipeError:  # the reader of our output, for example head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         return 0
     except Exception as error:  # noqa: BLE001 - a traceback is no message for a user
         return _explain(error, debug)
+    finally:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            give_up_output()
 
 
 def _explain(error: Exception, debug: bool) -> int:
@@ -56,7 +68,9 @@ def _explain(error: Exception, debug: bool) -> int:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"{PROGRAM}: {' '.join(sentence.split())}", file=sys.stderr)
+    text = printable(" ".join(sentence.split()))
+    with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+        print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
     return 2
 
 

@@ -11,6 +11,7 @@ from DeepRegistrationLib.cli.cohort_parser import add_cohort
 from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
 from DeepRegistrationLib.cli.interchange_parser import add_convert
 from DeepRegistrationLib.cli.weights_parser import add_export, add_weights
+from DeepRegistrationLib.errors import printable
 
 PROGRAM = "deepreg"
 
@@ -19,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as one line, without the usage above it."""
 
     def error(self, message: str) -> NoReturn:
-        message = " ".join(message.split())
+        message = printable(" ".join(message.split()))
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -123,10 +124,10 @@ def output_size(grid: Grid, inverse: bool) -> int:
 def _check_inputs_survive(arguments: argparse.Namespace) -> None:
     """Refuse an output folder in which a result would replace a file that is read."""
     written = (*RESULTS, *UNCERTAINTY.values())
-    results = {(Path(arguments.output) / name).resolve() for name in written}
+    results = {os.path.realpath(Path(arguments.output) / name) for name in written}
     names = ("fixed", "moving", "fixed_mask", "moving_mask", "initial")
     for given in (getattr(arguments, name) for name in names):
-        if given is not None and Path(given).resolve() in results:
+        if given is not None and os.path.realpath(given) in results:
             raise RegistrationError(
                 f"{given} would be overwritten by a result of the same name; choose another "
                 "output folder."

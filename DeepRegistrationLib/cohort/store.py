@@ -21,6 +21,7 @@ from typing import Any
 
 from DeepRegistrationLib.benchmark.protocol import Pair
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.guard.text import read_json
 from DeepRegistrationLib.methods import AUTOMATIC, method_class
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.weights import weight_cards
@@ -171,10 +172,10 @@ def write_json(value: Row, path: Path) -> None:
 
 def _read_json(path: Path) -> Row:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
         if not isinstance(value, dict):
             raise ValueError("no object")
-    except (OSError, ValueError) as error:
+    except (RegistrationError, ValueError) as error:
         raise RegistrationError(
             f"{path} is damaged; delete it (a pair's whole folder), and its pair is registered "
             "again."

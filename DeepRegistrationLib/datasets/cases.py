@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +163,7 @@ def _check_patients(path: Path, cases: Sequence[Case]) -> None:
     for kind in ("patient", "image"):
         seen: dict[Any, Split] = {}
         for case in cases:
-            key = case.patient if kind == "patient" else case.image.resolve()
+            key = case.patient if kind == "patient" else os.path.realpath(case.image)
             before = seen.setdefault(key, case.split)
             if before != case.split:
                 raise RegistrationError(

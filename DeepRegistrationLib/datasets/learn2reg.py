@@ -7,7 +7,6 @@ voxel indices x, y, z that count from 0; here they become LPS mm.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from DeepRegistrationLib.datasets.found import (
     stem,
 )
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.guard.text import read_json
 from DeepRegistrationLib.progress import Progress
 
 _LISTS: dict[str, Split] = {
@@ -74,7 +74,7 @@ def _description(folder: Path) -> dict[str, Any]:
     if not files:
         raise nothing_found(folder, ("dataset.json", "imagesTr"))
     try:
-        content = json.loads(files[0].read_text(encoding="utf-8"))
+        content = read_json(files[0])
     except ValueError as error:
         raise RegistrationError(f"{files[0]} is not JSON ({error}); unpack it again.") from error
     if not isinstance(content, dict):

@@ -269,7 +269,7 @@ def _metaimage(path: Path) -> Contents | None:
     name = entries["ElementDataFile"]
     if name.upper() == "LOCAL":
         data = path
-    elif re.search(r"%|^LIST", name, re.IGNORECASE) or "/" in name or "\\" in name:
+    elif re.search(r"[%\\]|^LIST", name, re.IGNORECASE):
         return None
     else:
         data, begin = path.parent / name, 0
@@ -319,7 +319,7 @@ def _nrrd(path: Path) -> Contents | None:
     promised = math.prod(size) * _NRRD_BYTES[fields["type"].lower()]
     name = fields.get("data file", fields.get("datafile", ""))
     data = path.parent / name if name else path
-    if name and (name.upper().startswith("LIST") or re.search(r"[%/\\ ]", name)):
+    if name and (name.upper().startswith("LIST") or re.search(r"[%\\ ]", name)):
         return None
     begin = 0 if name else begin
     encoding = fields["encoding"].lower()

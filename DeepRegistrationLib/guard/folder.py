@@ -43,20 +43,34 @@ class PrivateFolder:
         """Check that so many bytes can be written.
 
         Raises:
-            RegistrationError: The disk is too full, or the folder was removed.
+            RegistrationError: The disk is too full, or the folder was removed and cannot be made.
         """
-        try:
-            free = shutil.disk_usage(self.path).free
-        except OSError as error:
-            raise RegistrationError(
-                f"The temporary folder {self.path} is gone ({error.strerror}); try again."
-            ) from error
+        self.restore()
+        free = shutil.disk_usage(self.path).free
         if free < needed + _SPARE:
             raise RegistrationError(
                 f"The temporary folder's disk has {free / 1e9:.1f} GB free, but this needs about "
                 f"{(needed + _SPARE) / 1e9:.1f} GB; free some disk space or set another temporary "
                 "folder."
             )
+
+    def restore(self) -> None:
+        """Make it again where something, such as a cleaner of temporary files, removed it.
+
+        Raises:
+            RegistrationError: It cannot be made.
+        """
+        if self.path.is_dir():
+            return
+        try:
+            self.path.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise RegistrationError(
+                f"The temporary folder {self.path} is gone and cannot be made again "
+                f"({error.strerror}); set another temporary folder."
+            ) from error
+        release(self._lock)
+        self._lock = hold(self.path)
 
     def sub(self, name: str) -> Path:
         """A folder inside; made when it does not exist."""

@@ -7,17 +7,9 @@ import os
 import stat
 from pathlib import Path
 
-from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.errors import RegistrationError, printable
 
 _SHOWN = 200  # characters of a name in a message
-
-
-def printable(text: str) -> str:
-    """Text without characters that command a terminal: control, direction, surrogates escaped.
-
-    A file's name or a label can hold any of them; shown raw, they could rewrite what a user sees.
-    """
-    return "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def shown(path: str | Path) -> str:

@@ -116,7 +116,7 @@ class _Reader:
 
     def ask(self, function: Callable, arguments: tuple, size: int, name: str) -> Any:
         """See :func:`guarded`."""
-        self._folder.path.mkdir(exist_ok=True)  # a cleaner of temporary files may have been here
+        self._folder.restore()
         seconds = _SECONDS + size / _RATE
         request = {
             "function": f"{function.__module__}:{function.__name__}",

@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.guard.text import read_json
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.training.recipe import Recipe
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "weights.safetensors", "run.json"
+_ENTRIES = {  # of a checkpoint, besides network and values
+    "recipe",
+    "step",
+    "entered",
+    "seconds",
+    "optimizer",
+    "best",
+    "average",
+    "averaged",
+    "curves",
+    "terms",
+}
 _FREE = ("iterations", "validate_every")  # values that may change when a run is continued
 
 
@@ -59,11 +73,18 @@ class Run:
             raise RegistrationError(
                 f"There is no run in {self.folder} to continue; leave --resume out."
             )
+        if torch.__version__ < TorchVersion("2.6"):  # CVE-2025-32434: older ones run its code
+            raise RegistrationError(
+                f"Continuing a run needs PyTorch 2.6 or newer (this is {torch.__version__}), which "
+                "loads checkpoints safely; install it."
+            )
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             shapes = {name: tuple(value.shape) for name, value in state["network"].items()}
             before = dict(state["values"])
-        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            if missing := _ENTRIES - state.keys():
+                raise ValueError(f"without {', '.join(sorted(missing))}")
+        except Exception as error:  # whatever unpickling a damaged file raises
             raise RegistrationError(
                 f"The checkpoint {path} cannot be read; it is damaged: start anew elsewhere."
             ) from error
@@ -99,9 +120,11 @@ class Run:
             RegistrationError: There are none yet.
         """
         try:
-            record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+            record = read_json(self.folder / RECORD)
+            if not {"recipe", "values", "architecture", "step", "metrics"} <= record.keys():
+                raise ValueError("incomplete")
             return safetensors.torch.load_file(self.folder / WEIGHTS), record
-        except (OSError, ValueError, safetensors.SafetensorError) as error:
+        except (RegistrationError, OSError, ValueError, AttributeError, SafetensorError) as error:
             raise RegistrationError(
                 f"{self.folder} holds no trained weights; train until the first validation."
             ) from error

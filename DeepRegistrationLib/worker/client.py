@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import DeepRegistrationLib
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.guard.folder import PrivateFolder
+from DeepRegistrationLib.guard.text import parse_json
 from DeepRegistrationLib.worker import failures
 from DeepRegistrationLib.worker.job import Job, State
+from DeepRegistrationLib.worker.lines import Lines
 
 PROTOCOL = 1
 """Changes whenever the two sides would misunderstand each other."""
@@ -74,7 +77,7 @@ class EngineProcess:
         self._killed = False
         self._closing = False
         self._refusal = ""
-        self._pending = b""
+        self._lines = Lines()
         self._stderr = ""
         self._count = 0
 
@@ -99,7 +102,7 @@ class EngineProcess:
         self._folder = PrivateFolder(self._root)
         self._greeted = self._killed = self._closing = False
         self._refusal = ""
-        self._pending, self._stderr = b"", ""
+        self._lines, self._stderr = Lines(), ""
         library = Path(DeepRegistrationLib.__file__).resolve().parent
         arguments = ["-u", "-m", f"{library.name}.worker", str(self._folder.path)]
         self._transport.start(arguments, str(library.parent))
@@ -159,8 +162,7 @@ class EngineProcess:
 
     def on_output(self, data: bytes) -> None:
         """Take what the child wrote to stdout."""
-        *lines, self._pending = (self._pending + data).split(b"\n")
-        for line in lines:
+        for line in self._lines.take(data):
             message = _parsed(line)
             if message is None:  # a library printed; never part of the protocol
                 self.on_error_output(line + b"\n")
@@ -239,15 +241,27 @@ class EngineProcess:
         if self._refusal or job is None or message.get("job") != job.number:
             return  # from another release, or of a job that is over
         if kind == "progress":
-            job.progressed(message["fraction"], message["stage"])
+            fraction = message.get("fraction")
+            if isinstance(fraction, int | float):
+                job.progressed(fraction, str(message.get("stage", "")))
             return
         self._finished()
-        if kind == "done":
-            job.succeeded(message["result"])
-        elif kind == "cancelled":
+        if kind == "cancelled":
             job.ended(State.CANCELLED)
+        elif kind == "done":
+            self._succeed(job, message)
         else:
-            job.failed(message["kind"], message["message"], message.get("details", ""))
+            sentence = str(message.get("message", failures.NO_ANSWER))
+            job.failed(
+                str(message.get("kind", "defect")), sentence, str(message.get("details", ""))
+            )
+
+    def _succeed(self, job: Job, message: dict[str, Any]) -> None:
+        """Take the result; one that is damaged, or whose files are gone, is a failure."""
+        try:
+            job.succeeded(message["result"])
+        except (OSError, LookupError, TypeError, ValueError, RegistrationError) as error:
+            job.failed(*failures.of_result(error), failures.trace(error))
 
     def _greet(self, message: dict[str, Any]) -> None:
         here = (PROTOCOL, DeepRegistrationLib.__version__)
@@ -269,7 +283,7 @@ class EngineProcess:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """A line of the protocol, or None."""
     try:
-        message = json.loads(line)
+        message = parse_json(line)
     except ValueError:
         return None
     return message if isinstance(message, dict) and "type" in message else None

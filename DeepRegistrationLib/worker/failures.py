@@ -18,6 +18,10 @@ MEMORY = (
 )
 MISSING = "PyTorch, which the engine computes with, is not installed; install it and try again."
 
+NO_ANSWER = "The engine's answer is incomplete; nothing was changed, please report the details."
+INCOMPLETE = {"kind": "defect", "message": NO_ANSWER, "details": ""}
+"""What a message of failure lacks, by default."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MEMORY_WORDS = ("DefaultCPUAllocator", "not enough memory", "out of memory", "Unable to allocate")
 
@@ -30,6 +34,8 @@ def explain(error: BaseException) -> tuple[str, str]:
         return "memory", MEMORY
     if isinstance(error, OSError) and error.errno in _FULL:
         return "disk", DISK
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "disk", not_handed_over(error)
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         return "missing", MISSING
     name = type(error).__name__
@@ -85,6 +91,21 @@ def not_written(error: OSError) -> str:
     return (
         f"The volumes cannot be written to the temporary folder ({error.strerror}); set another "
         "temporary folder."
+    )
+
+
+def of_result(error: Exception) -> tuple[str, str]:
+    """Kind and sentence for an answer that cannot be taken."""
+    if isinstance(error, OSError):
+        return "disk", not_handed_over(error)
+    return "defect", NO_ANSWER
+
+
+def not_handed_over(error: OSError) -> str:
+    """The sentence for files between the two processes that are gone."""
+    return (
+        f"The temporary folder's files are gone ({error.strerror or error}); nothing was changed, "
+        "try again or set another temporary folder."
     )
 
 

@@ -1,0 +1,14 @@
+"""SHA-256 of the weights that come along: what their model cards say is compared with this.
+
+A card lies beside its weights, so whoever can change one can change both; the code is the root
+that is trusted. After an export into the folder of these weights, ``deepreg weights --json`` shows
+the new sum.
+"""
+
+SHIPPED = {
+    "corrnet": "5230da6c9e47119842c093617b25e26d85a1d0c22ba54af24a5e26c414fcdf9c",
+    "eppenhof-preview": "020e3f2fd18e86c5c3aefc8619140521d88558b9b92578130f4f689b66d1123b",
+    "mlvirnet-preview": "1d52e7154c18993218a5ce8104325514daadfd727c9bf54d5c00cdd1529dad62",
+    "regnet-preview": "c38e9d9c425023df936a866ced2012f7891ab971782ff1903a2fba2aae575cac",
+    "svfnet": "bfe326dc70e0b7bf45c55de0ab25c4194aa9dbad83581f51ac6d24dd2f32cffd",
+}
