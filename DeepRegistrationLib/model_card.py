@@ -98,9 +98,7 @@ def _check_types(card: ModelCard) -> None:
         kind = kinds.get(str(entry.type))
         words = value if entry.type == "list[str]" and isinstance(value, list) else []
         if kind and (type(value) is not kind or not all(isinstance(w, str) for w in words)):
-            raise ValueError(f"its {entry.name} is {str(value)[:60]!r}")
-    if not {"name", "values", "step"} <= card.recipe.keys():
-        raise ValueError("its recipe is incomplete")
+            raise ValueError(f"its {entry.name} is {repr(value)[:60]}")
     for group in ("validation", "held_out"):
         if not isinstance(card.metrics.get(group, {}), dict):
             raise ValueError(f"its metrics of {group} are no numbers by name")

@@ -109,7 +109,8 @@ def readme(cards: list[ModelCard]) -> str:
             "",
             *(f"- Data: {entry}" for entry in card.data),
             f"- Held out: {', '.join(card.held_out) or 'nothing'}.",
-            f"- Recipe `{recipe['name']}`, weights of step {recipe['step']}; `{card.command}`.",
+            f"- Recipe `{recipe.get('name')}`, weights of step {recipe.get('step')}; "
+            f"`{card.command}`.",
             f"- Validation: {_figures(card.metrics.get('validation', {})) or 'none'}.",
             *(
                 f"- Compared by `--method auto`: {each.text} on {each.data}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,8 @@ from pathlib import Path
 from DeepRegistrationLib.benchmark.protocol import Pair, case_names, check_mask
 from DeepRegistrationLib.datasets.cases import Case, pairs_of
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.guard.tables import read_records
+from DeepRegistrationLib.guard.text import read_text
 
 ALL, SAME_PATIENT = "all", "same-patient"
 
@@ -86,11 +87,10 @@ def _to_reference(cases: Sequence[Case], reference: str) -> list[tuple[Case, Cas
 def _given(cases: Sequence[Case], path: Path, root: Path) -> list[tuple[Case, Case]]:
     """The pairs of a CSV file."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        _, rows = read_records(read_text(path), path.name)
+    except RegistrationError as error:
         raise RegistrationError(
-            f"--pairs {path} is neither {ALL}, {SAME_PATIENT} nor a readable CSV file."
+            f"--pairs {path} is neither {ALL}, {SAME_PATIENT} nor a readable CSV file: {error}"
         ) from error
     by_file = {os.path.abspath(case.image): case for case in cases}
 

@@ -16,7 +16,8 @@ import SimpleITK as sitk
 from DeepRegistrationLib.datasets.cases import Split
 from DeepRegistrationLib.datasets.found import Found, files_below, matching, nothing_found
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.itk_warnings import quiet_itk
+from DeepRegistrationLib.guard.itk import Unreadable, read_itk_image
+from DeepRegistrationLib.guard.text import read_text
 from DeepRegistrationLib.progress import Progress
 
 _FRAME = r"(patient\d+)_frame(\d+)\.nii(\.gz)?"
@@ -49,7 +50,7 @@ def _phases(patient: str, frames: dict[int, Path], info: Path | None) -> tuple[i
     """The frames at end-diastole and end-systole."""
     if info is None:
         raise RegistrationError(f"{patient} has no Info.cfg; unpack the patient completely.")
-    text = info.read_text(encoding="utf-8", errors="replace")
+    text = read_text(info)
     numbers = []
     for phase in ("ED", "ES"):
         match = re.search(rf"^\s*{phase}\s*[:=]\s*(\d+)", text, re.MULTILINE)
@@ -76,9 +77,8 @@ def _labels(image: Path) -> Path | None:
     if not path.exists():
         return None
     try:
-        with quiet_itk():
-            values = np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
-    except RuntimeError as error:
+        values = np.unique(sitk.GetArrayFromImage(read_itk_image(path)))
+    except Unreadable as error:
         raise RegistrationError(f"{path} cannot be read as an image; unpack it again.") from error
     if not np.isin(values, (0, 1, 2, 3)).all():
         raise RegistrationError(

@@ -8,19 +8,17 @@ row i of the other's.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import SimpleITK as sitk
-
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.itk_warnings import quiet_itk
+from DeepRegistrationLib.guard.itk import Unreadable, read_itk_header
+from DeepRegistrationLib.guard.paths import require_readable
+from DeepRegistrationLib.guard.tables import read_records
+from DeepRegistrationLib.guard.text import parse_json, read_text
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -97,27 +95,17 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise RegistrationError(f"{path} {what}; give a list of cases as .csv or .json.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RegistrationError(
-            f"{path} cannot be read as text; give a list of cases as .csv or .json."
-        ) from error
+    text = read_text(path)
     if path.suffix.lower() == ".json":
         try:
-            rows = json.loads(text)
+            rows = parse_json(text)
         except ValueError as error:
             raise RegistrationError(f"{path.name} is not JSON ({error}); correct it.") from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise RegistrationError(f"{path.name} is not an array of objects; give one a case.")
         names = [str(name) for row in rows for name in row]
     else:
-        reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-        names = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = names
-        rows = [row for row in reader if any(value for value in row.values())]
-        if any(None in row for row in rows):
-            raise RegistrationError(f"{path.name} has rows with more cells than its header.")
+        names, rows = read_records(text, path.name)
     unknown = sorted(set(names) - set(COLUMNS))
     if unknown:
         raise RegistrationError(
@@ -136,6 +124,9 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
 def _case(path: Path, number: int, row: dict[str, Any]) -> Case:
     """One row as a case whose files exist."""
     where = f"{path.name}, case {number}"
+    for name in COLUMNS:
+        if not isinstance(row.get(name) or "", str | int):
+            raise RegistrationError(f"{where}: {name} is neither text nor a number; correct it.")
     values = {name: str(row.get(name) or "").strip() for name in COLUMNS}
     for name in _REQUIRED:
         if not values[name]:
@@ -146,8 +137,11 @@ def _case(path: Path, number: int, row: dict[str, Any]) -> Case:
         )
     files = {name: path.parent / values[name] if values[name] else None for name in _FILES}
     for name, file in files.items():
-        if file is not None and not file.exists():
-            raise RegistrationError(f"{where}: the {name} {file} does not exist; correct the list.")
+        if file is not None:
+            try:
+                require_readable(file, folder=True)
+            except RegistrationError as error:
+                raise RegistrationError(f"{where}: the {name} {error}") from error
     return Case(
         patient=values["patient"],
         split=cast(Split, values["split"]),
@@ -190,14 +184,11 @@ def _check_geometry(path: Path, case: Case) -> None:
 
 def _header(path: Path) -> tuple[Any, ...]:
     """Size, and spacing, origin and direction to a hundredth."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        with quiet_itk():
-            reader.ReadImageInformation()
-    except RuntimeError as error:
+        header = read_itk_header(path)
+    except Unreadable as error:
         raise RegistrationError(
             f"{path} cannot be read as an image; give a NIfTI, NRRD or MetaImage file."
         ) from error
-    numbers = (*reader.GetSpacing(), *reader.GetOrigin(), *reader.GetDirection())
-    return tuple(reader.GetSize()), tuple(round(v, 2) + 0.0 for v in numbers)
+    numbers = (*header["spacing"], *header["origin"], *header["direction"])
+    return tuple(header["size"]), tuple(round(v, 2) + 0.0 for v in numbers)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from DeepRegistrationLib.datasets.cases import Split
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_files import write_landmarks
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.itk_warnings import quiet_itk
+from DeepRegistrationLib.guard.itk import Unreadable, read_itk_header
+from DeepRegistrationLib.guard.text import read_text
 
 IMAGES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd", ".nhdr")
 
@@ -66,15 +66,12 @@ def grid_of_file(path: Path) -> Grid:
     Raises:
         RegistrationError: It is no image.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        with quiet_itk():
-            reader.ReadImageInformation()
-    except RuntimeError as error:
+        header = read_itk_header(path)
+    except Unreadable as error:
         raise RegistrationError(f"{path} cannot be read as an image; unpack it again.") from error
-    size, spacing = reader.GetSize()[:3], reader.GetSpacing()[:3]
-    return Grid(size, spacing, reader.GetOrigin()[:3], reader.GetDirection())
+    size, spacing, origin = (tuple(header[k][:3]) for k in ("size", "spacing", "origin"))
+    return Grid(size, spacing, origin, tuple(header["direction"]))
 
 
 def read_numbers(path: Path) -> np.ndarray:
@@ -84,7 +81,7 @@ def read_numbers(path: Path) -> np.ndarray:
         RegistrationError: There is none.
     """
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_text(path).splitlines():
         cells = re.split(r"[\s,;]+", line.strip())
         try:
             rows.append([float(cell) for cell in cells[:3]])

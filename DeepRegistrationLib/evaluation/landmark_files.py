@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmark_tables import LandmarkTable, read_csv, read_fcsv
+from DeepRegistrationLib.guard.damage import damage_explained
+from DeepRegistrationLib.guard.paths import require_readable
+from DeepRegistrationLib.guard.text import parse_json, read_text
 
 LANDMARK_FILES = (".csv", ".txt", ".fcsv", ".json")
 
 TO_LPS = {"LPS": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0)}
 _SYSTEMS = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
-_COLUMNS = {"xyz": "LPS", "lps": "LPS", "ras": "RAS"}  # header letters and what they stand for
-_LABELS = ("label", "name", "landmark", "id")  # columns that may hold labels, the best one first
-_FCSV = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"  # columns without a header
+_LIMIT = 32 << 20  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,31 +52,30 @@ def read_landmarks(path: str | Path) -> np.ndarray:
 def read_landmark_list(path: str | Path) -> LandmarkList:
     """Read points in LPS mm, with their labels where there are.
 
-    Formats: CSV of ``x,y,z`` in LPS (a header may name the columns ``x,y,z``, ``l,p,s`` or
-    ``r,a,s``, and ``label``, ``name``, ``landmark`` or ``id``; other columns are ignored, ``#``
-    starts a comment); Slicer's ``.fcsv`` and ``.mrk.json``, each in the coordinate system that it
-    states. Without a statement a .mrk.json or versioned .fcsv is LPS and an unversioned .fcsv is
-    RAS, as Slicer itself reads them.
+    Formats: CSV of ``x,y,z`` in LPS, alone or with a label before or after them; a header may name
+    the columns ``x,y,z``, ``l,p,s`` or ``r,a,s``, ``label``, ``name``, ``landmark`` or ``id``, and
+    Slicer's ``selected`` and ``defined`` (others are ignored, ``#`` starts a comment); Slicer's
+    ``.fcsv`` and ``.mrk.json``, each in the coordinate system that it states. Without a statement
+    a .mrk.json or versioned .fcsv is LPS and an unversioned .fcsv is RAS, as Slicer itself reads
+    them.
 
     Raises:
         RegistrationError: Missing, unreadable or empty file, a coordinate that is not a finite
-            number, a point without position, or an unknown coordinate system.
+            number, a point without position, an unknown coordinate system, or columns whose
+            meaning is not certain.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise RegistrationError(f"{path} does not exist or is no file; check the file's name.")
+    path = require_readable(path)
+    with damage_explained(path, "landmarks"):
+        return _checked(path, read_text(path, _LIMIT))
+
+
+def _checked(path: Path, text: str) -> LandmarkList:
     name = path.name.lower()
     read: Callable[[Path, str], LandmarkList] = _read_csv
     if name.endswith(".fcsv"):
         read = _read_fcsv
     elif name.endswith(".json"):
         read = _read_markups
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RegistrationError(
-            f"{path} cannot be read as text; give landmarks as .csv, .fcsv or .mrk.json."
-        ) from error
     found = read(path, text)
     points = found.points
     if len(points) == 0:
@@ -89,64 +90,7 @@ def read_landmark_list(path: str | Path) -> LandmarkList:
 
 
 def _read_csv(path: Path, text: str) -> LandmarkList:
-    columns, system, named = [0, 1, 2], "LPS", None
-    rows: list[list[float]] = []
-    labels: list[str] = []
-    header_allowed = True
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        separator = next((mark for mark in (";", ",", "\t") if mark in line), None)
-        cells = [cell.strip().strip('"') for cell in line.split(separator)]
-        if header_allowed and not any(_is_number(cell) for cell in cells):
-            columns, system = _header_columns(path, cells)
-            named = _label_column(cells)
-        else:
-            rows.append(_row(path, number, line, cells, columns))
-            labels.append(_cell(cells, named))
-        header_allowed = False
-    points = np.array(rows, dtype=np.float64).reshape(-1, 3) * TO_LPS[system]
-    return LandmarkList(points, tuple(labels), np.ones(len(points), bool))
-
-
-def _label_column(cells: Sequence[str]) -> int | None:
-    names = [cell.strip().lower() for cell in cells]
-    return next((names.index(name) for name in _LABELS if name in names), None)
-
-
-def _cell(cells: Sequence[str], column: int | None) -> str:
-    """What stands in a column, or nothing."""
-    return "" if column is None or column >= len(cells) else cells[column].strip()
-
-
-def _header_columns(path: Path, cells: list[str]) -> tuple[list[int], str]:
-    """Which columns hold the coordinates, and their system, from a header's names."""
-    names = [re.sub(r"[\s_(\[]*mm[)\]]*$", "", cell.lower()) for cell in cells]
-    for letters, system in _COLUMNS.items():
-        if all(letter in names for letter in letters):
-            return [names.index(letter) for letter in letters], system
-    raise RegistrationError(
-        f"{path.name}: the header {','.join(cells)!r} names no columns x,y,z (LPS), l,p,s or "
-        "r,a,s; name them, or leave the header out."
-    )
-
-
-def _row(path: Path, number: int, line: str, cells: list[str], columns: list[int]) -> list[float]:
-    try:
-        return [float(cells[column]) for column in columns]
-    except (ValueError, IndexError):
-        raise RegistrationError(
-            f"{path.name}, line {number}: {line[:60]!r} is not x,y,z in mm; correct the line."
-        ) from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return _in_lps(read_csv(path.name, text))
 
 
 def _read_fcsv(path: Path, text: str) -> LandmarkList:
@@ -154,17 +98,11 @@ def _read_fcsv(path: Path, text: str) -> LandmarkList:
     stated = re.search(r"^#\s*CoordinateSystem\s*=\s*(\S+)", text, re.MULTILINE | re.IGNORECASE)
     versioned = re.search(r"^#\s*Markups fiducial file version", text, re.MULTILINE)
     system = _system(path, stated.group(1) if stated else "LPS" if versioned else "RAS")
-    columns = _FCSV.split(",")
-    rows, labels, selected = [], [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        cells = line.split(",")
-        rows.append(_row(path, number, line, cells, [1, 2, 3]))
-        labels.append(_cell(cells, columns.index("label")))
-        selected.append(_cell(cells, columns.index("sel")) != "0")
-    points = np.array(rows, dtype=np.float64).reshape(-1, 3) * TO_LPS[system]
-    return LandmarkList(points, tuple(labels), np.array(selected, bool))
+    return _in_lps(read_fcsv(path.name, text, system))
+
+
+def _in_lps(table: LandmarkTable) -> LandmarkList:
+    return LandmarkList(table.values * TO_LPS[table.system], table.labels, table.selected)
 
 
 def _system(path: Path, stated: str) -> str:
@@ -178,7 +116,7 @@ def _system(path: Path, stated: str) -> str:
 def _read_markups(path: Path, text: str) -> LandmarkList:
     """Slicer's markups JSON (markups-schema-v1.0.3: ``coordinateSystem`` defaults to LPS)."""
     try:
-        lists: list[dict[str, Any]] = json.loads(text)["markups"]
+        lists: list[dict[str, Any]] = parse_json(text)["markups"]
         if len(lists) != 1:
             raise RegistrationError(
                 f"{path.name} holds {len(lists)} point lists; save the landmarks alone."
@@ -187,7 +125,7 @@ def _read_markups(path: Path, text: str) -> LandmarkList:
         scale = {"mm": 1.0, "um": 1e-3}[str(lists[0].get("coordinateUnits", "mm"))]
         points = lists[0].get("controlPoints", [])
         for number, point in enumerate(points, start=1):
-            if point.get("positionStatus", "defined") in ("undefined", "missing"):
+            if point.get("positionStatus", "defined") != "defined":
                 raise RegistrationError(
                     f"{path.name}: point {number} has no position; place it or delete the pair."
                 )

@@ -143,3 +143,32 @@ def test_opening_a_list_prints_nothing_of_what_itk_warns_of(tmp_path, capfd):
     (tmp_path / "list.csv").write_text("image,labels,patient,split\nimage.nii,image.nii,a,train\n")
     read_cases(tmp_path / "list.csv")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_list_from_a_spreadsheet_is_read(separator, encoding, tmp_path):
+    trivial.volume(tmp_path / "Läsion.nii")
+    rows = [("image", "patient", "split"), ("Läsion.nii", "M, J", "test")]
+    cells = [[f'"{cell}"' for cell in row] for row in rows]
+    text = "".join(separator.join(row) + "\r\n" for row in cells)
+    (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+    case = read_cases(tmp_path / "list.csv")[0]
+    assert (case.patient, case.image.name) == ("M, J", "Läsion.nii")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('[{"image": {"a": 1}, "patient": "p", "split": "test"}]', "neither text nor a number"),
+        ('[{"image": ["a"], "patient": "p", "split": "test"}]', "neither text nor a number"),
+        ('[{"image": "%s", "patient": "p", "split": "test"}]' % ("n" * 300), "too long a name"),
+        ('[{"image": "a\\u0000b", "patient": "p", "split": "test"}]', "no valid path"),
+        ('[{"image": "\\ud800", "patient": "p", "split": "test"}]', "not UTF-8"),
+    ],
+)
+def test_a_list_with_entries_of_other_kinds_is_refused(text, says, tmp_path):
+    (tmp_path / "list.json").write_text(text)
+    with pytest.raises(RegistrationError, match=says):
+        read_cases(tmp_path / "list.json")

@@ -1,0 +1,350 @@
+"""What goes wrong around a computation: streams, folders, answers, weights, results, memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from test_weights import CARD, STATE
+from trivial import Shift, assert_says, register
+
+from DeepRegistrationLib import validation, weights
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.engine import register as register_images
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import read_image
+from DeepRegistrationLib.output import atomic_file, atomic_folder
+from DeepRegistrationLib.shipped_weights import SHIPPED
+from DeepRegistrationLib.training.run import CHECKPOINT, Run
+from DeepRegistrationLib.transforms import DisplacementField
+from DeepRegistrationLib.worker import EngineProcess, State
+
+ROOT = Path(__file__).parents[2]
+
+
+def deepreg(*arguments, setup="", **options):
+    """The command line in a process of its own, started by a shell."""
+    command = " ".join(f"'{a}'" for a in (sys.executable, "-m", "DeepRegistrationLib", *arguments))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    return subprocess.run(
+        ["bash", "-c", f"{command} {setup}"], env=environment, capture_output=True, **options
+    )
+
+
+# Streams and names ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_no_result(streams, tmp_path):
+    (tmp_path / "p.csv").write_text("1,2,3\n")
+    (tmp_path / "t.tfm").write_text(
+        "#Insight Transform File V1.0\n#Transform 0\nTransform: TranslationTransform_double_3_3\n"
+        "Parameters: 1 0 0\nFixedParameters: \n"
+    )
+    arguments = ("apply", tmp_path / "t.tfm", tmp_path / "p.csv", "-o", tmp_path / "q.csv")
+    assert deepreg(*arguments, setup=streams).returncode == 0
+    assert (tmp_path / "q.csv").read_text() == "x,y,z\n2.0,2.0,3.0\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+def test_a_full_disk_behind_stdout_is_said():
+    run = deepreg("methods", setup="> /dev/full")
+    assert (run.returncode, run.stderr.decode()) == (
+        2,
+        "deepreg: The disk is full; free some space.\n",
+    )
+
+
+def test_an_ascii_terminal_shows_any_name(tmp_path):
+    path = tmp_path / "Läsion.csv"
+    path.write_text("1,2,3\n")
+    environment = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    run = deepreg("apply", tmp_path / "ü.tfm", path, "-o", tmp_path / "q.csv", env=environment)
+    assert run.returncode == 2
+    assert b"does not exist" in run.stderr
+    assert run.stderr.isascii()
+
+
+@pytest.mark.parametrize("option", ["--method", "--quality", "--wrong"])
+def test_control_characters_of_an_option_are_not_shown_raw(option, good, capfd, tmp_path):
+    assert main([*map(str, register(*good, tmp_path / "o")), option, "a\x1b]0;x\x07"]) == 2
+    assert not {"\x1b", "\x07"} & set(capfd.readouterr().err)
+
+
+# Folders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["partial", "out", "parent"])
+def test_an_output_folder_that_vanishes_while_computing_is_said(what, tmp_path):
+    target = tmp_path / "parent" / "out"
+    target.mkdir(parents=True)
+    folders = {"out": target, "parent": target.parent}
+    with pytest.raises(RegistrationError, match="out was removed or renamed"):
+        with atomic_folder(target) as partial:
+            shutil.rmtree(folders.get(what, partial))
+            (partial / "result").write_text("x")
+
+
+def test_a_folder_that_vanishes_before_the_end_is_said(tmp_path):
+    with pytest.raises(RegistrationError, match="removed or renamed"):
+        with atomic_folder(tmp_path / "parent" / "out") as partial:
+            (partial / "result").write_text("x")
+            shutil.rmtree(partial)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path):
+    code = (
+        "import sys, time; from DeepRegistrationLib.output import atomic_folder\n"
+        "with atomic_folder(sys.argv[1]) as partial:\n"
+        "    (partial / 'half').write_text('x'); print(partial, flush=True); time.sleep(600)\n"
+    )
+    target = tmp_path / "out"
+    run = subprocess.Popen(
+        [sys.executable, "-c", code, str(target)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    left = Path(run.stdout.readline().strip())
+    os.utime(left, (time.time() - 60,) * 2)
+    with atomic_folder(target) as partial:
+        (partial / "other").write_text("x")
+        assert left.exists(), "it is still being written"
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    with atomic_folder(target) as partial:
+        (partial / "whole").write_text("x")
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["other", "whole"]
+    assert not left.exists()
+
+
+# The worker's answers -------------------------------------------------------------------------
+
+
+class Silent:
+    """A transport whose process says what the test says."""
+
+    engine: EngineProcess
+
+    def start(self, arguments, working_directory): ...
+    def write(self, data): ...
+    def close_input(self): ...
+    def kill(self): ...
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """An engine with a running job."""
+    engine = EngineProcess(Silent(), root=tmp_path)
+    job = engine.submit("echo", {})
+    while job.state is State.WAITING:
+        engine.tick()
+    yield engine, job
+    engine.close()
+    engine.on_exit(0, False)
+    assert not list(tmp_path.iterdir())
+
+
+def line(**message):
+    return json.dumps(message).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "done"},
+        {"type": "done", "result": {"$array": "0.npy"}},
+        {"type": "done", "result": {"$type": "Grid"}},
+        {"type": "done", "result": {"$type": "Nothing"}},
+        {"type": "done", "result": {"$type": "Grid", "size": "abc"}},
+        {"type": "failed"},
+        {"type": "failed", "kind": 3},
+    ],
+)
+def test_a_final_message_without_its_fields_ends_the_job(message, spoken):
+    engine, job = spoken
+    engine.on_output(line(**message, job=job.number))
+    assert job.state is State.FAILED
+    assert job.message.endswith((".", "try again")), job.message
+
+
+@pytest.mark.parametrize("message", [{}, {"fraction": "x"}, {"stage": "only"}])
+def test_progress_without_its_fields_is_left_out(message, spoken):
+    engine, job = spoken
+    engine.on_output(line(type="progress", job=job.number, **message))
+    assert job.state is State.RUNNING
+
+
+def test_a_line_without_end_is_dropped_in_linear_time_and_memory(spoken):
+    engine, job = spoken
+    for _ in range(800):
+        engine.on_output(b"x" * 65536)
+    engine.on_output(b"[" * 100_000 + b"\n")
+    engine.on_output(line(type="done", job=job.number, result=1))
+    assert (job.state, job.result) == (State.DONE, 1)
+
+
+def test_a_temporary_folder_that_was_removed_is_made_again(spoken, tmp_path):
+    engine, job = spoken
+    engine.on_output(line(type="done", job=job.number, result=1))
+    shutil.rmtree(next(tmp_path.iterdir()))
+    again = engine.submit("echo", {"x": np.zeros(5)})
+    while again.state is State.WAITING:
+        engine.tick()
+    assert again.state is State.RUNNING
+
+
+# Weights and checkpoints ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def placed(tmp_path, monkeypatch):
+    """Writes weights into a folder that counts as one of those that come along."""
+    monkeypatch.setattr(weights, "_shipped_folders", lambda: [tmp_path])
+
+    def place(content: bytes, name="mine", folder=tmp_path):
+        card = replace(CARD, name=name, sha256=hashlib.sha256(content).hexdigest())
+        (folder / f"{name}.safetensors").write_bytes(content)
+        (folder / f"{name}.json").write_text(card.to_json())
+        return weights.read_card(folder / f"{name}.json")
+
+    return place
+
+
+def test_shipped_weights_are_known_by_their_hashes_in_the_code():
+    found = {p.stem: hashlib.sha256(p.read_bytes()).hexdigest() for p in
+             (ROOT / "weights").glob("*.safetensors")}  # fmt: skip
+    assert found == SHIPPED
+
+
+def test_weights_changed_together_with_their_card_are_refused(placed):
+    with pytest.raises(RegistrationError, match="not those that come along"):
+        weights.load_weights(placed(safetensors.torch.save(STATE), "corrnet"))
+
+
+def test_own_weights_elsewhere_need_no_such_entry(placed, tmp_path):
+    (tmp_path / "own").mkdir()
+    card = placed(safetensors.torch.save(STATE), "corrnet", tmp_path / "own")
+    assert weights.load_weights(card).keys() == STATE.keys()
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\xff" * 8, b"\x02" + b"\0" * 7 + b"{}x"])
+def test_weights_that_are_none_are_refused_whatever_their_hash(content, placed, tmp_path):
+    (tmp_path / "own").mkdir()
+    with pytest.raises(RegistrationError, match="cannot be read as weights"):
+        weights.load_weights(placed(content, folder=tmp_path / "own"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(value, placed, tmp_path):
+    (tmp_path / "own").mkdir()
+    state = {"w": torch.full((3,), value)}
+    with pytest.raises(RegistrationError, match="not finite"):
+        weights.load_weights(placed(safetensors.torch.save(state), folder=tmp_path / "own"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("title", 3),
+        ("data", "one"),
+        ("data", [1]),
+        ("metrics", []),
+        ("metrics", {"held_out": 3}),
+        ("architecture", "net"),
+        ("preview", "no"),
+        ("expected", {"a": 1}),
+        ("expected", [3]),
+        ("nothing", 1),
+    ],
+)
+def test_a_card_with_entries_of_other_kinds_is_passed_over_and_explained(
+    entry, value, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(weights.FOLDER, str(tmp_path))
+    values = {**json.loads(replace(CARD, name="bad").to_json()), entry: value}
+    (tmp_path / "bad.json").write_text(json.dumps(values))
+    assert "bad" not in weights.weight_names()
+    with pytest.raises(RegistrationError, match="bad.json cannot be read"):
+        weights.read_card(tmp_path / "bad.json")
+
+
+def test_a_checkpoint_without_an_entry_is_refused_before_training(tmp_path):
+    network = torch.nn.Linear(1, 1)
+    state = {"network": network.state_dict(), "values": {}, "recipe": "toy"}
+    torch.save(state, tmp_path / CHECKPOINT)
+    with pytest.raises(RegistrationError, match="damaged"):
+        Run(tmp_path).load_checkpoint(None, network)
+
+
+def test_a_checkpoint_is_not_loaded_by_a_pytorch_that_runs_its_code(tmp_path, monkeypatch):
+    torch.save({}, tmp_path / CHECKPOINT)
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.5.1"))
+    with pytest.raises(RegistrationError, match=r"PyTorch 2\.6"):
+        Run(tmp_path).load_checkpoint(None, torch.nn.Linear(1, 1))
+
+
+# Results and memory ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_transform_that_is_not_finite_is_a_failed_registration(
+    value, good, refuse, monkeypatch, tmp_path
+):
+    def diverged(self, fixed, moving, context):
+        vectors = torch.zeros(3, *fixed.grid.shape)
+        vectors[1, 2, 3, 4] = value
+        return DisplacementField(vectors, fixed.grid)
+
+    monkeypatch.setattr(Shift, "register", diverged)
+    assert_says(refuse(*register(*good, tmp_path / "out")), "failed.*not finite")
+
+
+def test_more_voxels_than_the_memory_holds_are_refused_with_the_figure(good, monkeypatch):
+    fixed, moving = (read_image(path) for path in good)
+    monkeypatch.setattr("DeepRegistrationLib.guard.memory.available_memory", lambda: 2e8)
+    with pytest.raises(RegistrationError, match=r"14 x 12 x 10.*needs about \d"):
+        register_images(fixed, moving, method="shift")
+
+
+def test_the_estimate_of_memory_follows_the_measured_peaks(monkeypatch):
+    asked = []
+    monkeypatch.setattr(validation, "require_memory", lambda needed, *_: asked.append(needed))
+    # Peaks of Testing/Benchmarks/SCALING.md less PyTorch's own 241 MB and the two int16 images.
+    peaks = {(64, 64, 64): 448, (512, 512, 141): 1706, (512, 512, 300): 2540}
+    for size, peak in peaks.items():
+
+        class Described:
+            grid = Grid(size)
+
+        validation.check_memory(Described, Described, torch.device("cpu"))
+        images = 4 * np.prod(size) / 2**20
+        assert 0.7 * asked[-1] < (peak - 241 - images) * 2**20 < 1.3 * asked[-1]
+
+
+def test_a_grid_with_a_direction_that_is_not_finite_is_refused():
+    with pytest.raises(RegistrationError, match="direction"):
+        Grid((2, 2, 2), direction=(np.nan,) + (0.0,) * 8)
+
+
+def test_a_link_to_itself_as_output_is_refused(good, refuse, tmp_path):
+    (tmp_path / "out").symlink_to("out")
+    refuse(*register(*good, tmp_path / "out"))
+
+
+def test_an_output_name_that_is_too_long_is_refused_before_any_work(tmp_path):
+    with pytest.raises(RegistrationError, match="too long"):
+        with atomic_file(tmp_path / ("x" * 300 + ".nii.gz")):
+            raise AssertionError("the work has begun")
