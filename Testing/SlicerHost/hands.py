@@ -26,7 +26,8 @@ def choose(combo: Any, text: str) -> None:
     """Open a combo box, also a node selector, and click on the entry ``text``."""
     native = unwrap(combo)
     native = _reachable(getattr(native, "combo", native))
-    index = native.model().index(native.findText(text), native.modelColumn())
+    row, root = native.findText(text), native.rootModelIndex()
+    index = native.model().index(row, native.modelColumn(), root)
     assert index.isValid(), f"there is no entry {text!r}"
     before = QtWidgets.QApplication.doubleClickInterval()
     QtWidgets.QApplication.setDoubleClickInterval(0)  # else Qt takes the click for a double click

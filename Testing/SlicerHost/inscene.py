@@ -20,13 +20,37 @@ _WITH_NODE = (
     slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent,
 )
 
+# A scene that is deleted still calls them: the garbage collector may not have cleared them before.
+_callbacks: set[Callable] = set()
 
-class InScene(Plain):
+
+class Observing:
+    """A QObject with observers of VTK objects that end with it."""
+
+    def __init__(self, *arguments) -> None:
+        self._observed: list[tuple[Any, int]] = []
+        super().__init__(*arguments)
+
+    def observe(self, subject: Any, event: Any, method: Callable, priority: float = 0.0) -> None:
+        """Call ``method(subject)`` at each event, of a scene's node events ``method(node)``."""
+        self._observed.append((subject, watch(subject, event, method, priority)))
+
+    def unobserve(self, subjects: list | None = None) -> None:
+        """Stop watching these, or everything."""
+        kept = []
+        for subject, tag in self._observed:
+            if subjects is None or any(subject is other for other in subjects):
+                subject.RemoveObserver(tag)
+            else:
+                kept.append((subject, tag))
+        self._observed = kept
+
+
+class InScene(Observing, Plain):
     """A widget with a scene, and observers that end with it."""
 
     def __init__(self, *arguments) -> None:
         self._scene: Any = None
-        self._observed: list[tuple[Any, int]] = []
         super().__init__(*arguments)
 
     def mrmlScene(self):
@@ -43,24 +67,10 @@ class InScene(Plain):
     def scene_changed(self) -> None:
         """Follow the new scene."""
 
-    def observe(self, subject: Any, event: Any, method: Callable) -> None:
-        """Call ``method(subject)`` at each event, of a scene's node events ``method(node)``."""
-        self._observed.append((subject, watch(subject, event, method)))
 
-    def unobserve(self, subjects: list | None = None) -> None:
-        """Stop watching these, or everything."""
-        kept = []
-        for subject, tag in self._observed:
-            if subjects is None or any(subject is other for other in subjects):
-                subject.RemoveObserver(tag)
-            else:
-                kept.append((subject, tag))
-        self._observed = kept
-
-
-def watch(subject: Any, event: Any, method: Callable) -> int:
+def watch(subject: Any, event: Any, method: Callable, priority: float = 0.0) -> int:
     """Observe without keeping the widget alive; what the method raises is kept for the test."""
-    target = weakref.WeakMethod(method)
+    target = weakref.WeakMethod(method, lambda _: _callbacks.discard(call))
 
     def call(caller, _, *node):
         alive = target()
@@ -74,4 +84,5 @@ def watch(subject: Any, event: Any, method: Callable) -> int:
 
     if event in _WITH_NODE and subject.IsA("vtkMRMLScene"):
         call = vtk.calldata_type(vtk.VTK_OBJECT)(call)  # fatal where the data are no object
-    return subject.AddObserver(event, call)
+    _callbacks.add(call)
+    return subject.AddObserver(event, call, priority)

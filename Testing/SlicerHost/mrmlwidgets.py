@@ -88,24 +88,24 @@ class CheckableNodeComboBox(NodeComboBox):
     def build(self) -> None:
         self._checked: list[str] = []
         super().build()
+        self.nodeAdded.connect(self._mark)
 
-    def _activated(self, index: int) -> None:
-        node = self._scene.GetNodeByID(self.combo.itemData(index) or "-")
+    def _activated(self, row: int) -> None:
+        node = self._node_of_row(row)
         if node is not None:
             checked = node.GetID() in self._checked
             self.setCheckState(node, QtCore.Qt.CheckState(0 if checked else 2))
-        super()._activated(index)
+        super()._activated(row)
 
-    def _refresh(self, _=None) -> None:
-        super()._refresh()
-        self._mark()
+    def _mark(self, _=None) -> None:
+        for row in range(self.combo.count()):
+            node = self._node_of_row(row)
+            if node is not None:
+                state = QtCore.Qt.CheckState(2 if node.GetID() in self._checked else 0)
+                self.combo.setItemData(row, state, QtCore.Qt.ItemDataRole.CheckStateRole)
 
-    def _mark(self) -> None:
-        for index in range(self.combo.count()):
-            identifier = self.combo.itemData(index)
-            if identifier and not identifier.startswith("("):
-                state = QtCore.Qt.CheckState(2 if identifier in self._checked else 0)
-                self.combo.setItemData(index, state, QtCore.Qt.ItemDataRole.CheckStateRole)
+    def _listed(self) -> list:
+        return [self.nodeFromIndex(index) for index in range(self.nodeCount())]
 
     def setCheckState(self, node, state) -> None:
         on = state == QtCore.Qt.CheckState.Checked
@@ -124,10 +124,10 @@ class CheckableNodeComboBox(NodeComboBox):
         self.setCheckState(node, QtCore.Qt.CheckState.Unchecked)
 
     def checkedNodes(self) -> list:
-        return [self._scene.GetNodeByID(i) for i in self._listed() if i in self._checked]
+        return [node for node in self._listed() if node.GetID() in self._checked]
 
     def uncheckedNodes(self) -> list:
-        return [self._scene.GetNodeByID(i) for i in self._listed() if i not in self._checked]
+        return [node for node in self._listed() if node.GetID() not in self._checked]
 
     def allChecked(self) -> bool:
         return not self.uncheckedNodes()
