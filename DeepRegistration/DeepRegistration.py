@@ -28,6 +28,9 @@ from DeepRegistrationLib.scene.shortcuts import shortcuts_html
 
 _OWN_PACKAGES = ("DeepRegistrationPanel", "DeepRegistrationLib")
 
+# Node selectors empty themselves when a scene was closed or read, and would empty the parameters.
+_AFTER_SELECTORS = -20.0
+
 
 class DeepRegistration(ScriptedLoadableModule):
     """What Slicer shows of the module before it is opened."""
@@ -68,6 +71,7 @@ class DeepRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.panel = None
+        self._following = False  # before a scene began to be read
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -76,8 +80,9 @@ class DeepRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addStretch(1)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
+        for event in (scene.EndCloseEvent, scene.EndImportEvent):
+            self.addObserver(scene, event, self.onSceneChanged, priority=_AFTER_SELECTORS)
         self.panel.follow(self.logic.getParameterNode())
 
     def enter(self):
@@ -102,8 +107,14 @@ class DeepRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event):
         self.panel.sceneClosing()
 
-    def onSceneEndClose(self, caller, event):
-        if self.parent.isEntered:
+    def onSceneStartImport(self, caller, event):
+        self._following = self.panel.parameters is not None
+        self.panel.follow(None)
+
+    def onSceneChanged(self, caller, event):
+        """A scene was closed or read: its parameter node may be another, with other choices."""
+        if self.parent.isEntered or self._following:
+            self._following = False
             self.panel.follow(self.logic.getParameterNode())
 
 

@@ -9,12 +9,14 @@ from DeepRegistrationPanel.advanced import AdvancedSection
 from DeepRegistrationPanel.inputs import InputsSection
 from DeepRegistrationPanel.inspection import InspectionSection
 from DeepRegistrationPanel.landmarks import LandmarksSection
+from DeepRegistrationPanel.parameters import forgetNode
 from DeepRegistrationPanel.process import QtTransport
 from DeepRegistrationPanel.propagation import PropagationSection
 from DeepRegistrationPanel.quality import QualitySection
 from DeepRegistrationPanel.report import ReportSection
 from DeepRegistrationPanel.results import ResultsSection
 from DeepRegistrationPanel.run import RunSection
+from DeepRegistrationPanel.section import stillThere
 from DeepRegistrationPanel.sequences import SequencesSection
 
 _SECTIONS = (
@@ -41,7 +43,8 @@ class Panel(VTKObservationMixin):
 
     Attributes:
         engine: The engine's process, started by the first run.
-        parameters: The parameter node that all sections share; None while a scene is closing.
+        parameters: The parameter node that all sections share; None while a scene is closed or
+            read.
         result: Of the last registration of this session, or None.
     """
 
@@ -53,10 +56,13 @@ class Panel(VTKObservationMixin):
         self.engine = EngineProcess(self._transport, root=slicer.app.temporaryPath)
         self.parameters = None
         self.result = None
+        self._transformBefore = None
         self._updating = False
         self.sections = [kind(self) for kind in _SECTIONS]
         for section in self.sections:
             layout.addWidget(section.widget)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._onNodeLeaving)
 
     def section(self, kind):
         """The section of a class."""
@@ -94,6 +100,7 @@ class Panel(VTKObservationMixin):
     def registered(self, result):
         """Take over a registration's result, and tell all sections."""
         self.result = result
+        self._transformBefore = self.parameters.transform
         self.parameters.transform = result.nodes.transform
         for section in self.sections:
             section.onRegistered(result)
@@ -109,10 +116,26 @@ class Panel(VTKObservationMixin):
         for section in self.sections:
             section.onLandmarks(state)
 
-    def forgetResult(self):
-        """The last result was undone."""
-        self.result = None
-        self.update()
+    def undoResult(self):
+        """Take the last result out of the scene; what was chosen before it is chosen again.
+
+        Raises:
+            RegistrationError: It could not be taken back.
+        """
+        result, self.result = self.result, None
+        if self.parameters.transform is result.nodes.transform:
+            self.parameters.transform = stillThere(self._transformBefore)
+        try:
+            result.record.undo()
+        finally:
+            self.update()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeLeaving(self, caller, event, node):
+        if self.parameters is not None:
+            forgetNode(self.parameters, node)
+            for section in self.sections:
+                section.onNodeLeaving(node)
 
     def _onModified(self, caller, event):
         self.update()

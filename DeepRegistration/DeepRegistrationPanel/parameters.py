@@ -65,3 +65,14 @@ class DeepRegistrationParameterNode:
     fixedFrame: Annotated[int, Minimum(0)] = 0
     sequenceTransforms: vtkMRMLSequenceNode
     landmarkSequence: vtkMRMLSequenceNode
+
+
+def forgetNode(parameters, node):
+    """Empty all parameters that name a node. To be called while it is still in the scene.
+
+    A node selector that loses the row of its current node takes another one, and with it another
+    patient's transform perhaps: the parameter must be empty before.
+    """
+    for name in parameters.allParameters:
+        if parameters.getValue(name) is node:
+            parameters.setValue(name, None)

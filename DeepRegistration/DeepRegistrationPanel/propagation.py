@@ -1,5 +1,6 @@
 """Contours, points and dose brought from one image to the other."""
 
+import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
@@ -16,6 +17,7 @@ class PropagationSection(Section):
     def __init__(self, panel):
         super().__init__(panel)
         self._record = None
+        self._node = None  # what was chosen when a scene began to be read
         for direction, title in _directions().items():
             self.ui.directionBox.addItem(title, direction.value)
         self.ui.directionBox.connect("currentIndexChanged(int)", self._onChoice)
@@ -28,6 +30,20 @@ class PropagationSection(Section):
     def direction(self):
         """From which image to which."""
         return Direction(self.ui.directionBox.currentData)
+
+    def connect(self):
+        super().connect()
+        if self._node is not None and slicer.mrmlScene.IsNodePresent(self._node):
+            self.ui.nodeSelector.setCurrentNode(self._node)
+        self._node = None
+
+    def disconnect(self):
+        super().disconnect()
+        self._node = self.ui.nodeSelector.currentNode()
+
+    def onNodeLeaving(self, node):
+        if self.ui.nodeSelector.currentNode() is node:
+            self.ui.nodeSelector.setCurrentNode(None)
 
     def update(self):
         node, transform = self.ui.nodeSelector.currentNode(), self.parameters.transform

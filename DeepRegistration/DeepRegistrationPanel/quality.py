@@ -140,6 +140,8 @@ class QualitySection(Section):
         )
 
     def _onTick(self):
+        if self.sceneIsRead:
+            return
         self.panel.engine.tick()
         if not self.measuring:
             self._timer.stop()

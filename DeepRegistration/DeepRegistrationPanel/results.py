@@ -108,10 +108,9 @@ class ResultsSection(Section):
 
     def _onUndo(self, _checked=False):
         try:
-            self.panel.result.record.undo()
+            self.panel.undoResult()
         except RegistrationError as error:
             slicer.util.warningDisplay(str(error))
-        self.panel.forgetResult()
 
 
 def describeTransform(node):

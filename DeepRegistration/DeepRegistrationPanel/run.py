@@ -157,6 +157,8 @@ class RunSection(Section):
 
     def _onTick(self):
         """Give the run its slice of time; stop asking when it has ended."""
+        if self.sceneIsRead:
+            return
         try:
             self.run.tick()
         except Exception:

@@ -45,8 +45,13 @@ class Section:
 
     @property
     def parameters(self):
-        """The parameter node, or None while a scene is closing."""
+        """The parameter node, or None while a scene is closed or read."""
         return self.panel.parameters
+
+    @property
+    def sceneIsRead(self):
+        """Whether nodes are being added from a file: no time for results."""
+        return bool(slicer.mrmlScene.IsImporting())
 
     def connect(self):
         """Follow ``self.parameters``, which has just come."""
@@ -67,6 +72,9 @@ class Section:
     def onRegistered(self, result):
         """A registration has just added its results to the scene."""
 
+    def onNodeLeaving(self, node):
+        """A node is about to be removed from the scene; no parameter names it any more."""
+
     def onLandmarks(self, state):
         """The landmarks' errors are others now; also while a point is dragged."""
 
@@ -78,3 +86,8 @@ class Section:
 
     def close(self):
         """The panel is destroyed, or the scene is closing."""
+
+
+def stillThere(node):
+    """The node, or None where it has left the scene."""
+    return node if node is not None and slicer.mrmlScene.IsNodePresent(node) else None

@@ -11,7 +11,7 @@ from DeepRegistrationLib.scene.sequence_errors import errors_over_time
 from DeepRegistrationLib.worker import State
 from DeepRegistrationPanel.advanced import changedParameters, refinable
 from DeepRegistrationPanel.installation import ensurePackages
-from DeepRegistrationPanel.section import Section
+from DeepRegistrationPanel.section import Section, stillThere
 
 _TICK = 20  # ms
 
@@ -24,6 +24,7 @@ class SequencesSection(Section):
     def __init__(self, panel):
         super().__init__(panel)
         self.run = None
+        self._transformsBefore = None
         self._errors = None
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK)
@@ -117,6 +118,8 @@ class SequencesSection(Section):
 
     def _onTick(self):
         """Give the run its slice of time; stop asking when it has ended."""
+        if self.sceneIsRead:
+            return
         if self.run is not None:
             try:
                 self.run.tick()
@@ -130,6 +133,7 @@ class SequencesSection(Section):
         if self.parameters is None:  # the scene is closing
             return
         if run.state is State.DONE:
+            self._transformsBefore = self.parameters.sequenceTransforms
             self.parameters.sequenceTransforms = run.transforms
             self._say(_summary(run, _browserOf(run.transforms)))
             self.panel.update()
@@ -150,8 +154,10 @@ class SequencesSection(Section):
             browser.SetPlaybackActive(checked)
 
     def _onUndo(self, _checked=False):
-        self.run.record.undo()
-        self.run = None
+        run, self.run = self.run, None
+        if self.parameters.sequenceTransforms is run.transforms:
+            self.parameters.sequenceTransforms = stillThere(self._transformsBefore)
+        run.record.undo()
         self.panel.update()
 
     def _onPlot(self, _checked=False):
