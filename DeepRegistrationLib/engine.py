@@ -120,7 +120,7 @@ def register(
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
     check_memory(fixed, moving, place)
     seconds: dict[str, float] = {}
-    notes: list[str] = []
+    notes = list(dict.fromkeys((*fixed.notes, *moving.notes)))
     whole = rising(progress)
     progress = part(whole, 0.0, 0.5 if uncertainty else 1.0)
     estimates: list[Transform] = []  # of a method that averages; described by its spread
@@ -159,7 +159,8 @@ def register(
     def warped_image(pair: Pair) -> Image:
         report = part(progress, 0.85, 0.9)
         here = transform.to(pair.device)
-        return warp(pair.moving, here, fixed.grid, fill=background(moving), progress=report)
+        given = moving.to(pair.device)  # what a method works on was clamped
+        return warp(given, here, fixed.grid, fill=background(moving), progress=report)
 
     def determinants(pair: Pair) -> Image:
         return jacobian(transform.to(pair.device), fixed.grid, part(progress, 0.9, 0.95))

@@ -7,6 +7,7 @@ for itself.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import math
 import os
@@ -18,8 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from DeepRegistrationLib import nifti, nrrd
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.nifti import data_file, read_nifti_header
+from DeepRegistrationLib.nrrd import read_nrrd_header
+from DeepRegistrationLib.packing import GZIP, check_packing, open_unpacked
 
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, IndexError, struct.error, zlib.error)
 _META_BYTES = {
     "CHAR": 1,
     "UCHAR": 1,
@@ -46,6 +53,8 @@ class _Header:
         present: Bytes of voxels in the file.
         size: Voxels along x, y, z ...
         kind: Voxel type where NaN has to be looked for here, as the reader hides it.
+        offset: Bytes before the voxels.
+        data: The file of the voxels, where it is another one.
     """
 
     spacing: Sequence[float] = ()
@@ -53,18 +62,25 @@ class _Header:
     present: int = 0
     size: Sequence[int] = ()
     kind: str = ""
+    offset: int = 0
+    data: Path | None = None
 
 
 def check_header(path: Path) -> None:
-    """Refuse a file with bad spacing, with too few voxels, or (NIfTI) with NaN or infinity.
+    """Refuse a file with bad geometry, with too few voxels, or (NIfTI) with NaN or infinity.
 
-    Formats: NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr); any other file, or
-    a header that makes no sense, is left to the reader.
+    Formats: NIfTI (.nii, .nii.gz, .hdr and .img), MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr); any
+    other file, or a header that makes no sense, is left to the reader.
 
     Raises:
-        RegistrationError: Zero, negative or not finite spacing; fewer bytes than the header says;
-            voxels that are not finite in a NIfTI file (ITK's reader turns them into 0).
+        RegistrationError: A name that hides compression; zero, negative or not finite spacing;
+            sheared axes (NIfTI); fewer bytes than the header says; voxels that are not finite in
+            a NIfTI file (ITK's reader turns them into 0).
     """
+    if is_nifti(path):
+        check_packing(path)
+        with contextlib.suppress(*_UNREADABLE):
+            nifti.check_geometry(read_nifti_header(path), path.name)
     header = _inspect(path)
     if not all(math.isfinite(s) and s > 0 for s in header.spacing):
         shown = " x ".join(f"{s:g}" for s in header.spacing)
@@ -78,7 +94,47 @@ def check_header(path: Path) -> None:
             f"the file holds {max(header.present, 0)}; copy or download it again."
         )
     if header.kind:
-        _check_finite(path, header)
+        _check_finite(header.data or path, header)
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file is NIfTI or Analyze by its name."""
+    return path.name.lower().endswith(nifti.SUFFIXES)
+
+
+def meant_geometry(path: Path, grid: Grid) -> tuple[Grid, list[str]]:
+    """The grid that a file's header means, given the one that ITK read, and notes about it.
+
+    Raises:
+        RegistrationError: The header contradicts itself so that no grid can be trusted.
+    """
+    try:
+        if is_nifti(path):
+            header = nifti.read_nifti_header(path)
+            return nifti.read_geometry(header, path.name, grid)
+        if path.name.lower().endswith(nrrd.SUFFIXES):
+            return nrrd.read_geometry(read_nrrd_header(path), path.name, grid)
+    except _UNREADABLE:
+        pass  # ITK read it all the same
+    return grid, []
+
+
+def why_unreadable(path: Path) -> str:
+    """What a header or a damaged file explains of ITK's refusal; empty where it says nothing."""
+    try:
+        if is_nifti(path):
+            if nifti.read_nifti_header(path).version == 2:
+                return (
+                    "it is a NIfTI-2 file, which ITK and Slicer do not read; convert it to NIfTI-1"
+                )
+            with open_unpacked(data_file(path)) as file:
+                while file.read(1 << 22):
+                    pass
+    except (zlib.error, gzip.BadGzipFile, EOFError):
+        return "its compressed data are damaged; copy or download it again"
+    except _UNREADABLE:
+        pass
+    return ""
 
 
 def is_complete(path: Path) -> bool:
@@ -105,13 +161,13 @@ def not_finite(name: str, count: int, value: float, index: Sequence[int]) -> Reg
 def _inspect(path: Path) -> _Header:
     name = path.name.lower()
     try:
-        if name.endswith((".nii", ".nii.gz")):
+        if name.endswith(nifti.SUFFIXES):
             return _nifti(path)
         if name.endswith((".mha", ".mhd")):
             return _metaimage(path)
-        if name.endswith((".nrrd", ".nhdr")):
-            return _nrrd(path)
-    except (OSError, EOFError, ValueError, KeyError, IndexError, struct.error, zlib.error):
+        if name.endswith(nrrd.SUFFIXES):
+            return _Header(read_nrrd_header(path).spacing)  # ITK refuses one that is cut short
+    except _UNREADABLE:
         pass  # the reader will say what is wrong
     return _Header()
 
@@ -120,8 +176,8 @@ def _check_finite(path: Path, header: _Header) -> None:
     """Look for NaN and infinity in the voxels of a NIfTI file, block by block."""
     kind = np.dtype(header.kind)
     count, before, first = 0, 0, (0.0, 0)
-    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
-        file.read(_nifti_offset(path))
+    with open_unpacked(path) as file:
+        file.read(header.offset)
         left = header.promised
         while left > 0 and (block := file.read(min(left, 1 << 22))):
             values = np.frombuffer(block[: len(block) // kind.itemsize * kind.itemsize], kind)
@@ -132,47 +188,21 @@ def _check_finite(path: Path, header: _Header) -> None:
             before += values.size
             left -= len(block)
     if count:
-        index = [int(i) for i in np.unravel_index(first[1], header.size[:3], order="F")]
-        raise not_finite(path.name, count, first[0], index)
+        shape = (*header.size[:3], math.prod(header.size[3:]))
+        index = [int(i) for i in np.unravel_index(first[1], shape, order="F")]
+        raise not_finite(path.name, count, first[0], index[: 3 if shape[3] == 1 else 4])
 
 
 def _nifti(path: Path) -> _Header:
-    """NIfTI-1 and -2 (nifti1.h, nifti2.h)."""
-    head = _nifti_start(path)
-    order = "<" if struct.unpack_from("<i", head)[0] in (348, 540) else ">"
-    if struct.unpack_from(order + "i", head)[0] == 348:
-        dim = struct.unpack_from(order + "8h", head, 40)
-        code, bits = struct.unpack_from(order + "2h", head, 70)
-        pixdim = struct.unpack_from(order + "8f", head, 76)
-    else:
-        code, bits = struct.unpack_from(order + "2h", head, 12)
-        dim = struct.unpack_from(order + "8q", head, 16)
-        pixdim = struct.unpack_from(order + "8d", head, 104)
-    offset = _nifti_offset(path)
-    size = [max(n, 1) for n in dim[1 : dim[0] + 1]]
-    promised = math.prod(size) * bits // 8
-    zipped = path.name.lower().endswith(".gz")
-    unpacked = _unpacked_size(path, offset + promised) if zipped else path.stat().st_size
-    kind = {16: order + "f4", 64: order + "f8"}.get(code, "") if len(size) == 3 else ""
-    return _Header(pixdim[1 : min(dim[0], 3) + 1], promised, unpacked - offset, size, kind)
-
-
-def _nifti_start(path: Path) -> bytes:
-    """The first 540 bytes, unpacked; also of a file that is cut short."""
-    with open(path, "rb") as file:
-        head = file.read(1 << 14)
-    if path.name.lower().endswith(".gz"):
-        head = zlib.decompressobj(31).decompress(head, 540)
-    return head
-
-
-def _nifti_offset(path: Path) -> int:
-    """Where the voxels begin, in bytes."""
-    head = _nifti_start(path)
-    order = "<" if struct.unpack_from("<i", head)[0] in (348, 540) else ">"
-    if struct.unpack_from(order + "i", head)[0] == 348:
-        return int(struct.unpack_from(order + "f", head, 108)[0])
-    return int(struct.unpack_from(order + "q", head, 168)[0])
+    """NIfTI-1 and -2, and Analyze."""
+    header = read_nifti_header(path)
+    data = data_file(path)
+    promised = math.prod(header.size) * header.bits // 8
+    with open(data, "rb") as file:
+        packed = file.read(2) == GZIP
+    unpacked = _unpacked_size(data, header.offset + promised) if packed else data.stat().st_size
+    present = unpacked - header.offset
+    return _Header(header.pixdim, promised, present, header.size, header.kind, header.offset, data)
 
 
 def _unpacked_size(path: Path, expected: int) -> int:
@@ -218,21 +248,3 @@ def _metaimage(path: Path) -> _Header:
         kind = entries["ElementType"].removeprefix("MET_").removesuffix("_ARRAY")
         promised = voxels * channels * _META_BYTES[kind]
     return _Header(spacing, promised, present)
-
-
-def _nrrd(path: Path) -> _Header:
-    """NRRD: the spacing only (ITK refuses one that is cut short)."""
-    spacing: list[float] = []
-    with open(path, "rb") as file:
-        for line in file:
-            text = line.decode("ascii", "replace").strip()
-            if not text:
-                break
-            key, _, value = text.partition(":")
-            if key == "spacings":
-                spacing = [float(v) for v in value.split() if v.lower() != "nan"]
-            elif key == "space directions":
-                vectors = value.replace("none", "").split(")")[:-1]
-                rows = [[float(v) for v in row.strip(" (").split(",")] for row in vectors]
-                spacing = [math.hypot(*row) for row in rows]
-    return _Header(spacing)

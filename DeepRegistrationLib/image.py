@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +10,19 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from DeepRegistrationLib.dicom.files import is_dicom
+from DeepRegistrationLib.dicom.reader import Read, read_dicom, read_dicom_sequence
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.guard.itk import Unreadable, read_itk_image, reason
 from DeepRegistrationLib.guard.paths import require_readable, shown
-from DeepRegistrationLib.headers import check_header, is_complete
-from DeepRegistrationLib.itk_warnings import quiet_itk
+from DeepRegistrationLib.headers import (
+    check_header,
+    is_complete,
+    meant_geometry,
+    why_unreadable,
+)
+from DeepRegistrationLib.itk_warnings import itk_messages
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.sampling import (
     Interpolation,
@@ -34,11 +42,13 @@ class Image:
         data: [z, y, x], any real dtype (methods convert to float32), on any device.
         grid: Where the voxels lie.
         name: What to call it in messages: the file's or node's name.
+        notes: What a user should know about how it was read.
     """
 
     data: torch.Tensor
     grid: Grid
     name: str = "image"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if tuple(self.data.shape) != self.grid.shape:
@@ -58,8 +68,8 @@ class Image:
         interpolation: Interpolation = "linear",
         fill: float | None = 0.0,
     ) -> torch.Tensor:
-        """Values at physical points (LPS mm, [..., 3]): float32 [...]."""
-        values = self.data.float()[None]
+        """Values at physical points (LPS mm, [..., 3]): [...], float32 or as :meth:`resampled`."""
+        values = self.data[None] if interpolation == "nearest" else self.data.float()[None]
         if interpolation == "cubic":
             values = bspline_coefficients(values)
         return sample(values, self.grid, points, interpolation=interpolation, fill=fill)[0]
@@ -72,12 +82,17 @@ class Image:
         fill: float | None = 0.0,
         progress: Progress = silent,
     ) -> Image:
-        """The image on another grid (any spacing, origin, direction): float32."""
+        """The image on another grid (any spacing, origin, direction).
+
+        Float32; by ``nearest`` in the image's own type, so that labels stay what they are.
+        """
         parallel = parallel_positions(self.grid, grid) if interpolation != "cubic" else None
-        values = self.data[None] if parallel else self.data.float()[None]
+        as_it_is = parallel or interpolation == "nearest"
+        values = self.data[None] if as_it_is else self.data.float()[None]
         if interpolation == "cubic":
             values = bspline_coefficients(values)
-        result = torch.empty(grid.shape, device=self.data.device)
+        kind = self.data.dtype if interpolation == "nearest" else torch.float32
+        result = torch.empty(grid.shape, device=self.data.device, dtype=kind)
         slabs = grid.slabs()
         for number, slab in enumerate(slabs):
             if parallel:
@@ -90,7 +105,7 @@ class Image:
                     values, self.grid, points, interpolation=interpolation, fill=fill
                 )[0]
             progress((number + 1) / len(slabs), "Resampling the image")
-        return Image(result, grid, self.name)
+        return replace(self, data=result, grid=grid)
 
 
 def grid_of(image: sitk.Image) -> Grid:
@@ -109,7 +124,7 @@ def from_sitk(image: sitk.Image, name: str = "image") -> Image:
     if image.GetDimension() != 3:
         raise RegistrationError(
             f"{name} is {image.GetDimension()}D (size {image.GetSize()}); give one 3D volume, "
-            "for example one frame of the series."
+            "for example one frame of the series (--frame)."
         )
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise RegistrationError(
@@ -122,12 +137,26 @@ def from_sitk(image: sitk.Image, name: str = "image") -> Image:
             f"{name} has sheared axes (direction cosines {direction.ravel().round(4).tolist()} are "
             "not orthogonal); resample it on a straight grid first."
         )
-    array = sitk.GetArrayFromImage(image)
+    return Image(as_tensor(sitk.GetArrayFromImage(image), name), grid_of(image), name)
+
+
+def as_tensor(array: np.ndarray, name: str) -> torch.Tensor:
+    """An array as a tensor of a type that PyTorch computes with and that holds all its values.
+
+    Raises:
+        RegistrationError: Complex numbers, or whole numbers of 2^63 and more.
+    """
     if array.dtype.kind == "c":
         raise RegistrationError(f"{name} holds complex numbers; give its magnitude image.")
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:  # torch lacks most unsigned types
-        array = array.astype({2: np.int32, 4: np.float64, 8: np.float64}[array.dtype.itemsize])
-    return Image(torch.from_numpy(np.ascontiguousarray(array)), grid_of(image), name)
+        if array.dtype.itemsize == 8 and array.size and array.max() >= 1 << 63:
+            raise RegistrationError(
+                f"{name} holds whole numbers of 2^63 and more; number its labels anew."
+            )
+        array = array.astype({2: np.int32, 4: np.int64, 8: np.int64}[array.dtype.itemsize])
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def to_sitk(image: Image) -> sitk.Image:
@@ -144,59 +173,87 @@ def set_geometry(image: sitk.Image, grid: Grid) -> sitk.Image:
     return image
 
 
-def read_image(path: str | Path) -> Image:
-    """Read a volume: .nii, .nii.gz, .nrrd, .mha and whatever else ITK reads, or a DICOM folder.
+def read_image(path: str | Path, *, series: Sequence[str] = (), frame: int | None = None) -> Image:
+    """Read a volume: .nii, .nii.gz, .nrrd, .mha and whatever else ITK reads, or DICOM.
 
     Args:
-        path: A file, or a folder that holds exactly one DICOM series.
+        path: A file, or a folder that is searched for DICOM with its sub-folders.
+        series: Which DICOM series of a folder that holds several: its number in the list that the
+            refusal gives, or its Series Instance UID.
+        frame: Which one of several time points, from 1.
 
     Raises:
-        RegistrationError: Missing, unreadable, or not one scalar 3D volume.
+        RegistrationError: Missing, unreadable, contradicting itself, or not one scalar 3D volume.
     """
     path = require_readable(path, folder=True)
-    if path.is_file():
-        check_header(path)
+    if is_dicom_image(path):
+        read = read_dicom(path, series, frame)
+        if len(read.layers) > 1:
+            raise RegistrationError(
+                f"{path} holds segments that overlap, which one label map cannot; give it where "
+                "labels are expected (--labels, --fixed-labels, --moving-labels)."
+            )
+        return image_of_dicom(read, path)
+    image, notes = read_file(path)
+    if frame is not None:
+        image = _time_point(image, frame, path.name)
+    return noted(from_sitk(image, path.name), path, notes)
+
+
+def read_sequence(path: str | Path, *, series: Sequence[str] = ()) -> list[Image]:
+    """The time points of a 4D image or of a DICOM series, in order.
+
+    Raises:
+        RegistrationError: As :func:`read_image`.
+    """
+    path = require_readable(path, folder=True)
+    if is_dicom_image(path):
+        return [image_of_dicom(read, path) for read in read_dicom_sequence(path, series)]
+    image, notes = read_file(path)
+    count = image.GetSize()[3] if image.GetDimension() == 4 else 1
+    points = [_time_point(image, k + 1, path.name) for k in range(count)]
+    return [noted(from_sitk(point, path.name), path, notes) for point in points]
+
+
+def is_dicom_image(path: Path) -> bool:
+    """Whether DICOM is to be read: a folder, or a file of that kind whatever its name."""
+    return path.is_dir() or is_dicom(path)
+
+
+def read_file(path: Path) -> tuple[sitk.Image, list[str]]:
+    """A file as ITK reads it after its header was checked, and ITK's warnings.
+
+    Raises:
+        RegistrationError: Unreadable, cut short, or with a geometry that cannot be.
+    """
+    check_header(path)
     try:
-        with quiet_itk():
-            image = _read_series(path) if path.is_dir() else read_itk_image(path)
-    except (RuntimeError, Unreadable) as error:
+        with itk_messages() as warnings:
+            image = read_itk_image(path)
+    except Unreadable as error:
         raise RegistrationError(
-            f"{shown(path)} cannot be read as an image ({reason(error)}); give a NIfTI, NRRD or "
-            "MetaImage file, or a folder with one DICOM series."
+            f"{shown(path)} cannot be read as an image ({why_unreadable(path) or reason(error)}); "
+            "give a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series."
         ) from error
-    return from_sitk(image, path.name)
+    return image, [f"{path.name}: ITK warns: {text}" for text in warnings]
 
 
-def _read_series(folder: Path) -> sitk.Image:
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not series:
-        raise RegistrationError(f"{folder} holds no DICOM series; give the folder of the slices.")
-    if len(series) > 1:
-        raise RegistrationError(
-            f"{folder} holds {len(series)} DICOM series; put the one to register in a folder of "
-            "its own."
-        )
-    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
-    image = sitk.ReadImage(files)
-    if image.HasMetaDataKey("ITK_non_uniform_sampling_deviation"):
-        _check_slices(files, folder)
-    return image
+def image_of_dicom(read: Read, path: Path) -> Image:
+    """An Image of what was read of a DICOM file or folder."""
+    return Image(as_tensor(read.layers[0], path.name), read.grid, path.name, read.notes)
 
 
-def _check_slices(files: tuple[str, ...], folder: Path) -> None:
-    """Refuse uneven slice distances: ITK would spread the slices evenly and shift them."""
-    positions = []
-    for name in files:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(name)
-        reader.ReadImageInformation()
-        positions.append(reader.GetOrigin()[:3])
-    gaps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
-    if np.ptp(gaps) > 0.1 * np.median(gaps):
-        raise RegistrationError(
-            f"The slices in {folder} lie {gaps.min():.2f} to {gaps.max():.2f} mm apart: some are "
-            "missing or belong to another series; give the folder of one complete series."
-        )
+def _time_point(image: sitk.Image, frame: int, name: str) -> sitk.Image:
+    count = image.GetSize()[3] if image.GetDimension() == 4 else 1
+    if not 1 <= frame <= count:
+        raise RegistrationError(f"{name} has no frame {frame}; its frames are 1 to {count}.")
+    return image[:, :, :, frame - 1] if image.GetDimension() == 4 else image
+
+
+def noted(image: Image, path: Path, notes: Sequence[str]) -> Image:
+    """An image of a file on the grid that its header means, with what has to be said about it."""
+    grid, more = meant_geometry(path, image.grid)
+    return replace(image, grid=grid, notes=(*notes, *more))
 
 
 def write_image(image: Image, path: str | Path) -> None:
@@ -205,13 +262,17 @@ def write_image(image: Image, path: str | Path) -> None:
     Raises:
         RegistrationError: Unknown suffix, or the file cannot be written (rights, full disk).
     """
-    path = Path(path)
+    write_sitk(to_sitk(image), Path(path))
+
+
+def write_sitk(image: sitk.Image, path: Path) -> None:
+    """As :func:`write_image`, of an image as SimpleITK has it, with its metadata."""
     if not path.name.lower().endswith(WRITABLE):
         raise RegistrationError(
             f"{path.name}: images are written as {', '.join(WRITABLE)}; choose one of these."
         )
     try:
-        sitk.WriteImage(to_sitk(image), str(path), useCompression=True)
+        sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
         raise RegistrationError(
             f"{path} cannot be written ({reason(error)}); check the folder's rights and the "

@@ -15,7 +15,7 @@ from DeepRegistrationLib.engine import Registration, inverse_grid, register
 from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.image import Image, as_tensor
 from DeepRegistrationLib.plain import AffineMap, FieldMap, Map, Outcome, Task, Volume
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.transforms import (
@@ -28,8 +28,6 @@ from DeepRegistrationLib.transforms import (
 )
 from DeepRegistrationLib.transforms.single import single_transform
 from DeepRegistrationLib.validation import background
-
-_WIDER = {2: np.int32, 4: np.float64, 8: np.float64}  # of unsigned integers, which torch lacks
 
 
 def run(task: Task, progress: Progress = silent) -> Registration:
@@ -189,10 +187,7 @@ def displacement_magnitude(transform: Transform, grid: Grid) -> Image:
 
 def image_of(volume: Volume) -> Image:
     """An image with a copy of the volume's voxels, in a type that PyTorch computes with."""
-    kind = volume.data.dtype
-    if kind.kind == "u" and kind.itemsize > 1:
-        kind = np.dtype(_WIDER[kind.itemsize])
-    return Image(torch.from_numpy(np.array(volume.data, dtype=kind)), volume.grid, volume.name)
+    return Image(as_tensor(np.array(volume.data), volume.name), volume.grid, volume.name)
 
 
 def volume_of(image: Image) -> Volume:

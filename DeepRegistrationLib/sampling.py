@@ -70,7 +70,8 @@ def sample(
         values: [C, z, y, x] on ``grid``; for ``cubic``, the coefficients of
             :func:`bspline_coefficients`.
         points: LPS mm, [..., 3].
-        interpolation: ``linear``, ``cubic`` (B-spline) or ``nearest``.
+        interpolation: ``linear``, ``cubic`` (B-spline) or ``nearest``, which takes any voxel type
+            and keeps it, so that labels of any size stay what they are.
         fill: Value outside the grid; None repeats the border's value.
 
     Returns:
@@ -95,8 +96,7 @@ def sample_at_indices(
     """As :func:`sample`, at continuous voxel indices (x, y, z), [..., 3]."""
     size = (values.shape[3], values.shape[2], values.shape[1])
     if interpolation == "nearest":
-        # Halves go up, as in ITK; grid_sample would send them to the even neighbour.
-        found = _lookup(values, normalized(torch.floor(index + 0.5), size), "nearest", None)
+        found = _nearest(values, index, size)
     elif interpolation == "linear":
         return _lookup(values, normalized(index, size), "bilinear", fill)
     else:
@@ -161,6 +161,23 @@ def _lookup(
     return found if fill is None else _filled(found, locations, values.shape[:0:-1], fill)
 
 
+def _nearest(values: torch.Tensor, index: torch.Tensor, size: tuple[int, int, int]) -> torch.Tensor:
+    """The voxels themselves, in their own type; halves go up, as in ITK."""
+    x, y, z = (
+        torch.floor(place + 0.5).clamp(0, n - 1).long()
+        for place, n in zip(index.unbind(-1), size, strict=True)
+    )
+    return values[:, z, y, x]
+
+
+def fitting(fill: float, dtype: torch.dtype) -> float:
+    """The value nearest to ``fill`` that a voxel type can hold."""
+    if dtype.is_floating_point or dtype == torch.bool:
+        return fill
+    limits = torch.iinfo(dtype)
+    return int(min(max(round(fill), limits.min), limits.max))
+
+
 def _filled(
     found: torch.Tensor, locations: torch.Tensor, size: Sequence[int], fill: float
 ) -> torch.Tensor:
@@ -168,7 +185,7 @@ def _filled(
     inside = torch.ones(locations.shape[:-1], dtype=torch.bool, device=found.device)
     for n, position in zip(size, locations.unbind(-1), strict=True):
         inside &= position.abs() <= n / max(n - 1, 1)
-    return found.masked_fill(~inside, fill)
+    return found.masked_fill(~inside, fitting(fill, found.dtype))
 
 
 def _cubic(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.sampling import fitting
 
 _ALIGNED = 1e-4  # voxels by which two grids' axes may drift apart and still count as parallel
 
@@ -48,14 +49,15 @@ def sample_parallel(
         nearest: Take the nearest voxel instead of a trilinear blend.
 
     Returns:
-        [C, slab, y, x], float32 (or the floating dtype of ``values``).
+        [C, slab, y, x], float32 (or the floating dtype of ``values``); in their own type where
+        ``nearest``.
     """
     places = (positions[2][slab or slice(None)], positions[1], positions[0])
     first, last = np.clip(
         np.floor([places[0].min(), places[0].max() + 1]), 0, values.shape[1] - 1
     ).astype(int)
     result = values[:, first : last + 1]
-    if not result.dtype.is_floating_point:
+    if not nearest and not result.dtype.is_floating_point:
         result = result.float()
     inner = (places[0] - first, *places[1:])
     if nearest:
@@ -70,7 +72,7 @@ def sample_parallel(
             outside = np.flatnonzero((place < -0.5) | (place > values.shape[axis] - 0.5))
             if len(outside):
                 index = torch.as_tensor(outside, device=values.device)
-                result = result.index_fill(axis, index, fill)
+                result = result.index_fill(axis, index, fitting(fill, result.dtype))
     return result
 
 

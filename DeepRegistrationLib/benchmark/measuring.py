@@ -89,7 +89,7 @@ def measure_row(
         row.update(_landmarks(pair, images, transform))
     if pair.fixed.labels is not None and pair.moving.labels is not None:
         labels = reader.image(pair.fixed.labels), reader.image(pair.moving.labels)
-        found = registered_overlap(*labels, transform)
+        found = registered_overlap(*labels, transform, images.fixed.grid)
         row["overlap"] = {str(label): values for label, values in found.items()}
     return row
 

@@ -10,8 +10,16 @@ from pathlib import Path
 import torch
 
 from DeepRegistrationLib.cli.apply_therapy import apply_to_object
-from DeepRegistrationLib.cli.inputs import load_image, load_optional, load_transform
+from DeepRegistrationLib.cli.inputs import (
+    choice,
+    load_image,
+    load_labels,
+    load_optional,
+    load_transform,
+    print_notes,
+)
 from DeepRegistrationLib.cli.terminal import native_silence
+from DeepRegistrationLib.dicom.files import DOSE, STRUCTURE_SET, sop_class
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import (
     is_landmark_file,
@@ -20,11 +28,14 @@ from DeepRegistrationLib.evaluation.landmarks import (
     write_landmarks,
 )
 from DeepRegistrationLib.image import WRITABLE, write_image
-from DeepRegistrationLib.interchange.dicom_files import DOSE, STRUCTURE_SET, sop_class
 from DeepRegistrationLib.interchange.points import inverse_points
+from DeepRegistrationLib.labels import SEGMENTATION, Labels, write_labels
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import invert, warp, warp_labels
 from DeepRegistrationLib.validation import background
+
+Writer = Callable[[Path], list[str]]
+"""Writes to a path; returns notes."""
 
 
 def apply_files(arguments: argparse.Namespace) -> None:
@@ -43,14 +54,15 @@ def apply_files(arguments: argparse.Namespace) -> None:
         write = _applied_points(arguments)
         needed = 0
     else:
-        write, needed = _appliedload_image(arguments)
+        write, needed = _applied_image(arguments)
     with atomic_file(arguments.output, needed=needed) as path, native_silence():
-        write(path)
+        notes = write(path)
+    print_notes(arguments, notes)
     if not arguments.quiet:
         print(f"Wrote {arguments.output}")
 
 
-def _applied_points(arguments: argparse.Namespace) -> Callable[[Path], None]:
+def _applied_points(arguments: argparse.Namespace) -> Writer:
     """The writer of transformed points."""
     points = read_landmarks(arguments.input)
     reference = load_optional(load_image, arguments.reference)
@@ -58,11 +70,16 @@ def _applied_points(arguments: argparse.Namespace) -> Callable[[Path], None]:
     mapped = (
         inverse_points(transform, points) if arguments.inverse else mapped_points(transform, points)
     )
-    return lambda path: write_landmarks(mapped, path)
+
+    def write(path: Path) -> list[str]:
+        write_landmarks(mapped, path)
+        return []
+
+    return write
 
 
-def _appliedload_image(arguments: argparse.Namespace) -> tuple[Callable[[Path], None], int]:
-    """The writer of a transformed image, and the bytes that it needs."""
+def _applied_image(arguments: argparse.Namespace) -> tuple[Writer, int]:
+    """The writer of a transformed image or label map, and the bytes that it needs."""
     if not arguments.output.lower().endswith(WRITABLE):
         raise RegistrationError(
             f"{arguments.output}: images are written as {', '.join(WRITABLE)}; choose one of these."
@@ -72,18 +89,34 @@ def _appliedload_image(arguments: argparse.Namespace) -> tuple[Callable[[Path], 
         raise RegistrationError(
             f"An image needs a grid to be put on; give the {side} image with --reference."
         )
-    image, grid = load_image(arguments.input), load_image(arguments.reference).grid
-    transform = load_transform(arguments.transform, image.grid if arguments.inverse else grid)
+    if not arguments.labels and arguments.input.lower().endswith(SEGMENTATION):
+        raise RegistrationError(
+            f"{Path(arguments.input).name} is a segmentation, whose numbers must not be blended; "
+            "add --labels."
+        )
+    load = load_labels if arguments.labels else load_image
+    given = load(arguments.input, *choice(arguments, 0))
+    reference = load_image(arguments.reference, *choice(arguments, 1))
+    grid = reference.grid
+    own = given.layers[0].grid if isinstance(given, Labels) else given.grid
+    transform = load_transform(arguments.transform, own if arguments.inverse else grid)
     with torch.no_grad():
         if arguments.inverse:
             transform = invert(transform, grid).field
-        if arguments.labels:
-            warped = warp_labels(image, transform, grid)
-        else:
-            fill, how = background(image), arguments.interpolation
-            warped = warp(image, transform, grid, interpolation=how, fill=fill)
-    if not image.data.is_floating_point():  # keep the voxel type: HU and labels are whole numbers
-        limits = torch.iinfo(image.data.dtype)
-        whole = warped.data.round().clamp(limits.min, limits.max).to(image.data.dtype)
-        warped = dataclasses.replace(warped, data=whole)
-    return lambda path: write_image(warped, path), warped.data.nbytes
+        notes = [*given.notes, *reference.notes]
+        if isinstance(given, Labels):
+            labels = given.mapped(lambda layer: warp_labels(layer, transform, grid))
+            size = sum(layer.data.nbytes for layer in labels.layers)
+            return lambda path: notes + write_labels(labels, path), size
+        fill = background(given)
+        warped = warp(given, transform, grid, interpolation=arguments.interpolation, fill=fill)
+    if not given.data.is_floating_point() and warped.data.is_floating_point():
+        limits = torch.iinfo(given.data.dtype)  # keep the voxel type: HU are whole numbers
+        rounded = warped.data.round().clamp(limits.min, limits.max).to(given.data.dtype)
+        warped = dataclasses.replace(warped, data=rounded)
+
+    def write(path: Path) -> list[str]:
+        write_image(warped, path)
+        return notes
+
+    return write, warped.data.nbytes

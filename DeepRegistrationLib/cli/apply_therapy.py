@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DeepRegistrationLib.cli.inputs import load_image, load_transform
+from DeepRegistrationLib.cli.inputs import load_image, load_transform, series_at
 from DeepRegistrationLib.cli.terminal import native_silence
+from DeepRegistrationLib.dicom.files import DICOM_SUFFIX, STRUCTURE_SET
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import WRITABLE, write_image
-from DeepRegistrationLib.interchange.dicom_files import DICOM_SUFFIX, STRUCTURE_SET
 from DeepRegistrationLib.interchange.dicom_series import Series, read_series
 from DeepRegistrationLib.interchange.dose import read_dose, warped_dose, write_dose
 from DeepRegistrationLib.interchange.structures import propagate_structures
@@ -41,8 +41,9 @@ def apply_to_object(arguments: argparse.Namespace, kind: str) -> None:
     check_folder(output.absolute().parent)
     notes: list[str] = []
     to_dicom = output.name.lower().endswith(DICOM_SUFFIX)
-    target = read_series(arguments.reference) if to_dicom else None
-    grid = target.grid if target else load_image(arguments.reference).grid
+    series = series_at(arguments, 1)
+    target = read_series(arguments.reference, series) if to_dicom else None
+    grid = target.grid if target else load_image(arguments.reference, series).grid
     transform = load_transform(arguments.transform, None if arguments.inverse else grid)
     with atomic_file(output) as path, native_silence():
         if structures and target is not None:

@@ -6,7 +6,7 @@ import argparse
 
 import torch
 
-from DeepRegistrationLib.cli.inputs import load_image, load_optional
+from DeepRegistrationLib.cli.inputs import choice, load_image, load_optional, print_notes
 from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.datasets.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
@@ -23,8 +23,9 @@ def segment_image(arguments: argparse.Namespace) -> None:
     """``deepreg atlas``: the segmentation of an image from those of others."""
     method_class(arguments.method)
     choose_device(arguments.device)
-    image = load_image(arguments.image)
+    image = load_image(arguments.image, *choice(arguments))
     check_image(image)
+    print_notes(arguments, image.notes)
     mask = load_optional(load_image, arguments.mask)
     cases = [case for case in read_cases(arguments.atlases) if case.split == "train"]
     atlases = []

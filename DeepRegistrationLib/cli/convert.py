@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DeepRegistrationLib.cli.inputs import load_image
+from DeepRegistrationLib.cli.inputs import load_image, series_at
 from DeepRegistrationLib.cli.terminal import native_silence
+from DeepRegistrationLib.dicom.files import DICOM_SUFFIX
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.dicom_files import DICOM_SUFFIX
 from DeepRegistrationLib.interchange.dicom_registration import write_registration
 from DeepRegistrationLib.interchange.dicom_series import read_series
 from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
@@ -34,11 +34,12 @@ def convert_files(arguments: argparse.Namespace) -> None:
             "(fixed) and --moving."
         )
     check_folder(output.absolute().parent)
-    moving = None if arguments.moving is None else read_series(arguments.moving)
-    fixed = read_series(arguments.reference) if to_dicom else None
+    moving_series, fixed_series = series_at(arguments, 1), series_at(arguments, 0)
+    moving = None if arguments.moving is None else read_series(arguments.moving, moving_series)
+    fixed = read_series(arguments.reference, fixed_series) if to_dicom else None
     grid = fixed.grid if fixed else None
     if grid is None and arguments.reference is not None:
-        grid = load_image(arguments.reference).grid
+        grid = load_image(arguments.reference, fixed_series).grid
     with native_silence():
         source = None if moving is None or to_dicom else moving.frame
         imported = read_foreign(arguments.transforms, arguments.tool, grid, source)

@@ -9,18 +9,22 @@ import torch
 
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
+    choice,
     load_image,
+    load_labels,
     load_landmarks,
     load_optional,
     load_transform,
 )
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.report import (
+    STANDING_NOTES,
     evaluation_report,
     report_text,
     summary,
     write_report,
 )
+from DeepRegistrationLib.labels import paired
 from DeepRegistrationLib.output import atomic_file
 from DeepRegistrationLib.validation import check_image, check_mask
 
@@ -39,34 +43,44 @@ def evaluate_files(arguments: argparse.Namespace) -> None:
             "There is nothing to measure with; give --fixed (and --moving), landmarks, masks or "
             "labels."
         )
-    fixed, moving = (
-        load_optional(load_image, arguments.fixed),
-        load_optional(load_image, arguments.moving),
-    )
+    fixed = load_optional(load_image, arguments.fixed, *choice(arguments, 0))
+    moving = load_optional(load_image, arguments.moving, *choice(arguments, 1))
     for image in (fixed, moving):
         if image is not None:
             check_image(image)
+    labels = [
+        load_optional(load_labels, path, *choice(arguments, place))
+        for place, path in enumerate((arguments.fixed_labels, arguments.moving_labels))
+    ]
     given: dict[str, Any] = {
         "fixed_mask": load_optional(load_image, arguments.fixed_mask),
         "moving_mask": load_optional(load_image, arguments.moving_mask),
-        "fixed_labels": load_optional(load_image, arguments.fixed_labels),
-        "moving_labels": load_optional(load_image, arguments.moving_labels),
     }
     for image, mask in ((fixed, given["fixed_mask"]), (moving, given["moving_mask"])):
         if image is not None and mask is not None:
             check_mask(mask, image)
+    images = [*labels, given["fixed_mask"], given["moving_mask"]]
+    notes = [note for image in images if image is not None for note in image.notes]
+    if labels[0] is not None and labels[1] is not None:
+        ours, theirs, names = paired(labels[0], labels[1])
+        given |= {"fixed_labels": ours, "moving_labels": theirs, "label_names": names}
     references = [
-        image for image in (fixed, given["fixed_mask"], given["fixed_labels"]) if image is not None
+        image
+        for image in (fixed, given["fixed_mask"], *(labels[0].layers if labels[0] else ()))
+        if image is not None
     ]
     transform = load_transform(arguments.transform, references[0].grid if references else None)
     landmarks = load_landmarks(arguments, fixed, moving)
+    notes += landmarks.pop("notes", ())
     with torch.no_grad():
-        report = evaluation_report(transform, fixed=fixed, moving=moving, **given, **landmarks)
+        report = evaluation_report(
+            transform, fixed=fixed, moving=moving, notes=notes, **given, **landmarks
+        )
     if not arguments.output:
         print(report_text(report), end="")
         return
     with atomic_file(arguments.output) as path:
         write_report(report, path)
     if not arguments.quiet:
-        notes = landmarks.get("notes", ())
+        notes = report["notes"][: -len(STANDING_NOTES)]
         print("\n".join([*notes, *summary(report), f"Wrote {arguments.output}"]))

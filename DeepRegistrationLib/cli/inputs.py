@@ -13,16 +13,46 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.labels import Labels, read_labels
 from DeepRegistrationLib.methods import make_parameters, method_class
 from DeepRegistrationLib.transforms import Transform, read_transform
 
 T = TypeVar("T")
 
 
-def load_image(path: str) -> Image:
+def load_image(path: str, series: Sequence[str] = (), frame: int | None = None) -> Image:
     """Read an image; ITK's own messages stay away."""
     with native_silence():
-        return read_image(path)
+        return read_image(path, series=series, frame=frame)
+
+
+def load_labels(path: str, series: Sequence[str] = (), frame: int | None = None) -> Labels:
+    """Read a label map or a segmentation."""
+    with native_silence():
+        return read_labels(path, series=series, frame=frame)
+
+
+def choice(arguments: argparse.Namespace, place: int = 0) -> tuple[list[str], int | None]:
+    """What ``--series`` and ``--frame`` say of the image at a place of the command line.
+
+    Each may be given once, for all images that need it, or once for each.
+    """
+    frames = arguments.frame
+    frame = frames[place] if len(frames) > place else (frames[0] if len(frames) == 1 else None)
+    return series_at(arguments, place), frame
+
+
+def series_at(arguments: argparse.Namespace, place: int) -> list[str]:
+    """What ``--series`` says of the image at a place of the command line."""
+    series: list[str] = arguments.series
+    return series[place : place + 1] if len(series) > 1 else series
+
+
+def print_notes(arguments: argparse.Namespace, notes: Sequence[str]) -> None:
+    """Print what a user should know, each sentence once, unless it shall be quiet."""
+    if not arguments.quiet:
+        for note in dict.fromkeys(notes):
+            print(f"{note}.")
 
 
 def load_transform(path: str, grid: Grid | None = None) -> Transform:

@@ -33,5 +33,13 @@ def add_convert(commands: Any) -> None:
         metavar="DIR",
         help="DICOM folder of the moving image: for .dcm, or to choose in an object with several",
     )
+    parser.add_argument(
+        "--series",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="DICOM series of a folder that holds several: its number in the list that the "
+        "refusal gives, or its UID; once, or for --reference and for --moving",
+    )
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
     parser.set_defaults(command="convert:convert_files")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from DeepRegistrationLib.cli.inputs import load_image
+from DeepRegistrationLib.cli.inputs import choice, load_image, print_notes
 from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import WRITABLE, write_image
@@ -22,7 +22,9 @@ def write_lungs(arguments: argparse.Namespace) -> None:
             f"{arguments.output}: masks are written as {', '.join(WRITABLE)}; choose one of these."
         )
     check_folder(Path(arguments.output).absolute().parent)
-    mask = require_lungs(load_image(arguments.image))
+    image = load_image(arguments.image, *choice(arguments))
+    print_notes(arguments, image.notes)
+    mask = require_lungs(image)
     with atomic_file(arguments.output, needed=mask.data.nbytes) as path, native_silence():
         write_image(mask, path)
     if not arguments.quiet:

@@ -82,6 +82,7 @@ def _add_register(commands: Any) -> None:
         "--initial", metavar="FILE", help="transform fixed to moving to start from (.h5, .tfm)"
     )
     _add_landmark_options(parser)
+    add_series_options(parser)
     parser.set_defaults(command="register:register_files")
 
 
@@ -112,6 +113,26 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inverse", action="store_true", help="also write the inverse transform")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same result (default: 0)")
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+
+
+def add_series_options(parser: argparse.ArgumentParser) -> None:
+    """Which image of a DICOM folder, or of a 4D file, is meant."""
+    parser.add_argument(
+        "--series",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="DICOM series of a folder that holds several: its number in the list that the "
+        "refusal gives, or its UID; may be given once for each image, in their order",
+    )
+    parser.add_argument(
+        "--frame",
+        metavar="N",
+        action="append",
+        type=int,
+        default=[],
+        help="time point of an image that has several, from 1; may be given once for each image",
+    )
 
 
 def _add_device_option(parser: argparse.ArgumentParser) -> None:
@@ -145,6 +166,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--moving-labels", metavar="FILE", help="label map of the moving image")
     parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    add_series_options(parser)
     parser.set_defaults(command="evaluate:evaluate_files")
 
 
@@ -176,6 +198,7 @@ def _add_apply(commands: Any) -> None:
     )
     parser.add_argument("--inverse", action="store_true", help="use the inverse transform")
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    add_series_options(parser)
     parser.set_defaults(command="apply:apply_files")
 
 
@@ -188,6 +211,7 @@ def _add_lungs(commands: Any) -> None:
     parser.add_argument("image", metavar="IMAGE", help="image file or folder of a DICOM series")
     parser.add_argument("--output", "-o", metavar="FILE", required=True, help="the mask")
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    add_series_options(parser)
     parser.set_defaults(command="lungs:write_lungs")
 
 
@@ -223,6 +247,7 @@ def _add_atlas(commands: Any) -> None:
     parser.add_argument("--method", metavar="NAME", default="svfnet", help="default: %(default)s")
     _add_device_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    add_series_options(parser)
     parser.set_defaults(command="atlas:segment_image")
 
 

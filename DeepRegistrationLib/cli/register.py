@@ -13,6 +13,7 @@ import numpy as np
 
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
+    choice,
     load_image,
     load_landmarks,
     load_optional,
@@ -53,7 +54,8 @@ def register_files(arguments: argparse.Namespace) -> None:
     check_folder(arguments.output, owned=owned)
     _check_inputs_survive(arguments)
     check_landmark_options(arguments)
-    fixed, moving = load_image(arguments.fixed), load_image(arguments.moving)
+    fixed = load_image(arguments.fixed, *choice(arguments, 0))
+    moving = load_image(arguments.moving, *choice(arguments, 1))
     masks: dict[str, Any] = {
         "fixed_mask": load_optional(load_image, arguments.fixed_mask),
         "moving_mask": load_optional(load_image, arguments.moving_mask),

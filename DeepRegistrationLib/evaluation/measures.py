@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,11 @@ import torch
 from DeepRegistrationLib.evaluation.correlation import similarity
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks, target_registration_error
-from DeepRegistrationLib.evaluation.overlap import registered_overlap
+from DeepRegistrationLib.evaluation.overlap import layers_of, registered_overlap
 from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp
-from DeepRegistrationLib.validation import background, finite
+from DeepRegistrationLib.validation import background, finite, is_ct
 
 
 def measure(
@@ -29,8 +30,9 @@ def measure(
     moving_mask: Image | None = None,
     fixed_landmarks: np.ndarray | None = None,
     moving_landmarks: np.ndarray | None = None,
-    fixed_labels: Image | None = None,
-    moving_labels: Image | None = None,
+    fixed_labels: Image | Sequence[Image] | None = None,
+    moving_labels: Image | Sequence[Image] | None = None,
+    label_names: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that can be measured from what is given; the rest is None.
 
@@ -41,7 +43,10 @@ def measure(
         fixed_mask: On the fixed grid; the similarity is taken inside it.
         moving_mask: On the moving grid; with both masks their overlap is given.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
-        fixed_labels, moving_labels: Label maps of the two images.
+        fixed_labels, moving_labels: Label maps of the two images, each on any grid; several where
+            segments overlap (see :func:`label_overlap`). What lies outside a label map is
+            background: one that was cropped is compared where it is.
+        label_names: What to call labels in the result; their number where there is no name.
 
     Returns:
         ``tre`` (see :func:`target_registration_error`), ``jacobian`` (see
@@ -56,11 +61,13 @@ def measure(
         tre = target_registration_error(transform, fixed_landmarks, moving_landmarks, grids[1])
     return {
         "tre": tre,
-        "jacobian": _jacobian(transform, determinant, fixed_mask, fixed, fixed_labels),
+        "jacobian": _jacobian(
+            transform, determinant, fixed_mask, fixed, *layers_of(fixed_labels)[:1]
+        ),
         "similarity": _similarity(transform, fixed, moving, warped, fixed_mask),
         "overlap": {
-            **_overlap(transform, _binary(fixed_mask), _binary(moving_mask), "mask"),
-            **_overlap(transform, fixed_labels, moving_labels),
+            **_mask_overlap(transform, _binary(fixed_mask), _binary(moving_mask)),
+            **_label_overlap(transform, fixed_labels, moving_labels, fixed, label_names or {}),
         }
         or None,
         "voxel_mm": largest_voxel(
@@ -96,6 +103,8 @@ def _similarity(
     before = similarity(fixed, clamped.resampled(fixed.grid, fill=fill), mask)
     if warped is None:
         warped = warp(clamped, transform, fixed.grid, fill=fill)
+    elif is_ct(moving):
+        warped = finite(warped)
     return {"before": before, "after": similarity(fixed, warped, mask)}
 
 
@@ -103,14 +112,29 @@ def _binary(mask: Image | None) -> Image | None:
     return None if mask is None else replace(mask, data=(mask.data != 0).to(torch.uint8))
 
 
-def _overlap(
-    transform: Transform, fixed: Image | None, moving: Image | None, name: str = ""
+def _mask_overlap(
+    transform: Transform, fixed: Image | None, moving: Image | None
 ) -> dict[str, Any]:
     if fixed is None or moving is None:
         return {}
-    initial = registered_overlap(fixed, moving, Affine())
-    final = registered_overlap(fixed, moving, transform)
+    initial = registered_overlap(fixed, moving, Affine(), fixed.grid)
+    final = registered_overlap(fixed, moving, transform, fixed.grid)
+    return {"mask": {"before": initial.get(1), "after": final.get(1)}}
+
+
+def _label_overlap(
+    transform: Transform,
+    fixed: Image | Sequence[Image] | None,
+    moving: Image | Sequence[Image] | None,
+    image: Image | None,
+    names: Mapping[int, str],
+) -> dict[str, Any]:
+    if fixed is None or moving is None:
+        return {}
+    within = None if image is None else image.grid
+    initial = registered_overlap(fixed, moving, Affine(), within)
+    final = registered_overlap(fixed, moving, transform, within)
     return {
-        name or str(label): {"before": initial.get(label), "after": final.get(label)}
+        names.get(label, str(label)): {"before": initial.get(label), "after": final.get(label)}
         for label in sorted(initial.keys() | final.keys())
     }

@@ -42,8 +42,8 @@ def measure_quality(
     *,
     fixed_mask: Volume | None = None,
     moving_mask: Volume | None = None,
-    fixed_labels: Volume | None = None,
-    moving_labels: Volume | None = None,
+    fixed_labels: Volume | Sequence[Volume] | None = None,
+    moving_labels: Volume | Sequence[Volume] | None = None,
     label_names: dict[str, str] | None = None,
     inverse: Map | None = None,
     error_maps: dict[str, Volume] | None = None,
@@ -57,7 +57,8 @@ def measure_quality(
         transform: Fixed to moving.
         fixed, moving: The images.
         fixed_mask, moving_mask: Non-zero counts; on any grid.
-        fixed_labels, moving_labels: Label maps, on any grid.
+        fixed_labels, moving_labels: Label maps, on any grid; several where segments overlap, with
+            numbers that differ between all segments.
         label_names: What to call labels, by their number as text.
         inverse: Moving to fixed, from a registration of its own or a numeric inverse; when omitted
             it is computed, and shows only how well the transform can be inverted.
@@ -80,7 +81,7 @@ def measure_quality(
     images = [image_of(fixed), image_of(moving)]
     grids = [image.grid for image in images]
     masks = [mask_of(m, g) for m, g in zip((fixed_mask, moving_mask), grids, strict=True)]
-    segments = None if fixed_labels is None else _labels_on(image_of(fixed_labels), grids[0])
+    segments = [_labels_on(image_of(layer), grids[0]) for layer in _layers(fixed_labels)]
     with torch.no_grad():
         progress(0.1, "Computing the Jacobian determinant")
         determinant = jacobian(forward, grids[0])
@@ -92,8 +93,9 @@ def measure_quality(
             determinant=determinant,
             fixed_mask=masks[0],
             moving_mask=masks[1],
-            fixed_labels=segments,
-            moving_labels=None if moving_labels is None else image_of(moving_labels),
+            fixed_labels=segments or None,
+            moving_labels=[image_of(layer) for layer in _layers(moving_labels)] or None,
+            label_names=names,
             fixed_landmarks=fixed_landmarks,
             moving_landmarks=moving_landmarks,
         )
@@ -101,10 +103,11 @@ def measure_quality(
         inside = None if masks[0] is None else masks[0].data.numpy() != 0
         result["folding"] = plain_places(folded_places(volume_of(determinant), inside))
         result["segments"] = None
-        if segments is not None:
-            moved = displacement_magnitude(forward, grids[0])
-            volumes = [volume_of(image) for image in (segments, determinant, moved)]
-            result["segments"] = segment_statistics(volumes[0], volumes[1], volumes[2], names)
+        if segments:
+            maps = volume_of(determinant), volume_of(displacement_magnitude(forward, grids[0]))
+            result["segments"] = {}
+            for layer in segments:
+                result["segments"] |= segment_statistics(volume_of(layer), *maps, names)
         progress(0.8, "Checking the inverse")
         backward = None if inverse is None else transform_of(inverse)
         result["inverse_consistency"] = inverse_consistency(
@@ -114,11 +117,6 @@ def measure_quality(
     if error_maps:
         doubt = Uncertainty(**{name: image_of(volume) for name, volume in error_maps.items()})
         result["uncertainty"] = uncertainty_statistics(doubt, masks[0], result["voxel_mm"])
-    if result["overlap"]:
-        result["overlap"] = {
-            names.get(int(key), key) if key.isdigit() else key: value
-            for key, value in result["overlap"].items()
-        }
     progress(1.0, "Measuring segments")
     return result
 
@@ -173,6 +171,12 @@ def _sparse_points(grid: Grid, mask: Image | None) -> torch.Tensor:
     if mask is not None:
         index = index[mask.data.numpy()[index[:, 2], index[:, 1], index[:, 0]] != 0]
     return torch.from_numpy(grid.to_physical(index))
+
+
+def _layers(labels: Volume | Sequence[Volume] | None) -> list[Volume]:
+    if labels is None:
+        return []
+    return [labels] if isinstance(labels, Volume) else list(labels)
 
 
 def _labels_on(labels: Image, grid: Grid) -> Image:

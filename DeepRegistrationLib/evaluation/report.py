@@ -115,9 +115,14 @@ def evaluation_report(
     notes: Sequence[str] = (),
     **more: Any,
 ) -> dict[str, Any]:
-    """The same report for a transform of unknown origin; arguments as for :func:`measure`."""
+    """The same report for a transform of unknown origin; arguments as for :func:`measure`.
+
+    Args:
+        notes: To be added to those of the images.
+    """
     measured = measure(transform, fixed=fixed, moving=moving, **more)
-    return _assembled(fixed, moving, measured, None, {}, notes)
+    read = [note for image in (fixed, moving) if image is not None for note in image.notes]
+    return _assembled(fixed, moving, measured, None, {}, [*read, *notes])
 
 
 def _assembled(

@@ -16,6 +16,7 @@ from DeepRegistrationLib.image import Image
 FAR = 30.0  # mm; distances are cut off here
 _FLAT = 0.5  # mm that a point may lie off its contour's plane
 _SAME_PLANE = 0.05  # mm
+_SAME_LINE = 0.1  # mm
 
 
 def signed_distance(
@@ -58,6 +59,36 @@ def signed_distance(
     )
     data = torch.from_numpy(np.clip(values, -FAR, FAR).astype(np.float32))
     return Image(data, grid, name)
+
+
+def without_copies(contours: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Closed contours without those that were drawn twice.
+
+    The second one would take the first one's inside away. Two contours are the same where neither
+    leaves the other by more than 0.1 mm, whatever their first points, directions and numbers of
+    points are.
+
+    Args:
+        contours: Each [n, 3], LPS mm.
+    """
+    kept: list[np.ndarray] = []
+    boxes: list[np.ndarray] = []
+    for contour in contours:
+        box = np.stack([contour.min(axis=0), contour.max(axis=0)])
+        alike = [k for k, other in enumerate(boxes) if np.abs(box - other).max() < 2 * _SAME_LINE]
+        if not any(_same_line(contour, kept[k]) for k in alike):
+            kept.append(contour)
+            boxes.append(box)
+    return kept
+
+
+def _same_line(one: np.ndarray, two: np.ndarray) -> bool:
+    dense = [_dense(line / (4 * _SAME_LINE)) * (4 * _SAME_LINE) for line in (one, two)]
+    trees = [cKDTree(points) for points in dense]
+    return all(
+        tree.query(points)[0].max() < _SAME_LINE
+        for tree, points in zip(trees, reversed(dense), strict=True)
+    )
 
 
 def _axes(contours: Sequence[np.ndarray], name: str) -> np.ndarray:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib import __version__
+from DeepRegistrationLib.dicom.files import load_pydicom
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.dicom_files import load_pydicom
 from DeepRegistrationLib.interchange.dicom_series import Series
 
 # Patient Module (C.7.1.1), General Study Module (C.7.2.1), Patient Study Module (C.7.2.2)

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.dicom_files import (
+from DeepRegistrationLib.dicom.files import (
     DEFORMABLE_REGISTRATION,
     SPATIAL_REGISTRATION,
     load_pydicom,
 )
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.interchange.dicom_objects import (
     add_common_references,
     decimal,

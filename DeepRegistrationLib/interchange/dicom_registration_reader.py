@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.dicom_files import (
+from DeepRegistrationLib.dicom.files import (
     DEFORMABLE_REGISTRATION,
     SPATIAL_REGISTRATION,
     read_object,
 )
-from DeepRegistrationLib.interchange.dicom_series import plane_axes
+from DeepRegistrationLib.dicom.frames import plane_axes
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.interchange.imported import Imported
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from DeepRegistrationLib.dicom.files import DOSE, load_pydicom, read_object
+from DeepRegistrationLib.dicom.reader import read_dicom
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.interchange.dicom_files import DOSE, load_pydicom, read_object
 from DeepRegistrationLib.interchange.dicom_objects import (
     decimal,
     describe,
     right_handed,
     save_object,
 )
-from DeepRegistrationLib.interchange.dicom_series import Series, dose_grid
+from DeepRegistrationLib.interchange.dicom_series import Series
 from DeepRegistrationLib.interchange.points import as_affine, pull_back
 from DeepRegistrationLib.transforms import Transform, warp
 
@@ -35,7 +36,7 @@ def read_dose(path: str | Path) -> tuple[Image, Any]:
     Raises:
         RegistrationError: No dose, relative dose, or not one volume of even planes.
     """
-    dataset = read_object(path)
+    dataset = read_object(path, pixels=False)
     name = Path(path).name
     if str(dataset.get("SOPClassUID", "")) != DOSE:
         raise RegistrationError(f"{name} is no RT Dose; give one (Modality RTDOSE).")
@@ -45,15 +46,9 @@ def read_dose(path: str | Path) -> tuple[Image, Any]:
         )
     if str(dataset.get("DoseType", "PHYSICAL")) == "ERROR":
         raise RegistrationError(f"{name} holds dose errors, not dose; export the dose itself.")
-    grid = dose_grid(dataset, name)
-    try:
-        stored = dataset.pixel_array
-    except (AttributeError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise RegistrationError(
-            f"The values of {name} cannot be read; export it uncompressed."
-        ) from error
-    gray = stored.astype(np.float64) * float(dataset.DoseGridScaling)
-    return Image(torch.from_numpy(gray.astype(np.float32)), grid, name), dataset
+    read = read_dicom(Path(path))
+    gray = torch.from_numpy(read.layers[0].astype(np.float32))
+    return Image(gray, read.grid, name), dataset
 
 
 def warped_dose(dose: Image, transform: Transform, grid: Grid, inverse: bool = False) -> Image:

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from DeepRegistrationLib.dicom.files import sop_class
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.interchange import elastix, niftyreg, plastimatch
-from DeepRegistrationLib.interchange.dicom_files import sop_class
 from DeepRegistrationLib.interchange.dicom_registration_reader import read_registration
 from DeepRegistrationLib.interchange.imported import Imported
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, read_transform
-from DeepRegistrationLib.transforms.io import FIELD_FILES
+from DeepRegistrationLib.transforms.io import FIELD_FILES, is_modeling
 
 TOOLS = ("ants", "dicom", "elastix", "itk", "niftyreg", "plastimatch")
 
@@ -69,7 +69,10 @@ def read_foreign(
         transform = plastimatch.read_spline(file, grid) if known else read_transform(file, grid)
         return Imported(transform, _AS_IT_IS.format("Plastimatch", ", LPS mm"))
     if tool == "itk":
-        return Imported(read_transform(file, grid), _AS_IT_IS.format("ITK", ", LPS mm"))
+        transform = read_transform(file, grid)
+        if is_modeling(Path(file)):
+            return Imported(transform, "This file stores moving to fixed points: inverted")
+        return Imported(transform, _AS_IT_IS.format("ITK", ", LPS mm"))
     raise RegistrationError(f"{tool} is not known; choose one of {', '.join(TOOLS)}.")
 
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from DeepRegistrationLib.dicom.files import STRUCTURE_SET, load_pydicom, read_object
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.interchange.contours import FAR, signed_distance
-from DeepRegistrationLib.interchange.dicom_files import STRUCTURE_SET, load_pydicom, read_object
+from DeepRegistrationLib.interchange.contours import FAR, signed_distance, without_copies
 from DeepRegistrationLib.interchange.dicom_objects import (
     decimal,
     describe,
@@ -76,14 +76,14 @@ def propagate_structures(
             f"{name} was drawn on the reference itself; give the structures of the other image, or "
             "the other image as the reference."
         )
-    rois = _contours_of(dataset)
+    rois, notes = _drawn_once(_contours_of(dataset), _names_of(dataset))
     closed = _propagate_closed(transform, rois, target.grid, inverse)
     moved = {
         number: closed.get(number, []) + _move_open(transform, contours, inverse)
         for number, contours in rois.items()
     }
     save_object(_structure_set(dataset, moved, target), path)
-    return _notes(dataset, rois, moved, target)
+    return notes + _notes(dataset, rois, moved, target)
 
 
 def _drawn_on(dataset: Any) -> set[str]:
@@ -110,6 +110,29 @@ def _contours_of(dataset: Any) -> dict[int, list[Contour]]:
             contours.append((str(contour.ContourGeometricType), points))
         rois[int(item.ReferencedROINumber)] = contours
     return rois
+
+
+def _names_of(dataset: Any) -> dict[int, str]:
+    return {
+        int(item.ROINumber): str(item.get("ROIName", ""))
+        for item in dataset.get("StructureSetROISequence", None) or []
+    }
+
+
+def _drawn_once(
+    rois: dict[int, list[Contour]], names: dict[int, str]
+) -> tuple[dict[int, list[Contour]], list[str]]:
+    """Structures without contours that stand twice in the file, and a note on these."""
+    kept, twice = {}, []
+    for number, contours in rois.items():
+        closed = [points for kind, points in contours if kind in CLOSED and len(points) > 2]
+        once = {id(points) for points in without_copies(closed)}
+        copies = {id(points) for points in closed} - once
+        kept[number] = [c for c in contours if id(c[1]) not in copies]
+        if copies:
+            twice.append(f"{names.get(number, number)} ({len(copies)})")
+    notes = [f"contours that were drawn twice count once: {', '.join(twice)}"] if twice else []
+    return kept, notes
 
 
 def _propagate_closed(
@@ -220,10 +243,7 @@ def _contour(kind: str, points: np.ndarray, target: Series) -> Any:
 def _notes(
     dataset: Any, before: dict[int, list[Contour]], after: dict[int, list[Contour]], target: Series
 ) -> list[str]:
-    names = {
-        int(item.ROINumber): str(item.get("ROIName", ""))
-        for item in dataset.get("StructureSetROISequence", None) or []
-    }
+    names = _names_of(dataset)
     lost = [names.get(n, str(n)) for n, contours in before.items() if contours and not after[n]]
     notes = [f"outside the image, so without contours: {', '.join(lost)}"] if lost else []
     if str(dataset.get("PatientID", "") or "") != target.patient:

@@ -26,5 +26,6 @@ def mask_from_node(node, role: str, *, ignoring=None) -> Volume | None:
     if node.IsA("vtkMRMLSegmentationNode"):
         found, _ = labels_from_node(node, role, ignoring=ignoring)
     else:
-        found = volume_from_node(node, role, ignoring=ignoring)
-    return Volume((found.data != 0).view(np.uint8), found.grid, found.name)
+        found = [volume_from_node(node, role, ignoring=ignoring)]
+    inside = np.any([layer.data != 0 for layer in found], axis=0)
+    return Volume(inside.view(np.uint8), found[0].grid, found[0].name)

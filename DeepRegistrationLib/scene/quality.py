@@ -73,11 +73,11 @@ def quality_request(
 
 
 def _renumbered(
-    labels: Volume, names: dict[int, str], wanted: dict[int, str]
-) -> tuple[Volume, dict[int, str]]:
+    layers: list[Volume], names: dict[int, str], wanted: dict[int, str]
+) -> tuple[list[Volume], dict[int, str]]:
     """The labels with the numbers that their names have in ``wanted``; new names follow."""
     if not names or not wanted:
-        return labels, wanted or names
+        return layers, wanted or names
     number_of = {name: number for number, name in wanted.items()}
     for name in names.values():
         number_of.setdefault(name, max(number_of.values()) + 1)
@@ -85,4 +85,5 @@ def _renumbered(
     for number, name in names.items():
         table[number] = number_of[name]
     everything = {number: name for name, number in number_of.items()}
-    return Volume(table[labels.data], labels.grid, labels.name), everything
+    renumbered = [Volume(table[layer.data], layer.grid, layer.name) for layer in layers]
+    return renumbered, everything

@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from DeepRegistrationLib import nrrd
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.guard.itk import (
@@ -30,7 +31,10 @@ from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite
 from DeepRegistrationLib.transforms.displacement import DisplacementField
+from DeepRegistrationLib.transforms.inversion import invert
 from DeepRegistrationLib.transforms.velocity import VelocityField
+
+_RESIDUAL = 0.5  # mm; what an inverse that is taken for the transform may be off
 
 TRANSFORM_FILES = (".h5", ".hdf5", ".tfm", ".txt", ".mat")
 T = TypeVar("T")
@@ -105,6 +109,28 @@ def from_itk(transform: sitk.Transform, grid: Grid | None = None) -> Transform:
     return _of_maps(maps_of(transform, grid))
 
 
+def is_modeling(path: Path) -> bool:
+    """Whether a field says that it maps moving to fixed points: Slicer's transforms *to parent*.
+
+    Slicer writes ``displacement field type:=modeling`` into such a NRRD file.
+    """
+    if not path.name.lower().endswith(nrrd.SUFFIXES):
+        return False
+    kind = nrrd.read_nrrd_header(path).pairs.get("displacement field type", "")
+    return kind.strip().lower() == "modeling"
+
+
+def _inverted(field: DisplacementField, name: str) -> DisplacementField:
+    found = invert(field, field.grid)
+    if found.residual_max > _RESIDUAL:
+        raise RegistrationError(
+            f"{name} maps moving to fixed points (displacement field type: modeling) and has no "
+            f"inverse to within {found.residual_max:.1f} mm, because it folds; save the transform "
+            "from the fixed to the moving image."
+        )
+    return found.field
+
+
 def write_transform(transform: Transform, path: str | Path) -> None:
     """Write ``.h5`` or ``.tfm`` (any transform), or a displacement image (``.nii.gz`` ...).
 
@@ -171,7 +197,8 @@ def _read_field(path: Path) -> DisplacementField:
             f"{shown(path)} is not a displacement field: it needs three dimensions and three "
             "components a voxel."
         )
-    return _named(path, field_of, image)
+    field = _named(path, field_of, image)
+    return _inverted(field, path.name) if is_modeling(path) else field
 
 
 def _read_itk(path: Path, grid: Grid | None) -> Transform:

@@ -28,15 +28,15 @@ def warp_labels(labels: Image, transform: Transform, grid: Grid) -> Image:
         grid: Where to compute the result.
 
     Returns:
-        int32 image on ``grid``.
+        Image on ``grid``, of the labels' own type of whole numbers (int64 of floating point).
 
     Raises:
         RegistrationError: The labels are no whole numbers.
     """
     rest, affine = split_affine(transform)
     source = labels.grid.pulled_back(affine.matrix, affine.translation)
-    values = whole_numbers(labels).int()
-    result = torch.zeros(grid.shape, dtype=torch.int32, device=values.device)
+    values = whole_numbers(labels)
+    result = torch.zeros(grid.shape, dtype=values.dtype, device=values.device)
     box = _box(values)
     if box is None:
         return Image(result, grid, f"{labels.name} warped")
@@ -66,7 +66,7 @@ def whole_numbers(labels: Image) -> torch.Tensor:
             f"{labels.name} holds values that are not whole numbers; give a label map (and "
             "resample it with nearest-neighbor interpolation)."
         )
-    return whole.int()
+    return whole.long()
 
 
 def _box(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -35,17 +35,18 @@ def warp(
         fill: Value where T(x) falls outside the moving image (air is -1000 HU in CT).
 
     Returns:
-        Float32 image on ``grid``.
+        Image on ``grid``: float32, by ``nearest`` in the type of ``moving``.
     """
     rest, affine = split_affine(transform)
     source = moving.grid.pulled_back(affine.matrix, affine.translation)
     if rest is None:
         moved = replace(moving, grid=source, name=f"{moving.name} warped")
         return moved.resampled(grid, interpolation=interpolation, fill=fill, progress=progress)
-    values = moving.data.float()[None]
+    values = moving.data[None] if interpolation == "nearest" else moving.data.float()[None]
     if interpolation == "cubic":
         values = bspline_coefficients(values)
-    result = torch.empty(grid.shape, device=values.device)
+    kind = values.dtype if interpolation == "nearest" else torch.float32
+    result = torch.empty(grid.shape, device=values.device, dtype=kind)
     slabs = grid.slabs()
     for number, slab in enumerate(slabs):
         points = rest.at_voxels(grid, slab)

@@ -74,7 +74,7 @@ BAD_FILES = {
         r"cut short.*the file holds \d+;|cannot",
     ),
     "cut short .mha": ("cut.mha", lambda path: truncated(path, 0.5), "cut short"),
-    "cut short .nrrd": ("cut.nrrd", lambda path: truncated(path, 0.5), "cannot be read"),
+    "cut short .nrrd": ("cut.nrrd", lambda path: truncated(path, 0.5), "cut short"),
     "2D": (
         "flat.nii.gz",
         lambda path: volume(path, size=(20, 20), spacing=(1.0, 1.0), origin=(0.0, 0.0)),

@@ -84,7 +84,7 @@ def test_no_label_at_all_stays_none():
 def test_overlap_is_measured_on_the_fixed_labels_own_grid():
     fine = Grid((52, 44, 24), (0.75, 1.0, 3.0), GRID.origin, OBLIQUE)
     fixed = warp_labels(labels(), Affine(), fine)
-    found = registered_overlap(fixed, labels(), Affine())
+    found = registered_overlap(fixed, labels(), Affine(), fine)
     assert found == label_overlap(fixed, fixed)
     assert all(values["dice"] == 1 and values["hausdorff"] == 0 for values in found.values())
 

@@ -139,7 +139,7 @@ def test_a_segmentation_is_hardened_where_simpleitk_resamples_it(
     labels = ball(moving_image.grid)
     node = segmentation_of(scene, labels, moving_image.grid)
     result, record = copy(node, transform, TO_FIXED)
-    found, names = labels_from_node(result, "the copy")
+    (found,), names = labels_from_node(result, "the copy")
     expected = resampled(labels, moving_image.grid, found.grid, truth, sitk.sitkNearestNeighbor)
     assert agreement(found.data, expected) > 0.99
     assert len(names) == 2
@@ -197,9 +197,9 @@ def test_propagation_is_the_same_after_the_moving_volume_was_hardened(
     """Hardening resamples the volume itself; what was drawn on it before keeps its place."""
     node = segmentation_of(scene, ball(moving_image.grid), moving_image.grid)
     moving.SetAndObserveTransformNodeID(transform.GetID())
-    before, _ = labels_from_node(copy(node, transform, TO_FIXED)[0], "the copy")
+    (before,), _ = labels_from_node(copy(node, transform, TO_FIXED)[0], "the copy")
     moving.HardenTransform()
-    after, _ = labels_from_node(copy(node, transform, TO_FIXED)[0], "the copy")
+    (after,), _ = labels_from_node(copy(node, transform, TO_FIXED)[0], "the copy")
     assert after.grid.same_as(before.grid)
     assert np.array_equal(after.data, before.data)
 

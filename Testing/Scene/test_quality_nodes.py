@@ -58,8 +58,8 @@ def test_segments_are_numbered_and_named_and_lie_where_they_were_drawn(scene):
     labels, names = labels_from_node(segmentation(scene, ["liver", "heart"]), "the segmentation")
     assert names == {1: "liver", 2: "heart"}
     for number, name in names.items():
-        index = np.argwhere(labels.data == number)[:, ::-1]
-        center = labels.grid.to_physical(index).mean(0)
+        index = np.argwhere(labels[0].data == number)[:, ::-1]
+        center = labels[0].grid.to_physical(index).mean(0)
         assert np.allclose(center, CENTERS[name], atol=0.5)
 
 
@@ -115,7 +115,7 @@ def test_a_segmentation_under_a_parent_is_measured_where_it_is_shown(scene):
     parent.SetMatrixTransformToParent(matrix_to_vtk(matrix))
     node.SetAndObserveTransformNodeID(parent.GetID())
     labels, _ = labels_from_node(node, "the segmentation")
-    center = labels.grid.to_physical(np.argwhere(labels.data)[:, ::-1]).mean(0)
+    center = labels[0].grid.to_physical(np.argwhere(labels[0].data)[:, ::-1]).mean(0)
     assert np.allclose(center, np.array(CENTERS["heart"]) + (-10, 0, -4), atol=0.5)
 
 

@@ -1,0 +1,1 @@
+"""DICOM images: one reader for series, multi-frame objects, dose and segmentations."""
