@@ -49,7 +49,16 @@ def read_transform(name: str, grid: Grid | None) -> list[Map]:
     """The maps of a transform file, in the order in which they are applied."""
     warnings = _Warnings()
     warnings.SetAsGlobalITKLogger()
-    transform = sitk.ReadTransform(name)
+    try:
+        transform = sitk.ReadTransform(name)
+    except RuntimeError as error:
+        if "is not of type" not in str(error):
+            raise
+        raise RegistrationError(
+            "The file holds a kind of transform (a velocity field, or an affine class of its own) "
+            "that SimpleITK cannot use; write it as a displacement field or plain affine "
+            "transform in the program that made it."
+        ) from error
     if any("more than one transform" in text for text in warnings.texts):
         raise RegistrationError(
             "The file holds several transforms that are no composite, so their order is not "

@@ -6,8 +6,10 @@ A file may name an initial transform T0 (another such file). With "Compose",
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
+import sys
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -16,22 +18,26 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.paths import require_readable
+from DeepRegistrationLib.guard.text import read_text
 from DeepRegistrationLib.interchange.splines import spline_transform
 from DeepRegistrationLib.transforms import DisplacementField, Transform
-from DeepRegistrationLib.transforms.io import from_itk, to_itk
+from DeepRegistrationLib.transforms.io import from_itk, read_transform, to_itk
 
 Parameters = dict[str, list[str]]
 
 _LINE = re.compile(r"^\s*\((\w+)\s+(.*)\)\s*(//.*)?$")
 _VALUE = re.compile(r'"([^"]*)"|(\S+)')
+_BINARY = "UseBinaryFormatForTransformationParameters"
 _NO_FILE = ("", "NoInitialTransform")
 _DEPTH = 20  # files in a chain; more means that they name each other in a circle
 
 
 def is_elastix(path: Path) -> bool:
     """Whether a text file is a transform of elastix."""
+    pattern = rb"^\s*Transform\s*=" if path.suffix.lower() == ".toml" else rb"^\s*\(Transform\s"
     with open(path, "rb") as file:
-        return re.search(rb"^\s*\(Transform\s", file.read(4096), re.MULTILINE) is not None
+        return re.search(pattern, file.read(4096), re.MULTILINE) is not None
 
 
 def read_elastix(path: Path, grid: Grid | None = None) -> Transform:
@@ -45,13 +51,35 @@ def read_elastix(path: Path, grid: Grid | None = None) -> Transform:
         RegistrationError: Not 3D, a kind of transform that is not known, or a missing file.
     """
     path = Path(path)
-    grid = grid or _fixed_grid(parse(path), path)
+    parameters = parse(path)
+    if parameters["Transform"][:1] == ["File"]:
+        return _named_file(parameters, path, grid)
+    grid = grid or _fixed_grid(parameters, path)
     return from_itk(_chain(path, grid, 0), grid)
+
+
+def _named_file(parameters: Parameters, path: Path, grid: Grid | None) -> Transform:
+    """The ITK transform that a file only points to."""
+    named = _text(parameters, "TransformFileName", "")
+    file = _beside(path, named)
+    if file is None:
+        raise RegistrationError(
+            f"{path.name} points to the transform {PureWindowsPath(named).name or '(no name)'}, "
+            "which is missing; put that file beside it."
+        )
+    if _initial_file(parameters, path) is not None:
+        raise RegistrationError(
+            f"{path.name} points to a transform file and has an initial transform too; convert "
+            f"{file.name} and the initial transform by themselves."
+        )
+    return read_transform(file, grid)
 
 
 def _chain(path: Path, grid: Grid, depth: int) -> sitk.Transform:
     """The transform of a file after the initial transforms that it names."""
     parameters = parse(path)
+    if parameters["Transform"][:1] == ["File"]:
+        return to_itk(_named_file(parameters, path, grid))
     own = _itk_transform(parameters, path)
     initial = _initial_file(parameters, path)
     if initial is None:
@@ -79,16 +107,16 @@ def parse(path: Path) -> Parameters:
     Raises:
         RegistrationError: Unreadable, or no transform of elastix.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise RegistrationError(f"{path} cannot be read ({error.strerror}).") from error
-    parameters = {}
-    for line in lines:
+    path = Path(path)
+    text = read_text(path)
+    parameters: Parameters = {}
+    if path.name.lower().endswith(".toml"):
+        parameters = _toml(text, path)
+    for line in text.splitlines():
         if match := _LINE.match(line):
             values = [quoted or plain for quoted, plain in _VALUE.findall(match[2])]
             parameters[match[1]] = values
-    if "Transform" not in parameters:
+    if not parameters.get("Transform"):
         raise RegistrationError(f"{path.name} is no TransformParameters file of elastix.")
     if _text(parameters, "FixedImageDimension", "3") != "3":
         raise RegistrationError(f"{path.name} is not 3D; give a transform of 3D images.")
@@ -100,14 +128,38 @@ def parse(path: Path) -> Parameters:
     return parameters
 
 
+def _toml(text: str, path: Path) -> Parameters:
+    """The parameters of a .toml file, as elastix writes it since 5.3."""
+    if sys.version_info < (3, 11):
+        raise RegistrationError(
+            f"{path.name}: reading .toml needs Python 3.11; let elastix write .txt instead."
+        )
+    import tomllib
+
+    try:
+        entries = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RegistrationError(f"{path.name} is no TOML file ({error}).") from error
+    return {
+        name: [
+            str(v).lower() if isinstance(v, bool) else str(v)
+            for v in (value if isinstance(value, list) else [value])
+        ]
+        for name, value in entries.items()
+    }
+
+
 def _text(parameters: Parameters, name: str, default: str) -> str:
     values = parameters.get(name) or [default]
     return values[0]
 
 
 def _numbers(parameters: Parameters, name: str, count: int | None, path: Path) -> np.ndarray:
+    words = parameters.get(name, [])
+    if name == "TransformParameters" and _text(parameters, _BINARY, "false") == "true":
+        return _binary(words, count, path)
     try:
-        values = np.array([float(v) for v in parameters.get(name, [])])
+        values = np.array([float(v) for v in words])
     except ValueError as error:
         raise RegistrationError(f"{path.name}: {name} is not made of numbers.") from error
     if count is not None and len(values) != count:
@@ -116,6 +168,27 @@ def _numbers(parameters: Parameters, name: str, count: int | None, path: Path) -
             "damaged."
         )
     return values
+
+
+def _binary(words: list[str], count: int | None, path: Path) -> np.ndarray:
+    """Parameters in a file of doubles of their own, as elastix writes splines on request."""
+    file = _beside(path, words[0] if words else "")
+    if file is None:
+        raise RegistrationError(f"{path.name}: its parameters {words[:1]} are missing beside it.")
+    values = np.fromfile(require_readable(file), "<f8")
+    if count is not None and len(values) != count:
+        raise RegistrationError(
+            f"{file.name} holds {len(values)} numbers where {count} belong; it is damaged."
+        )
+    return values
+
+
+def _beside(path: Path, named: str) -> Path | None:
+    """A file that another names, at its place or beside that file; also by a path of Windows."""
+    for candidate in (path.parent / named, path.parent / PureWindowsPath(named).name):
+        if named and os.path.isfile(candidate):
+            return candidate
+    return None
 
 
 def _fixed_grid(parameters: Parameters, path: Path) -> Grid:
@@ -134,13 +207,13 @@ def _initial_file(parameters: Parameters, path: Path) -> Path | None:
     found = next((_text(parameters, n, "") for n in names if n in parameters), "")
     if found in _NO_FILE:
         return None
-    named = Path(found)
-    for candidate in (path.parent / named, path.parent / named.name):
-        if candidate.is_file():
-            return candidate
-    raise RegistrationError(
-        f"{path.name} starts from {named.name}, which is missing; put that file beside it."
-    )
+    file = _beside(path, found)
+    if file is None:
+        raise RegistrationError(
+            f"{path.name} starts from {PureWindowsPath(found).name}, which is missing; put that "
+            "file beside it."
+        )
+    return file
 
 
 def _itk_transform(parameters: Parameters, path: Path) -> sitk.Transform:

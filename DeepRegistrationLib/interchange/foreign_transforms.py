@@ -16,6 +16,8 @@ from pathlib import Path
 from DeepRegistrationLib.dicom.files import sop_class
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.damage import damage_explained
+from DeepRegistrationLib.guard.paths import require_readable
 from DeepRegistrationLib.interchange import elastix, niftyreg, plastimatch
 from DeepRegistrationLib.interchange.dicom_registration_reader import read_registration
 from DeepRegistrationLib.interchange.imported import Imported
@@ -46,9 +48,12 @@ def read_foreign(
     """
     files = [Path(path) for path in paths]
     for file in files:
-        if not file.is_file():
-            raise RegistrationError(f"{file} is no file; check the transform's name.")
-    tool = tool or guess(files)
+        require_readable(file)
+    with damage_explained(files[0], "a transform"):
+        return _read(files, tool or guess(files), grid, source)
+
+
+def _read(files: Sequence[Path], tool: str, grid: Grid | None, source: str | None) -> Imported:
     if tool == "ants":
         return _ants(files)
     if len(files) != 1:
@@ -92,7 +97,7 @@ def guess(files: Sequence[Path]) -> str:
     name = file.name.lower()
     if name.endswith((".nii", ".nii.gz")) and niftyreg.intent_name(file) == niftyreg.INTENT_NAME:
         return "niftyreg"
-    if name.endswith(".txt"):
+    if name.endswith((".txt", ".toml")):
         if elastix.is_elastix(file):
             return "elastix"
         with open(file, "rb") as opened:

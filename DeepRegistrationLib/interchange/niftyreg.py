@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.guard.itk import Unreadable, read_itk_header, read_itk_image
+from DeepRegistrationLib.guard.text import read_text
 from DeepRegistrationLib.image import grid_of
 from DeepRegistrationLib.interchange.splines import spline_transform
 from DeepRegistrationLib.transforms import Affine, Transform
@@ -23,6 +24,7 @@ from DeepRegistrationLib.transforms.io import field_of, from_itk
 
 INTENT_NAME = "NREG_TRANS"
 _POSITIONS, _DISPLACEMENTS, _CUBIC_SPLINE = 0, 1, 2
+_TEXT_LIMIT = 1 << 20  # bytes of a matrix
 _TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -85,7 +87,7 @@ def _from_image(image: sitk.Image, kind: int, name: str, grid: Grid | None) -> T
 
 def _affine(path: Path) -> Affine:
     try:
-        matrix = np.loadtxt(path)
+        matrix = np.loadtxt(read_text(path, _TEXT_LIMIT).splitlines(), ndmin=2)
     except (OSError, ValueError) as error:
         raise RegistrationError(f"{path.name} is no 4 x 4 matrix of reg_aladin.") from error
     if matrix.shape != (4, 4) or not np.allclose(matrix[3], [0, 0, 0, 1]):

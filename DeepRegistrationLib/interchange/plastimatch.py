@@ -11,6 +11,7 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import IDENTITY, Grid
+from DeepRegistrationLib.guard.text import read_text
 from DeepRegistrationLib.interchange.splines import spline_transform
 from DeepRegistrationLib.transforms import Transform
 from DeepRegistrationLib.transforms.io import from_itk
@@ -64,7 +65,7 @@ def _split(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Header values by name, and the coefficients."""
     header, numbers = {}, []
     try:
-        for line in path.read_text().splitlines()[1:]:
+        for line in read_text(path).splitlines()[1:]:
             name, equals, values = line.partition("=")
             if equals:
                 header[name.strip()] = np.array([float(v) for v in values.split()])

@@ -312,7 +312,7 @@ def test_unclear_files_are_refused(tmp_path):
         ([circle], None, "circle"),
         ([flat], None, "2 numbers in TransformParameters where 3 belong"),
         ([odd, chain, flat], None, "only ANTs needs two"),
-        ([tmp_path / "none.h5"], None, "is no file"),
+        ([tmp_path / "none.h5"], None, "does not exist"),
         ([tmp_path / "scalar.nii.gz"], None, "not a displacement field"),
         ([tmp_path / "scalar.nii.gz"], "niftyreg", "no 3D transform"),
         ([tmp_path / "scalar.nii.gz"] * 2, "ants", "not two alike"),
