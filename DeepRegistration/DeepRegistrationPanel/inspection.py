@@ -1,18 +1,15 @@
 """Visual control: the two images side by side or over each other, and what the transform does."""
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.error_readout import errors_at, errors_text
-from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts
 from DeepRegistrationLib.scene.presets import PRESETS, apply_preset
 from DeepRegistrationLib.scene.shortcuts import shortcuts_html
 from DeepRegistrationPanel.errormaps import ErrorMapChoice
 from DeepRegistrationPanel.keys import Call, Keys
 from DeepRegistrationPanel.landmarks import LandmarksSection
 from DeepRegistrationPanel.section import Section
+from DeepRegistrationPanel.sidebyside import SideBySide
 from DeepRegistrationPanel.viewing import Viewing, explanations
 
 _MAPS = ("jacobian", "displacement", "predicted")
@@ -34,7 +31,7 @@ class InspectionSection(Section):
         self._viewing = None
         self._present = None
         self._mode = "plain"
-        self._layoutBefore = None
+        self._layout = SideBySide(self._unlink)
         self._shown = False
         self._followTimer = qt.QTimer()
         self._followTimer.setSingleShot(True)
@@ -80,7 +77,21 @@ class InspectionSection(Section):
             # Not at once: a node may be on its way out of the scene, and so may its displays.
             self._followTimer.start()
         else:
+            self._showPoints()
             self._showChoices()
+
+    def _showPoints(self):
+        if self._viewing is not None:
+            p = self.parameters
+            self._viewing.showPoints(p.fixedLandmarks, p.movingLandmarks)
+
+    def onPlacing(self, placing):
+        """A landmark is placed on its own image: both are shown, each in its own space."""
+        if not placing:
+            return
+        self._follow()
+        if self._viewing is not None and not self._viewing.linked:
+            self._onLinked()
 
     def _outdated(self):
         """Whether other nodes are shown than those that are chosen."""
@@ -102,7 +113,8 @@ class InspectionSection(Section):
         if viewing is not None and self._mode in _MAPS and self._mode not in maps:
             self._setMode("plain")
         movable = viewing is not None and viewing.transform is not None
-        for name in ("linkedButton", "warpSlider", "gridBox", "gridSlider"):
+        self.ui.linkedButton.enabled = viewing is not None
+        for name in ("warpSlider", "gridBox", "gridSlider"):
             getattr(self.ui, name).enabled = movable
         self._explain()
 
@@ -139,21 +151,21 @@ class InspectionSection(Section):
         self._present = self._wanted()
         if self._present is not None:
             self._viewing = Viewing(*self._present, self._sayAtCursor)
-            transform = self._viewing.transform
-            if linked and transform is not None:
+            self._showPoints()
+            if linked:
                 self._link()
-            elif linked:
-                self._onFourUp()
             if self._mode in _MAPS and self._mode not in self._viewing.maps():
                 self._mode = "plain"
             self._setMode(self._mode)
             self._onGrid()
+        elif linked:
+            self._onFourUp()
         self._showChoices()
 
     def _reset(self):
         """Everything in the views as it was, and the widgets as at the start."""
         self._closeViewing()
-        self._restoreLayout()
+        self._layout.restore()
         self._mode = "plain"
         self._modes["plain"].checked = True
         self.ui.fourUpButton.checked = True
@@ -259,24 +271,19 @@ class InspectionSection(Section):
 
     def _link(self):
         """Two rows of views, the moving image in its own space in the lower one."""
-        manager = slicer.app.layoutManager()
-        register_layouts(manager.layoutLogic().GetLayoutNode())
-        if manager.layout != SIDE_BY_SIDE:
-            self._layoutBefore = manager.layout
-            manager.setLayout(SIDE_BY_SIDE)
+        self._layout.show()
         self._viewing.unlink()
-        try:
-            self._viewing.link(self.parameters.fixedLandmarks, self.parameters.movingLandmarks)
-        except RegistrationError as error:
-            self._onFourUp()
-            self.ui.modeText.text = str(error)
+        self._viewing.link()
 
     def _onFourUp(self, _checked=False):
+        self._layout.fourUp()
+        self._unlink()
+
+    def _unlink(self):
         self.ui.fourUpButton.checked = True
+        self.panel.section(LandmarksSection).stopPlacing()
         if self._viewing is not None:
             self._viewing.unlink()
-        self._layoutBefore = None
-        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         self._again()
 
     def _again(self):
@@ -286,15 +293,8 @@ class InspectionSection(Section):
             self._onGrid()
             self._setMode(self._mode)
 
-    def _restoreLayout(self):
-        manager = slicer.app.layoutManager()
-        if self._layoutBefore is not None and manager.layout == SIDE_BY_SIDE:
-            manager.setLayout(self._layoutBefore)
-        self._layoutBefore = None
-
     def _sayAtCursor(self, readout):
         text = _("Move the mouse over a slice view.")
         if readout is not None:
-            errors = errors_text(errors_at(self._viewing.transform, readout.fixed))
-            text = "; ".join(filter(None, (readout.text(), errors)))
+            text = self._viewing.describe(readout)
         self.ui.cursorText.text = text

@@ -10,6 +10,7 @@ from DeepRegistrationLib.scene.landmark_plots import LandmarkPlots
 from DeepRegistrationLib.scene.landmark_state import LandmarkState, write_errors
 from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
 from DeepRegistrationLib.scene.navigation import jump_to_landmark
+from DeepRegistrationLib.scene.placing import Placing, new_point_list
 from DeepRegistrationPanel.files import askForFile
 from DeepRegistrationPanel.pointtable import PointTable
 from DeepRegistrationPanel.section import Section
@@ -26,6 +27,8 @@ class LandmarksSection(Section):
         super().__init__(panel)
         self.state = LandmarkState()
         self._live = LiveLandmarks(self._onState)
+        self._placing = Placing(self._onPlacing)
+        self._wasPlacing = False
         self._observed = None
         self._display = None
         self._plots = None
@@ -36,6 +39,8 @@ class LandmarksSection(Section):
         self._plotTimer.setSingleShot(True)
         self._plotTimer.setInterval(_PLOT_DELAY)
         self._plotTimer.connect("timeout()", self._updatePlots)
+        self.ui.placeButton.connect("clicked(bool)", self._onPlace)
+        self._onPlacing()
         for kind, title in _plotKinds().items():
             self.ui.plotBox.addItem(title, kind)
         self.ui.plotBox.connect("currentIndexChanged(int)", self._onPlotKind)
@@ -48,6 +53,8 @@ class LandmarksSection(Section):
         p = self.parameters
         self.ui.fixedPlaceWidget.setCurrentNode(p.fixedLandmarks)
         self.ui.movingPlaceWidget.setCurrentNode(p.movingLandmarks)
+        if self._shown:
+            self._placing.choose(p.fixedLandmarks, p.movingLandmarks)
         wanted = (p.fixedLandmarks, p.movingLandmarks, p.transform, p.movingVolume)
         if wanted != self._observed:
             self._observed = wanted
@@ -59,20 +66,57 @@ class LandmarksSection(Section):
 
     def onEnter(self):
         self._shown = True
+        self.update()
         self._showErrors()
 
     def onExit(self):
         self._shown = False
-        self.ui.fixedPlaceWidget.setPlaceModeEnabled(False)
-        self.ui.movingPlaceWidget.setPlaceModeEnabled(False)
+        self._placing.close()
         self._hideErrors()
 
     def close(self):
         self._plotTimer.stop()
+        self._placing.close()
         self._live.close()
         self._hideErrors()
         self._observed = self._plots = None
         self._onState(LandmarkState(problem=_noLists()))
+
+    def stopPlacing(self):
+        """End placing landmarks, if that is what Slicer's place mode does at present."""
+        self._placing.stop()
+
+    def _onPlace(self, start):
+        p, problem = self.parameters, ""
+        if not start:
+            self.stopPlacing()
+            return
+        if p.fixedVolume is None or p.movingVolume is None:
+            problem = _("Choose a fixed and a moving volume first; the points go into their views.")
+        elif p.fixedLandmarks is not None and p.fixedLandmarks is p.movingLandmarks:
+            problem = _("Choose two lists; the fixed and the moving points are the same one.")
+        if problem:
+            self.ui.placeButton.checked = False
+            self._prompt(problem, isError=True)
+            return
+        scene = slicer.mrmlScene
+        p.fixedLandmarks = p.fixedLandmarks or new_point_list(scene, "fixed", _("fixed points"))
+        p.movingLandmarks = p.movingLandmarks or new_point_list(scene, "moving", _("moving points"))
+        self._placing.start()
+
+    def _prompt(self, text, isError=False):
+        self.showMessage(self.ui.promptText, text, isError)
+        self.ui.promptText.visible = bool(text)
+
+    def _onPlacing(self):
+        """Slicer places the lists' points from now on, or no longer, or the next one."""
+        side = self._placing.side
+        placing = side is not None
+        self.ui.placeButton.checked = placing
+        self._prompt(_prompts()[side].format(label=self._placing.label))
+        if placing != self._wasPlacing:
+            self._wasPlacing = placing
+            self.panel.placingChanged(placing)
 
     def goToWorst(self):
         """Show the landmark with the largest error in all views; the next one at each call."""
@@ -190,11 +234,23 @@ def _hint(state):
         return ""
     if not len(state.labels):
         how = _(
-            "Choose or create a list for each side, press its place button and click on the same "
-            "anatomy in both images. Alt+9 shows the two images side by side."
+            "Press Place landmarks and click on the same anatomy in both images, or choose two "
+            "lists."
         )
         return f"{state.problem} {how}"
     return state.problem
+
+
+def _prompts():
+    """What to do next, by the side that the next point belongs to."""
+    end = _("Press Place landmarks again, or the right mouse button in a view, to end.")
+    return {
+        None: "",
+        "fixed": _("Landmark {label}: click on it in the FIXED image, in the upper row.")
+        + f" {end}",
+        "moving": _("Landmark {label}: now click on the same place in the MOVING image, below.")
+        + f" {end}",
+    }
 
 
 def _noLists():

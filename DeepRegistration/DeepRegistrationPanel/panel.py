@@ -116,6 +116,11 @@ class Panel(VTKObservationMixin):
         for section in self.sections:
             section.onLandmarks(state)
 
+    def placingChanged(self, placing):
+        """Landmarks are being placed from now on, or no longer: tell all sections."""
+        for section in self.sections:
+            section.onPlacing(placing)
+
     def undoResult(self):
         """Take the last result out of the scene; what was chosen before it is chosen again.
 

@@ -78,6 +78,9 @@ class Section:
     def onLandmarks(self, state):
         """The landmarks' errors are others now; also while a point is dragged."""
 
+    def onPlacing(self, placing):
+        """Landmarks are being placed from now on, or no longer."""
+
     def onEnter(self):
         """The module is shown."""
 

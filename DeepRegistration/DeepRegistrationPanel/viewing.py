@@ -9,9 +9,11 @@ from DeepRegistrationLib.scene import layouts
 from DeepRegistrationLib.scene.comparison import MODES, Comparison
 from DeepRegistrationLib.scene.crosshair import LinkedCursor, readout_at
 from DeepRegistrationLib.scene.deformed_grid import DeformedGrid
+from DeepRegistrationLib.scene.error_readout import errors_at, errors_text
 from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
+from DeepRegistrationLib.scene.landmark_places import LandmarkPlaces
 from DeepRegistrationLib.scene.results import outputs_of
-from DeepRegistrationLib.scene.slice_views import Observers, ShownVolumes
+from DeepRegistrationLib.scene.slice_views import Observers, ShownVolumes, unlisted
 from DeepRegistrationLib.scene.warp_slider import WarpSlider
 
 
@@ -33,8 +35,8 @@ class Viewing:
         self.problem = ""
         self._onCursor = onCursor
         self._warp = self._own = None
-        self._shown = self._grid = self._link = self._before = None
-        self._points = []
+        self._shown = self._grid = self._link = self._before = self._identity = None
+        self._places = LandmarkPlaces(moving, transform)
         self._observers = Observers()
         crosshair = fixed.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
         if transform is not None and crosshair is not None:
@@ -62,8 +64,13 @@ class Viewing:
         elif mode != "plain":
             volume = outputs_of(self.transform)[mode]
             self._shown = MapOverlay(self.fixed, volume, self.views, mode)
+        self._warpPoints()
         self.setOpacity(opacity)
         self.setSquare(square)
+
+    def showPoints(self, fixed, moving):
+        """Draw two point lists, each may be None, where their images are shown."""
+        self._places.choose(fixed, moving)
 
     def setOpacity(self, opacity):
         """Of what lies over the fixed volume, 0 to 1."""
@@ -81,6 +88,12 @@ class Viewing:
             self._warped()
         if self._warp is not None:
             self._warp.percent = percent
+            self._warpPoints()
+
+    def _warpPoints(self):
+        """The moving points go with the image that the comparison shows."""
+        warped = self._warp is not None and isinstance(self._shown, Comparison)
+        self._places.warp(self._warp.percent if warped else None)
 
     def flicker(self):
         """Show the other image."""
@@ -96,37 +109,42 @@ class Viewing:
         else:
             self._grid.spacing = spacing
 
-    def link(self, fixedPoints, movingPoints):
-        """Show the moving image beside the fixed one, with corresponding cursors.
+    @property
+    def linked(self):
+        """Whether the moving image is shown beside the fixed one."""
+        return self._link is not None
 
-        Args:
-            fixedPoints, movingPoints: Point lists, each to be seen on its own side only; or None.
+    def link(self):
+        """Show the moving image, in its own space, beside the fixed one, with linked cursors.
+
+        Points are seen on their own image's side only. Without a transform the cursors are at one
+        place of the world.
         """
         scene = self.fixed.GetScene()
         sides = [layouts.side_views(scene, side) for side in ("Fixed", "Moving")]
         self._before = ShownVolumes([*sides[0], *sides[1]])
-        self._own = WarpSlider(self.moving, self.transform, 0.0)
+        transform, say = self.transform, self._onCursor
+        if transform is None:
+            self._identity = scene.AddNode(unlisted("vtkMRMLLinearTransformNode", "Identity"))
+            transform, say = self._identity, None
+        self._own = WarpSlider(self.moving, transform, 0.0)
         layouts.show_sides(scene, self.fixed, self._own.volume)
-        self._link = LinkedCursor(self.transform, *sides, self._onCursor)
-        for node, views in zip((fixedPoints, movingPoints), sides, strict=True):
-            display = None if node is None else node.GetDisplayNode()
-            if display is not None:
-                ids = [display.GetNthViewNodeID(k) for k in range(display.GetNumberOfViewNodeIDs())]
-                self._points.append((display, ids))
-                display.SetViewNodeIDs([view.GetID() for view in views])
+        self._link = LinkedCursor(transform, *sides, say)
+        self._places.apart(*sides)
         _later(self._center)
 
     def unlink(self):
         """Take the moving image's side away."""
-        for display, ids in self._points:
-            display.SetViewNodeIDs(ids)
-        self._points = []
         for part in (self._link, self._own):
             if part is not None:
                 part.close()
+        if self._identity is not None and self._identity.GetScene() is not None:
+            self._identity.GetScene().RemoveNode(self._identity)
         if self._before is not None:
             self._before.restore()
-        self._link = self._own = self._before = None
+            self._places.together()
+        self._link = self._own = self._before = self._identity = None
+        self._warpPoints()
 
     def close(self):
         """Show what was shown before, and leave no node behind."""
@@ -134,9 +152,15 @@ class Viewing:
         self._closeShown()
         self._closeGrid()
         self.unlink()
+        self._places.close()
         if self._warp is not None:
             self._warp.close()
             self._warp = None
+
+    def describe(self, readout):
+        """What the transform does at a place, and its error maps there, as one line."""
+        errors = errors_text(errors_at(self.transform, readout.fixed))
+        return "; ".join(filter(None, (readout.text(), errors)))
 
     def _center(self):
         """Fit both sides into their views, at corresponding places."""

@@ -7,7 +7,8 @@ moving image to the x with T(x) = y, which is found numerically.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,12 +180,29 @@ def bring_to(slice_node, point) -> None:
         slice_node.JumpSliceByCentering(*(float(value) for value in point))
 
 
+@contextlib.contextmanager
+def place_node_kept(scene) -> Iterator[None]:
+    """Add markups without making them the ones that Slicer's place mode places points of.
+
+    vtkSlicerMarkupsLogic makes every markups node that is added the active one.
+    """
+    selection = scene.GetSingletonNode("Singleton", "vtkMRMLSelectionNode")
+    if selection is None:
+        yield
+        return
+    kind, name = selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID()
+    yield
+    selection.SetReferenceActivePlaceNodeClassName(kind)
+    selection.SetReferenceActivePlaceNodeID(name)
+
+
 def _mark(scene, views, side: str):
     """A cross of its own: Slicer's crosshair is at one RAS position in all views."""
     node = unlisted("vtkMRMLMarkupsFiducialNode", f"Cursor in the {side} image")
     display = scene.AddNode(unlisted("vtkMRMLMarkupsFiducialDisplayNode", node.GetName()))
     node.SetAndObserveDisplayNodeID(display.GetID())
-    scene.AddNode(node)  # Slicer adds a display node of its own where there is none yet
+    with place_node_kept(scene):
+        scene.AddNode(node)  # Slicer adds a display node of its own where there is none yet
     display.SetGlyphTypeFromString("Cross2D")
     display.SetUseGlyphScale(True)
     display.SetGlyphScale(4.0)

@@ -10,7 +10,7 @@ from vtk.util import numpy_support
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs, pair_labels
 from DeepRegistrationLib.evaluation.landmarks import error_statistics
-from DeepRegistrationLib.scene.placement import METHOD
+from DeepRegistrationLib.scene.placement import METHOD, PASSING
 from DeepRegistrationLib.scene.space import (
     between,
     flipped,
@@ -89,13 +89,14 @@ def taken_as_identity(node, transform):
         transform: The transform node that is evaluated, or None.
 
     Returns:
-        ``transform`` where it is above the node, else the nearest result of a registration, or
-        None.
+        ``transform`` where it is above the node, else the nearest result of a registration or
+        what stands in for one, or None.
     """
     parents = parents_of(node)
     if transform is not None and transform in parents:
         return transform
-    return next((parent for parent in parents if parent.GetAttribute(METHOD) is not None), None)
+    marks = (METHOD, PASSING)
+    return next((p for p in parents if any(p.GetAttribute(mark) for mark in marks)), None)
 
 
 def points_in(node) -> list[int]:

@@ -92,6 +92,19 @@ def linear_matrix(transform: vtk.vtkAbstractTransform) -> np.ndarray | None:
     return matrix_to_numpy(linear.GetMatrix())
 
 
+def set_map_from_parent(node, transform: vtk.vtkAbstractTransform) -> None:
+    """Let a transform node hold a map from its parent; as a matrix where it is linear.
+
+    A node with a chain of linear transforms, or an empty one, calls itself linear but has no
+    matrix to give.
+    """
+    matrix = linear_matrix(transform)
+    if matrix is not None:
+        transform = vtk.vtkTransform()
+        transform.SetMatrix(matrix_to_vtk(matrix))
+    node.SetAndObserveTransformFromParent(transform)
+
+
 def require_node(node, class_name: str, role: str) -> None:
     """Check that a node is there and of a class.
 

@@ -12,14 +12,15 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.landmarks import taken_as_identity
 from DeepRegistrationLib.scene.slice_views import Observers, unlisted
 from DeepRegistrationLib.scene.space import (
     between,
     linear_matrix,
     matrix_to_numpy,
     matrix_to_vtk,
-    parents_of,
     require_node,
+    set_map_from_parent,
 )
 
 
@@ -36,14 +37,16 @@ class WarpSlider:
             shares the moving volume's voxels, display node and parents below the transform.
 
     Raises:
-        RegistrationError: The transform holds a part that cannot be scaled.
+        RegistrationError: The transform holds a part that cannot be scaled, and ``percent`` is not
+            0, which needs none.
     """
 
     def __init__(self, moving, transform, percent: float = 100.0) -> None:
         require_node(moving, "vtkMRMLScalarVolumeNode", "the moving volume")
         require_node(transform, "vtkMRMLTransformNode", "the transform")
         self._moving, self._transform = moving, transform
-        scaled_transform(between(None, transform), 1.0)  # refuses before anything is added
+        if percent > 0:
+            scaled_transform(between(None, transform), 0.5)  # refuses before anything is added
         scene = moving.GetScene()
         moving.CreateDefaultDisplayNodes()
         self._node = scene.AddNode(
@@ -64,12 +67,12 @@ class WarpSlider:
     @percent.setter
     def percent(self, percent: float) -> None:
         self._percent = min(max(float(percent), 0.0), 100.0)
-        below = self._transform if self._transform in parents_of(self._moving) else None
+        below = taken_as_identity(self._moving, self._transform)
         mapping = vtk.vtkGeneralTransform()
         mapping.PostMultiply()
         mapping.Concatenate(scaled_transform(between(None, self._transform), self._percent / 100))
         mapping.Concatenate(between(below, self._moving.GetParentTransformNode()))
-        self._node.SetAndObserveTransformFromParent(mapping)
+        set_map_from_parent(self._node, mapping)
 
     def close(self) -> None:
         """Remove the stand-in and its transform."""
@@ -118,12 +121,16 @@ def parts_of(transform: vtk.vtkAbstractTransform) -> list[vtk.vtkAbstractTransfo
 def scaled_transform(transform: vtk.vtkAbstractTransform, share: float) -> vtk.vtkAbstractTransform:
     """A part of a transform: the identity at 0, the transform itself at 1, continuous between.
 
-    Each member of a chain is scaled: an affine x -> A x + t to I + s (A - I) and s t, a
+    Between, each member of a chain is scaled: an affine x -> A x + t to I + s (A - I) and s t, a
     displacement field to s u. Fields are shared, not copied.
 
     Raises:
         RegistrationError: A member is of a kind that cannot be scaled.
     """
+    if share == 0:
+        return vtk.vtkTransform()
+    if share == 1:
+        return transform
     result = vtk.vtkGeneralTransform()
     result.PostMultiply()
     for part in parts_of(transform):

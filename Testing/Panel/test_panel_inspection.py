@@ -179,7 +179,7 @@ def test_the_jacobian_is_offered_where_there_is_one_and_has_a_legend(slicer_host
     slicer.mrmlScene.RemoveNode(panel.parameters.transform)
     slicer_host.process_events(0.05)
     assert section.ui.plainButton.checked
-    assert not section.ui.linkedButton.enabled
+    assert not section.ui.gridBox.enabled and section.ui.linkedButton.enabled
 
 
 def test_the_grid_is_drawn_with_the_chosen_spacing(slicer_host, panel, section):
@@ -303,8 +303,11 @@ def test_removing_the_transform_while_it_is_shown_goes_on_without_it(slicer_host
     slicer_host.click(section.ui.linkedButton)
     slicer.mrmlScene.RemoveNode(panel.parameters.transform)
     slicer_host.process_events(0.05)
-    assert slicer.app.layoutManager().layout == FOUR_UP
-    assert volumes_shown(red())[1] is panel.parameters.movingVolume
+    assert slicer.app.layoutManager().layout == SIDE_BY_SIDE
+    fixed, moving = (side_views(slicer.mrmlScene, side)[0] for side in ("Fixed", "Moving"))
+    assert volumes_shown(fixed)[1] is panel.parameters.movingVolume
+    data = panel.parameters.movingVolume.GetImageData()
+    assert volumes_shown(moving)[0].GetImageData() is data
     assert not section.ui.warpSlider.enabled
     assert not slicer.util.getNodesByClass("vtkMRMLTransformDisplayNode")
 
@@ -327,5 +330,7 @@ def test_a_transform_that_cannot_be_scaled_is_said_and_the_rest_goes_on(
     assert "cannot be applied in part" in section.ui.modeText.text
     assert volumes_shown(red())[1] is panel.parameters.movingVolume
     slicer_host.click(section.ui.linkedButton)
-    assert "cannot be applied in part" in section.ui.modeText.text
-    assert slicer.app.layoutManager().layout == FOUR_UP
+    assert slicer.app.layoutManager().layout == SIDE_BY_SIDE
+    moving = side_views(slicer.mrmlScene, "Moving")[0]
+    data = panel.parameters.movingVolume.GetImageData()
+    assert volumes_shown(moving)[0].GetImageData() is data

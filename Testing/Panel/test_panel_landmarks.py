@@ -81,7 +81,7 @@ def distance(view, point) -> float:
 
 
 def test_the_panel_says_what_is_missing_and_what_to_do(panel, section):
-    assert "Choose or create a list" in section.ui.hintText.text
+    assert "Press Place landmarks" in section.ui.hintText.text
     assert not section.ui.plotButton.enabled and not section.ui.exportButton.enabled
     put_points(panel.parameters, [[0, 0, 0], [10, 0, 0], [20, 0, 0]], [[0, 0, 0], [10, 0, 0]])
     assert "'fixed' has 3 points and 'moving' 2" in section.ui.hintText.text
@@ -173,48 +173,6 @@ def test_the_worst_landmark_comes_first_and_then_the_next(panel, section):
         section.goToWorst()
         visited.append(section.ui.pointsTable.currentRow())
     assert visited == [1, 2, 0, 1]
-
-
-def on_view(view, ras) -> tuple[float, float]:
-    """Where a RAS point lies in a slice view, in pixels from the upper left."""
-    x, y, _ = view.convertRASToXYZ(ras)
-    return x, view.height - 1 - y
-
-
-def test_points_are_placed_with_the_place_button_and_dragged_with_the_mouse(
-    slicer_host, panel, section
-):
-    if slicer_host.rendering_problem:
-        pytest.skip(slicer_host.rendering_problem)
-    fixed, _moving = add_pair(panel.parameters)
-    slicer.util.setSliceViewerLayers(background=fixed, fit=True)
-    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
-    view.mrmlSliceNode().SetSliceOffset(0.0)
-    for side in ("fixed", "moving"):
-        place = getattr(section.ui, f"{side}PlaceWidget")
-        assert not place.placeButton().enabled
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", side)
-        setattr(panel.parameters, f"{side}Landmarks", node)
-        slicer_host.click(place.placeButton())
-        assert place.placeModeEnabled
-        x, y = on_view(view, (20, 10, 0))
-        slicer_host.drag(view, (x, y), (x, y))
-        assert node.GetNumberOfDefinedControlPoints() == 1
-    assert texts(section, 0)[1] == "0.00"
-    panel.parameters.fixedLandmarks.SetLocked(True)  # both points lie under the mouse
-    slicer_host.drag(view, on_view(view, (20, 10, 0)), on_view(view, (-30, 10, 0)))
-    pixel = view.mrmlSliceNode().GetFieldOfView()[0] / view.width
-    assert float(texts(section, 0)[1]) == pytest.approx(50, abs=2 * pixel)
-
-
-def test_leaving_the_module_ends_placing(slicer_host, panel, section):
-    panel.parameters.fixedLandmarks = slicer.mrmlScene.AddNewNodeByClass(
-        "vtkMRMLMarkupsFiducialNode", "here"
-    )
-    slicer_host.click(section.ui.fixedPlaceWidget.placeButton())
-    assert section.ui.fixedPlaceWidget.placeModeEnabled
-    panel.exit()
-    assert not section.ui.fixedPlaceWidget.placeModeEnabled
 
 
 def test_errors_are_shown_in_the_views_until_the_module_is_left(slicer_host, panel, section):
