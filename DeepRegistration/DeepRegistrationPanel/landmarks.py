@@ -12,6 +12,7 @@ from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
 from DeepRegistrationLib.scene.navigation import jump_to_landmark
 from DeepRegistrationLib.scene.placing import Placing, new_point_list
 from DeepRegistrationPanel.files import askForFile
+from DeepRegistrationPanel.landmarkcheck import LandmarkWarning
 from DeepRegistrationPanel.pointtable import PointTable
 from DeepRegistrationPanel.section import Section
 
@@ -27,6 +28,7 @@ class LandmarksSection(Section):
         super().__init__(panel)
         self.state = LandmarkState()
         self._live = LiveLandmarks(self._onState)
+        self._warning = LandmarkWarning(self)
         self._placing = Placing(self._onPlacing)
         self._wasPlacing = False
         self._observed = None
@@ -76,6 +78,7 @@ class LandmarksSection(Section):
 
     def close(self):
         self._plotTimer.stop()
+        self._warning.close()
         self._placing.close()
         self._live.close()
         self._hideErrors()
@@ -134,6 +137,7 @@ class LandmarksSection(Section):
         self.ui.hintText.text = _hint(state)
         self.ui.hintText.visible = bool(self.ui.hintText.text)
         self.ui.summaryText.text = summaryHtml(state)
+        self._warning.follow()
         usable = state.statistics is not None
         self.ui.exportButton.enabled = len(state.labels) > 0
         self.ui.plotButton.enabled = usable

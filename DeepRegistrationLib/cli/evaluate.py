@@ -18,10 +18,9 @@ from DeepRegistrationLib.cli.inputs import (
 )
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.report import (
-    STANDING_NOTES,
     evaluation_report,
     report_text,
-    summary,
+    told,
     write_report,
 )
 from DeepRegistrationLib.labels import paired
@@ -82,5 +81,4 @@ def evaluate_files(arguments: argparse.Namespace) -> None:
     with atomic_file(arguments.output) as path:
         write_report(report, path)
     if not arguments.quiet:
-        notes = report["notes"][: -len(STANDING_NOTES)]
-        print("\n".join([*notes, *summary(report), f"Wrote {arguments.output}"]))
+        print("\n".join([*told(report), f"Wrote {arguments.output}"]))

@@ -24,12 +24,7 @@ from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
-from DeepRegistrationLib.evaluation.report import (
-    STANDING_NOTES,
-    build_report,
-    summary,
-    write_report,
-)
+from DeepRegistrationLib.evaluation.report import build_report, told, write_report
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, write_image
 from DeepRegistrationLib.output import atomic_folder, check_folder
@@ -164,8 +159,5 @@ def _tell(arguments: argparse.Namespace, report: dict[str, Any], result: Registr
     """Print what was done, unless it shall be quiet."""
     if arguments.quiet:
         return
-    for note in report["notes"]:
-        if note not in STANDING_NOTES:
-            print(note)
-    print("\n".join(summary(report)))
+    print("\n".join(told(report)))
     print(f"Wrote {arguments.output} in {report['seconds']['total']:.1f} s on {report['device']}")

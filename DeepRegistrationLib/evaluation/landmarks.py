@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.direction import outside_problem
 from DeepRegistrationLib.evaluation.landmark_files import (
     LANDMARK_FILES,
-    TO_LPS,
     is_landmark_file,
     read_landmarks,
-    shown,
     write_landmarks,
 )
 
@@ -60,29 +59,9 @@ def check_landmarks(
         )
     if len(fixed_points) == 0:
         raise RegistrationError("The landmark files are empty; give one x,y,z row a landmark.")
-    for side, points, grid in (
-        ("fixed", fixed_points, fixed_grid),
-        ("moving", moving_points, moving_grid),
-    ):
-        if grid is not None:
-            _check_inside(side, np.asarray(points, dtype=np.float64), grid)
-
-
-def _check_inside(side: str, points: np.ndarray, grid: Grid) -> None:
-    outside = ~grid.contains(points)
-    if not outside.any():
-        return
-    row = int(np.argmax(outside))
-    flipped = bool(grid.contains(points * TO_LPS["RAS"]).all())
-    advice = (
-        "with x and y negated all lie inside, so they are RAS: convert them to LPS"
-        if flipped
-        else "check that they belong to this image and are LPS mm"
-    )
-    raise RegistrationError(
-        f"{int(outside.sum())} of {len(points)} {side} landmarks lie outside the {side} image (the "
-        f"first is landmark {row + 1} at {shown(points[row])} mm); {advice}."
-    )
+    problem = outside_problem(fixed_points, moving_points, fixed_grid, moving_grid)
+    if problem is not None:
+        raise RegistrationError(problem)
 
 
 def mapped_points(transform: Transform, points: np.ndarray) -> np.ndarray:

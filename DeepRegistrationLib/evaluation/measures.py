@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from DeepRegistrationLib.evaluation.correlation import similarity
+from DeepRegistrationLib.evaluation.direction import better_swapped
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
-from DeepRegistrationLib.evaluation.landmarks import check_landmarks, target_registration_error
+from DeepRegistrationLib.evaluation.landmarks import (
+    check_landmarks,
+    mapped_points,
+    target_registration_error,
+)
 from DeepRegistrationLib.evaluation.overlap import layers_of, registered_overlap
 from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.image import Image
@@ -49,18 +54,22 @@ def measure(
         label_names: What to call labels in the result; their number where there is no name.
 
     Returns:
-        ``tre`` (see :func:`target_registration_error`), ``jacobian`` (see
+        ``tre`` (see :func:`target_registration_error`), ``swapped`` (where the landmarks fit better
+        the other way round, see :class:`direction.Swapped`), ``jacobian`` (see
         :func:`jacobian_statistics`; ``in_mask`` holds the same inside the mask), ``similarity``
         (``before``, ``after``), ``overlap`` (label, or ``mask``, to ``before``, ``after``),
         ``voxel_mm`` (the largest voxel dimension of the images, mm, see :mod:`tolerance`).
     """
-    tre = None
+    tre = swapped = None
     if fixed_landmarks is not None and moving_landmarks is not None:
         grids = [None if image is None else image.grid for image in (fixed, moving)]
         check_landmarks(fixed_landmarks, moving_landmarks, *grids)
         tre = target_registration_error(transform, fixed_landmarks, moving_landmarks, grids[1])
+        images = (mapped_points(transform, x) for x in (fixed_landmarks, moving_landmarks))
+        swapped = better_swapped(fixed_landmarks, moving_landmarks, *images)
     return {
         "tre": tre,
+        "swapped": None if swapped is None else asdict(swapped),
         "jacobian": _jacobian(
             transform, determinant, fixed_mask, fixed, *layers_of(fixed_labels)[:1]
         ),

@@ -20,6 +20,7 @@ import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.direction import Swapped
 from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
@@ -76,11 +77,10 @@ def build_report(
         ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``, ``quality``,
         ``parameters``, ``device``, ``device_reason``, ``seed``, ``seconds`` (by stage, and
         ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
-        :func:`measure`: ``tre``, ``jacobian``, ``similarity``, ``overlap``, ``voxel_mm``;
-        ``uncertainty`` where
-        it was asked for (see :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max,
-        and roundtrip_max, which is large where T folds) and ``notes``. What was not measured is
-        None; there is no NaN.
+        :func:`measure`: ``tre``, ``swapped``, ``jacobian``, ``similarity``, ``overlap``,
+        ``voxel_mm``; ``uncertainty`` where it was asked for (see :func:`uncertainty_statistics`);
+        ``inverse_residual_mm`` (mean, max, and roundtrip_max, which is large where T folds) and
+        ``notes``. What was not measured is None; there is no NaN.
 
     Raises:
         RegistrationError: The landmarks are no pairs or lie outside their images.
@@ -156,7 +156,12 @@ def _assembled(
         "moving": describe(moving),
         **measured,
         "inverse_residual_mm": residual,
-        "notes": [*(registration.notes if registration else []), *notes, *STANDING_NOTES],
+        "notes": [
+            *(registration.notes if registration else []),
+            *notes,
+            *([Swapped(**measured["swapped"]).text] if measured["swapped"] else []),
+            *STANDING_NOTES,
+        ],
     }
     return json_safe(report)
 
@@ -201,6 +206,11 @@ def write_report(report: dict[str, Any], path: str | Path) -> None:
         Path(path).write_text(report_text(report), encoding="utf-8")
     except OSError as error:
         raise RegistrationError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def told(report: dict[str, Any]) -> list[str]:
+    """What the report notes of this registration alone, and its main numbers, for a terminal."""
+    return [note for note in report["notes"] if note not in STANDING_NOTES] + summary(report)
 
 
 def summary(report: dict[str, Any]) -> list[str]:

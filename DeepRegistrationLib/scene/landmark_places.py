@@ -29,7 +29,12 @@ def keep_with_volume(points, volume, transform=None) -> None:
     if wanted is not None:
         place_under(points, wanted, replacing=present)
         return
-    below = parents_of(points)[: parents_of(points).index(present)]
+    _take_out(points, present)
+
+
+def _take_out(points, transform) -> None:
+    """Take a list, with the parents of its own, out of a transform that it lies under."""
+    below = parents_of(points)[: parents_of(points).index(transform)]
     (below[-1] if below else points).SetAndObserveTransformNodeID(None)
 
 
@@ -60,6 +65,10 @@ class LandmarkPlaces:
         if (fixed, moving) != (self._fixed, self._moving):
             self._restore()
             self._fixed, self._moving = fixed, moving
+            # A list that was the moving one before is not under the registration any more.
+            above = taken_as_identity(self._volume, self._transform)
+            if fixed is not None and above is not None and above in parents_of(fixed):
+                _take_out(fixed, above)
             self._arrange()
 
     def apart(self, fixed_views, moving_views) -> None:

@@ -129,6 +129,19 @@ def ijk_to_lps(node) -> np.ndarray:
     return FLIP @ matrix_to_numpy(matrix)
 
 
+def grid_of(node, ignoring=None) -> Grid | None:
+    """The grid of a volume node where the scene shows it, or None where it is bent.
+
+    Args:
+        ignoring: As in :func:`volume_from_node`.
+    """
+    parent = linear_matrix(placement(node, ignoring))
+    if parent is None or node.GetImageData() is None:
+        return None
+    shape = node.GetImageData().GetDimensions()[::-1]
+    return _grid(shape, FLIP @ parent @ FLIP @ ijk_to_lps(node))
+
+
 def _grid(shape: tuple[int, ...], ijk_to_lps: np.ndarray) -> Grid:
     columns = ijk_to_lps[:3, :3]
     spacing = np.linalg.norm(columns, axis=0)

@@ -151,6 +151,15 @@ def test_the_report_is_json_and_measures_the_landmarks(shift, pair, landmarks, t
     assert "1.00 mm after" in capsys.readouterr().out
 
 
+def test_swapped_landmark_files_are_noticed(shift, pair, landmarks, tmp_path, capsys):
+    swapped = (landmarks[0], landmarks[3], landmarks[2], landmarks[1])
+    assert register(pair, tmp_path / "out", *swapped) == 0
+    assert "landmarks swapped" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["swapped"]["swapped"] == pytest.approx(1.0, abs=1e-4)
+    assert report["swapped"]["given"] == report["tre"]["after"]["mean"]
+
+
 def test_quiet_prints_nothing(shift, pair, tmp_path, capfd):
     assert register(pair, tmp_path / "out", "--quiet") == 0
     captured = capfd.readouterr()

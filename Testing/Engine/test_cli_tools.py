@@ -84,6 +84,13 @@ def test_evaluate_needs_only_landmarks_and_writes_a_file(transform, landmarks, t
     assert f"Wrote {out}" in capsys.readouterr().out
 
 
+def test_evaluate_notices_a_transform_of_the_other_direction(landmarks, tmp_path, capsys):
+    transform = tmp_path / "inverse.tfm"
+    write_transform(Affine(translation=[-value for value in SHIFT]), transform)
+    assert main(["evaluate", str(transform), *landmarks, "-o", str(tmp_path / "r.json")]) == 0
+    assert "the transform inverted" in capsys.readouterr().out
+
+
 def test_evaluate_measures_labels(transform, pair, tmp_path, capsys):
     labels = np.zeros((10, 12, 14), dtype=np.uint8)
     labels[3:7, 4:9, 4:9] = 2

@@ -30,6 +30,7 @@ KEYS = [
     "fixed",
     "moving",
     "tre",
+    "swapped",
     "jacobian",
     "similarity",
     "overlap",

@@ -1,0 +1,124 @@
+"""Whether landmarks, images and a transform are the right way round.
+
+T maps points of the fixed image to the moving image. Where the two landmark lists are swapped, or
+the transform is one from moving to fixed points, T(x_M) lies near x_F, and T(x_F) further from x_M
+than x_F itself: the two cannot be told apart by landmarks alone. Nothing here loads PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from DeepRegistrationLib.evaluation.landmark_files import TO_LPS, shown
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.geometry import Grid
+
+SHARE = 0.5  # own choice: of the error, at most, that is left the other way round
+MAJORITY = 0.75  # own choice: this part of the landmarks has to agree
+FEWEST = 3  # own choice: fewer landmarks may do so by chance
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """Landmarks that fit better the other way round.
+
+    Attributes:
+        n: How many landmarks.
+        given: Mean |T(x_F) - x_M|, mm.
+        swapped: Mean |T(x_M) - x_F|, mm.
+    """
+
+    n: int
+    given: float
+    swapped: float
+
+    @property
+    def text(self) -> str:
+        """One sentence."""
+        return (
+            f"The wrong way round? With the {self.n} fixed and moving landmarks swapped, or with "
+            f"the transform inverted, the mean error is {self.swapped:.2f} mm, as given it is "
+            f"{self.given:.2f} mm and larger than without any transform."
+        )
+
+
+def better_swapped(
+    fixed: np.ndarray, moving: np.ndarray, mapped: np.ndarray, moving_mapped: np.ndarray
+) -> Swapped | None:
+    """Whether landmarks fit a transform clearly better the other way round.
+
+    They do where the transform makes the mean error larger as given, but at most half of that the
+    other way round, and smaller for three quarters of the landmarks.
+
+    Args:
+        fixed, moving: x_F and x_M, LPS mm, [n, 3].
+        mapped, moving_mapped: T(x_F) and T(x_M), [n, 3].
+    """
+    if len(fixed) < FEWEST:
+        return None
+    given, swapped, before = (
+        np.linalg.norm(np.asarray(error, dtype=np.float64), axis=1)
+        for error in (mapped - moving, moving_mapped - fixed, fixed - moving)
+    )
+    worse_as_given = given.mean() > before.mean() > swapped.mean()
+    clear = swapped.mean() <= SHARE * given.mean() and (swapped < given).mean() >= MAJORITY
+    if not (worse_as_given and clear):
+        return None
+    return Swapped(len(fixed), float(given.mean()), float(swapped.mean()))
+
+
+def outside_problem(
+    fixed: np.ndarray,
+    moving: np.ndarray,
+    fixed_grid: Grid | None,
+    moving_grid: Grid | None,
+    names: Sequence[str] = (),
+) -> str | None:
+    """Which landmarks lie outside their image, and what may be the reason; None where none does.
+
+    Args:
+        fixed, moving: LPS mm, [n, 3].
+        fixed_grid, moving_grid: Of the images; not checked when None.
+        names: Of the landmarks; their numbers from 1 when omitted.
+    """
+    sides = (("fixed", fixed, fixed_grid), ("moving", moving, moving_grid))
+    for side, points, grid in sides:
+        if grid is None:
+            continue
+        points = np.asarray(points, dtype=np.float64)
+        outside = ~grid.contains(points)
+        if outside.any():
+            row = int(np.argmax(outside))
+            exchanged = in_each_other(fixed, moving, fixed_grid, moving_grid)
+            name = names[row] if names else row + 1
+            return (
+                f"{int(outside.sum())} of {len(points)} {side} landmarks lie outside the {side} "
+                f"image (the first is landmark {name} at {shown(points[row])} mm); "
+                f"{_reason(points, grid, exchanged)}."
+            )
+    return None
+
+
+def in_each_other(
+    fixed: np.ndarray, moving: np.ndarray, fixed_grid: Grid | None, moving_grid: Grid | None
+) -> bool:
+    """Whether each list lies inside the other image."""
+    if fixed_grid is None or moving_grid is None:
+        return False
+    return bool(fixed_grid.contains(moving).all() and moving_grid.contains(fixed).all())
+
+
+def _reason(points: np.ndarray, grid: Grid, exchanged: bool) -> str:
+    if exchanged:
+        return (
+            "each list lies inside the other image, so the two are probably swapped: exchange the "
+            "landmark lists, or the images"
+        )
+    if grid.contains(points * TO_LPS["RAS"]).all():
+        return "with x and y negated all lie inside, so they are RAS: convert them to LPS"
+    return "check that they belong to this image and are LPS mm"

@@ -1,0 +1,89 @@
+"""Landmarks, images and transforms that are the wrong way round are noticed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.direction import better_swapped, outside_problem
+from DeepRegistrationLib.evaluation.landmarks import check_landmarks
+from DeepRegistrationLib.evaluation.report import evaluation_report, told
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.transforms import Affine
+
+FIXED = np.random.default_rng(7).uniform(-40, 40, (25, 3))
+TRUTH = Affine(np.eye(3) + [[0.02, 0.05, 0], [0, -0.04, 0.03], [0.01, 0, 0.06]], (6.0, -3.0, 9.0))
+NOISE = np.random.default_rng(8).normal(0, 0.5, FIXED.shape)
+
+
+def mapped(transform, points: np.ndarray) -> np.ndarray:
+    return points @ np.asarray(transform.matrix).T + np.asarray(transform.translation)
+
+
+MOVING = mapped(TRUTH, FIXED) + NOISE
+
+
+def verdict(transform, fixed, moving):
+    return better_swapped(fixed, moving, mapped(transform, fixed), mapped(transform, moving))
+
+
+def test_the_right_way_round_is_not_doubted():
+    assert verdict(TRUTH, FIXED, MOVING) is None
+
+
+@pytest.mark.parametrize(
+    ("transform", "fixed", "moving"),
+    [(TRUTH, MOVING, FIXED), (TRUTH.inverse(), FIXED, MOVING)],
+    ids=["swapped landmarks", "inverted transform"],
+)
+def test_swapped_landmarks_and_an_inverted_transform_are_noticed(transform, fixed, moving):
+    found = verdict(transform, fixed, moving)
+    assert found is not None and found.n == 25
+    inverse = mapped(transform.inverse(), fixed)
+    other_way = np.linalg.norm(inverse - moving, axis=1).mean()
+    assert found.swapped == pytest.approx(other_way, rel=0.1)  # up to the change of scale
+    assert found.given > 2 * np.linalg.norm(fixed - moving, axis=1).mean() * 0.8
+    assert f"{found.swapped:.2f} mm" in found.text and "swapped" in found.text
+
+
+def test_a_poor_registration_and_few_landmarks_are_not_called_swapped():
+    half = Affine(np.eye(3), (3.0, -1.5, 4.5))
+    assert verdict(half, FIXED, MOVING) is None
+    aside = Affine(np.eye(3), (-9.0, 9.0, 9.0))  # worse than nothing, either way
+    assert verdict(aside, FIXED, MOVING) is None
+    assert verdict(Affine(), FIXED, MOVING) is None
+    assert verdict(TRUTH, MOVING[:2], FIXED[:2]) is None
+
+
+def test_one_landmark_far_off_does_not_make_the_rest_swapped():
+    fixed, moving = FIXED.copy(), MOVING.copy()
+    moving[0] += 400.0
+    assert verdict(TRUTH, fixed, moving) is None
+
+
+def test_the_report_and_what_a_terminal_shows_say_it():
+    report = evaluation_report(TRUTH, fixed_landmarks=MOVING, moving_landmarks=FIXED)
+    assert report["swapped"]["given"] == report["tre"]["after"]["mean"]
+    assert report["swapped"]["swapped"] < 1.5
+    assert any("wrong way round" in line for line in told(report))
+    report = evaluation_report(TRUTH, fixed_landmarks=FIXED, moving_landmarks=MOVING)
+    assert report["swapped"] is None
+    assert not any("wrong way round" in line for line in told(report))
+
+
+def test_lists_that_lie_in_each_other_s_image_are_said_to_be_swapped():
+    left = Grid((50, 50, 50), (2.0, 2.0, 2.0), (-400.0, 0.0, 0.0))
+    right = Grid((50, 50, 50), (2.0, 2.0, 2.0), (400.0, 0.0, 0.0))
+    inside = np.random.default_rng(0).uniform(5, 90, (4, 3))
+    one, other = inside + (-400, 0, 0), inside + (400, 0, 0)
+    assert outside_problem(one, other, left, right) is None
+    check_landmarks(one, other, left, right)
+    with pytest.raises(RegistrationError, match="4 of 4 fixed .* probably swapped: exchange"):
+        check_landmarks(other, one, left, right)
+    with pytest.raises(RegistrationError, match="check that they belong to this image"):
+        check_landmarks(other, other, left, right)
+
+
+def test_landmarks_without_images_are_not_called_outside():
+    assert outside_problem(FIXED, MOVING, None, None) is None
