@@ -3,9 +3,11 @@
 import slicer
 from slicer.i18n import tr as _
 
+from DeepRegistrationLib.scene.layouts import side_views
+from DeepRegistrationLib.scene.slice_views import outline_in
 from DeepRegistrationPanel.run import RunSection
 
-_OPACITY = 0.4  # of the mask in the slice views
+_OTHER = {"fixedMask": "Moving", "movingMask": "Fixed"}  # the side that a mask is not of
 
 
 class LungMasks:
@@ -51,7 +53,9 @@ class LungMasks:
         p = self._panel.parameters
         self._found, self._chosenBefore = result, (mask, getattr(p, mask))
         setattr(p, mask, result.node)
-        slicer.util.setSliceViewerLayers(label=result.node, labelOpacity=_OPACITY)
+        views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+        other = side_views(slicer.mrmlScene, _OTHER[mask])
+        outline_in([view for view in views if view not in other], result.node)
         self._panel.update()
         text = _("Found the lungs, {liters:.1f} liters: {name} is the mask now. Look at it.")
         self._panel.section(RunSection).say(

@@ -35,13 +35,14 @@ class ShownVolumes:
 
     def restore(self) -> None:
         """Show again what was shown; volumes and views that are gone are left out."""
-        for composite, (background, foreground, opacity, mode) in self._state:
+        for composite, (background, foreground, label, opacity, mode) in self._state:
             scene = composite.GetScene()
             if scene is None:
                 continue
             before = composite.StartModify()
             composite.SetBackgroundVolumeID(_still(scene, background))
             composite.SetForegroundVolumeID(_still(scene, foreground))
+            composite.SetLabelVolumeID(_still(scene, label))
             composite.SetForegroundOpacity(opacity)
             composite.SetCompositing(mode)
             composite.EndModify(before)
@@ -51,6 +52,7 @@ def _state_of(composite) -> tuple:
     return (
         composite.GetBackgroundVolumeID(),
         composite.GetForegroundVolumeID(),
+        composite.GetLabelVolumeID(),
         composite.GetForegroundOpacity(),
         composite.GetCompositing(),
     )
@@ -61,14 +63,27 @@ def _still(scene, node_id: str | None) -> str | None:
 
 
 def show_in(slice_node, background, foreground=None, opacity: float = 1.0) -> None:
-    """Let a slice view show one volume node, with another one blended over it."""
+    """Let a slice view show one volume node, with another one blended over it, and no label map.
+
+    A mask's color would be taken for one of a map below it, or of a difference.
+    """
     composite = composite_of(slice_node)
     before = composite.StartModify()
     composite.SetBackgroundVolumeID(None if background is None else background.GetID())
     composite.SetForegroundVolumeID(None if foreground is None else foreground.GetID())
+    composite.SetLabelVolumeID(None)
     composite.SetForegroundOpacity(opacity)
     composite.SetCompositing(_ALPHA)
     composite.EndModify(before)
+
+
+def outline_in(slice_nodes, mask) -> None:
+    """Let slice views draw the outline of a mask, a label map node, over what they show."""
+    for node in slice_nodes:
+        node.SetUseLabelOutline(True)
+        composite = composite_of(node)
+        composite.SetLabelVolumeID(mask.GetID())
+        composite.SetLabelOpacity(1.0)
 
 
 class DerivedSlice:

@@ -12,6 +12,8 @@ from pairs import add_pair, phantom
 from SlicerHost.hands import click, press_keys
 
 from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts, side_views
+from DeepRegistrationLib.scene.slice_views import composite_of
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
@@ -88,6 +90,7 @@ def test_a_click_makes_the_lungs_the_mask_of_their_side_and_another_undoes_it(
     assert said == pytest.approx(truth.sum() * 4.0**3 / 1e6, rel=0.1)
     composite = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
     assert composite.GetLabelVolumeID() == mask.GetID()
+    assert slicer.util.getNode("vtkMRMLSliceNodeRed").GetUseLabelOutline()
     click(inputs.ui.undoLungsButton)
     assert panel.parameters.fixedMask is drawn and ids() == before
     assert not inputs.ui.undoLungsButton.enabled
@@ -138,3 +141,21 @@ def test_a_volume_removed_during_the_search_is_not_called_a_registration(
     assert run.ui.statusText.text == (
         "The volume 'inhale' was removed during the search for the lungs; its result was dropped."
     )
+
+
+def test_the_mask_of_one_image_is_not_drawn_in_the_other_one_s_views(
+    slicer_host, panel, inputs, run, chest
+):
+    add_chest(panel.parameters, chest)
+    manager = slicer.app.layoutManager()
+    register_layouts(manager.layoutLogic().GetLayoutNode())
+    manager.setLayout(SIDE_BY_SIDE)
+    slicer_host.process_events(0.1)
+    click(inputs.ui.movingLungsButton)
+    finish(slicer_host, run)
+    mask = panel.parameters.movingMask.GetID()
+    shown = {
+        side: {composite_of(view).GetLabelVolumeID() for view in side_views(slicer.mrmlScene, side)}
+        for side in ("Fixed", "Moving")
+    }
+    assert shown == {"Fixed": {None}, "Moving": {mask}}
