@@ -12,6 +12,7 @@ from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.sampling import Interpolation, bspline_coefficients, sample_at_indices
 from DeepRegistrationLib.similarity import gaussian_mean
 
+_FEWEST_PLANES = 5  # of an axis along which motion is looked for
 _NEGLIGIBLE = 1e-10  # weights far from a voxel; as denormal numbers they would slow processors down
 
 
@@ -22,6 +23,29 @@ def level_spacing(grid: Grid, spacing: float) -> tuple[float, float, float]:
     smoother to find; thicker ones hold too little to interpolate.
     """
     return tuple(spacing if s <= 2 * spacing else s for s in grid.spacing)  # type: ignore[return-value]
+
+
+def level_factor(fixed: Grid, moving: Grid) -> float:
+    """Factor on the mm of levels, windows and control points: 1 but for small images.
+
+    Levels are made for images of human size. Of a mouse, or of a few voxels, the coarse ones would
+    show nothing, and the finest, of 2 mm, little. So they keep their share of an image below
+    300 mm, as long as the finest is no finer than the voxels and the coarsest a tenth of the image.
+    """
+    extent = min(float(np.max(grid.extent)) for grid in (fixed, moving))
+    voxel = max(min(grid.spacing) for grid in (fixed, moving))
+    return min(1.0, extent / 100.0, max(extent / 300.0, voxel / 2.0))
+
+
+def unresolved_axes(fixed: Grid, moving: Grid) -> list[int]:
+    """Axes of the fixed grid (0: x, 1: y, 2: z) along which a pair fixes no motion.
+
+    Both images have too few planes there: a pattern that moves out of two or three planes, or is
+    scaled across them, cannot be told from one that changes.
+    """
+    turned = np.abs(np.reshape(fixed.direction, (3, 3)).T @ np.reshape(moving.direction, (3, 3)))
+    nearest = turned.argmax(axis=1)
+    return [k for k in range(3) if max(fixed.size[k], moving.size[nearest[k]]) < _FEWEST_PLANES]
 
 
 def smoothed(image: Image, spacing: float) -> Image:

@@ -10,6 +10,8 @@ from functools import lru_cache
 
 import torch
 
+from DeepRegistrationLib.reductions import mean, total
+
 
 @lru_cache(maxsize=64)
 def _window_matrix(n: int, sigma: float, device: str) -> torch.Tensor:
@@ -52,8 +54,10 @@ def gaussian_mean(
 class LocalCorrelation:
     """1 - local normalized correlation with a fixed image, averaged with weights.
 
-    The correlation of Gaussian windows, rho = cov(F, W) / sqrt(var F + e) / sqrt(var W + e); the
-    noise level e keeps windows without structure from counting (Cachier & Ayache 2000).
+    The correlation of Gaussian windows, rho = (cov(F, W) + e) / sqrt(var F + e) / sqrt(var W + e):
+    that of both images with one common noise of variance e added, which keeps windows without
+    structure from counting (after Cachier & Ayache 2000, who add it below alone; then an image is
+    not most alike to itself). It is 1 where the images are equal, and nowhere more.
 
     Args:
         fixed: [z, y, x].
@@ -71,11 +75,11 @@ class LocalCorrelation:
     ) -> None:
         self.sigma, self.noise = sigma, noise
         # Means near zero keep the float32 differences below exact.
-        self.offset = fixed.mean()
+        self.offset = mean(fixed).to(fixed)
         self.fixed = fixed - self.offset
         self.mean, square = gaussian_mean(torch.stack([self.fixed, self.fixed**2]), sigma)
         self.scale = (square - self.mean**2).clamp(min=0).add(noise).rsqrt()
-        self.weight = weight / weight.sum()
+        self.weight = weight / total(weight).to(weight)
 
     def map(self, warped: torch.Tensor) -> torch.Tensor:
         """The local correlation in [-1, 1] at every voxel: [z, y, x]."""
@@ -91,7 +95,8 @@ class LocalCorrelation:
         mean, square, product = gaussian_mean(channels, self.sigma)
         inverse = square.addcmul_(mean, mean, value=-1).clamp_(min=0).add_(self.noise).reciprocal_()
         root = inverse.sqrt()
-        rho = product.addcmul_(self.mean, mean, value=-1).mul_(self.scale).mul_(root)
+        rho = product.addcmul_(self.mean, mean, value=-1).add_(self.noise)
+        rho = rho.mul_(self.scale).mul_(root)
         return mean, inverse, root, rho
 
 

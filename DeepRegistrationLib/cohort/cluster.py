@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,11 @@ def plan_workers(
 
 
 def plan_machine(wanted: int | None, memory_gb: float | None, device: str) -> Plan:
-    """:func:`plan_workers` for this machine."""
-    return plan_workers(wanted, memory_gb, visible_gpus(device), CPU_COUNT, MEMORY_LIMIT)
+    """:func:`plan_workers` for this machine; a worker takes no more threads than this process."""
+    import torch
+
+    plan = plan_workers(wanted, memory_gb, visible_gpus(device), CPU_COUNT, MEMORY_LIMIT)
+    return replace(plan, threads=min(plan.threads, torch.get_num_threads()))
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ def starting_transform(
     """The initial transform of the context, else the affine of the two images."""
     if context.initial is not None:
         return context.initial
-    return align(fixed, moving, context.fixed_mask, context.moving_mask, progress=progress)
+    masks = context.fixed_mask, context.moving_mask
+    return align(fixed, moving, *masks, progress=progress, notes=context.notes)
 
 
 def note_other_use(title: str, fixed: Image, moving: Image, context: Context) -> None:

@@ -25,7 +25,7 @@ class AffineParameters:
         choices=("translation", "rigid", "affine"),
     )
     iterations: int = parameter(
-        30, "Most quasi-Newton iterations a level.", minimum=1, maximum=1000
+        30, "Most Gauss-Newton iterations a level.", minimum=1, maximum=1000
     )
 
 
@@ -44,7 +44,7 @@ class AffineRegistration(Method):
         description="Position, rotation, scale and shear only; the start of every other method.",
         anatomy="any; in chest CT the lungs are aligned",
         modality="both images of one modality",
-        citation="Normalized correlation with L-BFGS; matrix exponential parameters.",
+        citation="Evangelidis & Psarakis 2008 (Gauss-Newton steps of the correlation).",
         licence="no weights",
         expected_time="2 s (2 CPU cores)",
         expected_error="3 mm (4D-CT) to 5 mm (follow-up CT) at lung landmarks",
@@ -68,5 +68,6 @@ class AffineRegistration(Method):
             freedom=self.parameters.freedom,
             iterations=self.parameters.iterations,
             progress=context.progress,
+            notes=context.notes,
             start=context.initial if isinstance(context.initial, Affine) else None,
         )

@@ -96,7 +96,8 @@ class LogDemons(Method):
         masks = context.fixed_mask, context.moving_mask
         start: Transform | None = context.initial
         if start is None and preset.affine:
-            start = align(fixed, moving, *masks, progress=part(context.progress, 0.0, 0.15))
+            report = part(context.progress, 0.0, 0.15)
+            start = align(fixed, moving, *masks, progress=report, notes=context.notes)
         flow = register_demons(
             fixed,
             moving,

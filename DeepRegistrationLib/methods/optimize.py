@@ -134,4 +134,5 @@ class Optimize(Method):
             context.fixed_mask,
             context.moving_mask,
             progress=part(context.progress, 0.0, 0.15),
+            notes=context.notes,
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
 from DeepRegistrationLib.optimization.presets import Level, Preset
 from DeepRegistrationLib.progress import Progress
+from DeepRegistrationLib.reductions import total
 from DeepRegistrationLib.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.similarity import LocalCorrelation, gaussian_mean
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
@@ -28,6 +31,7 @@ def fit_level(
     preset: Preset,
     spacing: tuple[float, float, float],
     progress: Progress,
+    frozen: Sequence[int] = (),
 ) -> torch.Tensor:
     """Fit the displacement at one resolution.
 
@@ -37,6 +41,9 @@ def fit_level(
     becomes their change by a Gaussian. The minimum is the same (a Gaussian can be inverted), and is
     near after an eighth of the iterations.
 
+    Where the end is not better than the beginning, as of two equal images, which only the first
+    large steps take apart, the start stays.
+
     Args:
         fixed: [z, y, x].
         moving: The moving image brought near by the start, on the same lattice with ``pad`` more
@@ -44,6 +51,7 @@ def fit_level(
         weight: Where the fixed image counts, [z, y, x].
         start: Displacement so far along the lattice's axes, mm, [3, z, y, x].
         spacing: Of the voxels along x, y, z, mm.
+        frozen: Components (0: x, 1: y, 2: z) of the displacement that do not change.
 
     Returns:
         The displacement, as ``start``.
@@ -59,33 +67,43 @@ def fit_level(
     # The energy is integrated over space and compared with the volume that counts, so that the
     # balance does not depend on how much surrounding the image has.
     cell = controls[0] * controls[1] * controls[2]
-    counted = float(weight.sum()) * spacing[0] * spacing[1] * spacing[2]
+    counted = float(total(weight)) * spacing[0] * spacing[1] * spacing[2]
     share = torch.Size(lattice.control_shape).numel() * cell / counted
     base, scale = _sampling(fixed.shape, pad, moving.shape, spacing, fixed.device)
     finest = min(spacing)
+    first = lattice.fit(start, _STIFFNESS)
+    free = torch.ones(3, 1, 1, 1, device=fixed.device)
+    free[list(frozen)] = 0.0
+
+    def control_points(change: torch.Tensor) -> torch.Tensor:
+        return first + free * gaussian_mean(change, (_SMOOTHING,) * 3)
+
+    def energy(coefficients: torch.Tensor) -> torch.Tensor:
+        displacement = lattice.evaluate(coefficients)
+        places = torch.addcmul(base, displacement, scale).movedim(0, -1)
+        warped = F.grid_sample(
+            moving[None, None], places[None], padding_mode="border", align_corners=True
+        )[0, 0]
+        smooth = bending_energy(coefficients, controls)  # type: ignore[arg-type]
+        folding = folding_penalty(coefficients, controls)  # type: ignore[arg-type]
+        return similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
+
     with torch.enable_grad():
-        first = lattice.fit(start, _STIFFNESS)
         change = torch.zeros_like(first, requires_grad=True)
         optimizer = torch.optim.Adam([change], lr=_STEP * finest, betas=_BETAS)
+        losses: list[torch.Tensor] = []
         for iteration in range(level.iterations):
             progress(iteration / level.iterations, "")
-            optimizer.param_groups[0]["lr"] = (
-                _STEP * finest * _cooling(iteration / level.iterations)
-            )
+            done = iteration / level.iterations
+            optimizer.param_groups[0]["lr"] = _STEP * finest * _cooling(done)
             optimizer.zero_grad()
-            coefficients = first + gaussian_mean(change, (_SMOOTHING,) * 3)
-            displacement = lattice.evaluate(coefficients)
-            places = torch.addcmul(base, displacement, scale).movedim(0, -1)
-            warped = F.grid_sample(
-                moving[None, None], places[None], padding_mode="border", align_corners=True
-            )[0, 0]
-            smooth = bending_energy(coefficients, controls)  # type: ignore[arg-type]
-            folding = folding_penalty(coefficients, controls)  # type: ignore[arg-type]
-            loss = similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
+            loss = energy(control_points(change))
+            losses.append(loss.detach())
             loss.backward()
             optimizer.step()
     with torch.no_grad():
-        return lattice.evaluate(first + gaussian_mean(change, (_SMOOTHING,) * 3))
+        found = control_points(change)
+        return torch.where(energy(found) < losses[0], lattice.evaluate(found), start)
 
 
 def _cooling(done: float) -> float:
@@ -106,9 +124,9 @@ def _sampling(
         Positions in [-1, 1] (centres at the ends), [3 (x, y, z), z, y, x], and [3, 1, 1, 1].
     """
     axes = []
-    for n, p, total in zip(shape, pad[::-1], padded, strict=True):
+    for n, p, whole in zip(shape, pad[::-1], padded, strict=True):
         index = torch.arange(n, device=device, dtype=torch.float32) + p
-        axes.append(index * (2 / (total - 1)) - 1)
+        axes.append(index * (2 / (whole - 1)) - 1)
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     units = [2 / ((n - 1) * s) for n, s in zip(padded[::-1], spacing, strict=True)]
     return torch.stack((x, y, z)), torch.tensor(units, device=device)[:, None, None, None]

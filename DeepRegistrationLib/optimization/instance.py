@@ -12,13 +12,14 @@ from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.optimization.free_form import fit_level, taper
 from DeepRegistrationLib.optimization.presets import Level, Preset
 from DeepRegistrationLib.progress import Progress, part
-from DeepRegistrationLib.pyramid import level_spacing, smoothed
+from DeepRegistrationLib.pyramid import level_factor, level_spacing, smoothed, unresolved_axes
 from DeepRegistrationLib.sampling import sample
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 from DeepRegistrationLib.validation import background
 
 _MARGIN = 14.0  # mm around the mask in which the finest levels work and fade out
 _REACH = 30.0  # mm past the fixed image's border from which the moving image can be fetched
+# Both, and the levels, are of images of human size; see pyramid.level_factor.
 
 
 def deform(
@@ -46,7 +47,11 @@ def deform(
         estimates: Gets the transform of each fit, where there are several.
     """
     fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
-    schedules = tuple(_useful(levels, fixed.grid, moving.grid) for levels in schedules)
+    factor = level_factor(fixed.grid, moving.grid)
+    schedules = tuple(
+        _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
+        for levels in schedules
+    )
     costs = np.cumsum([0.0] + [_cost(s, fixed.grid) for levels in schedules for s in levels])
     fields: list[DisplacementField] = []
     done, total = 0, len(costs) - 1
@@ -56,7 +61,8 @@ def deform(
             report = part(progress, costs[done] / costs[-1], costs[done + 1] / costs[-1])
             done += 1
             title = f"Deforming, level {done} of {total} ({level.spacing:g} mm)"
-            field = _level(fixed, moving, mask, start, field, level, preset, _titled(report, title))
+            named = _titled(report, title)
+            field = _level(fixed, moving, mask, start, field, level, preset, factor, named)
         assert field is not None
         fields.append(field)
     if estimates is not None and len(fields) > 1:
@@ -81,6 +87,7 @@ def _level(
     field: DisplacementField | None,
     level: Level,
     preset: Preset,
+    factor: float,
     progress: Progress,
 ) -> DisplacementField:
     """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
@@ -90,11 +97,11 @@ def _level(
         inside = mask.resampled(reference.grid).data
         weight = preset.outside + (1 - preset.outside) * inside
     if level.cropped and mask is not None:
-        box = _box(inside > 0, reference.grid)
+        box = _box(inside > 0, reference.grid, factor * _MARGIN)
         reference = Image(reference.data[box[0]], box[1], fixed.name)
         weight = weight[box[0]].contiguous()
     grid = reference.grid
-    outer, pad = _expanded(grid, _REACH)
+    outer, pad = _expanded(grid, factor * _REACH)
     coarse = smoothed(moving, level.spacing)
     shifted = warp(coarse, start, outer, interpolation="cubic", fill=background(moving))
     if field is None:
@@ -111,18 +118,28 @@ def _level(
         preset,
         grid.spacing,
         progress,
+        unresolved_axes(fixed.grid, moving.grid),
     )
     if not level.cropped or mask is None or field is None:
         return DisplacementField(after, grid)
-    fade = taper(grid.shape, [_MARGIN / s for s in grid.spacing], after.device)
+    fade = taper(grid.shape, [factor * _MARGIN / s for s in grid.spacing], after.device)
     blended = before + fade * (after - before)
     return _pasted(field, DisplacementField(blended, grid), fixed.grid)
 
 
-def _useful(levels: tuple[Level, ...], fixed: Grid, moving: Grid) -> tuple[Level, ...]:
+def _shrunk(level: Level, factor: float) -> Level:
+    return replace(
+        level,
+        spacing=level.spacing * factor,
+        control=level.control * factor,
+        window=level.window * factor,
+    )
+
+
+def _useful(levels: list[Level], fixed: Grid, moving: Grid) -> tuple[Level, ...]:
     """The levels that are not far finer than the voxels: those cost time and find nothing."""
     voxel = min(*fixed.spacing, *moving.spacing)
-    return tuple(level for level in levels if level.spacing > 0.6 * voxel) or levels[:1]
+    return tuple(level for level in levels if level.spacing > 0.6 * voxel) or (levels[0],)
 
 
 def _titled(progress: Progress, title: str) -> Progress:
@@ -145,10 +162,12 @@ def _cost(level: Level, grid: Grid) -> float:
     return float(voxels) * level.iterations * (0.35 if level.cropped else 1.0)
 
 
-def _box(inside: torch.Tensor, grid: Grid) -> tuple[tuple[slice, slice, slice], Grid]:
-    """Array slices and grid of the box around a mask, with the margin."""
+def _box(
+    inside: torch.Tensor, grid: Grid, around: float
+) -> tuple[tuple[slice, slice, slice], Grid]:
+    """Array slices and grid of the box ``around`` mm around a mask."""
     index = torch.nonzero(inside).cpu().numpy()[:, ::-1]
-    margin = np.ceil(_MARGIN / np.array(grid.spacing)).astype(int)
+    margin = np.ceil(around / np.array(grid.spacing)).astype(int)
     low = np.maximum(index.min(0) - margin, 0)
     high = np.minimum(index.max(0) + margin + 1, grid.size)
     slices = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))

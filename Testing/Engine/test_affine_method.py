@@ -9,12 +9,13 @@ from references import rotation
 
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import mapped_points, read_landmarks
+from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.methods import AffineRegistration, Context, make_parameters
 from DeepRegistrationLib.optimization.affine import align
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms import Affine, warp
 from DeepRegistrationLib.validation import finite
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "lung_followup"
@@ -131,6 +132,76 @@ def test_the_same_images_give_the_same_map_to_the_last_bit(chest):
     found = [run(chest.fixed, chest.moving, iterations=4) for _ in range(2)]
     assert np.array_equal(found[0].matrix, found[1].matrix)
     assert np.array_equal(found[0].translation, found[1].translation)
+
+
+def crop(image, voxels):
+    """The first planes, rows and columns (z, y, x) of an image."""
+    part = tuple(slice(0, n) for n in voxels)
+    return Image(image.data[part].contiguous(), image.grid.cropped((0, 0, 0), voxels[::-1]))
+
+
+def test_no_step_leaves_an_image_that_already_fits(chest):
+    for image in (chest.fixed, crop(chest.fixed, (2, 76, 92)), crop(chest.fixed, (9, 8, 7))):
+        found = run(image, image)
+        np.testing.assert_allclose(found.matrix, np.eye(3), atol=1e-7)
+        np.testing.assert_allclose(found.translation, 0, atol=1e-4)
+
+
+def test_the_result_correlates_at_least_as_well_as_the_start(chest):
+    """Also where nothing fits: an image against its own mirror image."""
+    mirrored = Image(chest.fixed.data.flip(2), chest.fixed.grid)
+    start = Affine(rotation(0, 0, 20), (5.0, 0.0, 0.0))
+    found = run(chest.fixed, mirrored, Context(initial=start))
+
+    def correlation(transform):
+        warped = warp(mirrored, transform, chest.fixed.grid, fill=-1000.0).data
+        inside = chest.fixed.grid.contains(
+            transform(chest.fixed.grid.points(dtype=torch.float64)).numpy()
+        )
+        return np.corrcoef(warped[inside], chest.fixed.data[inside])[0, 1]
+
+    assert correlation(found) > correlation(start) + 0.05
+
+
+def test_what_two_thick_slices_cannot_show_is_not_changed(chest):
+    """Neither position nor scale across them; in the plane everything is found."""
+    truth = Affine.about(chest.fixed.grid.center(), rotation(0, 0, 5), np.array([9.0, -6.0, 0.0]))
+    middle = slice(44, 46)
+    moving = moved(chest.fixed, truth)
+    box = ((0, 0, middle.start), (92, 76, middle.stop))
+    thick = [Image(i.data[middle], i.grid.cropped(*box)) for i in (chest.fixed, moving)]
+    found = run(*thick)
+    np.testing.assert_array_equal(found.matrix[2], [0, 0, 1])
+    np.testing.assert_array_equal(found.matrix[:2, 2], 0)
+    assert found.translation[2] == 0
+    np.testing.assert_allclose(found.matrix[:2, :2], truth.matrix[:2, :2], atol=0.01)
+
+
+def test_of_a_small_image_the_levels_are_small(chest):
+    """A chest of 15 mm: what is found is the same, 25 times smaller."""
+
+    def shrunk(image):
+        grid = image.grid
+        small = (tuple(np.array(v) / 25) for v in (grid.spacing, grid.origin))
+        return Image(image.data, Grid(grid.size, *small, grid.direction))
+
+    found = run(shrunk(chest.fixed), shrunk(moved(chest.moving, TURNED)))
+    enlarged = Affine(found.matrix, 25 * found.translation)
+    assert errors(enlarged, TURNED, chest).mean() < 1.0
+
+
+def test_of_images_with_nothing_in_common_a_warning_is_given(chest):
+    notes = []
+    noise = [
+        Image(torch.from_numpy(np.random.default_rng(k).normal(0, 100, (30, 30, 30))).float(), grid)
+        for k, grid in enumerate([Grid((30, 30, 30), (4.0, 4.0, 4.0))] * 2)
+    ]
+    run(*noise, Context(notes=notes))
+    assert len(notes) == 1
+    assert notes[0].startswith("Warning: ") and "in common" in notes[0]
+    notes.clear()
+    run(chest.fixed, chest.moving, Context(notes=notes))
+    assert not notes
 
 
 def test_progress_rises_and_a_cancel_in_it_stops_the_search(chest):

@@ -41,7 +41,7 @@ def matrices(shape, sigma):
 
 
 def plain_loss(fixed, warped, weight, sigma, noise_level):
-    """1 - local correlation as written in papers, for autograd."""
+    """1 - local correlation of two images with one common noise added, for autograd."""
     windows = matrices(fixed.shape, sigma)
 
     def mean(v):
@@ -49,7 +49,7 @@ def plain_loss(fixed, warped, weight, sigma, noise_level):
             v = torch.tensordot(v, window.T, dims=([0], [0]))
         return v
 
-    covariance = mean(fixed * warped) - mean(fixed) * mean(warped)
+    covariance = mean(fixed * warped) - mean(fixed) * mean(warped) + noise_level
     variances = [mean(v * v) - mean(v) ** 2 + noise_level for v in (fixed, warped)]
     rho = covariance / torch.sqrt(variances[0] * variances[1])
     return 1 - (weight * rho).sum() / weight.sum()
@@ -150,10 +150,28 @@ def test_an_affine_change_of_intensity_correlates_fully(gain, offset, sign):
     assert float(loss(changed)) == pytest.approx(1 - sign, abs=1e-5)
 
 
-def test_windows_without_structure_count_as_uncorrelated():
+def test_windows_without_structure_neither_attract_nor_repel():
     fixed = torch.full(SHAPE, 5.0, dtype=torch.float64)
     loss = LocalCorrelation(fixed, torch.ones_like(fixed), SIGMA, 1.0)
-    assert float(loss(noise(13))) == pytest.approx(1.0, abs=1e-9)
+    flat = torch.full_like(fixed, 4.0).requires_grad_(True)
+    value = loss(flat)
+    (gradient,) = torch.autograd.grad(value, flat)
+    assert value.item() == pytest.approx(0.0, abs=1e-6)
+    assert float(gradient.abs().max()) < 1e-7
+
+
+@pytest.mark.parametrize("noise_level", [0.05, 1.0, 20.0])
+def test_no_image_is_more_like_another_than_that_itself(noise_level):
+    fixed = noise(16) * torch.linspace(0.01, 3, SHAPE[2], dtype=torch.float64)  # flat to rich
+    loss = LocalCorrelation(fixed, torch.ones_like(fixed), SIGMA, noise_level)
+    same = fixed.clone().requires_grad_(True)
+    value = loss(same)
+    (gradient,) = torch.autograd.grad(value, same)
+    assert value.item() == pytest.approx(0.0, abs=1e-9)
+    assert float(gradient.abs().max()) < 1e-9
+    for other in (1.3 * fixed, 0.7 * fixed, fixed + 0.01 * noise(17), fixed.roll(1, 2)):
+        assert float(loss(other)) > 1e-6
+    assert float(loss.map(noise(18)).abs().max()) <= 1 + 1e-9
 
 
 def test_where_the_weight_is_zero_the_images_do_not_matter():

@@ -1,0 +1,67 @@
+"""Results are the same with any number of threads, also of images that show nothing in common."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from DeepRegistrationLib.reductions import mean, products, total
+
+ROOT = Path(__file__).parents[2]
+NOISE = """
+import sys
+import numpy as np, torch
+from DeepRegistrationLib import register
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+assert torch.get_num_threads() == int(sys.argv[2])
+grid = Grid((12, 12, 12), (2.0, 2.0, 2.5), (-10.0, 5.0, 30.0))
+images = [
+    Image(torch.from_numpy(np.random.default_rng(k).normal(-400, 300, grid.shape)).float(), grid)
+    for k in (97, 98)
+]
+points = [
+    register(*images, method=method, quality="fast", device="cpu").transform(grid.points()).numpy()
+    for method in ("affine", "optimize", "lcc-demons")
+]
+np.save(sys.argv[1], points)
+"""
+
+
+def points_with(threads, path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-c", NOISE, str(path), str(threads)]
+    subprocess.run(command, check=True, env=environment, cwd=path.parent)
+    return np.load(path)
+
+
+def test_even_of_noise_one_and_two_threads_give_the_same_to_rounding(tmp_path):
+    one, two = (points_with(n, tmp_path / f"{n}.npy") for n in (1, 2))
+    assert np.abs(one - two).max() < 1e-3  # mm
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 511, 512, 1000, 300_007])
+def test_sums_are_numpys_and_the_same_to_the_last_bit(threads, count):
+    values = np.random.default_rng(count).normal(3, 100, (4, count)).astype(np.float32)
+    found = torch.from_numpy(values)
+    exact = values.astype(np.float64)
+    assert float(total(found)) == pytest.approx(exact.sum(), rel=1e-7)
+    assert float(mean(found)) == pytest.approx(exact.mean(), rel=1e-7)
+    np.testing.assert_allclose(products(found), exact @ exact.T, rtol=1e-10, atol=1e-6)
+    torch.set_num_threads(1)
+    with_one = total(found), products(found)
+    torch.set_num_threads(threads)
+    assert torch.equal(total(found), with_one[0])
+    assert torch.equal(products(found), with_one[1])
