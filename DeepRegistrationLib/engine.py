@@ -38,6 +38,7 @@ from DeepRegistrationLib.validation import (
     check_result,
     finite,
     is_ct,
+    note_on_size,
 )
 
 
@@ -121,6 +122,7 @@ def register(
     check_memory(fixed, moving, place)
     seconds: dict[str, float] = {}
     notes = list(dict.fromkeys((*fixed.notes, *moving.notes)))
+    notes += [note for image in (fixed, moving) if (note := note_on_size(image))]
     whole = rising(progress)
     progress = part(whole, 0.0, 0.5 if uncertainty else 1.0)
     estimates: list[Transform] = []  # of a method that averages; described by its spread

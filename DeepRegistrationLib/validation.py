@@ -15,6 +15,8 @@ from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.plain import AIR, CT_MINIMUM
 from DeepRegistrationLib.transforms import Composite, Transform
 
+_LARGEST = 3000.0  # mm: longer than any scanner's table
+_SMALLEST = 60.0  # mm: shorter than any scan of a person's chest, abdomen, heart or head
 _SAMPLES = 33  # points an axis when the overlap of two boxes is measured
 
 
@@ -110,6 +112,13 @@ def check_image(image: Image) -> None:
         raise RegistrationError(
             f"{image.name} is one voxel thin (size {size}); give a volume of several slices."
         )
+    length = float(image.grid.extent.max())
+    if length > _LARGEST:
+        raise RegistrationError(
+            f"{image.name} would be {length / 1000:.3g} m long, with voxels of "
+            f"{_spacing(image.grid)} mm. Its spacing is probably in micrometers; correct the "
+            "image's header: spacing and origin are in mm."
+        )
     _check_finite(image)
     low, high = (float(v) for v in torch.aminmax(image.data))
     if high <= AIR:
@@ -121,6 +130,17 @@ def check_image(image: Image) -> None:
         raise RegistrationError(
             f"{image.name} has the value {low:g} in every voxel; give an image with contrast."
         )
+
+
+def note_on_size(image: Image) -> str | None:
+    """A warning where an image is too small to show a person."""
+    length = float(image.grid.extent.max())
+    if length >= _SMALLEST:
+        return None
+    return (
+        f"Warning: {image.name} is only {length:.3g} mm long (spacing {_spacing(image.grid)} mm). "
+        "If it shows a person, its spacing is probably in centimeters: correct the image's header."
+    )
 
 
 def _check_finite(image: Image) -> None:
@@ -166,6 +186,10 @@ def _check_same_grid(mask: Image, image: Image) -> None:
             f"The mask {mask.name} lies {distance:.3g} mm away from its image {image.name} "
             "(origin, spacing or direction differ); resample the mask on its image's grid."
         )
+
+
+def _spacing(grid: Grid) -> str:
+    return " x ".join(f"{s:.3g}" for s in grid.spacing)
 
 
 def _size(grid: Grid) -> str:

@@ -10,7 +10,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Affine, DisplacementField
-from DeepRegistrationLib.validation import background, check_pair, finite
+from DeepRegistrationLib.validation import background, check_pair, finite, note_on_size
 
 GRID = Grid((12, 10, 8), (2.0, 2.0, 3.0), (-5.0, 4.0, 20.0))
 
@@ -157,3 +157,18 @@ def test_background_is_air_for_ct_and_the_dark_surrounding_otherwise():
 def test_the_sentences_name_the_image_at_fault():
     says = refused(ct(name="a"), filled(3, name="b.nrrd"), says="b.nrrd")
     assert not re.search(r"\ba\b has", says)
+
+
+def scaled(image, factor):
+    grid = image.grid
+    spacing, origin = (tuple(np.array(v) * factor) for v in (grid.spacing, grid.origin))
+    return Image(image.data, Grid(grid.size, spacing, origin, grid.direction), image.name)
+
+
+def test_a_spacing_in_micrometers_is_refused_and_one_in_centimeters_is_named():
+    fixed, moving = ct(), ct(seed=1)
+    sentence = refused(scaled(fixed, 1000), scaled(moving, 1000), says="micrometers")
+    assert "m long" in sentence
+    whole = scaled(fixed, 300 / fixed.grid.extent.max())
+    assert note_on_size(whole) is None
+    assert "centimeters" in note_on_size(scaled(whole, 0.1))
