@@ -8,21 +8,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.evaluation.uncertainty import Uncertainty
 from DeepRegistrationLib.fallback import Pair, Workplace
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.evidence import Evidence, find_evidence
-from DeepRegistrationLib.lungs import find_lungs
+from DeepRegistrationLib.masks import find_masks
 from DeepRegistrationLib.methods import QUALITIES, Context, Quality, make_parameters, method_class
 from DeepRegistrationLib.optimization.refine import refine as refine_transform
+from DeepRegistrationLib.plain import GIVEN, LUNGS
 from DeepRegistrationLib.progress import Progress, part, rising, silent
 from DeepRegistrationLib.transforms import (
     Inversion,
@@ -37,7 +38,6 @@ from DeepRegistrationLib.validation import (
     check_pair,
     check_result,
     finite,
-    is_ct,
     note_on_size,
 )
 
@@ -71,6 +71,13 @@ class Registration:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def region(self) -> Region:
+        """The mask that was used, as the region to judge the result in."""
+        if self.fixed_mask is None:
+            return Region()
+        return Region(self.provenance.get("mask") or GIVEN, self.fixed_mask)
 
 
 def register(
@@ -215,12 +222,18 @@ def register(
             "quality": quality,
             "refine": refine,
             "parameters": asdict(runner.parameters),
+            "mask": _mask_source(fixed_mask, work.pair.fixed_mask),
             "device": str(work.device),
             "device_reason": reason,
             "seed": seed,
             "peak_memory_mb": peak_memory_mb(place),
         },
     )
+
+
+def _mask_source(given: Image | None, used: Image | None) -> str | None:
+    """Where the mask of the fixed image that a registration used came from."""
+    return GIVEN if given is not None else None if used is None else LUNGS
 
 
 def _check_quality(quality: str) -> None:
@@ -240,42 +253,6 @@ def _predicted_error(
         "the uncertainty maps",
         lambda pair: evidence.maps(grid, pair.device, comparing),
     )
-
-
-def find_masks(
-    fixed: Image,
-    moving: Image,
-    fixed_mask: Image | None,
-    moving_mask: Image | None,
-    notes: list[str],
-) -> tuple[Image | None, Image | None]:
-    """The given masks on the images' device; in a chest CT, the lungs where none was given.
-
-    What was found is said in ``notes``. Lungs count only when both images show them: a mask on
-    one side alone would not be comparable.
-    """
-    device = fixed.data.device
-    given = [None if m is None else m.to(device) for m in (fixed_mask, moving_mask)]
-    if all(m is not None for m in given) or not (is_ct(fixed) and is_ct(moving)):
-        return given[0], given[1]
-    found = [
-        m if m is not None else find_lungs(image)
-        for m, image in zip(given, (fixed, moving), strict=True)
-    ]
-    if any(m is None for m in found):
-        return given[0], given[1]
-    sides = [side for side, m in zip(("fixed", "moving"), given, strict=True) if m is None]
-    litres = {
-        side: float((mask.data != 0).sum()) * float(np.prod(mask.grid.spacing)) / 1e6
-        for side, mask in zip(("fixed", "moving"), found, strict=True)
-        if mask is not None
-    }
-    sizes = ", ".join(f"{litres[side]:.1f} l in the {side} image" for side in sides)
-    notes.append(
-        f"No {f'{sides[0]} mask was' if len(sides) == 1 else 'masks were'} given: the lungs were "
-        f"found by threshold ({sizes}) and used."
-    )
-    return found[0], found[1]
 
 
 def inverse_grid(grid: Grid) -> Grid:

@@ -67,7 +67,7 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
     folding = {"image": _percentage(folded)}
     doubt = registration.uncertainty
     if mask is not None:
-        folding["mask"] = _percentage(folded[mask.data != 0])
+        folding[registration.region.name] = _percentage(folded[mask.data != 0])
     return Outcome(
         transform=map_of(single_transform(registration.transform, grid)),
         jacobian=volume_of(registration.jacobian),
@@ -78,7 +78,7 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
         error_maps={} if doubt is None else {k: volume_of(v) for k, v in doubt.maps().items()},
         error_statistics={}
         if doubt is None
-        else uncertainty_statistics(doubt, mask, registration.voxel_mm),
+        else uncertainty_statistics(doubt, registration.region, registration.voxel_mm),
         folding=folding,
         seconds=registration.seconds,
         notes=registration.notes,

@@ -19,6 +19,9 @@ AIR = -1000.0
 CT_MINIMUM = -900.0
 """HU: no tissue and no other modality of interest goes as low."""
 
+GIVEN, LUNGS = "mask", "lungs"
+"""Where the mask of a registration came from: the user, or the search for lungs."""
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:
@@ -102,7 +105,8 @@ class Outcome:
         error_maps: On the fixed image's grid in mm, when asked for: ``predicted``, ``consistency``
             and, where there were several estimates, ``spread``; as in ``uncertainty.Uncertainty``.
         error_statistics: Of these maps, see ``uncertainty.uncertainty_statistics``.
-        folding: Percentage of J <= 0 in the ``image`` and, where there is one, in the ``mask``.
+        folding: Percentage of J <= 0 in the ``image`` and, where there is a mask, in what it is
+            called: ``mask`` or ``lungs``.
         seconds, notes, provenance: As in the engine's ``Registration``.
     """
 

@@ -49,7 +49,7 @@ def missingHtml(parameters, landmarks, quality):
         hints.append(_("place at least 10 pairs of landmarks all over the region of interest"))
     if not (parameters.fixedSegmentation and parameters.movingSegmentation):
         hints.append(_("choose segmentations of both volumes, drawn independently"))
-    if not parameters.fixedMask:
+    if not parameters.fixedMask and (quality is None or quality["region"]["source"] == "image"):
         hints.append(_("choose a fixed mask under Inputs, to know the folding in the organ"))
     if not hints:
         return ""
@@ -61,7 +61,7 @@ def _folding(quality):
     whole = quality["jacobian"]
     places = {_("whole image"): whole}
     if whole.get("in_mask"):
-        places[_("mask")] = whole["in_mask"]
+        places[_(quality["region"]["name"])] = whole["in_mask"]
     for name, segment in (quality["segments"] or {}).items():
         places[name] = segment["jacobian"]
     rows = [

@@ -15,40 +15,31 @@ from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points, paired_errors
 from DeepRegistrationLib.evaluation.overlap import registered_overlap
+from DeepRegistrationLib.evaluation.region import Region, labeled_region
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.lungs import find_lungs
 from DeepRegistrationLib.transforms import Transform
-from DeepRegistrationLib.validation import is_ct
 
 HISTOGRAM = np.linspace(-0.5, 3.0, 71)
 """Edges of the bins of J; what lies outside counts in the first or last one."""
 
 
-def lungs_of(pair: Pair, images: PairImages) -> Image | None:
-    """The lungs of a fixed CT, where neither a mask nor labels say what counts."""
-    known = images.fixed_mask is not None or (pair.fixed.labels is not None and not pair.family)
-    return None if known or not is_ct(images.fixed) else find_lungs(images.fixed)
-
-
-def region_of(pair: Pair, images: PairImages, lungs: Image | None, reader: Reader) -> Image | None:
+def region_for(pair: Pair, images: PairImages, kept: Region, reader: Reader) -> Region:
     """Where Jacobian, similarity and MAE are taken, the same for all methods.
 
-    The fixed mask of the list, else all labels of the fixed image, else the lungs of a CT; None
-    for the whole image. It may read labels: not to be called before the method has ended.
+    As :func:`region_of`; it may read labels: not to be called before the method has ended.
+
+    Args:
+        kept: Of the images and their masks alone.
     """
-    mask = images.fixed_mask or lungs
-    if mask is None and pair.fixed.labels is not None and not pair.family:
-        labels = reader.image(pair.fixed.labels)
-        mask = labels.resampled(images.fixed.grid, interpolation="nearest")
-    if mask is None or not bool((mask.data != 0).any()):
-        return None
-    return Image((mask.data != 0).to(torch.uint8), mask.grid, "region")
+    if kept.mask is not None or pair.fixed.labels is None or pair.family:
+        return kept
+    return labeled_region(reader.image(pair.fixed.labels), images.fixed.grid)
 
 
 def measure_row(
     pair: Pair,
     images: PairImages,
-    region: Image | None,
+    region: Region,
     transform: Transform,
     warped: Image,
     determinant: Image,
@@ -59,31 +50,33 @@ def measure_row(
     Args:
         transform: Fixed to moving.
         warped, determinant: Moving image and J on the fixed grid.
-        region: From :func:`region_of`.
+        region: From :func:`region_for`.
 
     Returns:
-        ``lcc`` and ``ncc``; ``jacobian`` (``region`` and ``image``, each as
-        :func:`jacobian_statistics` with ``var_log``, and ``histogram`` of J in the region); and
-        of what is known: ``tre``, ``snapped``, ``errors`` (T(x_F) - x_M, mm, LPS, a vector a
-        landmark), ``mae``, ``overlap`` by label.
+        ``region`` (its source), ``lcc`` and ``ncc`` in it; ``jacobian`` (``region`` and ``image``,
+        each as :func:`jacobian_statistics` with ``var_log``, and ``histogram`` of J in the
+        region); and of what is known: ``tre``, ``snapped``, ``errors`` (T(x_F) - x_M, mm, LPS, a
+        vector a landmark), ``mae``, ``overlap`` by label.
 
     Raises:
         RegistrationError: Landmarks lie outside their image, labels are no whole numbers.
     """
-    alike = similarity(images.fixed, warped, region)
-    inside = determinant.data if region is None else determinant.data[region.data != 0]
+    mask = region.mask
+    alike = similarity(images.fixed, warped, mask)
+    inside = determinant.data if mask is None else determinant.data[mask.data != 0]
     clipped = np.clip(inside.numpy().ravel(), HISTOGRAM[0], HISTOGRAM[-1])
     row: dict[str, Any] = {
+        "region": region.source,
         "lcc": alike["local_ncc"],
         "ncc": alike["ncc"],
         "jacobian": {
-            "region": _with_variance(jacobian_statistics(determinant, region)),
+            "region": _with_variance(jacobian_statistics(determinant, mask)),
             "image": _with_variance(jacobian_statistics(determinant)),
             "histogram": np.histogram(clipped, HISTOGRAM)[0].tolist(),
         },
     }
     if images.truth is not None:
-        row["mae"] = absolute_error(transform, images.truth, images.fixed, region)
+        row["mae"] = absolute_error(transform, images.truth, images.fixed, mask)
         return row
     if pair.fixed.landmarks is not None and pair.moving.landmarks is not None:
         row.update(_landmarks(pair, images, transform))

@@ -15,7 +15,7 @@ import numpy as np
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.benchmark.journal import NAME, Journal, Row
 from DeepRegistrationLib.benchmark.loading import PairImages, everywhere, load_pair
-from DeepRegistrationLib.benchmark.measuring import lungs_of, measure_row, region_of
+from DeepRegistrationLib.benchmark.measuring import measure_row, region_for
 from DeepRegistrationLib.benchmark.overlay import overlay_png
 from DeepRegistrationLib.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol
 from DeepRegistrationLib.benchmark.reading import Reader, mean_heart, require_labels
@@ -23,6 +23,7 @@ from DeepRegistrationLib.benchmark.variants import Variant, check_available
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
+from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.evaluation.report import json_safe
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.output import atomic_file, check_folder
@@ -147,11 +148,16 @@ def _pair_rows(
     progress: Progress,
 ) -> Iterable[Row]:
     """The rows of one pair; None stands for the pair before any method."""
-    images = lungs = None
+    images, kept = None, Region()
     problem = ""
     try:
         images = load_pair(pair, options.alignment, reader)
-        lungs = lungs_of(pair, images)
+        kept = region_of(
+            images.fixed,
+            images.moving,
+            fixed_mask=images.fixed_mask,
+            moving_mask=images.moving_mask,
+        )
     except Exception as error:  # noqa: BLE001 - the other pairs shall go on
         problem = explained(error)
     for k, variant in enumerate(variants):
@@ -167,7 +173,7 @@ def _pair_rows(
         if images is not None:
             here = part(progress, k / len(variants), (k + 1) / len(variants))
             try:
-                row.update(_one(pair, images, lungs, variant, picture, options, reader, here))
+                row.update(_one(pair, images, kept, variant, picture, options, reader, here))
                 row.update(status="ok", error="")
             except Exception as error:  # noqa: BLE001
                 row["error"] = explained(error)
@@ -193,7 +199,7 @@ def explained(error: Exception) -> str:
 def _one(
     pair: Pair,
     images: PairImages,
-    lungs: Image | None,
+    kept: Region,
     variant: Variant | None,
     picture: Path | None,
     options: Options,
@@ -233,12 +239,12 @@ def _one(
         for name in ("device", "peak_memory_mb", "quality", "parameters"):
             row[name] = result.provenance.get(name)
         transform, warped, determinant = result.transform, result.warped, result.jacobian
-    region = region_of(pair, images, lungs, reader)
+    region = region_for(pair, images, kept, reader)
     row.update(measure_row(pair, images, region, transform, warped, determinant, reader))
     if picture is not None:
         name = f"{picture.name}-{re.sub(r'[^A-Za-z0-9.=-]+', '_', _label(variant))}.png"
         with atomic_file(picture.parent / name) as partial:
-            partial.write_bytes(_picture(images.fixed, warped, region))
+            partial.write_bytes(_picture(images.fixed, warped, region.mask))
         row["overlay"] = f"{OVERLAYS}/{name}"
     return row
 

@@ -10,6 +10,7 @@ import torch
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
+    kept_region,
     load_image,
     load_labels,
     load_landmarks,
@@ -71,9 +72,10 @@ def evaluate_files(arguments: argparse.Namespace) -> None:
     transform = load_transform(arguments.transform, references[0].grid if references else None)
     landmarks = load_landmarks(arguments, fixed, moving)
     notes += landmarks.pop("notes", ())
+    kept = kept_region(arguments.transform, fixed)
     with torch.no_grad():
         report = evaluation_report(
-            transform, fixed=fixed, moving=moving, notes=notes, **given, **landmarks
+            transform, fixed=fixed, moving=moving, kept=kept, notes=notes, **given, **landmarks
         )
     if not arguments.output:
         print(report_text(report), end="")

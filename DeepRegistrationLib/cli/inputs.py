@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,10 +12,13 @@ from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
+from DeepRegistrationLib.evaluation.region import Region
+from DeepRegistrationLib.evaluation.report import MASK_FILE
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.labels import Labels, read_labels
 from DeepRegistrationLib.methods import make_parameters, method_class
+from DeepRegistrationLib.plain import GIVEN, LUNGS
 from DeepRegistrationLib.transforms import Transform, read_transform
 
 T = TypeVar("T")
@@ -120,3 +124,22 @@ def load_landmarks(
         "moving_landmarks": pairs.moving,
         "notes": pairs.notes,
     }
+
+
+def kept_region(transform: str, fixed: Image | None) -> Region | None:
+    """The mask that ``deepreg register`` has left beside a transform, as the region to judge in.
+
+    None where the transform is not one that it wrote, or the mask is not the fixed image's.
+    """
+    path = Path(transform)
+    report, mask = path.with_name("report.json"), path.with_name(MASK_FILE)
+    if path.name != "transform.h5" or not (report.is_file() and mask.is_file()):
+        return None
+    try:
+        source = json.loads(report.read_text(encoding="utf-8"))["region"]["source"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    image = load_image(str(mask))
+    if source not in (GIVEN, LUNGS) or (fixed is not None and not image.grid.same_as(fixed.grid)):
+        return None
+    return Region(source, image)

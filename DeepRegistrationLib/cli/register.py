@@ -24,13 +24,20 @@ from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
-from DeepRegistrationLib.evaluation.report import build_report, told, write_report
+from DeepRegistrationLib.evaluation.report import MASK_FILE, build_report, told, write_report
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, write_image
 from DeepRegistrationLib.output import atomic_folder, check_folder
 from DeepRegistrationLib.transforms import write_transform
 
-RESULTS = ("transform.h5", "warped.nii.gz", "jacobian.nii.gz", "report.json", "inverse.h5")
+RESULTS = (
+    "transform.h5",
+    "warped.nii.gz",
+    "jacobian.nii.gz",
+    "report.json",
+    "inverse.h5",
+    MASK_FILE,
+)
 UNCERTAINTY = {  # by the names of the maps
     "predicted": "uncertainty.nii.gz",
     "consistency": "consistency.nii.gz",
@@ -99,9 +106,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
         shown_progress(arguments.quiet) as progress,
     ):
         result = register(pair.fixed, pair.moving, progress=progress, **options)
-        report = build_report(
-            result, pair.fixed, pair.moving, fixed_mask=pair.fixed_lungs, **landmarks
-        )
+        report = build_report(result, pair.fixed, pair.moving, **landmarks)
         write_results(result, report, folder)
         with native_silence():
             write_image(pair.fixed, folder / PHANTOM[0])
@@ -134,7 +139,7 @@ def _check_inputs_survive(arguments: argparse.Namespace) -> None:
 def write_results(
     result: Registration, report: dict[str, Any], folder: Path, *, images: bool = True
 ) -> None:
-    """Write ``RESULTS``; the warped image and the Jacobian map where ``images`` are wanted.
+    """Write what there is of ``RESULTS``; warped image and Jacobian map where ``images`` says so.
 
     The images at the same time, as compressing each keeps one processor busy; the transforms one
     after the other, as HDF5 is not made for threads.
@@ -142,6 +147,8 @@ def write_results(
     volumes: list[tuple[Image, str]] = []
     if images:
         volumes += [(result.warped, RESULTS[1]), (result.jacobian, RESULTS[2])]
+    if result.fixed_mask is not None:
+        volumes.append((result.fixed_mask, MASK_FILE))
     if result.uncertainty is not None:
         maps = result.uncertainty.maps().items()
         volumes += [(image, UNCERTAINTY[name]) for name, image in maps]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 TG132 = "AAPM TG-132, table III"
 OWN = "this program's choice"
@@ -29,3 +31,31 @@ class Finding:
 def percent(value: float) -> str:
     """A share in percent, as a sentence has it."""
     return f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+
+
+def position(point: Sequence[float]) -> str:
+    """A point in LPS mm as Slicer writes it: "L 34, P 12, I 150 mm"."""
+    letters = (("L", "R"), ("P", "A"), ("S", "I"))
+    parts = [
+        f"{pair[0] if value >= 0 else pair[1]} {abs(value):.0f}"
+        for value, pair in zip(point, letters, strict=True)
+    ]
+    return ", ".join(parts) + " mm"
+
+
+def place(place: dict[str, Any] | None) -> str:
+    """Where something is, in words and in mm, to follow what it is."""
+    return "" if not place else f", {place['where']} ({position(place['point'])})"
+
+
+def called(name: str) -> str:
+    """A segment without a name is told from a number."""
+    return f"label {name}" if name.isdigit() else name
+
+
+def region_in_words(quality: Mapping[str, Any]) -> str:
+    """What the region is called in which the registration was judged."""
+    known = quality.get("region")
+    if known:
+        return f"the {known['name']}"
+    return "the mask" if (quality.get("jacobian") or {}).get("in_mask") else "the image"

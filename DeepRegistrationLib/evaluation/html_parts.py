@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from DeepRegistrationLib.evaluation.finding import region_in_words
+
 _OVERLAP = {
     "dice": "Dice",
     "hausdorff95": "Hausdorff 95 %, mm",
@@ -79,7 +81,8 @@ def images_and_segments(quality: Mapping[str, Any]) -> str:
             [name, similarity["before"][key], similarity["after"][key]]
             for key, name in names.items()
         ]
-        text += table(["", "before", "after"], rows, "Similarity of the images")
+        title = f"Similarity of the images in {region_in_words(quality)}"
+        text += table(["", "before", "after"], rows, title)
     overlap = quality.get("overlap")
     if overlap:
         head = ["", *(f"{name}, {when}" for name in _OVERLAP.values() for when in _WHEN)]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from DeepRegistrationLib.evaluation.finding import region_in_words
 from DeepRegistrationLib.evaluation.html_parts import (
     error_estimate,
     images_and_segments,
@@ -162,7 +163,8 @@ def _figures(content: ReportContent) -> str:
     if jacobian:
         inside = jacobian.get("in_mask")
         folding = (inside or jacobian)["percent_nonpositive"]
-        boxes.append((f"{folding:.3f} %", f"folding in the {'mask' if inside else 'image'}"))
+        where = region_in_words(content.quality)
+        boxes.append((f"{folding:.3f} %", f"folding in {where}"))
     consistency = content.quality.get("inverse_consistency")
     if consistency:
         boxes.append((f"{consistency['mean']:.2f} mm", "mean inverse-consistency error"))
@@ -241,7 +243,7 @@ def _jacobian(quality: Mapping[str, Any]) -> str:
         return ""
     places = {"whole image": whole}
     if whole.get("in_mask"):
-        places["mask"] = whole["in_mask"]
+        places[region_in_words(quality).removeprefix("the ")] = whole["in_mask"]
     for name, segment in (quality.get("segments") or {}).items():
         places[name] = segment["jacobian"]
     head = ["", *_JACOBIAN.values(), "folding, %"]

@@ -17,7 +17,8 @@ from DeepRegistrationLib.evaluation.landmarks import (
     mapped_points,
     target_registration_error,
 )
-from DeepRegistrationLib.evaluation.overlap import layers_of, registered_overlap
+from DeepRegistrationLib.evaluation.overlap import registered_overlap
+from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp
@@ -33,6 +34,7 @@ def measure(
     determinant: Image | None = None,
     fixed_mask: Image | None = None,
     moving_mask: Image | None = None,
+    region: Region | None = None,
     fixed_landmarks: np.ndarray | None = None,
     moving_landmarks: np.ndarray | None = None,
     fixed_labels: Image | Sequence[Image] | None = None,
@@ -45,8 +47,9 @@ def measure(
         transform: Fixed to moving.
         fixed, moving: The images; both are needed for the similarity.
         warped, determinant: Moving image and Jacobian on the fixed grid; computed when omitted.
-        fixed_mask: On the fixed grid; the similarity is taken inside it.
+        fixed_mask: On the fixed grid.
         moving_mask: On the moving grid; with both masks their overlap is given.
+        region: Where to judge; of :func:`region.region_of` when omitted.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
         fixed_labels, moving_labels: Label maps of the two images, each on any grid; several where
             segments overlap (see :func:`label_overlap`). What lies outside a label map is
@@ -54,11 +57,13 @@ def measure(
         label_names: What to call labels in the result; their number where there is no name.
 
     Returns:
-        ``tre`` (see :func:`target_registration_error`), ``swapped`` (where the landmarks fit better
-        the other way round, see :class:`direction.Swapped`), ``jacobian`` (see
-        :func:`jacobian_statistics`; ``in_mask`` holds the same inside the mask), ``similarity``
-        (``before``, ``after``), ``overlap`` (label, or ``mask``, to ``before``, ``after``),
-        ``voxel_mm`` (the largest voxel dimension of the images, mm, see :mod:`tolerance`).
+        ``region`` (see :meth:`region.Region.described`), ``tre`` (see
+        :func:`target_registration_error`), ``swapped`` (where the landmarks fit better the other
+        way round, see :class:`direction.Swapped`), ``jacobian`` (of the whole image, see
+        :func:`jacobian_statistics`; ``in_mask`` holds the same inside the region where it is not
+        the whole image), ``similarity`` in the region (``before``, ``after``), ``overlap`` (label,
+        or ``mask``, to ``before``, ``after``), ``voxel_mm`` (the largest voxel dimension of the
+        images, mm, see :mod:`tolerance`).
     """
     tre = swapped = None
     if fixed_landmarks is not None and moving_landmarks is not None:
@@ -67,13 +72,20 @@ def measure(
         tre = target_registration_error(transform, fixed_landmarks, moving_landmarks, grids[1])
         images = (mapped_points(transform, x) for x in (fixed_landmarks, moving_landmarks))
         swapped = better_swapped(fixed_landmarks, moving_landmarks, *images)
+    if region is None:
+        region = region_of(
+            fixed,
+            moving,
+            fixed_mask=fixed_mask,
+            moving_mask=moving_mask,
+            fixed_labels=fixed_labels,
+        )
     return {
+        "region": region.described(),
         "tre": tre,
         "swapped": None if swapped is None else asdict(swapped),
-        "jacobian": _jacobian(
-            transform, determinant, fixed_mask, fixed, *layers_of(fixed_labels)[:1]
-        ),
-        "similarity": _similarity(transform, fixed, moving, warped, fixed_mask),
+        "jacobian": _jacobian(transform, determinant, region.mask, fixed),
+        "similarity": _similarity(transform, fixed, moving, warped, region.mask),
         "overlap": {
             **_mask_overlap(transform, _binary(fixed_mask), _binary(moving_mask)),
             **_label_overlap(transform, fixed_labels, moving_labels, fixed, label_names or {}),
@@ -86,11 +98,11 @@ def measure(
 
 
 def _jacobian(
-    transform: Transform, determinant: Image | None, mask: Image | None, *references: Image | None
+    transform: Transform, determinant: Image | None, mask: Image | None, fixed: Image | None
 ) -> dict[str, Any] | None:
     """Statistics in the whole image and, kept apart, inside the mask (folding hides outside)."""
     if determinant is None:
-        grid = next((image.grid for image in (*references, mask) if image is not None), None)
+        grid = next((image.grid for image in (fixed, mask) if image is not None), None)
         grid = grid or getattr(transform, "grid", None)
         if grid is None:
             return None

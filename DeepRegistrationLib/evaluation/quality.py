@@ -12,9 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from DeepRegistrationLib.evaluation.consistency import inverse_consistency
 from DeepRegistrationLib.evaluation.measures import measure
+from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.evaluation.segment_statistics import (
+    box_of,
+    extreme_places,
     folded_places,
+    place_in_words,
     plain_places,
     segment_statistics,
 )
@@ -28,11 +33,9 @@ from DeepRegistrationLib.jobs import (
     transform_of,
     volume_of,
 )
-from DeepRegistrationLib.plain import Map, Volume
+from DeepRegistrationLib.plain import LUNGS, Map, Volume
 from DeepRegistrationLib.progress import Progress, silent
-from DeepRegistrationLib.transforms import Transform, invert, jacobian
-
-_SPACING_MM = 4.0  # of the points at which the inverse is checked
+from DeepRegistrationLib.transforms import jacobian
 
 
 def measure_quality(
@@ -42,6 +45,8 @@ def measure_quality(
     *,
     fixed_mask: Volume | None = None,
     moving_mask: Volume | None = None,
+    kept_mask: Volume | None = None,
+    kept_source: str = LUNGS,
     fixed_labels: Volume | Sequence[Volume] | None = None,
     moving_labels: Volume | Sequence[Volume] | None = None,
     label_names: dict[str, str] | None = None,
@@ -57,6 +62,8 @@ def measure_quality(
         transform: Fixed to moving.
         fixed, moving: The images.
         fixed_mask, moving_mask: Non-zero counts; on any grid.
+        kept_mask: The mask that the registration used, kept with its result; on any grid.
+        kept_source: Where it came from: ``mask`` or ``lungs``.
         fixed_labels, moving_labels: Label maps, on any grid; several where segments overlap, with
             numbers that differ between all segments.
         label_names: What to call labels, by their number as text.
@@ -66,11 +73,12 @@ def measure_quality(
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
 
     Returns:
-        ``tre``, ``jacobian``, ``similarity``, ``overlap``, ``voxel_mm`` as :func:`measures.measure`
-        gives them (labels by name); ``folding`` (see :class:`segment_statistics.FoldedPlace`), in
-        the mask where there is one; ``segments`` (see
-        :func:`segment_statistics.segment_statistics`) or None; ``inverse_consistency`` (see
-        :func:`inverse_consistency`); ``uncertainty`` (see
+        ``region``, ``tre``, ``jacobian``, ``similarity``, ``overlap``, ``voxel_mm`` as
+        :func:`measures.measure` gives them (labels by name); ``folding`` (see
+        :class:`segment_statistics.FoldedPlace`) and ``extremes`` of J (see
+        :func:`segment_statistics.extreme_places`) in the region (see :func:`region.region_of`);
+        ``segments`` (see :func:`segment_statistics.segment_statistics`) or None;
+        ``inverse_consistency`` (see :func:`consistency.inverse_consistency`); ``uncertainty`` (see
         :func:`uncertainty.uncertainty_statistics`) or None.
 
     Raises:
@@ -81,11 +89,20 @@ def measure_quality(
     images = [image_of(fixed), image_of(moving)]
     grids = [image.grid for image in images]
     masks = [mask_of(m, g) for m, g in zip((fixed_mask, moving_mask), grids, strict=True)]
-    segments = [_labels_on(image_of(layer), grids[0]) for layer in _layers(fixed_labels)]
+    labels = [[image_of(layer) for layer in _layers(v)] for v in (fixed_labels, moving_labels)]
+    kept = mask_of(kept_mask, grids[0])
     with torch.no_grad():
         progress(0.1, "Computing the Jacobian determinant")
         determinant = jacobian(forward, grids[0])
         progress(0.25, "Comparing the images")
+        region = region_of(
+            images[0],
+            images[1],
+            fixed_mask=masks[0],
+            moving_mask=masks[1],
+            kept=None if kept is None else Region(kept_source, kept),
+            fixed_labels=labels[0],
+        )
         result = measure(
             forward,
             fixed=images[0],
@@ -93,84 +110,48 @@ def measure_quality(
             determinant=determinant,
             fixed_mask=masks[0],
             moving_mask=masks[1],
-            fixed_labels=segments or None,
-            moving_labels=[image_of(layer) for layer in _layers(moving_labels)] or None,
+            region=region,
+            fixed_labels=labels[0] or None,
+            moving_labels=labels[1] or None,
             label_names=names,
             fixed_landmarks=fixed_landmarks,
             moving_landmarks=moving_landmarks,
         )
         progress(0.7, "Measuring segments")
-        inside = None if masks[0] is None else masks[0].data.numpy() != 0
+        inside = None if region.mask is None else region.mask.data.numpy() != 0
         result["folding"] = plain_places(folded_places(volume_of(determinant), inside))
+        result["extremes"] = extreme_places(volume_of(determinant), inside)
         result["segments"] = None
-        if segments:
+        if labels[0]:
             maps = volume_of(determinant), volume_of(displacement_magnitude(forward, grids[0]))
             result["segments"] = {}
-            for layer in segments:
-                result["segments"] |= segment_statistics(volume_of(layer), *maps, names)
+            for layer in labels[0]:
+                segments = volume_of(_labels_on(layer, grids[0]))
+                result["segments"] |= segment_statistics(segments, *maps, names)
         progress(0.8, "Checking the inverse")
         backward = None if inverse is None else transform_of(inverse)
         result["inverse_consistency"] = inverse_consistency(
-            forward, backward, grids[0], grids[1], masks[0]
+            forward, backward, grids[0], grids[1], region.mask
         )
     result["uncertainty"] = None
     if error_maps:
         doubt = Uncertainty(**{name: image_of(volume) for name, volume in error_maps.items()})
-        result["uncertainty"] = uncertainty_statistics(doubt, masks[0], result["voxel_mm"])
+        result["uncertainty"] = uncertainty_statistics(doubt, region, result["voxel_mm"])
+    box = box_of(grids[0], inside)
+    result["overlap"] = {
+        label: _with_place(values, box) for label, values in (result["overlap"] or {}).items()
+    } or None
     progress(1.0, "Measuring segments")
     return result
 
 
-def inverse_consistency(
-    forward: Transform,
-    backward: Transform | None,
-    fixed: Grid,
-    moving: Grid,
-    mask: Image | None = None,
-) -> dict[str, Any] | None:
-    """|T^-1(T(x)) - x| in mm over points of the fixed image that T takes into the moving image.
-
-    Points lie about 4 mm apart (Christensen & Johnson, IEEE TMI 20:568, 2001, over all voxels).
-
-    Args:
-        forward, backward: Fixed to moving, and moving to fixed; a numeric inverse when omitted.
-        fixed, moving: The images' grids.
-        mask: On the fixed grid; only points inside count.
-
-    Returns:
-        ``mean``, ``p95``, ``max`` in mm, ``n`` points, and ``source``: ``given`` or ``numeric``;
-        None where no point is left.
-    """
-    points = _sparse_points(fixed, mask)
-    mapped = forward(points)
-    inside = torch.from_numpy(moving.contains(mapped.numpy()))
-    points, mapped = points[inside], mapped[inside]
-    if len(points) == 0:
-        return None
-    source = "given" if backward is not None else "numeric"
-    if backward is None:
-        spacing = tuple(max(s, _SPACING_MM / 2) for s in moving.spacing)
-        backward = invert(forward, moving.with_spacing(spacing)).field  # type: ignore[arg-type]
-    error = (backward(mapped) - points).norm(dim=-1).numpy()
-    return {
-        "mean": float(error.mean()),
-        "p95": float(np.percentile(error, 95)),
-        "max": float(error.max()),
-        "n": len(error),
-        "source": source,
-    }
-
-
-def _sparse_points(grid: Grid, mask: Image | None) -> torch.Tensor:
-    """Every few voxel centers, about 4 mm apart, inside the mask: float64 [n, 3]."""
-    steps = [max(1, round(_SPACING_MM / s)) for s in grid.spacing]
-    ranges: Sequence[np.ndarray] = [
-        np.arange((n - 1) % step // 2, n, step) for n, step in zip(grid.size, steps, strict=True)
-    ]
-    index = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
-    if mask is not None:
-        index = index[mask.data.numpy()[index[:, 2], index[:, 1], index[:, 0]] != 0]
-    return torch.from_numpy(grid.to_physical(index))
+def _with_place(overlap: dict[str, Any], box: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    """The overlap of a label, with words for the place where the surfaces are farthest apart."""
+    after = overlap["after"]
+    if not after or after["farthest"] is None:
+        return overlap
+    where = place_in_words(np.array(after["farthest"]), *box)
+    return {**overlap, "after": {**after, "where": where}}
 
 
 def _layers(labels: Volume | Sequence[Volume] | None) -> list[Volume]:

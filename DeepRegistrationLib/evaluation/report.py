@@ -20,8 +20,10 @@ import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.consistency import inverse_consistency
 from DeepRegistrationLib.evaluation.direction import Swapped
 from DeepRegistrationLib.evaluation.measures import measure
+from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.image import Image
@@ -35,6 +37,9 @@ NOTE_SPACE = (
     "J > 1 where the tissue is larger in the moving image."
 )
 NOTE_LOG = "std_log is taken over voxels with J > 0; folding is percent_nonpositive."
+MASK_FILE = "mask.nii.gz"
+"""The mask that a registration used, beside its transform and report."""
+
 STANDING_NOTES = (NOTE_SPACE, NOTE_LOG)
 """What every report notes, whatever was measured."""
 
@@ -55,7 +60,6 @@ def build_report(
     fixed: Image,
     moving: Image,
     *,
-    fixed_mask: Image | None = None,
     fixed_landmarks: np.ndarray | None = None,
     moving_landmarks: np.ndarray | None = None,
     fixed_labels: Image | None = None,
@@ -67,8 +71,6 @@ def build_report(
     Args:
         registration: From :func:`DeepRegistrationLib.engine.register`.
         fixed, moving: The images that were registered.
-        fixed_mask: On the fixed grid, instead of the mask that the registration used; the
-            similarity is of its inside, the Jacobian of its inside and of the whole image.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3], row by row the same place.
         fixed_labels, moving_labels: Label maps of the two images.
         notes: Sentences to add to those of the registration.
@@ -77,31 +79,42 @@ def build_report(
         ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``, ``quality``,
         ``parameters``, ``device``, ``device_reason``, ``seed``, ``seconds`` (by stage, and
         ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
-        :func:`measure`: ``tre``, ``swapped``, ``jacobian``, ``similarity``, ``overlap``,
-        ``voxel_mm``; ``uncertainty`` where it was asked for (see :func:`uncertainty_statistics`);
-        ``inverse_residual_mm`` (mean, max, and roundtrip_max, which is large where T folds) and
-        ``notes``. What was not measured is None; there is no NaN.
+        :func:`measure`: ``region``, ``tre``, ``swapped``, ``jacobian``, ``similarity``,
+        ``overlap``, ``voxel_mm``; ``inverse_consistency`` where the inverse was asked for (see
+        :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
+        :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
+        which is large where T folds) and ``notes``. What was not measured is None; there is no
+        NaN.
 
     Raises:
         RegistrationError: The landmarks are no pairs or lie outside their images.
     """
     started = time.perf_counter()
+    kept = registration.region
+    region = region_of(fixed, moving, kept=kept, fixed_labels=fixed_labels)
     measured = measure(
         registration.transform,
         fixed=fixed,
         moving=moving,
         warped=registration.warped,
         determinant=registration.jacobian,
-        fixed_mask=fixed_mask or registration.fixed_mask,
+        region=region,
         fixed_landmarks=fixed_landmarks,
         moving_landmarks=moving_landmarks,
         fixed_labels=fixed_labels,
         moving_labels=moving_labels,
     )
     if registration.uncertainty is not None:
-        mask = fixed_mask or registration.fixed_mask
         measured["uncertainty"] = uncertainty_statistics(
-            registration.uncertainty, mask, measured["voxel_mm"]
+            registration.uncertainty, region, measured["voxel_mm"]
+        )
+    if registration.inverse is not None:
+        measured["inverse_consistency"] = inverse_consistency(
+            registration.transform,
+            registration.inverse.field,
+            fixed.grid,
+            moving.grid,
+            region.mask,
         )
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
     return _assembled(fixed, moving, measured, registration, seconds, notes)
@@ -112,15 +125,29 @@ def evaluation_report(
     *,
     fixed: Image | None = None,
     moving: Image | None = None,
+    kept: Region | None = None,
     notes: Sequence[str] = (),
     **more: Any,
 ) -> dict[str, Any]:
     """The same report for a transform of unknown origin; arguments as for :func:`measure`.
 
+    With both images, inverse consistency is measured with a numerical inverse.
+
     Args:
+        kept: The region that the transform brings along.
         notes: To be added to those of the images.
     """
-    measured = measure(transform, fixed=fixed, moving=moving, **more)
+    region = region_of(
+        fixed,
+        moving,
+        kept=kept,
+        **{key: more.get(key) for key in ("fixed_mask", "moving_mask", "fixed_labels")},
+    )
+    measured = measure(transform, fixed=fixed, moving=moving, region=region, **more)
+    if fixed is not None and moving is not None:
+        measured["inverse_consistency"] = inverse_consistency(
+            transform, None, fixed.grid, moving.grid, region.mask
+        )
     read = [note for image in (fixed, moving) if image is not None for note in image.notes]
     return _assembled(fixed, moving, measured, None, {}, [*read, *notes])
 
@@ -154,7 +181,7 @@ def _assembled(
         "peak_memory_mb": known.get("peak_memory_mb"),
         "fixed": describe(fixed),
         "moving": describe(moving),
-        **measured,
+        **_without_places(measured),
         "inverse_residual_mm": residual,
         "notes": [
             *(registration.notes if registration else []),
@@ -164,6 +191,19 @@ def _assembled(
         ],
     }
     return json_safe(report)
+
+
+def _without_places(measured: dict[str, Any]) -> dict[str, Any]:
+    """Measures without positions in the image; every report has the same keys."""
+    overlap = {
+        label: {
+            when: values and {key: v for key, v in values.items() if key != "farthest"}
+            for when, values in pair.items()
+        }
+        for label, pair in (measured["overlap"] or {}).items()
+    }
+    consistency = measured.get("inverse_consistency")
+    return {**measured, "overlap": overlap or None, "inverse_consistency": consistency}
 
 
 def describe(image: Image | None) -> dict[str, Any] | None:
@@ -226,7 +266,8 @@ def summary(report: dict[str, Any]) -> list[str]:
     if similar := report["similarity"]:
         before, after = similar["before"]["local_ncc"], similar["after"]["local_ncc"]
         if before is not None and after is not None:
-            lines.append(f"Local correlation: {before:.3f} before, {after:.3f} after")
+            where = f"in the {report['region']['name']}"
+            lines.append(f"Local correlation {where}: {before:.3f} before, {after:.3f} after")
     for label, overlap in (report["overlap"] or {}).items():
         dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
         what = "the masks" if label == "mask" else f"label {label}"
@@ -235,9 +276,14 @@ def summary(report: dict[str, Any]) -> list[str]:
         text = f"Jacobian {volume['min']:.2f} to {volume['max']:.2f}, "
         text += f"folding in {volume['percent_nonpositive']:.3f} % of the image"
         if inside := volume["in_mask"]:
-            text += f", {inside['percent_nonpositive']:.3f} % of the mask"
+            text += f", {inside['percent_nonpositive']:.3f} % of the {report['region']['name']}"
         lines.append(text)
     lines += [finding.text for finding in uncertainty_findings(report.get("uncertainty"))]
+    if consistency := report["inverse_consistency"]:
+        lines.append(
+            f"Inverse consistency: {consistency['mean']:.3f} mm mean, {consistency['p95']:.3f} mm "
+            f"at 95 %, {consistency['max']:.3f} mm max"
+        )
     if residual := report["inverse_residual_mm"]:
         lines.append(
             f"Inverse: residual {residual['mean']:.3f} mm mean, {residual['max']:.3f} mm max"

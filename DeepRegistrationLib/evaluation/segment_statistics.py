@@ -116,7 +116,7 @@ def folded_places(
     sizes = np.bincount(labels[folded], minlength=count + 1)
     chosen = [int(k) for k in np.argsort(-sizes[1:], kind="stable")[:limit] + 1]
     milliliters = float(np.prod(jacobian.grid.spacing)) / 1000
-    box = _box_of(jacobian.grid, mask)
+    box = box_of(jacobian.grid, mask)
     result = []
     for k, index in zip(chosen, ndimage.minimum_position(values, labels, chosen), strict=True):
         x, y, z = (float(value) for value in jacobian.grid.to_physical(np.array(index[::-1])))
@@ -137,7 +137,31 @@ def plain_places(places: list[FoldedPlace]) -> list[dict[str, Any]]:
     return [{**asdict(place), "point": list(place.point)} for place in places]
 
 
-def _box_of(grid: Grid, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def extreme_places(jacobian: Volume, mask: np.ndarray | None = None) -> dict[str, dict[str, Any]]:
+    """The places of the smallest and of the largest J.
+
+    Args:
+        jacobian: J on any grid.
+        mask: bool [z, y, x] on the same grid; only voxels inside count.
+
+    Returns:
+        For ``smallest`` and ``largest``: ``value``, ``point`` (LPS mm) and ``where`` (in words).
+    """
+    values, box = jacobian.data, box_of(jacobian.grid, mask)
+    found = {}
+    for name, fill, choose in (("smallest", np.inf, np.argmin), ("largest", -np.inf, np.argmax)):
+        inside = values if mask is None else np.where(mask, values, fill)
+        index = np.unravel_index(int(choose(inside)), values.shape)
+        point = jacobian.grid.to_physical(np.array(index[::-1], float))
+        found[name] = {
+            "value": float(values[index]),
+            "point": [float(mm) for mm in point],
+            "where": place_in_words(point, *box),
+        }
+    return found
+
+
+def box_of(grid: Grid, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest LPS position of a mask (or of the whole grid): [3], [3]."""
     low, high = np.zeros(3), np.array(grid.size) - 1.0
     if mask is not None and mask.any():

@@ -17,6 +17,7 @@ import torch
 from scipy.stats import rankdata
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.tolerance import tolerance
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
@@ -132,25 +133,26 @@ def uncertainty_maps(
 
 
 def uncertainty_statistics(
-    uncertainty: Uncertainty, mask: Image | None = None, voxel: float | None = None
+    uncertainty: Uncertainty, region: Region | None = None, voxel: float | None = None
 ) -> dict[str, Any]:
     """The maps in numbers for report and verdict.
 
     Args:
         uncertainty: The maps.
-        mask: On the same grid; only its non-zero voxels count.
+        region: Where they count, its mask on the same grid; the whole image when omitted.
         voxel: Largest voxel dimension of the two images, mm, for the limit (:mod:`tolerance`).
 
     Returns:
         ``median``, ``p95``, ``max`` of the predicted error in mm; ``limit`` in mm,
         ``voxel_mm`` that it follows, and ``percent_above`` it; ``consistency`` and, where
         there is one, ``spread`` (else None): ``median``, ``p95``, ``max`` in mm; ``n`` voxels;
-        ``region``: ``mask`` or ``image``.
+        ``region``: its name.
 
     Raises:
         RegistrationError: The mask is empty or on another grid.
     """
-    grid, inside = uncertainty.predicted.grid, None
+    region = region or Region()
+    grid, inside, mask = uncertainty.predicted.grid, None, region.mask
     if mask is not None:
         if mask.grid.size != grid.size:
             raise RegistrationError(
@@ -187,7 +189,7 @@ def uncertainty_statistics(
         "consistency": parts_of(uncertainty.consistency),
         "spread": parts_of(uncertainty.spread),
         "n": int(values.size),
-        "region": "image" if mask is None else "mask",
+        "region": region.name,
     }
 
 

@@ -26,21 +26,19 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.evaluation.finding import (
-    LEVELS,
-    OWN,
-    TG132,
-    Finding,
-    percent,
+from DeepRegistrationLib.evaluation.deformation_findings import (
+    consistency_findings,
+    folding_findings,
+    segment_findings,
 )
+from DeepRegistrationLib.evaluation.finding import LEVELS, OWN, Finding, position, region_in_words
+from DeepRegistrationLib.evaluation.overlap_findings import overlap_findings
 from DeepRegistrationLib.evaluation.tolerance import Tolerance, tolerance
 from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
 
-DICE = 0.8  # TG-132
-FOLDING_PROBLEM = 1.0  # percent; own choice: TG-132 accepts none
 LANDMARK_SHARE_PROBLEM = 0.1  # own choice: this part of the landmarks above the limit
 FEW_LANDMARKS = 10  # own choice: fewer say little about the rest of the image
-VOLUME_RANGE = (0.5, 2.0)  # mean J of a segment; own choice
+UNRELATED = 0.2  # local correlation; that of two images that show different things; own choice
 
 
 @dataclass(frozen=True)
@@ -91,12 +89,12 @@ def verdict(
             np.asarray(after, float),
             allowed,
         ),
-        *_folding(quality),
-        *_segments(quality.get("segments")),
-        *_overlap(quality.get("overlap"), allowed),
-        *_consistency(quality.get("inverse_consistency"), allowed),
+        *folding_findings(quality),
+        *segment_findings(quality.get("segments")),
+        *overlap_findings(quality.get("overlap"), allowed),
+        *consistency_findings(quality.get("inverse_consistency"), allowed),
         *uncertainty_findings(quality.get("uncertainty")),
-        *_similarity(quality.get("similarity")),
+        *_similarity(quality),
     ]
     ordered = tuple(sorted(findings, key=lambda finding: -LEVELS.index(finding.level)))
     proof = len(after) > 0 or bool(quality.get("overlap"))
@@ -127,17 +125,7 @@ def _names(labels: Sequence[str], positions: Sequence[Sequence[float]], count: i
     names = [labels[k] if k < len(labels) else str(k + 1) for k in range(count)]
     if len(positions) != count:
         return names
-    return [f"{name}, {_position(p)}" for name, p in zip(names, positions, strict=True)]
-
-
-def _position(point: Sequence[float]) -> str:
-    """A point in LPS mm as Slicer writes it: "L 34, P 12, I 150 mm"."""
-    letters = (("L", "R"), ("P", "A"), ("S", "I"))
-    parts = [
-        f"{pair[0] if value >= 0 else pair[1]} {abs(value):.0f}"
-        for value, pair in zip(point, letters, strict=True)
-    ]
-    return ", ".join(parts) + " mm"
+    return [f"{name}, {position(p)}" for name, p in zip(names, positions, strict=True)]
 
 
 def _landmarks(
@@ -169,106 +157,17 @@ def _landmarks(
     return findings
 
 
-def _folding(quality: dict[str, Any]) -> list[Finding]:
-    statistics = quality.get("jacobian")
-    if not statistics:
-        return [Finding("unknown", "The Jacobian determinant was not measured.")]
-    inside = statistics.get("in_mask")
-    region = "the mask" if inside else "the image"
-    share = (inside or statistics)["percent_nonpositive"]
-    basis = f"no negative Jacobian determinant: {TG132}; "
-    basis += f"a problem from {FOLDING_PROBLEM:g} %: {OWN}"
-    findings = []
-    if share > 0:
-        text = f"Folding {percent(share)} of {region}{_place(quality, region)}."
-        level = "problem" if share >= FOLDING_PROBLEM else "caution"
-        findings.append(Finding(level, text, basis))
-    else:
-        smallest = (inside or statistics)["min"]
-        text = f"No folding in {region} (smallest Jacobian determinant {smallest:.2f})."
-        findings.append(Finding("ok", text, basis))
-    outside = statistics["percent_nonpositive"]
-    if inside and share == 0 and outside > 0:
-        text = f"Folding {percent(outside)} of the image, none of it in the mask."
-        findings.append(Finding("unknown", text, basis))
-    return findings
-
-
-def _place(quality: dict[str, Any], region: str) -> str:
-    """Where the largest folded place lies."""
-    places = quality.get("folding") or []
-    if not places:
-        return ""
-    others = f" of {len(places)} places" if len(places) > 1 else ""
-    return (
-        f"; the largest{others}: {places[0]['where']} in {region} ({_position(places[0]['point'])})"
-    )
-
-
-def _called(name: str) -> str:
-    """A segment without a name is told from a number."""
-    return f"label {name}" if name.isdigit() else name
-
-
-def _segments(segments: dict[str, Any] | None) -> list[Finding]:
-    findings = []
-    for key, values in (segments or {}).items():
-        name = _called(key)
-        statistics = values["jacobian"]
-        if statistics["percent_nonpositive"] > 0:
-            text = f"Folding {percent(statistics['percent_nonpositive'])} of {name}."
-            problem = statistics["percent_nonpositive"] >= FOLDING_PROBLEM
-            level = "problem" if problem else "caution"
-            findings.append(Finding(level, text, f"no negative determinant: {TG132}"))
-        low, high = VOLUME_RANGE
-        if not low <= statistics["mean"] <= high:
-            text = f"{name} changes its volume from {values['volume_ml']:.3g} ml to "
-            text += f"{values['moving_volume_ml']:.3g} ml."
-            findings.append(Finding("caution", text, f"outside {low:g} to {high:g} fold: {OWN}"))
-    return findings
-
-
-def _overlap(overlap: dict[str, Any] | None, allowed: Tolerance) -> list[Finding]:
-    findings = []
-    for key, values in (overlap or {}).items():
-        name = _called(key)
-        before, after = values.get("before"), values.get("after")
-        if not after or after.get("hausdorff95") is None:
-            findings.append(Finding("unknown", f"{name} is missing in one of the two images."))
-            continue
-        text = f"Dice of {name} {after['dice']:.2f}"
-        worse = before is not None and after["dice"] < before["dice"]
-        if before is not None:
-            text += f" ({before['dice']:.2f} before)"
-        distance = after["mean_surface_distance"]
-        text += f", surfaces {distance:.1f} mm apart on average, 95 % within "
-        text += f"{after['hausdorff95']:.1f} mm."
-        kept = after["dice"] >= DICE and distance <= allowed.limit
-        level = "problem" if worse else "ok" if kept else "caution"
-        basis = f"Dice from {DICE:g} (0.80-0.90, lower for small structures): {TG132}; surfaces, "
-        basis += f"{allowed.basis}; lower than before: {OWN}"
-        findings.append(Finding(level, text, basis))
-    return findings
-
-
-def _consistency(values: dict[str, Any] | None, allowed: Tolerance) -> list[Finding]:
-    if not values:
-        return []
-    kept = values["p95"] <= allowed.limit
-    what = "Forth and back" if values["source"] == "given" else "Forth and numerically back"
-    text = f"{what}, 95 % of {values['n']} points return within {values['p95']:.2g} mm"
-    text += f" (largest {values['max']:.2g} mm)."
-    basis = f"{allowed.basis}; for 95 %: {OWN}; of one transform and its inverse this "
-    basis += "shows folding and rounding, not accuracy"
-    return [Finding("ok" if kept else "caution", text, basis)]
-
-
-def _similarity(values: dict[str, Any] | None) -> list[Finding]:
+def _similarity(quality: dict[str, Any]) -> list[Finding]:
+    values = quality.get("similarity")
     if not values:
         return []
     before, after = values["before"]["local_ncc"], values["after"]["local_ncc"]
     if before is None or after is None:
         return []
-    text = f"Local correlation of the images {before:.2f} before, {after:.2f} after"
-    text += ", which does not show accuracy." if after >= before else ": they are less alike now."
-    return [Finding("ok" if after >= before else "problem", text, f"lower than before: {OWN}")]
+    text = f"Local correlation in {region_in_words(quality)} {before:.2f} before, {after:.2f} after"
+    basis = f"lower than before, or below {UNRELATED:g}: {OWN}"
+    if after < before:
+        return [Finding("problem", f"{text}: the images are less alike now.", basis)]
+    if after < UNRELATED:
+        return [Finding("caution", f"{text}: the images hardly resemble each other.", basis)]
+    return [Finding("ok", f"{text}, which does not show accuracy.", basis)]

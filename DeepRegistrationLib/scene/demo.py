@@ -104,7 +104,6 @@ def _run(arguments: argparse.Namespace) -> None:
             result.registration,
             pair.fixed,
             pair.moving,
-            fixed_mask=pair.fixed_mask,
             fixed_landmarks=pair.fixed_landmarks,
             moving_landmarks=pair.moving_landmarks,
         )

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.plain import GIVEN, Volume
 from DeepRegistrationLib.scene.masks import mask_from_node
+from DeepRegistrationLib.scene.results import MASK_SOURCE, outputs_of
 from DeepRegistrationLib.scene.segments import labels_from_node
 from DeepRegistrationLib.scene.transforms import map_from_node
 from DeepRegistrationLib.scene.volumes import volume_from_node
@@ -34,7 +35,8 @@ def quality_request(
     Args:
         fixed, moving: Scalar volume nodes.
         transform: Transform node; what lies under it is measured as if it did not.
-        fixed_mask, moving_mask: Label map, volume or segmentation; None to measure everywhere.
+        fixed_mask, moving_mask: Label map, volume or segmentation; without a fixed one the result
+            is judged in the mask that its registration used, see ``evaluation.region.region_of``.
         fixed_segments, moving_segments: Segmentations or label maps. Segments are paired by their
             name, labels by their number. The fixed one alone gives statistics per segment.
         inverse: Transform node of the inverse, or None.
@@ -52,6 +54,10 @@ def quality_request(
         "fixed_mask": mask_from_node(fixed_mask, "the fixed mask"),
         "moving_mask": mask_from_node(moving_mask, "the moving mask", ignoring=transform),
     }
+    kept = outputs_of(transform).get("mask")
+    if kept is not None:
+        request["kept_mask"] = mask_from_node(kept, "the mask of the registration")
+        request["kept_source"] = transform.GetAttribute(MASK_SOURCE) or GIVEN
     if inverse is not None:
         grid = request["moving"].grid
         request["inverse"] = map_from_node(inverse, grid, "the inverse transform")

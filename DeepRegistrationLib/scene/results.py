@@ -25,7 +25,9 @@ _ROLES = {
     "predicted": "DeepRegistration.PredictedError",
     "consistency": "DeepRegistration.ConsistencyError",
     "spread": "DeepRegistration.Spread",
+    "mask": "DeepRegistration.Mask",
 }
+MASK_SOURCE = "DeepRegistration.MaskSource"  # attribute of a transform node, see plain.GIVEN
 
 ERROR_MAPS = {
     "predicted": "Error estimate",
@@ -53,6 +55,7 @@ class Prepared:
         warped: The moving image on that grid, or None where it was not asked for.
         inverse: Moving RAS to fixed RAS, or None.
         errors: By the keys of ``ERROR_MAPS``; those that there are.
+        mask, mask_source: Of the fixed image, that was used, and where it came from; or None.
     """
 
     grid: Grid
@@ -62,6 +65,8 @@ class Prepared:
     warped: vtk.vtkImageData | None
     inverse: vtk.vtkAbstractTransform | None
     errors: dict[str, vtk.vtkImageData] = field(default_factory=dict)
+    mask: vtk.vtkImageData | None = None
+    mask_source: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +80,7 @@ class ResultNodes:
         warped: The moving volume resampled on the fixed one's grid, when asked for.
         inverse: Transform node of the inverse, when asked for.
         errors: Volumes by the keys of ``ERROR_MAPS``, when asked for.
+        mask: Label map of the mask that was used, if any; the result is judged in it.
     """
 
     transform: slicer.vtkMRMLTransformNode
@@ -83,6 +89,7 @@ class ResultNodes:
     warped: slicer.vtkMRMLScalarVolumeNode | None = None
     inverse: slicer.vtkMRMLTransformNode | None = None
     errors: dict[str, slicer.vtkMRMLScalarVolumeNode] = field(default_factory=dict)
+    mask: slicer.vtkMRMLLabelMapVolumeNode | None = None
 
 
 def prepare(outcome: Outcome) -> Prepared:
@@ -95,8 +102,11 @@ def preparing(outcome: Outcome) -> Generator[None, None, Prepared]:
     errors = {}
     for key, volume in outcome.error_maps.items():
         errors[key] = yield from copying(volume)
+    mask = None if outcome.fixed_mask is None else (yield from copying(outcome.fixed_mask))
     return Prepared(
         errors=errors,
+        mask=mask,
+        mask_source=outcome.provenance.get("mask"),
         grid=outcome.jacobian.grid,
         mapping=(yield from converting(outcome.transform)),
         jacobian=(yield from copying(outcome.jacobian)),
@@ -142,8 +152,9 @@ def changed_by_commit(scene, fixed, moving, method: str) -> tuple[list, list]:
 
 
 def outdated_roles(prepared: Prepared) -> list[str]:
-    """Roles of the error maps that an earlier run may have left and this one did not make again."""
-    return [_ROLES[key] for key in ERROR_MAPS if key not in prepared.errors]
+    """Roles of what an earlier run may have left and this one did not make again."""
+    roles = [_ROLES[key] for key in ERROR_MAPS if key not in prepared.errors]
+    return roles if prepared.mask is not None else [*roles, _ROLES["mask"]]
 
 
 def _is_of(node, fixed, moving) -> bool:
@@ -180,11 +191,12 @@ def commit(
             key: _map(node, key, data, grid, f"{ERROR_MAPS[key]}, {title}")
             for key, data in prepared.errors.items()
         },
+        mask=_mask(node, prepared.mask, prepared.mask_source, grid, f"Mask, {title}"),
     )
     if place_moving:
         place_under(moving, node, replacing=earlier)
     volumes = (nodes.jacobian, nodes.displacement, nodes.warped, *nodes.errors.values())
-    for made in (nodes.transform, nodes.inverse, *volumes):
+    for made in (nodes.transform, nodes.inverse, *volumes, nodes.mask):
         if made is not None:
             hierarchy.put_beside(made, moving)
     return nodes
@@ -229,6 +241,18 @@ def _map(transform_node, key: str, data: vtk.vtkImageData, grid: Grid, name: str
     make_table, limits, title = _SCALES[key]
     colors.show_with_range(node, make_table(node.GetScene()), limits, title)
     update_volume_node(node, data, grid)
+    return node
+
+
+def _mask(transform_node, data: vtk.vtkImageData | None, source: str | None, grid, name: str):
+    """The mask that was used, as a label map that is not shown by itself."""
+    if data is None:
+        transform_node.RemoveAttribute(MASK_SOURCE)
+        return None
+    node = _output(transform_node, "mask", "vtkMRMLLabelMapVolumeNode", name)
+    node.CreateDefaultDisplayNodes()
+    update_volume_node(node, data, grid)
+    transform_node.SetAttribute(MASK_SOURCE, source)
     return node
 
 

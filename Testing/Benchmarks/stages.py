@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from DeepRegistrationLib.cli.register import write_results
-from DeepRegistrationLib.engine import Registration, find_masks
+from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.evaluation.report import build_report
 from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.masks import find_masks
 from DeepRegistrationLib.optimization.affine import align
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.pyramid import smoothed

@@ -10,10 +10,11 @@ from scipy import ndimage
 
 import DeepRegistrationLib
 from DeepRegistrationLib import Affine, DisplacementField, RegistrationError, register
-from DeepRegistrationLib.engine import find_masks, inverse_grid
+from DeepRegistrationLib.engine import inverse_grid
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.masks import find_masks
 from DeepRegistrationLib.phantoms import thorax
 
 FAST = {"quality": "fast", "parameters": {"iterations": 0.3}, "device": "cpu"}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.quality import inverse_consistency, measure_quality
+from DeepRegistrationLib.evaluation.consistency import inverse_consistency
+from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.plain import AffineMap, FieldMap, Volume
@@ -55,12 +57,24 @@ def test_a_known_shift_gets_the_measures_that_it_must(case):
     assert verdict(found).level == "unknown"  # nothing wrong, no landmarks
 
 
+def as_itk(volume: Volume) -> sitk.Image:
+    image = sitk.GetImageFromArray(volume.data.astype(np.uint8))
+    image.SetSpacing(volume.grid.spacing)
+    image.SetOrigin(volume.grid.origin)
+    return image
+
+
 def test_labels_and_masks_on_another_grid_are_brought_to_the_images(case):
     fine = Grid((48, 44, 40), (1.0, 1.0, 1.25), (-24, -22, -25))
     case["fixed_labels"] = Volume(ball((0, 0, 0), 12, fine).astype(np.uint8), fine, "labels")
     case["fixed_mask"] = Volume(ball((0, 0, 0), 15, fine), fine, "mask")
     found = measure_quality(**case)
-    assert found["overlap"]["heart"]["after"]["dice"] > 0.97
+    a, b = (as_itk(case[f"{side}_labels"]) for side in ("fixed", "moving"))
+    shift = sitk.TranslationTransform(3, SHIFT.tolist())
+    reference = sitk.LabelOverlapMeasuresImageFilter()
+    reference.Execute(a, sitk.Resample(b, a, shift, sitk.sitkLabelLinear))
+    dice = found["overlap"]["heart"]["after"]["dice"]
+    assert dice == pytest.approx(reference.GetDiceCoefficient(1), abs=1e-3) and dice > 0.9
     assert found["jacobian"]["in_mask"]["mean"] == pytest.approx(1)
 
 
@@ -68,7 +82,8 @@ def test_folding_is_located(case):
     vectors = np.zeros((3, *GRID.shape), np.float32)
     vectors[0, 4, 5, 17] = 8.0  # x + u turns back behind this voxel
     case["transform"] = FieldMap(vectors, GRID)
-    found = measure_quality(**case)
+    images = {name: case[name] for name in ("transform", "fixed", "moving")}
+    found = measure_quality(**images)
     assert found["jacobian"]["percent_nonpositive"] > 0
     expected = GRID.to_physical(np.array([18, 5, 4]))
     assert np.allclose(found["folding"][0]["point"], expected)
@@ -77,6 +92,22 @@ def test_folding_is_located(case):
         finding.level == "caution" and "lower, left, anterior in the image" in finding.text
         for finding in verdict(found).findings
     )
+
+
+def test_extremes_and_the_farthest_surface_are_located(case):
+    vectors = np.zeros((3, *GRID.shape), np.float32)
+    vectors[2, 15, 5, 17] = 11.0  # central differences: J = 1 + 11 / (2 * 2.5) one voxel below
+    images = {name: case[name] for name in ("fixed", "moving", "fixed_labels", "moving_labels")}
+    images["moving_labels"].data[17:19, 10, 11] = 1  # a spike upwards
+    found = measure_quality(
+        FieldMap(vectors, GRID), **images, fixed_mask=Volume(np.ones(GRID.shape), GRID, "all")
+    )
+    largest = found["extremes"]["largest"]
+    assert np.allclose(largest["point"], GRID.to_physical(np.array([17, 5, 14])))
+    assert largest["value"] == pytest.approx(3.2) and largest["where"] == "upper, left, anterior"
+    after = found["overlap"]["1"]["after"]
+    assert np.allclose(after["farthest"], GRID.to_physical(np.array([11, 10, 18])))
+    assert after["where"] == "upper"
 
 
 def test_an_inverse_that_is_wrong_by_3_mm_is_inconsistent_by_3_mm(case):

@@ -14,6 +14,7 @@ from scipy import stats
 from DeepRegistrationLib import register
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.uncertainty import (
     Uncertainty,
     calibration,
@@ -118,11 +119,11 @@ def test_statistics_are_of_the_mask_alone():
     grid = straight_grid((5, 4, 3))
     values, inside = torch.full(grid.shape, 9.0), torch.zeros(grid.shape)
     values[0], inside[0] = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0]), 1
-    found = uncertainty_statistics(as_maps(values, grid), Image(inside, grid))
+    found = uncertainty_statistics(as_maps(values, grid), Region("lungs", Image(inside, grid)))
     assert (found["median"], found["max"], found["n"]) == (2.0, 4.0, 20)
     assert found["percent_above"] == pytest.approx(20.0)
     assert found["consistency"] == {"median": pytest.approx(4.0), "p95": 8.0, "max": 8.0}
-    assert found["spread"] is None
+    assert found["spread"] is None and found["region"] == "lungs"
     whole = uncertainty_statistics(as_maps(values, grid))["percent_above"]
     assert whole == pytest.approx(100 * 44 / 60)
 
@@ -131,9 +132,9 @@ def test_an_empty_or_foreign_mask_is_refused():
     grid, other = straight_grid((5, 4, 3)), straight_grid((5, 4, 2))
     maps = as_maps(torch.ones(grid.shape), grid)
     with pytest.raises(RegistrationError, match="mask is empty"):
-        uncertainty_statistics(maps, Image(torch.zeros(grid.shape), grid))
+        uncertainty_statistics(maps, Region("mask", Image(torch.zeros(grid.shape), grid)))
     with pytest.raises(RegistrationError, match="fixed image's grid"):
-        uncertainty_statistics(maps, Image(torch.ones(other.shape), other))
+        uncertainty_statistics(maps, Region("mask", Image(torch.ones(other.shape), other)))
 
 
 # Calibration

@@ -81,12 +81,26 @@ def test_no_label_at_all_stays_none():
     assert not warp_labels(empty, field(), GRID).data.any()
 
 
-def test_overlap_is_measured_on_the_fixed_labels_own_grid():
+def test_overlap_is_measured_on_the_fixed_labels_own_voxels():
     fine = Grid((52, 44, 24), (0.75, 1.0, 3.0), GRID.origin, OBLIQUE)
     fixed = warp_labels(labels(), Affine(), fine)
     found = registered_overlap(fixed, labels(), Affine(), fine)
     assert found == label_overlap(fixed, fixed)
     assert all(values["dice"] == 1 and values["hausdorff"] == 0 for values in found.values())
+
+
+def test_labels_cropped_to_what_they_hold_do_not_hide_the_rest_of_the_moving_ones():
+    whole = labels().data.numpy()
+    cropped = Image(
+        torch.from_numpy(whole[:, :, :12].copy()),
+        Grid((12, 22, 12), GRID.spacing, GRID.origin, OBLIQUE),
+    )
+    found = registered_overlap(cropped, labels(), Affine(), GRID)
+    half = np.where(np.arange(26) < 12, whole, 0)
+    for label in (2, 300):
+        a, b = half == label, whole == label
+        assert found[label]["dice"] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
+    assert found[7]["dice"] == 0
 
 
 def test_blended_moving_labels_are_refused():
