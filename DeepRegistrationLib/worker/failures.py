@@ -23,6 +23,10 @@ INCOMPLETE = {"kind": "defect", "message": NO_ANSWER, "details": ""}
 """What a message of failure lacks, by default."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# What Slicer's launcher of Python says when the interpreter crashed or was killed: it ends itself
+# with exit code 1, and the signal is lost. Python's fault handler speaks at a crash, not at a kill.
+_LAUNCHER_WORDS = "exit abnormally"
+_CRASH_WORDS = "Fatal Python error"
 _MEMORY_WORDS = ("DefaultCPUAllocator", "not enough memory", "out of memory", "Unable to allocate")
 
 
@@ -62,14 +66,17 @@ def of_exit(code: int, crashed: bool, greeted: bool, stderr: str) -> tuple[str, 
         greeted: Whether it had come up at all.
         stderr: What it said.
     """
+    behind_launcher = _LAUNCHER_WORDS in stderr and not crashed
     killed = code == 137 or (crashed and code == getattr(signal, "SIGKILL", 9))
-    if killed:  # by nobody here, so by the system, which does so when memory runs out
+    if killed or (
+        behind_launcher and greeted and _CRASH_WORDS not in stderr
+    ):  # by nobody here, so by the system, which does so when memory runs out
         return "memory", "The system ended the engine, most likely because memory ran out; " + (
             MEMORY.split("; ")[1]
         )
     if any(word in stderr for word in _MEMORY_WORDS) or "MemoryError" in stderr:
         return "memory", MEMORY
-    how = f"signal {code}" if crashed else f"exit code {code}"
+    how = f"signal {code}" if crashed else "a crash" if behind_launcher else f"exit code {code}"
     if not greeted:
         return "crash", f"The engine did not start ({how}); the details say more."
     return "crash", f"The engine stopped unexpectedly ({how}); nothing was changed, try again."

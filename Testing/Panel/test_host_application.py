@@ -197,6 +197,37 @@ def test_a_child_process_runs_in_slicers_python(slicer_host):
     assert subprocess.run([program, "-c", "import vtk"], check=False).returncode == 0
 
 
+# CTKAppLauncher, Base/ctkAppLauncher.cpp, applicationFinished
+@pytest.mark.skipif(os.name == "nt", reason="uses signals of POSIX")
+def test_pythonslicer_is_a_launcher_that_tells_a_crash_by_exit_code_1_and_a_line(slicer_host):
+    program = shutil.which("PythonSlicer")
+
+    def ended(code: str) -> subprocess.CompletedProcess:
+        return subprocess.run([program, "-c", code], capture_output=True, text=True, check=False)
+
+    assert ended("import sys; sys.exit(3)").returncode == 3
+    killed = ended("import os; os.kill(os.getpid(), 9)")
+    assert killed.returncode == 1 and "exit abnormally" in killed.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="uses signals of POSIX")
+def test_killing_pythonslicer_leaves_the_interpreter_which_ends_with_its_input(slicer_host):
+    code = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read(); print('end')"
+    launcher = subprocess.Popen(
+        [shutil.which("PythonSlicer"), "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    interpreter = int(launcher.stdout.readline())
+    assert interpreter != launcher.pid
+    launcher.kill()
+    launcher.wait()
+    os.kill(interpreter, 0)  # it is there
+    launcher.stdin.close()
+    assert launcher.stdout.read() == "end\n"
+
+
 def test_nothing_is_installed(slicer_host):
     slicer.util.pip_install("some-package>=1 --upgrade")
     slicer.util.pip_install(["another"])

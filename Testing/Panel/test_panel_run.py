@@ -127,17 +127,37 @@ def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, run):
     assert contents(slicer.mrmlScene) == before
 
 
-@pytest.mark.skipif(os.name == "nt", reason="uses signals of POSIX")
-def test_a_killed_engine_is_told_in_one_sentence_and_the_next_run_works(slicer_host, panel, run):
+def interpreters(launcher: int) -> list[int]:
+    """The process that PythonSlicer, which is a launcher, has started."""
+    return [
+        int(pid) for pid in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the processes in /proc")
+@pytest.mark.parametrize(
+    ("number", "of_launcher", "words"),
+    [
+        (signal.SIGSEGV, False, "stopped unexpectedly (a crash)"),
+        (signal.SIGKILL, False, "most likely because memory ran out"),
+        (signal.SIGSEGV, True, "stopped unexpectedly (signal 11)"),
+        (signal.SIGKILL, True, "most likely because memory ran out"),
+    ],
+)
+def test_a_killed_engine_is_told_in_one_sentence_and_the_next_run_works(
+    slicer_host, panel, run, number, of_launcher, words
+):
     add_pair(panel.parameters)
     panel.parameters.quality = "fast"
     before = contents(slicer.mrmlScene)
     press(run.ui.registerButton)
-    transport = panel.engine._transport
     slicer_host.process_events(until=lambda: run.run.fraction > 0)
-    os.kill(int(transport._process.processId()), signal.SIGSEGV)
+    launcher = int(panel.engine._transport._process.processId())
+    (interpreter,) = interpreters(launcher)
+    os.kill(launcher if of_launcher else interpreter, number)
     finish(slicer_host, run)
-    assert "stopped unexpectedly" in run.ui.statusText.text
+    slicer_host.process_events(until=lambda: not Path(f"/proc/{interpreter}").exists())
+    assert words in run.ui.statusText.text
     assert run.ui.detailsButton.visible
     assert contents(slicer.mrmlScene) == before
     press(run.ui.registerButton)

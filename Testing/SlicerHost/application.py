@@ -137,8 +137,22 @@ def _keep_settings_in(folder: Path) -> None:
     QtCore.QSettings.setPath(kind, scope, str(folder))
 
 
+_LAUNCHER = """#!{python} -IS
+import os, sys
+child = os.posix_spawn({python!r}, [{python!r}, *sys.argv[1:]], os.environ)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+if code < 0:
+    print("error: [{python}] exit abnormally - Report the problem.", file=sys.stderr)
+sys.exit(code if code >= 0 else 1)
+"""
+
+
 def _write_python_slicer(path: Path) -> None:
-    """The program that runs Slicer's Python; here this Python."""
+    """The program that runs Slicer's Python; here this Python.
+
+    It is a launcher, and behaves as CTK's Base/ctkAppLauncher.cpp does when the interpreter, its
+    child, ends: a crash is exit code 1 and a line on stderr. Who kills it does not kill the child.
+    """
     path.parent.mkdir()
-    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    path.write_text(_LAUNCHER.format(python=sys.executable), encoding="utf-8")
     os.chmod(path, 0o755)
