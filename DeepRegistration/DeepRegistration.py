@@ -24,6 +24,7 @@ from DeepRegistrationPanel.parameters import DeepRegistrationParameterNode
 from DeepRegistrationPanel.samples import registerSampleData
 
 from DeepRegistrationLib.scene import logic as sceneLogic
+from DeepRegistrationLib.scene.layouts import SavedLayouts
 from DeepRegistrationLib.scene.shortcuts import shortcuts_html
 
 _OWN_PACKAGES = ("DeepRegistrationPanel", "DeepRegistrationLib")
@@ -46,11 +47,18 @@ class DeepRegistration(ScriptedLoadableModule):
             "landmarks and a map of the Jacobian determinant. Not a medical device."
         )
         self.parent.helpText += f"<p>{_('Keyboard shortcuts:')}</p>{shortcuts_html()}"
-        self.parent.acknowledgementText = ""
-        slicer.app.connect("startupCompleted()", self._registerSampleData)
+        self.parent.acknowledgementText = _(
+            "Methods after Hering et al. 2019, Eppenhof and Pluim 2019, Sokooti et al. 2017 and "
+            "Rohe et al. 2017; built on PyTorch, SimpleITK, NumPy and SciPy."
+        )
+        self._layouts = None
+        slicer.app.connect("startupCompleted()", self._onStarted)
 
-    def _registerSampleData(self):
+    def _onStarted(self):
         registerSampleData(lambda name: self.resourcePath(f"Icons/{name}"))
+        manager = slicer.app.layoutManager()
+        if manager is not None:  # there is none without a main window
+            self._layouts = SavedLayouts(slicer.mrmlScene, manager.layoutLogic().GetLayoutNode())
 
 
 class DeepRegistrationLogic(sceneLogic.DeepRegistrationLogic, ScriptedLoadableModuleLogic):

@@ -120,12 +120,14 @@ class SequencesSection(Section):
         """Give the run its slice of time; stop asking when it has ended."""
         if self.sceneIsRead:
             return
-        if self.run is not None:
-            try:
+        try:
+            if self.run is not None:
                 self.run.tick()
-            except Exception:
-                self._timer.stop()
-                raise
+            else:  # dropped with its scene: its job has yet to be stopped
+                self.panel.engine.tick()
+        except Exception:
+            self._timer.stop()
+            raise
         if not self.running and not self.panel.engine.busy:
             self._timer.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 
 from DeepRegistrationLib.scene.landmarks import taken_as_identity
+from DeepRegistrationLib.scene.layouts import keep_to_side
 from DeepRegistrationLib.scene.placement import PASSING, place_under
 from DeepRegistrationLib.scene.slice_views import Observers, unlisted
 from DeepRegistrationLib.scene.space import between, parents_of, set_map_from_parent
@@ -122,12 +123,13 @@ class LandmarkPlaces:
         self._unrestrict()
         if self._sides is None:
             return
-        for node, views in zip((self._fixed, self._moving), self._sides, strict=True):
+        pairs = ((self._fixed, self._sides), (self._moving, self._sides[::-1]))
+        for node, (own, other) in pairs:
             display = None if node is None else node.GetDisplayNode()
             if display is not None:
                 ids = [display.GetNthViewNodeID(k) for k in range(display.GetNumberOfViewNodeIDs())]
                 self._restricted.append((display, ids))
-                display.SetViewNodeIDs([view.GetID() for view in views])
+                keep_to_side(display, own, other)
 
     def _unrestrict(self) -> None:
         for display, ids in self._restricted:

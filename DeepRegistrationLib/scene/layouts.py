@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from xml.sax.saxutils import quoteattr
 
-from DeepRegistrationLib.scene.slice_views import composite_of, show_in
+import slicer
+
+from DeepRegistrationLib.scene.slice_views import Observers, composite_of, show_in
 
 SIDE_BY_SIDE = 26501
 """Layout with three fixed views above the three moving views."""
@@ -36,6 +38,76 @@ def side_views(scene, side: str) -> list:
     nodes = [scene.GetNthNodeByClass(k, "vtkMRMLSliceNode") for k in range(count)]
     by_name = {node.GetLayoutName(): node for node in nodes}
     return [by_name[name] for name in names if name in by_name]
+
+
+def keep_to_side(display, own: list, other: list) -> None:
+    """Keep what a display node shows off the other side's views.
+
+    Every other view stays among its own: Slicer tells nobody that it is about to save a scene, so
+    what is saved meanwhile must be seen in the ordinary views of any Slicer.
+
+    Args:
+        own, other: The slice nodes of its side and of the other one.
+    """
+    wanted = _view_ids(display)
+    if not wanted:
+        wanted = [node.GetID() for node in _views_of(display.GetScene()) if node not in other]
+    names = [node.GetID() for node in own]
+    display.SetViewNodeIDs([*wanted, *(name for name in names if name not in wanted)])
+
+
+class SavedLayouts:
+    """Makes the layouts known, and leaves them where a scene comes that was saved in them.
+
+    The panel is not linked to such a scene's views, and its moving image was not saved.
+
+    Args:
+        scene: The application's.
+        layout_node: Of the application's layout manager.
+    """
+
+    def __init__(self, scene, layout_node) -> None:
+        self._scene, self._node = scene, layout_node
+        self._in_use = False
+        register_layouts(layout_node)
+        self._observers = Observers()
+        self._observers.add(scene, scene.StartImportEvent, self._before)
+        self._observers.add(scene, scene.EndImportEvent, self._after)
+
+    def _before(self) -> None:
+        self._in_use = self._is_ours()
+
+    def _after(self) -> None:
+        if self._in_use:  # something is added to the scene that is looked at
+            return
+        if self._is_ours():
+            self._node.SetViewArrangement(self._node.SlicerLayoutFourUpView)
+        for k in range(self._scene.GetNumberOfNodesByClass("vtkMRMLMarkupsDisplayNode")):
+            self._show_everywhere(self._scene.GetNthNodeByClass(k, "vtkMRMLMarkupsDisplayNode"))
+
+    def _is_ours(self) -> bool:
+        return self._node.GetViewArrangement() in _descriptions()
+
+    def _show_everywhere(self, display) -> None:
+        """Take the sides' views from a list of views; the whole list where all others are in it."""
+        sides = {n.GetID() for side in _GROUPS for n in side_views(self._scene, side)}
+        named = _view_ids(display)
+        if not sides.intersection(named):
+            return
+        kept = [name for name in named if name not in sides]
+        others = {node.GetID() for node in _views_of(self._scene)} - sides
+        display.SetViewNodeIDs([] if others <= set(kept) else kept)
+
+
+def _view_ids(display) -> list[str]:
+    """IDs of the views in which a display node shows something; empty for all views."""
+    return [display.GetNthViewNodeID(k) for k in range(display.GetNumberOfViewNodeIDs())]
+
+
+def _views_of(scene) -> list:
+    """The slice and 3D view nodes."""
+    kinds = ("vtkMRMLSliceNode", "vtkMRMLViewNode")
+    return [node for kind in kinds for node in slicer.util.getNodesByClass(kind, scene)]
 
 
 def show_sides(scene, fixed, moving) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -189,6 +191,54 @@ def test_the_grid_is_drawn_with_the_chosen_spacing(slicer_host, panel, section):
     assert display.GetVisibility2D() and display.GetGridSpacingMm() == 20
     slicer_host.click(section.ui.gridBox)
     assert panel.parameters.transform.GetNumberOfDisplayNodes() == 0
+
+
+def test_a_scene_saved_side_by_side_shows_its_landmarks_in_every_slicer(
+    slicer_host, panel, section, tmp_path
+):
+    add_landmarks(panel.parameters)
+    slicer_host.click(section.ui.linkedButton)
+    path = tmp_path / "scene.mrb"
+    assert slicer.util.saveScene(str(path))
+    with zipfile.ZipFile(path) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".mrml")]
+        saved = ElementTree.fromstring(archive.read(name))
+    named = {item.get("singletonTag") for item in saved.iter("Slice")}
+    shown = [item.get("references") or "" for item in saved.iter("MarkupsFiducialDisplay")]
+    assert {"Red", "Yellow", "Green", "FixedAxial", "MovingAxial"} <= named
+    assert len(shown) == 2
+    for references in shown:
+        assert "view" not in references or "vtkMRMLSliceNodeRed" in references
+    slicer.mrmlScene.Clear(False)
+    slicer.util.loadScene(str(path))
+    slicer_host.process_events()
+    assert len(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialDisplayNode")) == 2
+    assert slicer.app.layoutManager().layout == FOUR_UP
+    for display in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialDisplayNode"):
+        assert display.GetNumberOfViewNodeIDs() == 0
+
+
+def test_adding_a_scene_side_by_side_leaves_the_landmarks_on_their_sides(
+    slicer_host, panel, section, tmp_path
+):
+    path = tmp_path / "other.mrml"
+    assert slicer.util.saveScene(str(path))
+    add_landmarks(panel.parameters)
+    slicer_host.click(section.ui.linkedButton)
+    slicer_host.app.coreIOManager().loadScene(str(path), False)
+    moving = side_views(slicer.mrmlScene, "Moving")[0].GetID()
+    (fixed, *_) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialDisplayNode")
+    assert not fixed.IsDisplayableInView(moving)
+
+
+def test_the_layouts_are_known_from_slicers_start(slicer_host):
+    manager = slicer_host.app.moduleManager()
+    manager.load(MODULE)
+    slicer_host.app.startupCompleted.emit()
+    node = slicer_host.app.layoutManager().layoutLogic().GetLayoutNode()
+    node.SetViewArrangement(SIDE_BY_SIDE)
+    slicer_host.scene.Clear(False)
+    assert "FixedAxial" in node.GetLayoutDescription(SIDE_BY_SIDE)
 
 
 def test_side_by_side_marks_the_corresponding_place_in_both_images(slicer_host, panel, section):

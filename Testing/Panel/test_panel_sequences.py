@@ -14,6 +14,7 @@ from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.sequences import frame_volume
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.worker import State
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 SHIFTS = {"0": 0.0, "0.4": 4.0, "0.8": 8.0}  # seconds: mm along x (LPS)
@@ -136,10 +137,13 @@ def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, section, cine):
 
 
 def test_closing_the_scene_during_a_run_drops_it(slicer_host, panel, section, cine):
+    panel.parameters.method, panel.parameters.quality = "optimize", "best"
     choose(section.ui.sequenceSelector, "cine")
     click(section.ui.registerButton)
-    slicer_host.process_events(0.2)
+    slicer_host.process_events(until=lambda: section.run.fraction > 0)
+    job = section.run._job
     slicer.mrmlScene.Clear(False)
     slicer_host.process_events(until=lambda: not panel.engine.busy)
+    assert job.cancel_sent and job.state is State.CANCELLED  # the engine was told to stop
     assert slicer.util.getNodesByClass("vtkMRMLSequenceNode") == []
     assert not section.ui.registerButton.enabled
