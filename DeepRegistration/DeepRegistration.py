@@ -92,6 +92,8 @@ class DeepRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for event in (scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self.onSceneChanged, priority=_AFTER_SELECTORS)
         self.panel.follow(self.logic.getParameterNode())
+        if self.parent.isEntered:  # reloaded while it is shown: nobody calls enter then
+            self.enter()
 
     def enter(self):
         if self.panel.parameters is None:

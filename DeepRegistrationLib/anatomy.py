@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.lungs import lung_density
 from DeepRegistrationLib.plain import CT_MINIMUM, Volume
 
 LUNG_CT = "lung_ct"
@@ -83,6 +82,8 @@ def look_at(fixed: Volume, moving: Volume, fixed_mask: Volume | None = None) -> 
     Args:
         fixed_mask: Where the fixed image counts, on any grid; without it lungs are looked for.
     """
+    from DeepRegistrationLib.lungs import lung_density  # SciPy, not at Slicer's start
+
     ct = all(float(image.data.min()) <= CT_MINIMUM for image in (fixed, moving))
     density = None
     if ct and fixed_mask is not None:

@@ -59,14 +59,22 @@ class Loader:
 
     def __call__(self, source):
         """Make it and choose it in the panel; returns the two volumes, or nothing after Cancel."""
-        panel = slicer.util.getModuleWidget("DeepRegistration").panel
-        try:
-            ensurePackages()
-            sample = loadPhantom(panel, self._name)
-        except RegistrationError as error:
-            slicer.util.warningDisplay(str(error))
-            return []
-        return [] if sample is None else [sample.fixed, sample.moving]
+        # Imported now: after Reload this object is older than the panel and knows other classes.
+        from DeepRegistrationPanel.samples import loadForUser
+
+        return loadForUser(self._name)
+
+
+def loadForUser(name):
+    """Make a phantom, or say why not; returns its volumes, nothing after Cancel or an error."""
+    panel = slicer.util.getModuleWidget("DeepRegistration").panel
+    try:
+        ensurePackages()
+        sample = loadPhantom(panel, name)
+    except RegistrationError as error:
+        slicer.util.warningDisplay(str(error))
+        return []
+    return [] if sample is None else [sample.fixed, sample.moving]
 
 
 def loadPhantom(panel, name, **options):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import vtk
-from scipy import ndimage
 from vtk.util import numpy_support
 
 Color = tuple[float, float, float]
@@ -53,6 +52,8 @@ def draw_text(
     Returns:
         The text's width in pixels.
     """
+    from scipy import ndimage  # not at Slicer's start
+
     mask = text_mask(text, size, bold=bold)
     height, width = mask.shape
     left = min(max(round(position[0] - align[0] * width), 0), max(pixels.shape[1] - width, 0))

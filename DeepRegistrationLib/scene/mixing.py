@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 _SMOOTHING_MM = 1.0
 _STEEP = 0.04  # of the display window a mm: the outline of an organ, not noise
@@ -55,6 +54,8 @@ def edges(
     Returns:
         bool [height, width].
     """
+    from scipy import ndimage  # not at Slicer's start
+
     low, high = window
     shown = np.clip(np.where(covered, values, low), low, high, dtype=np.float32)
     shown = (shown - np.float32(low)) / np.float32(max(high - low, 1e-6))

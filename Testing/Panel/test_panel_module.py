@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import slicer
 from pairs import add_pair
+from SlicerHost.hands import press_keys
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 
@@ -21,6 +22,24 @@ def test_its_own_self_test_passes(slicer_host, widget):
     slicer.selfTests["DeepRegistration"]()
 
 
+def test_without_the_packages_the_self_test_is_skipped_and_does_not_fail(
+    slicer_host, widget, monkeypatch, caplog
+):
+    from DeepRegistrationPanel import selftest
+
+    monkeypatch.setattr(selftest, "missingPackages", lambda: ["torch"])
+    with caplog.at_level("INFO"):
+        slicer.selfTests["DeepRegistration"]()
+    assert "Skipped" in caplog.text
+
+
+# Base/QTCore/Testing/Python/qSlicerModuleGenericTest.py.in
+def test_slicer_is_told_what_the_module_rests_on(slicer_host, widget):
+    module = slicer.modules.deepregistration
+    assert module.title and module.helpText and module.acknowledgementText
+    assert module.contributors and module.categories
+
+
 def test_reloading_gives_a_new_panel_with_the_same_choices(widget):
     fixed, moving = add_pair(widget.panel.parameters)
     old = sys.modules["DeepRegistrationPanel.panel"]
@@ -30,6 +49,34 @@ def test_reloading_gives_a_new_panel_with_the_same_choices(widget):
     assert sys.modules["DeepRegistrationPanel.panel"] is not old
     assert panel.parameters.fixedVolume is fixed
     assert panel.parameters.movingVolume is moving
+
+
+def test_reloading_the_open_module_leaves_keys_and_inspection_on(slicer_host, widget):
+    widget.onReload()
+    from DeepRegistrationPanel.inspection import InspectionSection
+    from DeepRegistrationPanel.run import RunSection
+
+    panel = slicer.util.getModuleWidget("DeepRegistration").panel
+    panel.parameters.method = "affine"
+    add_pair(panel.parameters)
+    slicer_host.process_events()
+    assert panel.section(InspectionSection).ui.blendButton.enabled
+    press_keys(slicer_host.window, "Ctrl+R")
+    assert panel.section(RunSection).running
+    slicer_host.process_events(until=lambda: not panel.section(RunSection).running)
+
+
+def test_after_reloading_the_samples_use_the_new_panel(slicer_host, widget, monkeypatch):
+    from SampleData import SampleDataLogic
+
+    (source, *_) = SampleDataLogic.sampleDataSourcesByCategory("Deep Registration")
+    widget.onReload()
+    from DeepRegistrationPanel import installation
+
+    monkeypatch.setattr(installation, "missingPackages", lambda: ["torch"])
+    slicer_host.dialogs.expect("PyTorch (about", "Cancel")
+    slicer_host.dialogs.expect("Nothing was installed", "Ok")
+    assert source.customDownloader(source) == []
 
 
 @pytest.mark.parametrize("kind", ["vtkMRMLLabelMapVolumeNode", "vtkMRMLSegmentationNode"])

@@ -266,6 +266,7 @@ with Host() as host:
     p = panel.parameters
     p.fixedVolume, p.movingVolume = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     p.method = "affine"
+    assert "scipy" not in sys.modules  # an open panel does not need it
     run = panel.section(RunSection)
     run.ui.registerButton.click()
     host.process_events(until=lambda: not run.running)
