@@ -218,17 +218,16 @@ def test_a_scene_saved_side_by_side_shows_its_landmarks_in_every_slicer(
         assert display.GetNumberOfViewNodeIDs() == 0
 
 
-def test_adding_a_scene_side_by_side_leaves_the_landmarks_on_their_sides(
-    slicer_host, panel, section, tmp_path
+@pytest.mark.parametrize("before", [FOUR_UP, SIDE_BY_SIDE])
+def test_a_scene_that_is_added_side_by_side_leaves_the_layout_that_is_in_use(
+    slicer_host, panel, before
 ):
-    path = tmp_path / "other.mrml"
-    assert slicer.util.saveScene(str(path))
-    add_landmarks(panel.parameters)
-    slicer_host.click(section.ui.linkedButton)
-    slicer_host.app.coreIOManager().loadScene(str(path), False)
-    moving = side_views(slicer.mrmlScene, "Moving")[0].GetID()
-    (fixed, *_) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialDisplayNode")
-    assert not fixed.IsDisplayableInView(moving)
+    scene, manager = slicer.mrmlScene, slicer.app.layoutManager()
+    manager.setLayout(before)
+    scene.StartState(scene.ImportState)
+    manager.setLayout(SIDE_BY_SIDE)
+    scene.EndState(scene.ImportState)
+    assert manager.layout == before
 
 
 def test_the_layouts_are_known_from_slicers_start(slicer_host):
