@@ -15,6 +15,7 @@ from DeepRegistrationLib.cli.inputs import (
     load_image,
     load_labels,
     load_optional,
+    load_reference,
     load_transform,
     print_notes,
 )
@@ -96,7 +97,7 @@ def _applied_image(arguments: argparse.Namespace) -> tuple[Writer, int]:
         )
     load = load_labels if arguments.labels else load_image
     given = load(arguments.input, *choice(arguments, 0))
-    reference = load_image(arguments.reference, *choice(arguments, 1))
+    reference = load_reference(arguments.reference, *choice(arguments, 1))
     grid = reference.grid
     own = given.layers[0].grid if isinstance(given, Labels) else given.grid
     transform = load_transform(arguments.transform, own if arguments.inverse else grid)

@@ -16,7 +16,7 @@ from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.report import MASK_FILE
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.labels import Labels, read_labels
+from DeepRegistrationLib.labels import SEGMENTATION, Labels, read_labels
 from DeepRegistrationLib.methods import make_parameters, method_class
 from DeepRegistrationLib.plain import GIVEN, LUNGS
 from DeepRegistrationLib.transforms import Transform, read_transform
@@ -34,6 +34,13 @@ def load_labels(path: str, series: Sequence[str] = (), frame: int | None = None)
     """Read a label map or a segmentation."""
     with native_silence():
         return read_labels(path, series=series, frame=frame)
+
+
+def load_reference(path: str, series: Sequence[str] = (), frame: int | None = None) -> Image:
+    """Read what gives a grid: an image, or a segmentation of any number of layers."""
+    if path.lower().endswith(SEGMENTATION):
+        return load_labels(path, series, frame).layers[0]
+    return load_image(path, series, frame)
 
 
 def choice(arguments: argparse.Namespace, place: int = 0) -> tuple[list[str], int | None]:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import SimpleITK as sitk
 
-from DeepRegistrationLib.dicom.files import is_uncompressed, load_pydicom, optional_pydicom
+from DeepRegistrationLib.dicom.files import (
+    begins_as_dicom,
+    is_uncompressed,
+    load_pydicom,
+    optional_pydicom,
+)
 from DeepRegistrationLib.errors import RegistrationError
 
 Texts = dict[str, list[str]]
 """Header entries as text, by keyword."""
+
+SYNTAX = "TransferSyntaxUID"
 
 TAGS = {  # of what is read, as ITK calls them; pydicom takes the keywords
     "ImageType": "0008|0008",
@@ -70,22 +79,51 @@ _OWN = (  # functional groups' entries that have no name among single slices
     "ReferencedSegmentNumber",
 )
 
+_BINARY = {  # of these value representations; all others are text
+    "SamplesPerPixel": "H",
+    "Rows": "H",
+    "Columns": "H",
+    "BitsAllocated": "H",
+    "BitsStored": "H",
+    "PixelRepresentation": "H",
+    "DiffusionBValue": "d",
+    "NominalPercentageOfCardiacPhase": "f",
+}
+_WANTED = {
+    keyword: (int(tag.replace("|", ""), 16), _BINARY.get(keyword, ""))
+    for keyword, tag in TAGS.items()
+}
+
 
 def read_entries(file: Path) -> tuple[Texts, list[Texts]]:
     """A file's entries, and for multi-frame objects those of each frame."""
     pydicom = optional_pydicom()
     if pydicom is None:
         return _header_by_itk(file), []
-    wanted = [*TAGS, *_GROUPS]
-    dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=wanted)
-    texts = _texts(dataset, TAGS)
-    _check_length(file, dataset, texts)
+    wanted = _tags()
+    with open(file, "rb") as opened:
+        if not begins_as_dicom(opened.read(132)):
+            return {}, []
+        opened.seek(0)
+        dataset = pydicom.dcmread(opened, stop_before_pixels=True, force=True, specific_tags=wanted)
+        begin = opened.tell()  # of the element that holds the pixels
+    texts = _raw_texts(dataset)
+    meta = getattr(dataset, "file_meta", None)
+    texts[SYNTAX] = [str(getattr(meta, "TransferSyntaxUID", ""))]
+    _check_length(file, texts, file.stat().st_size - begin - 8)
     if _GROUPS[1] not in dataset:
         return texts, []
     shared: Texts = {}
     for item in dataset.get(_GROUPS[0], None) or []:
         shared |= _group(item)
     return texts, [shared | _group(item) for item in dataset[_GROUPS[1]].value]
+
+
+@functools.lru_cache(maxsize=1)
+def _tags() -> list[Any]:
+    """What is read of a file, as pydicom's own tags: to look up keywords takes it longer."""
+    tag = load_pydicom().tag.Tag
+    return [tag(keyword) for keyword in (*TAGS, *_GROUPS)]
 
 
 def _header_by_itk(file: Path) -> Texts:
@@ -105,6 +143,33 @@ def _header_by_itk(file: Path) -> Texts:
     if max(numbers(texts, "NumberOfFrames") or [1]) > 1:
         load_pydicom()  # ITK does not say where the frames lie
     return texts
+
+
+def _raw_texts(dataset: Any) -> Texts:
+    """As :func:`_texts` of all that is wanted, but several times faster: pydicom's own conversion
+    to numbers would take longer than reading the files."""
+    found: Texts = {}
+    for keyword, (tag, binary) in _WANTED.items():
+        if tag not in dataset:
+            continue
+        raw = dataset.get_item(tag)
+        content = raw.value
+        if not isinstance(content, bytes):
+            found |= _texts(dataset, [keyword])
+        elif binary:
+            if content:
+                order = "<" if raw.is_little_endian else ">"
+                found[keyword] = [str(struct.unpack(order + binary, content)[0])]
+        elif text := _decoded(content).strip(" \0"):
+            found[keyword] = [part.strip(" \0") for part in text.split("\\")]
+    return found
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _texts(dataset: Any, keywords: Iterable[str]) -> Texts:
@@ -135,21 +200,19 @@ def _group(item: Any) -> Texts:
     return found
 
 
-def _check_length(file: Path, dataset: Any, texts: Texts) -> None:
+def _check_length(file: Path, texts: Texts, present: int) -> None:
     """Refuse a file that is too short for the pixels that its header promises."""
-    syntax = str(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", ""))
-    if not is_uncompressed(syntax):
+    if not is_uncompressed(texts[SYNTAX][0]):
         return
     sizes = [numbers(texts, k) for k in ("Rows", "Columns", "BitsAllocated")]
     if not all(sizes):
         return
     more = [numbers(texts, k) or [1] for k in ("NumberOfFrames", "SamplesPerPixel")]
     promised = math.prod(v[0] for v in (*sizes, *more)) // 8
-    present = file.stat().st_size
     if present < promised:
         raise RegistrationError(
             f"{file} is cut short: its header promises {promised:.0f} bytes of pixels and the file "
-            f"holds {present}; copy or download it again."
+            f"holds {max(present, 0)}; copy or download it again."
         )
 
 

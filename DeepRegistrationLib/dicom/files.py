@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -76,6 +77,11 @@ def is_dicom(path: str | Path) -> bool:
             head = file.read(132)
     except OSError:
         return False
+    return begins_as_dicom(head)
+
+
+def begins_as_dicom(head: bytes) -> bool:
+    """:func:`is_dicom` of the first 132 bytes."""
     return head[128:] == b"DICM" or (head[:2] == b"\x08\x00" and head[3:4] == b"\x00")
 
 
@@ -86,8 +92,8 @@ def sop_class(path: str | Path) -> str:
     return str(read_object(path, pixels=False).get("SOPClassUID", ""))
 
 
-def dicom_files(path: Path) -> Iterator[Path]:
-    """The DICOM files of a folder and its sub-folders, by name; of a file, itself.
+def regular_files(path: Path) -> Iterator[Path]:
+    """The regular files of a folder and its sub-folders, by name; of a file, itself.
 
     Links to folders are not followed.
 
@@ -107,8 +113,16 @@ def dicom_files(path: Path) -> Iterator[Path]:
                 "of one series."
             )
         for name in sorted(names):
-            if is_dicom(file := Path(folder) / name):
-                yield file
+            file = Path(folder) / name
+            with contextlib.suppress(OSError):
+                if stat.S_ISREG(file.stat().st_mode):  # to open a pipe would wait for ever
+                    yield file
+
+
+def is_image_class(uid: str) -> bool:
+    """Whether a SOP class is one of images, by the standard's name of it."""
+    pydicom = optional_pydicom()
+    return pydicom is not None and pydicom.uid.UID(uid).name.endswith("Image Storage")
 
 
 def is_uncompressed(transfer_syntax: str) -> bool:

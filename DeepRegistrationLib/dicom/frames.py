@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,12 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.dicom.entries import Texts, numbers, read_entries
-from DeepRegistrationLib.dicom.files import DOSE, LABEL_MAP_SEGMENTATION, SEGMENTATION
+from DeepRegistrationLib.dicom.files import (
+    DOSE,
+    LABEL_MAP_SEGMENTATION,
+    SEGMENTATION,
+    is_image_class,
+)
 from DeepRegistrationLib.errors import RegistrationError
 
 
@@ -60,6 +66,11 @@ def frames_of(file: Path) -> list[Frame]:
     try:
         texts, per_frame = read_entries(file)
         if not numbers(texts, "Rows") or not numbers(texts, "Columns"):
+            if is_image_class(texts.get("SOPClassUID", [""])[0]):
+                raise RegistrationError(
+                    f"{file} is cut short: its header ends before its pixels; copy or download it "
+                    "again."
+                )
             return []  # structures, reports, directories
         return _planes(file, texts, per_frame)
     except RegistrationError:
@@ -97,6 +108,12 @@ def plane_axes(orientation: Iterable[Any]) -> np.ndarray:
     return np.stack((row, column, np.cross(row, column)), axis=1)
 
 
+@functools.lru_cache(maxsize=64)
+def _axes(orientation: tuple[float, ...]) -> np.ndarray:
+    """:func:`plane_axes`, which the slices of a series share."""
+    return plane_axes(orientation)
+
+
 def _planes(file: Path, texts: Texts, per_frame: list[Texts]) -> list[Frame]:
     count = int((numbers(texts, "NumberOfFrames") or [1])[0])
     kind = "".join(texts.get("SOPClassUID", []))
@@ -121,7 +138,7 @@ def _frame(file: Path, number: int, count: int, texts: Texts) -> Frame:
     orientation = numbers(texts, "ImageOrientationPatient")
     spacing = numbers(texts, "PixelSpacing")
     try:
-        axes = plane_axes(orientation) if orientation else None
+        axes = _axes(tuple(orientation)) if orientation else None
     except RegistrationError as error:
         raise RegistrationError(f"{file.name}: {error}") from None
     if spacing and (len(spacing) != 2 or min(spacing) <= 0):

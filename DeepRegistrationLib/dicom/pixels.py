@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from DeepRegistrationLib.dicom.entries import SYNTAX
 from DeepRegistrationLib.dicom.files import is_uncompressed, load_pydicom, read_object
 from DeepRegistrationLib.dicom.frames import Frame
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.guard.itk import Unreadable, read_itk_image
+from DeepRegistrationLib.itk_warnings import quiet_itk
 
 _STORAGE = ("BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
 _WORDS = "1.2.840.10008.5.1.4.1.1.7.3"  # Multi-frame Grayscale Word Secondary Capture
@@ -34,24 +37,30 @@ def read_values(frames: Sequence[Frame]) -> np.ndarray:
         )
     if any(frame.frames > 1 for frame in frames):
         return _from_objects(frames)
+    uncompressed = all(is_uncompressed(frame.text(SYNTAX)) for frame in frames)
+    # a damaged stream can crash the decoder, so those are read in a process of its own
+    read = _read_here if uncompressed else read_itk_image
     kinds = {(frame.slope, frame.intercept, *(frame.text(k) for k in _STORAGE)) for frame in frames}
     files = [str(frame.file) for frame in frames]
     try:
         if len(kinds) == 1:  # ITK takes the first slice's type and rescale for all
-            values = sitk.GetArrayFromImage(sitk.ReadImage(files, imageIO="GDCMImageIO"))
+            values = sitk.GetArrayFromImage(read(files))
             if values.dtype == np.float64:
                 values = values.astype(np.float32)
         else:
-            planes = [
-                sitk.GetArrayFromImage(sitk.ReadImage(f, imageIO="GDCMImageIO")) for f in files
-            ]
+            planes = [sitk.GetArrayFromImage(read([f])) for f in files]
             values = _joined([plane.reshape(plane.shape[-2:]) for plane in planes])
-    except RuntimeError as error:
+    except (RuntimeError, Unreadable) as error:
         raise RegistrationError(
             f"The pixels of {frames[0].file.parent} cannot be decoded; export the series again, "
             "uncompressed."
         ) from error
     return values.reshape(len(frames), *values.shape[-2:])
+
+
+def _read_here(files: list[str]) -> sitk.Image:
+    with quiet_itk():
+        return sitk.ReadImage(files, imageIO="GDCMImageIO")
 
 
 def _joined(planes: list[np.ndarray]) -> np.ndarray:
@@ -140,4 +149,4 @@ def _decompressed(dataset: Any) -> np.ndarray:
         else:
             copy.is_little_endian, copy.is_implicit_VR = True, False
             copy.save_as(path, write_like_original=False)
-        return sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))
+        return sitk.GetArrayFromImage(read_itk_image(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from DeepRegistrationLib.dicom.files import DOSE, dicom_files
+from DeepRegistrationLib.dicom.files import DOSE, regular_files
 from DeepRegistrationLib.dicom.frames import Frame, frames_of, is_segmentation
 from DeepRegistrationLib.dicom.stack import places_along
 from DeepRegistrationLib.errors import RegistrationError
@@ -81,7 +81,7 @@ def find_volumes(path: Path) -> list[Volume]:
     Raises:
         RegistrationError: A file is damaged, or images of one place cannot be told apart.
     """
-    frames = [frame for file in dicom_files(path) for frame in frames_of(file)]
+    frames = [frame for file in regular_files(path) for frame in frames_of(file)]
     frames = _without_copies(frames)
     images = [f for f in frames if not is_segmentation(f) and f.text("SOPClassUID") != DOSE]
     by_series: dict[str, list[Frame]] = defaultdict(list)
@@ -199,6 +199,8 @@ def _alike(one: Frame, two: Frame) -> bool:
         (one.axes, two.axes, 2e-3),
         (one.spacing, two.spacing, 1e-3 * min(one.spacing or (1.0,))),
     ):
+        if a is b:
+            continue
         if (a is None) != (b is None):
             return False
         if a is not None and b is not None:
