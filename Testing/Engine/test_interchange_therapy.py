@@ -10,7 +10,7 @@ from references import inner_points, rotation, straight_grid, wave_field
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.contours import filled, signed_distance
+from DeepRegistrationLib.interchange.contours import filled, signed_distance, without_copies
 from DeepRegistrationLib.interchange.dicom_series import read_series
 from DeepRegistrationLib.interchange.dose import read_dose, warped_dose, write_dose
 from DeepRegistrationLib.interchange.isolines import isolines
@@ -308,6 +308,9 @@ def test_the_dose_object_has_what_the_standard_requires(tmp_path, pair):
         ({"DoseType": "ERROR"}, "dose errors"),
         ({"GridFrameOffsetVector": [0, 3, 9]}, "not evenly spaced"),
         ({"GridFrameOffsetVector": [0, 3]}, "not a 3D dose grid"),
+        ({"GridFrameOffsetVector": [5, 8, 11]}, "neither 0 nor the z"),
+        ({"ImageOrientationPatient": [1, 0, 0, 0.5, 1, 0]}, "not two directions at right angles"),
+        ({"DoseGridScaling": "0"}, "no Dose Grid Scaling"),
         ({"SOPClassUID": dicom_pair.CT}, "no RT Dose"),
     ],
 )
@@ -316,3 +319,38 @@ def test_unclear_doses_are_refused(tmp_path, pair, changes, message):
     path = dicom_pair.dose(tmp_path / "rd.dcm", pair[1], grid, np.ones(grid.shape), **changes)
     with pytest.raises(RegistrationError, match=message):
         read_dose(path)
+
+
+@pytest.mark.parametrize("row", [1, -1])  # head first and feet first
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("upward", [True, False])
+def test_dose_lies_where_either_kind_of_offsets_puts_it(tmp_path, pair, row, absolute, upward):
+    size, step = (6, 5, 7), 3.0
+    normal = row * 1.0
+    z = 50 + step * np.arange(size[2]) * (1 if upward else -1)
+    offsets = z if absolute else (z - 50) * normal  # along the planes' normal, or z itself
+    origin = (-10.0 * row, -12.0, 50.0)
+    axes = np.diag([row, 1.0, normal])
+    grid = Grid(size, (4, 4, step), origin, tuple(axes.ravel()))
+    gray = np.broadcast_to((30 + 0.25 * z)[:, None, None], grid.shape)
+    path = dicom_pair.dose(
+        tmp_path / "rd.dcm", pair[1], grid, gray, GridFrameOffsetVector=[f"{v:g}" for v in offsets]
+    )
+    image, _ = read_dose(path)
+    index = np.stack(np.meshgrid(*(range(n) for n in size), indexing="ij"), -1).reshape(-1, 3)
+    places = image.grid.to_physical(index)
+    found = image.data.numpy()[index[:, 2], index[:, 1], index[:, 0]]
+    np.testing.assert_allclose(found, 30 + 0.25 * places[:, 2], atol=1e-3)
+    assert (places[:, 2].min(), places[:, 2].max()) == pytest.approx((z.min(), z.max()))
+
+
+def test_a_contour_drawn_twice_counts_once():
+    circle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    outer = np.column_stack([9 * np.cos(circle), 9 * np.sin(circle), np.full(40, 3.0)])
+    finer = np.repeat(outer, 2, axis=0)
+    finer[1::2] = (outer + np.roll(outer, -1, axis=0)) / 2  # the same line, other points
+    hole = outer * [0.97, 0.97, 1]  # a wall of 0.27 mm is no copy
+    again = [np.roll(outer, 7, axis=0), outer[::-1], np.round(outer, 1), finer]
+    assert len(without_copies([outer, *again])) == 1
+    assert len(without_copies([outer, hole])) == 2
+    assert len(without_copies([outer, outer + [0, 0, 3.0]])) == 2
