@@ -197,6 +197,25 @@ class Grid:
         origin = self.to_physical(low)
         return Grid(tuple(high - low), self.spacing, tuple(origin), self.direction)  # type: ignore[arg-type]
 
+    def along_lps(self) -> Grid:
+        """The same voxel centres, with the axes in the order and sense nearest to L, P, S.
+
+        What a network finds then does not depend on the order in which an array was stored.
+        """
+        direction = self._direction()
+        near = max(
+            itertools.permutations(range(3)),
+            key=lambda order: sum(abs(direction[k, axis]) for k, axis in enumerate(order)),
+        )
+        order = list(near)
+        turned = [direction[k, axis] < 0 for k, axis in enumerate(order)]
+        first = np.zeros(3)
+        for axis, backward in zip(order, turned, strict=True):
+            first[axis] = self.size[axis] - 1 if backward else 0
+        columns = direction[:, order] * np.where(turned, -1.0, 1.0)
+        size, spacing = (tuple(np.asarray(v)[order]) for v in (self.size, self.spacing))
+        return Grid(size, spacing, tuple(self.to_physical(first)), tuple(columns.ravel()))  # type: ignore[arg-type]
+
     def pulled_back(self, matrix: np.ndarray, translation: np.ndarray) -> Grid:
         """The grid before an affine map: its voxels land on this grid's by ``matrix @ x + t``.
 

@@ -18,6 +18,8 @@ def isotropic_grid(
 ) -> Grid:
     """Voxels of ``spacing`` mm along the grid's axes over its box, or over the mask's.
 
+    They run as L, P, S do, however the image was stored.
+
     Args:
         mask: Where the result must reach, on ``grid``; everywhere when None.
         margin: Further mm on every side.
@@ -29,7 +31,7 @@ def isotropic_grid(
     begin = grid.to_physical(low - reach)
     length = (high - low + 2 * reach) * np.array(grid.spacing)
     size = np.floor(length / spacing + 1e-6).astype(int) + 1
-    return Grid(tuple(size), (spacing,) * 3, tuple(begin), grid.direction)  # type: ignore[arg-type]
+    return Grid(tuple(size), (spacing,) * 3, tuple(begin), grid.direction).along_lps()  # type: ignore[arg-type]
 
 
 def mask_box(mask: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -39,6 +39,8 @@ def lungs_of(image: Image, mask: Image | None = None) -> Image:
 def lung_grid(mask: Image, size: int = SIZE) -> Grid:
     """``size``^3 voxels over the box of the lungs with 5 voxels around, along the image's axes.
 
+    They run as L, P, S do, however the image was stored.
+
     After an affine alignment the grid of the fixed image's lungs serves both images.
 
     Args:
@@ -48,7 +50,8 @@ def lung_grid(mask: Image, size: int = SIZE) -> Grid:
     low, high = low - _MARGIN, high + _MARGIN
     spacing = (high - low) * np.array(mask.grid.spacing) / (size - 1)
     origin = mask.grid.to_physical(low)
-    return Grid((size,) * 3, tuple(spacing), tuple(origin), mask.grid.direction)  # type: ignore[arg-type]
+    grid = Grid((size,) * 3, tuple(spacing), tuple(origin), mask.grid.direction)  # type: ignore[arg-type]
+    return grid.along_lps()
 
 
 def scaled(hounsfield: torch.Tensor) -> torch.Tensor:

@@ -149,4 +149,5 @@ def _box(
     cell = (high - low) / size  # in voxels of the fixed image
     origin = grid.to_physical(low + cell / 2)
     spacing = cell * np.asarray(grid.spacing)
-    return Grid((size,) * 3, tuple(spacing), tuple(origin), grid.direction)  # type: ignore[arg-type]
+    box = Grid((size,) * 3, tuple(spacing), tuple(origin), grid.direction)  # type: ignore[arg-type]
+    return box.along_lps()  # however the image was stored

@@ -111,6 +111,21 @@ def test_cropped_keeps_the_positions_of_the_voxels(grid, data):
 
 
 @PROPERTY
+@given(grids(), st.permutations(range(3)), st.tuples(*3 * [st.booleans()]))
+def test_along_lps_is_one_grid_for_every_way_to_store_the_same_voxels(grid, order, turned):
+    axes = np.reshape(grid.direction, (3, 3))[:, order] * np.where(turned, -1, 1)
+    size, spacing = (tuple(np.array(v)[order]) for v in (grid.size, grid.spacing))
+    first = np.zeros(3)
+    first[np.array(order)] = np.where(turned, np.array(size) - 1, 0)
+    stored = Grid(size, spacing, tuple(grid.to_physical(first)), tuple(axes.ravel()))
+    canonical = grid.along_lps()
+    assert canonical.same_as(stored.along_lps(), 1e-6)
+    assert np.all(np.diag(np.reshape(canonical.direction, (3, 3))) > 0)
+    corners = {tuple(c) for c in np.round(grid.corners(), 4) + 0.0}
+    assert {tuple(c) for c in np.round(canonical.corners(), 4) + 0.0} == corners
+
+
+@PROPERTY
 @given(grids(smallest=2), matrices(), shifts())
 def test_a_pulled_back_grid_lands_on_the_grid_by_the_affine(grid, matrix, shift):
     back = grid.pulled_back(matrix, shift)
