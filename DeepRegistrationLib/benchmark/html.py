@@ -10,7 +10,7 @@ from typing import Any
 
 from DeepRegistrationLib.benchmark import plots
 from DeepRegistrationLib.benchmark.journal import Row
-from DeepRegistrationLib.benchmark.protocol import BEFORE
+from DeepRegistrationLib.benchmark.protocol import BEFORE, Protocol
 from DeepRegistrationLib.benchmark.statistics import (
     FEWEST_PAIRS,
     METRICS,
@@ -31,6 +31,7 @@ svg { max-width: 46rem; } svg text { stroke: none; } td.source { color: var(--so
 """
 _LARGE_BEFORE = ("tre", "snapped", "mae")
 _MOST_LABELS = 6
+_MOST_NAMES = 4  # that have room below the boxes
 _BOXED = ("tre", "snapped", "mae", "dice", "hausdorff", "lcc", "var_log", "folding", "seconds")
 
 
@@ -41,6 +42,7 @@ def html_page(
     comparisons: Sequence[Comparison],
     about: Mapping[str, Any],
     folder: Path,
+    protocol: Protocol,
 ) -> str:
     """The page.
 
@@ -48,6 +50,7 @@ def html_page(
         rows: All of them, failed ones too.
         about: What was run, and where.
         folder: Where the overlays lie.
+        protocol: What the labels are called by.
     """
     good = [row for row in rows if row["status"] == "ok"]
     colors = plots.colors_of(methods_of(rows))
@@ -55,7 +58,7 @@ def html_page(
         _comparisons(comparisons, about.get("reference", "")),
         *(section(table.title, text_table(table)) for table in tables),
         _summary(summaries),
-        _boxes(good, colors),
+        _boxes(good, colors, protocol),
         _components(good, colors),
         _jacobian(good, colors),
         _time(good, colors),
@@ -168,7 +171,7 @@ def _with_interval(summary: Summary) -> str:
     return f"{summary.mean:.3f} ({summary.low:.3f} to {summary.high:.3f})"
 
 
-def _boxes(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
+def _boxes(rows: Sequence[Row], colors: Mapping[str, str], protocol: Protocol) -> str:
     few = len({row["pair"] for row in rows}) < FEWEST_PAIRS
     data: dict[str, dict[str, list[float]]] = {}
     for name in _BOXED:
@@ -180,16 +183,23 @@ def _boxes(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
     for title, key in (("Dice", "dice"), ("Hausdorff, mm", "hausdorff")):
         labels = sorted({label for row in rows for label in row.get("overlap") or {}}, key=int)
         for label in labels if 1 < len(labels) <= _MOST_LABELS else ():
-            data[f"{title}: label {label}"] = label_values(rows, label, key)
+            data[f"{title}: {protocol.label_name(label)}"] = label_values(rows, label, key)
+    methods = methods_of(rows)
+    numbers = {name: k for k, name in enumerate(methods, start=1)}
+    shown = numbers if len(methods) > _MOST_NAMES else None
     figures = "".join(
-        f"<figure>{plots.boxes(found, title, colors)}</figure>"
+        f"<figure>{plots.boxes(found, title, colors, shown)}</figure>"
         for title, found in data.items()
         if any(value != 0 for numbers in found.values() for value in numbers)
     )
     note = "Box: quartiles and median; whiskers: 5 and 95 %; a dot a pair"
     note += " (TRE: a landmark)" if few and data[METRICS["tre"].title] else ""
     note += ". What is 0 everywhere (folding, mostly) has no plot; nor has the error before."
-    return section("Box plots", f'<div class="plots">{figures}</div>{caption_text(note)}')
+    key = plots.key(methods, colors, numbered=shown is not None)
+    return section(
+        "Box plots",
+        f'<p class="soft">{key}</p><div class="plots">{figures}</div>{caption_text(note)}',
+    )
 
 
 def _components(rows: Sequence[Row], colors: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from DeepRegistrationLib.benchmark.journal import Row
-from DeepRegistrationLib.benchmark.protocol import BEFORE
+from DeepRegistrationLib.benchmark.protocol import BEFORE, PROTOCOLS
 from DeepRegistrationLib.benchmark.statistics import METRICS, label_values, values
 from DeepRegistrationLib.benchmark.table_parts import Table, finished, methods_of, spread
 
@@ -16,27 +16,30 @@ REFERENCE = "lcc-demons"  # whom SVF-Net's paper is compared with
 
 def svfnet(rows: Sequence[Row]) -> Table | None:
     """SVF-Net's Figure 3: Dice, Hausdorff, LCC and variance of log J over all pairs."""
-    return _by_label(rows, "svfnet-3", "SVF-Net, Figure 3", "svfnet")
+    return _by_label(rows, "heart", "svfnet-3", "SVF-Net, Figure 3", "svfnet")
 
 
 def motion(rows: Sequence[Row]) -> Table | None:
     """The same measures over the frames of each patient, without a paper beside them."""
-    return _by_label(rows, "motion", "Labels, by method", None)
+    return _by_label(rows, "motion", "motion", "Labels, by method", None)
 
 
-def _by_label(rows: Sequence[Row], name: str, title: str, paper: str | None) -> Table | None:
+def _by_label(
+    rows: Sequence[Row], protocol: str, name: str, title: str, paper: str | None
+) -> Table | None:
     rows = [row for row in rows if row.get("overlap")]
     if not rows:
         return None
     labels = sorted({label for row in rows for label in row["overlap"]}, key=int)
+    names = [PROTOCOLS[protocol].label_name(label) for label in labels]
     reference = next((row["method"] for row in rows if row["name"] == REFERENCE), "")
     table = Table(
         name,
         title,
         [
             "method",
-            *(f"Dice {label}" for label in labels),
-            *(f"Hausdorff {label}, mm" for label in labels),
+            *(f"Dice, {called}" for called in names),
+            *(f"Hausdorff, {called}, mm" for called in names),
             "LCC",
             "variance of log J",
             "J <= 0, %",

@@ -24,7 +24,12 @@ def colors_of(methods: Sequence[str]) -> dict[str, str]:
     return {**found, BEFORE: GRAY}
 
 
-def boxes(values: Mapping[str, Sequence[float]], title: str, colors: Mapping[str, str]) -> str:
+def boxes(
+    values: Mapping[str, Sequence[float]],
+    title: str,
+    colors: Mapping[str, str],
+    numbers: Mapping[str, int] | None = None,
+) -> str:
     """Box plots: quartiles and median, whiskers at 5 and 95 %, a dot a value.
 
     Of fewer than four values the dots alone.
@@ -32,6 +37,7 @@ def boxes(values: Mapping[str, Sequence[float]], title: str, colors: Mapping[str
     Args:
         values: By method; none is empty.
         title: Of the axis, with its unit.
+        numbers: To stand below the boxes in place of the methods' names, which a key explains.
     """
     data = {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
     low = min(float(v.min()) for v in data.values())
@@ -39,8 +45,9 @@ def boxes(values: Mapping[str, Sequence[float]], title: str, colors: Mapping[str
     if low >= 0 and low < 0.6 * high:
         low = 0.0
     width = max(460, 40 + 84 * len(data))
+    names = list(data) if numbers is None else [str(numbers[name]) for name in data]
     axes = Axes(
-        (0, len(data)), (low, high), ("", title), names=list(data), size=(width, 300), label=title
+        (0, len(data)), (low, high), ("", title), names=names, size=(width, 300), label=title
     )
     return axes.svg(
         "".join(_box(axes, k + 0.5, v, colors[name]) for k, (name, v) in enumerate(data.items()))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
+from DeepRegistrationLib.preparation.heart import LABEL_NAMES
 from DeepRegistrationLib.synthesis.smoothed_points import FAMILIES
 
 BEFORE = "before"
@@ -46,6 +47,7 @@ class Protocol:
         pairs: Cases to pairs.
         alignment: Of the images before every method; one of ``ALIGNMENTS``.
         least: Sentence for a list without pairs.
+        label_names: What the labels of its images are called, by their number.
     """
 
     name: str
@@ -53,6 +55,11 @@ class Protocol:
     pairs: Callable[[Sequence[Case]], list[Pair]]
     alignment: str
     least: str
+    label_names: Mapping[int, str] = field(default_factory=dict)
+
+    def label_name(self, label: str) -> str:
+        """What a label is called in tables and plots."""
+        return self.label_names.get(int(label), f"label {label}")
 
 
 def same_patient(cases: Sequence[Case]) -> list[Pair]:
@@ -121,6 +128,7 @@ PROTOCOLS = {
             across_patients,
             "hearts",
             "the list has fewer than two patients",
+            LABEL_NAMES,
         ),
         Protocol(
             "motion",
@@ -128,6 +136,7 @@ PROTOCOLS = {
             same_patient,
             "none",
             "no patient has two cases in the list; give both frames of a patient a row",
+            LABEL_NAMES,
         ),
     )
 }

@@ -14,7 +14,7 @@ import torch
 
 from DeepRegistrationLib.benchmark.html import html_page
 from DeepRegistrationLib.benchmark.journal import Row
-from DeepRegistrationLib.benchmark.protocol import BEFORE
+from DeepRegistrationLib.benchmark.protocol import BEFORE, PROTOCOLS
 from DeepRegistrationLib.benchmark.statistics import (
     Comparison,
     compare,
@@ -63,7 +63,7 @@ def write_results(
         ],
         "rows": [{k: v for k, v in row.items() if k not in _LONG} for row in rows],
     }
-    page = html_page(rows, tables, found, comparisons, known, folder)
+    page = html_page(rows, tables, found, comparisons, known, folder, PROTOCOLS[protocol])
     with atomic_folder(folder) as partial:
         text = json.dumps(json_safe(result), indent=1, allow_nan=False) + "\n"
         (partial / JSON).write_text(text, encoding="utf-8")

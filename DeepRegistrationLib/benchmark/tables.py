@@ -149,7 +149,7 @@ def eppenhof_methods(rows: Sequence[Row]) -> Table | None:
                 "source",
             ],
             note="TRE: mean ± standard deviation over all landmarks; snapped: the mean. Folding "
-            "and SD of log J (over J > 0) in the region: given mask, labels or lungs. Seconds: the "
+            "and SD of log J (over J > 0) in the region: given mask, lungs or labels. Seconds: the "
             "whole registration with warped image and Jacobian map.",
         ),
         ["tre", "snapped", "folding", "folding_image", "sd_log", "seconds", "cpu_seconds"],

@@ -31,8 +31,11 @@ li b.caution { color: var(--caution); } li b.problem { color: var(--problem); }
 caption { text-align: left; padding-bottom: .25rem; }
 th, td { padding: .22rem .8rem .22rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
-th { font-weight: 600; vertical-align: bottom; } th:first-child, td:first-child,
-td.words { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; }
+th:first-child, td:first-child, td.words { text-align: left; white-space: normal; }
+th:first-child, td:first-child { min-width: 8rem; max-width: 18rem; overflow-wrap: break-word;
+  position: sticky; left: 0; background: var(--back); }
+td.words { min-width: 8rem; overflow-wrap: anywhere; }
 tr.out td { color: var(--soft); text-decoration: line-through; }
 .columns { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: start; }
 .columns td { text-align: left; white-space: normal; overflow-wrap: anywhere; }

@@ -17,6 +17,7 @@ from DeepRegistrationLib.benchmark.plots import boxes, thinned
 from DeepRegistrationLib.benchmark.results import write_results
 from DeepRegistrationLib.benchmark.run import explained
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.report_style import STYLE
 from DeepRegistrationLib.geometry import Grid
 
 NASTY = '<script>alert("x")</script> & Co'
@@ -209,6 +210,27 @@ def test_fewer_than_six_pairs_have_no_interval(tmp_path):
         assert "<td>0.800</td>" in summary or interval
 
 
+def test_many_methods_are_numbered_below_the_boxes_and_named_in_a_key(tmp_path):
+    table = [
+        {**row, "method": f"{row['method']} {k}"}
+        for row in rows(tmp_path)
+        if row["method"] == "optimize"
+        for k in range(6)
+    ]
+    write_results(table, "lung", tmp_path, {})
+    page = (tmp_path / "report.html").read_text()
+    boxes = page[page.index("<h2>Box plots") : page.index("<h2>Errors by component")]
+    assert all(f"{k + 1} optimize {k}" in boxes.partition("<svg")[0] for k in range(6))
+    assert "optimize 3" not in boxes.partition("<svg")[2].partition("<p")[0]
+
+
+def test_a_names_column_is_never_narrower_than_a_word():
+    """Only words that are too long by themselves are broken, so the column keeps its width."""
+    rules = [rule.partition("{") for rule in " ".join(STYLE.split()).split("}")]
+    (rule,) = (body for names, _, body in rules if "td:first-child" in names and "width" in body)
+    assert "overflow-wrap: break-word" in rule and "anywhere" not in rule
+
+
 def test_a_method_without_a_histogram_is_not_in_its_key(tmp_path):
     table = rows(tmp_path)
     for row in table[:-1]:
@@ -231,8 +253,8 @@ def test_labels_have_boxes_of_their_own(tmp_path):
         }
     write_results(table, "motion", tmp_path, {})
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    for label in (1, 2):
-        assert boxes_of(f"Dice: label {label}", page).count("<rect") == 3
+    for name in ("RV", "myocardium"):
+        assert boxes_of(f"Dice: {name}", page).count("<rect") == 3
 
 
 def test_the_pairs_are_tabled_one_by_one_with_what_was_measured(tmp_path):

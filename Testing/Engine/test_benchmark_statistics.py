@@ -229,7 +229,7 @@ def test_hearts_are_tabled_by_label_with_the_share_of_better_pairs():
             rows.append({**row, "overlap": overlap})
     table = svfnet(rows)
     net = dict(zip(table.head, table.rows[0], strict=True))
-    assert net["Dice 1"] == "0.800 ± 0.082" and net["Hausdorff 1, mm"] == "8.0 ± 0.8"
+    assert net["Dice, RV"] == "0.800 ± 0.082" and net["Hausdorff, RV, mm"] == "8.0 ± 0.8"
     assert net["better than lcc-demons, %"] == "67"
     assert [row[0] for row in table.rows[2:]] == ["SVF-Net", "LCC log-Demons"]
 
