@@ -15,6 +15,7 @@ from DeepRegistrationLib.preparation.resampling import AIR
 SIZE = 128
 _MARGIN = 5  # voxels of the image around the lungs
 _BRIGHTEST = 200.0  # HU
+HOUNSFIELD = _BRIGHTEST - AIR  # HU of one unit of what the network sees
 
 
 def lungs_of(image: Image, mask: Image | None = None) -> Image:
@@ -56,4 +57,4 @@ def lung_grid(mask: Image, size: int = SIZE) -> Grid:
 
 def scaled(hounsfield: torch.Tensor) -> torch.Tensor:
     """What the network sees: -1000 HU as 0, 200 HU as 1."""
-    return ((hounsfield - AIR) / (_BRIGHTEST - AIR)).clamp(0, 1)
+    return ((hounsfield - AIR) / HOUNSFIELD).clamp(0, 1)

@@ -12,14 +12,12 @@ from torch import Tensor, nn
 
 from DeepRegistrationLib.methods.base import parameter
 from DeepRegistrationLib.networks.corrnet import CorrelationNet
-from DeepRegistrationLib.synthesis.images import flipped, with_density, with_noise
 from DeepRegistrationLib.training.recipe import register_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungBatch,
     LungVolumes,
     LungVolumesRecipe,
     masked_error,
-    synthetic_pair,
 )
 
 
@@ -28,9 +26,10 @@ from DeepRegistrationLib.training.recipes.lung_volumes import (
 class CorrnetRecipe(LungVolumesRecipe):
     """All values are our own; a CPU core takes about an hour.
 
-    The pairs are Eppenhof & Pluim's, with noise of each image's own: a pair made of one image
-    shares the noise of that image, and a network that compares finds it sooner than the vessels.
-    The fixed image's lungs grow darker where they expand, by a random share of what breathing does.
+    The pairs are Eppenhof & Pluim's, with noise and sharpness of each image's own: a pair made of
+    one image shares the noise of that image, and a network that compares finds it sooner than the
+    vessels. The fixed image's lungs grow darker where they expand, by a random share of what
+    breathing does.
     Begin with ``size=64`` (an eighth of the work) and go on from its weights with 128.
     """
 
@@ -47,11 +46,12 @@ class CorrnetRecipe(LungVolumesRecipe):
     rate: float = parameter(
         2e-3, "Learning rate of Adam at the start; falls to zero along a cosine.", minimum=1e-7
     )
-    noise: float = parameter(
-        0.04,
-        "Largest standard deviation of the noise added to each image; 1 is 1200 HU.",
+    appearance: float = parameter(
+        1.0,
+        "How much kernel, slices, noise, calibration and padding of the two images differ: factor "
+        "on the changes of synthesis.appearance.",
         minimum=0.0,
-        maximum=1.0,
+        maximum=2.0,
     )
     density: float = parameter(
         1.0,
@@ -59,6 +59,7 @@ class CorrnetRecipe(LungVolumesRecipe):
         minimum=0.0,
         maximum=1.0,
     )
+    mirrored: bool = parameter(True, "Mirror half of the pairs along each axis.")
 
     def architecture(self) -> dict[str, Any]:
         return {"width": self.width, "size": self.size}
@@ -68,19 +69,7 @@ class CorrnetRecipe(LungVolumesRecipe):
 
     def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> LungBatch:
         number = int(torch.randint(len(prepared.images), (1,), generator=generator))
-        pair = synthetic_pair(prepared.images[number], prepared.masks[number], generator)
-        fixed, moving = pair.images[0]
-        share = self.density * float(torch.rand(1, generator=generator))
-        breathed = with_density(fixed, pair.target[0], share * pair.mask)
-        noisy = [
-            with_noise(image, self.noise * float(torch.rand(1, generator=generator)), generator)
-            for image in (breathed, moving)
-        ]
-        mirrored = (torch.rand(3, generator=generator) < 0.5).tolist()
-        axes = (mirrored[0], mirrored[1], mirrored[2])
-        images, target = flipped(torch.stack(noisy)[None], pair.target, axes)
-        mask = pair.mask.flip([-1 - k for k in range(3) if axes[k]])
-        return LungBatch(images, target, mask)
+        return self.pair(prepared.images[number], prepared.masks[number], generator)
 
     def loss(self, network: nn.Module, batch: LungBatch) -> tuple[Tensor, dict[str, float]]:
         """The error of every level, in voxels of the images; a coarser one counts half as much."""
@@ -90,7 +79,7 @@ class CorrnetRecipe(LungVolumesRecipe):
             factor = batch.images.shape[-1] // total.shape[-1]
             target = F.avg_pool3d(batch.target, factor)
             mask = F.avg_pool3d(batch.mask[None, None], factor)[0, 0]
-            errors.append(masked_error(factor * total, LungBatch(batch.images, target, mask)))
+            errors.append(masked_error(factor * total, target, mask))
         weights = [0.5 ** (len(errors) - 1 - level) for level in range(len(errors))]
         loss = sum(w * error for w, error in zip(weights, errors, strict=True))
         assert isinstance(loss, Tensor)

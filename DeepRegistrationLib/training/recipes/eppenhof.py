@@ -19,7 +19,6 @@ from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungVolumes,
     LungVolumesRecipe,
     masked_error,
-    synthetic_pair,
 )
 
 _STATISTICS = 100  # batches from which batch norm's statistics are computed anew
@@ -72,11 +71,11 @@ class EppenhofRecipe(LungVolumesRecipe):
         image, mask = prepared.images[number], prepared.masks[number]
         if self.randomized and float(torch.rand(1, generator=generator)) < self.randomized:
             image = random_picture(mask, generator)
-        return synthetic_pair(image, mask, generator)
+        return self.pair(image, mask, generator)
 
     def loss(self, network: nn.Module, batch: LungBatch) -> tuple[Tensor, dict[str, float]]:
-        loss = masked_error(network(batch.images), batch)
-        return loss, {}
+        """The error, averaged over the lungs under T_augm, which are the moving image's (paper)."""
+        return masked_error(network(batch.images), batch.target, batch.moving_mask), {}
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer_name == "adam":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,11 +14,12 @@ from DeepRegistrationLib.evaluation import target_registration_error
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.lungs128 import displacement, lung_pair
 from DeepRegistrationLib.methods.base import parameter
-from DeepRegistrationLib.preparation.lungs128 import lung_grid, scaled
+from DeepRegistrationLib.preparation.lungs128 import HOUNSFIELD, lung_grid, scaled
 from DeepRegistrationLib.preparation.resampling import ct_onto, mask_onto
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.sampling import bspline_coefficients
-from DeepRegistrationLib.synthesis.images import deformed, with_gamma
+from DeepRegistrationLib.synthesis.appearance import Appearance, with_appearance
+from DeepRegistrationLib.synthesis.images import deformed, flipped, with_density, with_gamma
 from DeepRegistrationLib.synthesis.spline_fields import spline_pair
 from DeepRegistrationLib.training.recipe import Recipe
 from DeepRegistrationLib.training.recipes.landmark_pairs import (
@@ -48,11 +49,19 @@ class LungVolumes:
 
 @dataclass(frozen=True, eq=False)
 class LungBatch:
-    """images [1, 2, z, y, x] (fixed, moving), target [1, 3, z, y, x] in voxels, mask [z, y, x]."""
+    """A training pair.
+
+    Attributes:
+        images: Fixed and moving, [1, 2, z, y, x].
+        target: Displacement in voxels, [1, 3, z, y, x].
+        mask: Lungs of the fixed image, where errors count, [z, y, x].
+        moving_mask: Lungs of the moving image, [z, y, x].
+    """
 
     images: Tensor
     target: Tensor
     mask: Tensor
+    moving_mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,37 @@ class LungVolumesRecipe(Recipe):
     landmark_pairs: int = parameter(
         4, "Most validation pairs whose landmark error is measured too.", minimum=0
     )
+    appearance: float = parameter(
+        0.0,
+        "How much kernel, slices, noise, calibration and padding of the two images differ: factor "
+        "on the changes of synthesis.appearance (our choice).",
+        minimum=0.0,
+        maximum=2.0,
+    )
+    density: float = parameter(
+        0.0,
+        "Largest share of the change of volume that shows in the lungs' density (our choice).",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    mirrored: bool = parameter(False, "Mirror half of the pairs along each axis (our choice).")
+
+    def pair(self, image: Tensor, mask: Tensor, generator: torch.Generator) -> LungBatch:
+        """A training pair of one image (see :func:`synthetic_pair`), looking as two scans do."""
+        made = synthetic_pair(image, mask, generator)
+        made = _mirrored(made, generator) if self.mirrored else made
+        images = made.images[0].unbind()
+        if self.density:  # the fixed image's lungs grow darker where they expand
+            share = self.density * float(torch.rand(1, generator=generator))
+            images = (with_density(images[0], made.target[0], share * made.mask), images[1])
+        if self.appearance:
+            changes = Appearance().scaled(self.appearance)
+            images = tuple(
+                with_appearance(i, generator, unit=HOUNSFIELD, largest=changes).clamp(0, 1)
+                for i in images
+            )
+        stacked = torch.stack(images)[None].contiguous(memory_format=torch.channels_last_3d)
+        return replace(made, images=stacked)
 
     def prepare(
         self, cases: Sequence[Case], device: torch.device, progress: Progress
@@ -93,14 +133,17 @@ class LungVolumesRecipe(Recipe):
     ) -> dict[str, float]:
         """Mean absolute error of a component in voxels, on the same synthetic pairs each time.
 
+        The pairs look as different as those of the training.
         With real pairs also ``tre_mm`` and, with the affine alone, ``tre_affine_mm``.
         """
         errors = []
         for number, (image, mask) in enumerate(zip(prepared.images, prepared.masks, strict=True)):
             for seed in range(_VALIDATION_PAIRS):
                 generator = torch.Generator().manual_seed(1000 * number + seed)
-                batch = synthetic_pair(image, mask, generator)
-                errors.append(float(masked_error(network(batch.images), batch)) / 3)
+                with torch.autocast(device.type, enabled=False):
+                    batch = self.pair(image, mask, generator)
+                error = masked_error(network(batch.images), batch.target, batch.mask)
+                errors.append(float(error) / 3)
         metrics = {"mae_voxels": float(np.mean(errors))}
         if prepared.pairs:
             before, after = [], []
@@ -121,7 +164,7 @@ def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generato
 
     Args:
         coefficients: B-spline coefficients of the image, [1, z, y, x].
-        mask: Of its lungs, [z, y, x], 0 or 1; the result's is that of the fixed image.
+        mask: Of its lungs, [z, y, x], 0 or 1.
     """
     shape = tuple(mask.shape)
     maps = spline_pair(shape, generator, mask.device)  # type: ignore[arg-type]
@@ -130,12 +173,28 @@ def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generato
         for field in (maps.fixed, maps.augmentation)
     ]
     images = [with_gamma(image, generator) for image in images]
-    inside = deformed(mask, maps.fixed, fill=0.0, interpolation="nearest")
-    stacked = torch.stack(images)[None].contiguous(memory_format=torch.channels_last_3d)
-    return LungBatch(stacked, maps.learned[None], inside)
+    masks = [
+        deformed(mask, field, fill=0.0, interpolation="nearest")
+        for field in (maps.fixed, maps.augmentation)
+    ]
+    return LungBatch(torch.stack(images)[None], maps.learned[None], *masks)
 
 
-def masked_error(found: Tensor, batch: LungBatch) -> Tensor:
-    """The L1 norm of the error of the displacement, averaged over the lungs: voxels."""
-    error = (found.float() - batch.target).abs().sum(1)[0]
-    return (error * batch.mask).sum() / batch.mask.sum().clamp(min=1.0)
+def _mirrored(pair: LungBatch, generator: torch.Generator) -> LungBatch:
+    """Mirrored along each axis or not, as drawn."""
+    drawn = (torch.rand(3, generator=generator) < 0.5).tolist()
+    axes = (drawn[0], drawn[1], drawn[2])
+    images, target = flipped(pair.images, pair.target, axes)
+    chosen = [-1 - k for k in range(3) if axes[k]]
+    return LungBatch(images, target, pair.mask.flip(chosen), pair.moving_mask.flip(chosen))
+
+
+def masked_error(found: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """The L1 norm of the error of a displacement, averaged over a mask: voxels.
+
+    Args:
+        found, target: [1, 3, z, y, x].
+        mask: Weights, [z, y, x].
+    """
+    error = (found.float() - target).abs().sum(1)[0]
+    return (error * mask).sum() / mask.sum().clamp(min=1.0)
