@@ -21,7 +21,7 @@ from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import DisplacementField, Transform
 
 REACH = PATCH // 2  # voxels around a point that its displacement depends on
-CAPTURE = 8.0  # mm along each axis: the largest displacement it is trained on
+CAPTURE = 8.0  # voxels along each axis: the largest displacement it is trained on
 _MARGIN = 10.0  # mm around the mask: vessels and bronchi next to the lungs move with them
 _BYTES = 400  # of GPU memory a voxel of a tile, at the widest place
 Slices = tuple[slice, slice, slice]
@@ -111,22 +111,30 @@ def dense(
 
 
 def register(
-    network: RegNet, fixed: Image, moving: Image, start: Transform, context: Context
+    network: RegNet,
+    fixed: Image,
+    moving: Image,
+    start: Transform,
+    context: Context,
+    spacing: float = SPACING,
+    capture: float = CAPTURE,
 ) -> DisplacementField:
-    """The field that follows ``start``, on voxels of 1 mm around the fixed mask (or everywhere).
+    """The field that follows ``start``, on isotropic voxels around the fixed mask (or everywhere).
 
     Every second voxel is computed, with quality ``best`` every one.
 
     Args:
         network: As from :func:`.precision.ready`.
         start: Affine, fixed to moving; the moving image is interpolated once, through it.
+        spacing: Of the voxels that the network was trained on, mm.
+        capture: The largest displacement along an axis that it was trained on, voxels.
     """
     progress = context.progress
-    wanted = isotropic_grid(fixed.grid, context.fixed_mask, margin=_MARGIN)
+    wanted = isotropic_grid(fixed.grid, context.fixed_mask, margin=_MARGIN, spacing=spacing)
     around = wanted.to_physical(np.full(3, -REACH))
     size = tuple(n + 2 * REACH for n in wanted.size)
     grid = Grid(size, wanted.spacing, tuple(around), wanted.direction)  # type: ignore[arg-type]
-    progress(0.0, "Resampling to 1 mm")
+    progress(0.0, f"Resampling to {spacing:g} mm")
     images = torch.stack([ct_onto(fixed, grid).data, ct_onto(moving, grid, start).data])
     stride = 1 if context.quality == "best" else 2
     field = dense(
@@ -136,15 +144,15 @@ def register(
         tile=_affordable_tile(context.device),
         progress=part(progress, 0.1, 1.0),
     )
-    largest = float(field.norm(dim=0).max()) * SPACING
-    if largest > CAPTURE:
+    largest = float(field.norm(dim=0).max()) * spacing
+    if largest > capture * spacing:
         context.notes.append(
             f"Displacements of up to {largest:.1f} mm were found after the affine; RegNet was "
-            f"trained on {CAPTURE:g} mm along each axis: check the result there."
+            f"trained on {capture * spacing:g} mm along each axis: check the result there."
         )
-    spacing = tuple(stride * s for s in wanted.spacing)
-    coarse = Grid(tuple(field.shape[:0:-1]), spacing, wanted.origin, wanted.direction)  # type: ignore[arg-type]
-    return in_millimetres(field / stride, coarse)  # voxels of 1 mm to those of the result
+    steps = tuple(stride * s for s in wanted.spacing)
+    coarse = Grid(tuple(field.shape[:0:-1]), steps, wanted.origin, wanted.direction)  # type: ignore[arg-type]
+    return in_millimetres(field / stride, coarse)  # the network's voxels to those of the result
 
 
 def _affordable_tile(device: torch.device) -> int:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class RegNetRegistration(Method):
     """Affine start, then the displacement of every voxel from the images around it at two scales.
 
-    The images are brought to 1 mm; each vector depends on 29 mm in detail and 54 mm coarsely.
+    The images are brought to the voxels that the weights were trained on, 1 mm in the paper; each
+    vector depends on 29 voxels in detail and 54 coarsely.
     Quality ``best`` computes it for every voxel, the others for every second along each axis.
     """
 
@@ -46,8 +47,11 @@ class RegNetRegistration(Method):
         from DeepRegistrationLib.transforms import Composite
 
         settings = self.parameters
-        network, _ = network_for(self.name, settings.weights, settings.precision, RegNet, context)
+        network, extra = network_for(
+            self.name, settings.weights, settings.precision, RegNet, context
+        )
         note_other_use(self.title, fixed, moving, context)
         start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.1))
         later = replace(context, progress=part(context.progress, 0.1, 1.0))
-        return Composite([register(network, fixed, moving, start, later), start])
+        trained = {k: float(extra[k]) for k in ("spacing", "capture") if k in extra}
+        return Composite([register(network, fixed, moving, start, later, **trained), start])

@@ -19,10 +19,10 @@ class VirnetParameters:
 
     weights: str = parameter("auto", "Name of the weights; auto prefers your own to shipped ones.")
     start: str = parameter(
-        "affine",
+        "auto",
         "What comes before the network: an affine alignment, or only the lungs' centers shifted "
-        "onto each other.",
-        choices=("affine", "lungs"),
+        "onto each other; auto takes what the weights were trained with.",
+        choices=("auto", "affine", "lungs"),
     )
     precision: str = parameter(
         "auto",
@@ -67,7 +67,8 @@ class VirnetRegistration(Method):
         )
         note_other_use(self.title, fixed, moving, context)
         start = context.initial
-        if start is None and settings.start == "affine":
+        kind = extra.get("start", "affine") if settings.start == "auto" else settings.start
+        if start is None and kind == "affine":
             start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.5))
         later = replace(context, progress=part(context.progress, 0.5, 1.0))
         return register(network, fixed, moving, start, later, int(extra["size"]))

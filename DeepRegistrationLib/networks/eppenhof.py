@@ -35,21 +35,29 @@ class EppenhofNet(nn.Module):
 
     Args:
         base: b, any positive number.
+        norm: ``running`` normalizes by the running mean and variance in training too, as in the
+            paper (:class:`RunningBatchNorm`); ``batch`` by those of the batch, as is usual. Both
+            use the running ones afterwards.
+
+    Raises:
+        ValueError: Another ``norm``.
     """
 
-    def __init__(self, base: int = 32) -> None:
+    def __init__(self, base: int = 32, norm: str = "batch") -> None:
         super().__init__()
-        self.base = base
-        self.down = nn.ModuleList([_Level(2, base, 2 * base)])
+        if norm not in _NORMS:
+            raise ValueError(f"norm is {norm!r}; it can be {' or '.join(_NORMS)}.")
+        self.base, self.norm = base, norm
+        self.down = nn.ModuleList([_Level(2, base, 2 * base, norm)])
         for level in range(1, 5):
             inner = base << level
-            self.down.append(_Level(inner, inner, 2 * inner))
+            self.down.append(_Level(inner, inner, 2 * inner, norm))
         self.rise = nn.ModuleList()
         self.up = nn.ModuleList()
         for level in range(4, 0, -1):
             wide, narrow = base << (level + 1), base << level
             self.rise.append(nn.ConvTranspose3d(wide, wide, 2, stride=2))
-            self.up.append(_Level(wide + narrow, narrow, narrow))
+            self.up.append(_Level(wide + narrow, narrow, narrow, norm))
         self.output = nn.Conv3d(2 * base, 3, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -71,15 +79,60 @@ class EppenhofNet(nn.Module):
         return self.output(values)
 
 
+class RunningBatchNorm(nn.BatchNorm3d):
+    """Normalizes by the running mean and variance, in training too (Eppenhof & Pluim 2019).
+
+    With one pair a batch, statistics of the batch are those of the pair, and differ from the
+    running ones that are used afterwards. alpha = 0.1 and eps = 1e-4 are the paper's. The running
+    values take part in no gradient.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-4, momentum=0.1)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        if self.training:
+            with torch.no_grad(), torch.autocast(input.device.type, enabled=False):
+                self._follow(input.float())
+        return F.batch_norm(
+            input,
+            self.running_mean.clone(),
+            self.running_var.clone(),
+            self.weight,
+            self.bias,
+            training=False,
+            eps=self.eps,
+        )
+
+    def _follow(self, values: torch.Tensor) -> None:
+        """Move the running values towards the batch's, as :class:`torch.nn.BatchNorm3d` does."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        share = self.momentum
+        if share is None:  # a plain mean
+            share = 1.0 / float(self.num_batches_tracked)
+        variance, mean = torch.var_mean(values, dim=(0, 2, 3, 4))
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+_NORMS: dict[str, type[nn.BatchNorm3d]] = {"running": RunningBatchNorm, "batch": nn.BatchNorm3d}
+
+
 class _Level(nn.Sequential):
     """Two convolutions at one resolution."""
 
-    def __init__(self, channels: int, inner: int, outer: int) -> None:
+    def __init__(self, channels: int, inner: int, outer: int, norm: str) -> None:
+        kind = _NORMS[norm]
         super().__init__(
             nn.Conv3d(channels, inner, 3, padding=1),
-            nn.BatchNorm3d(inner),
+            kind(inner),
             nn.LeakyReLU(_SLOPE, inplace=True),
             nn.Conv3d(inner, outer, 3, padding=1),
-            nn.BatchNorm3d(outer),
+            kind(outer),
             nn.LeakyReLU(_SLOPE, inplace=True),
         )

@@ -40,8 +40,7 @@ class Virnet(nn.Module):
         self.up_fine = nn.ConvTranspose3d(2 * w, w, 2, 2)
         self.out_fine = _block(2 * w, w)
         self.head = nn.Conv3d(w, 3, 1)
-        nn.init.normal_(self.head.weight, std=1e-3)  # starts near the identity (our choice)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.apply(_xavier)
 
     def forward(self, fixed: Tensor, warped: Tensor) -> Tensor:
         """Two [B, 1, z, y, x], sizes divisible by 4, to float32 [B, 3, z, y, x] in voxels."""
@@ -185,6 +184,14 @@ def _block(channels_in: int, channels: int) -> nn.Sequential:
         nn.BatchNorm3d(channels),
         nn.ReLU(inplace=True),
     )
+
+
+def _xavier(part: nn.Module) -> None:
+    """The paper's initialization; biases begin at zero."""
+    if isinstance(part, nn.Conv3d | nn.ConvTranspose3d):
+        nn.init.xavier_uniform_(part.weight)
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)
 
 
 def _halved(features: Tensor) -> Tensor:

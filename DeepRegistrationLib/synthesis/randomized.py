@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.preparation.resampling import AIR
 from DeepRegistrationLib.similarity import gaussian_mean
 from DeepRegistrationLib.synthesis.images import deformed, with_gamma, with_noise
 from DeepRegistrationLib.transforms.displacement import DisplacementField
@@ -27,6 +28,7 @@ _VELOCITY = (8, 16, 32)  # cells of the noise that makes the deformation
 _TEXTURE = (3, 6, 12, 24)  # cells of the noise of a random texture
 _BIAS = 40  # cell of the noise that makes the bias field
 _KNOTS = 6  # of a random map of brightnesses
+_CT_MEAN, _CT_DEVIATION = -400.0, 300.0  # HU
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,14 @@ def random_texture(
         strength = float(torch.rand(1, generator=generator))
         total += strength * smooth_noise(shape, cell, generator, device)[0]
     return (total - total.mean()) / total.std()
+
+
+def textured_ct(
+    edge: int, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """A cube of random texture with the values of a chest CT, HU, [z, y, x]."""
+    texture = random_texture((edge,) * 3, generator, device)  # type: ignore[arg-type]
+    return (_CT_MEAN + _CT_DEVIATION * texture).clamp(min=AIR)
 
 
 def painted(

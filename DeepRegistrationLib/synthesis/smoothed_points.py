@@ -56,6 +56,7 @@ def smoothed_points(
     shape: tuple[int, int, int],
     generator: torch.Generator,
     device: torch.device | str = "cpu",
+    part: tuple[slice, slice, slice] | None = None,
 ) -> torch.Tensor:
     """A random field of a family: [3, z, y, x], voxels.
 
@@ -63,21 +64,49 @@ def smoothed_points(
     negative part of each component are scaled, apart, until their extrema are the largest and the
     smallest value drawn.
 
+    Args:
+        family: Made for images of a whole chest: on the same number of points in a smaller one,
+            most voxels would move by half of the largest displacement and more.
+        shape: Of the whole image.
+        part: Voxels (z, y, x) of it where the field is wanted; everywhere when None. The extrema
+            are those of the whole field still, to the accuracy of every eighth of sigma.
+
     Raises:
         RegistrationError: The image is too small for the border.
     """
     places = _places(family, shape, generator)
     drawn = (2 * torch.rand(3, len(places), generator=generator) - 1) * family.largest
+    lines = [torch.arange(n) for n in shape]
+    wanted = lines if part is None else [n[p] for n, p in zip(lines, part, strict=True)]
+    field = _gaussians(places, drawn, wanted, family.sigma, device)
+    whole = field
+    if part is not None:
+        step = max(1, int(family.sigma / 8))
+        whole = _gaussians(places, drawn, [n[::step] for n in lines], family.sigma, device)
+    for component, every, amplitudes in zip(field, whole, drawn, strict=True):
+        highest, lowest = float(amplitudes.max()), float(amplitudes.min())
+        _rescale(component, highest, lowest, float(every.max()), float(every.min()))
+    return field
+
+
+def _gaussians(
+    places: torch.Tensor,
+    drawn: torch.Tensor,
+    lines: list[torch.Tensor],
+    sigma: float,
+    device: torch.device | str,
+) -> torch.Tensor:
+    """Sums of Gaussians around ``places`` [n, 3], as high as ``drawn`` [3, n], at z, y, x."""
     kernels = [
-        torch.exp(-0.5 * ((torch.arange(n) - places[:, axis : axis + 1]) / family.sigma) ** 2)
-        for axis, n in enumerate(shape)
+        torch.exp(-0.5 * ((line - places[:, axis : axis + 1]) / sigma) ** 2)
+        for axis, line in enumerate(lines)
     ]  # [points, n] for z, y, x: a Gaussian is a product, so the sum over points is one of matrices
     in_z, in_y, in_x = (kernel.to(device) for kernel in kernels)
-    field = torch.empty(3, *shape, device=device)
+    field = torch.empty(3, *(len(line) for line in lines), device=device)
     for component, amplitudes in zip(field, drawn.to(device), strict=True):
         planes = (amplitudes[:, None] * in_z)[:, :, None] * in_y[:, None]
-        torch.matmul(planes.reshape(len(places), -1).T, in_x, out=component.view(-1, shape[2]))
-        _rescale(component, float(amplitudes.max()), float(amplitudes.min()))
+        flat = component.view(-1, component.shape[2])
+        torch.matmul(planes.reshape(len(places), -1).T, in_x, out=flat)
     return field
 
 
@@ -103,9 +132,14 @@ def _places(
     return kept
 
 
-def _rescale(component: torch.Tensor, highest: float, lowest: float) -> None:
-    """Give the positive and the negative part of an array the extrema drawn, in place."""
-    top, bottom = float(component.max()), float(component.min())
+def _rescale(
+    component: torch.Tensor, highest: float, lowest: float, top: float, bottom: float
+) -> None:
+    """Scale the positive and the negative part of an array, in place.
+
+    Args:
+        highest, lowest: What ``top`` and ``bottom``, the extrema of the whole field, become.
+    """
     rise = highest / top if top > 0 and highest > 0 else 1.0
     fall = lowest / bottom if bottom < 0 and lowest < 0 else 1.0
     component.mul_(torch.where(component > 0, rise, fall))

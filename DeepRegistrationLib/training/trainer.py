@@ -129,9 +129,12 @@ class Trainer:
                     loss, terms = recipe.loss(self.wrapped, batch)
                 (loss / share).backward()
             self.terms.append({"loss": float(loss.detach()), **terms})
+        finite = True
         if recipe.clip > 0:
-            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-        self.optimizer.step()
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+            finite = bool(norm.isfinite())
+        if finite:  # one overflow must not end a training of days
+            self.optimizer.step()
         self.step += 1
 
     def _after_step(self) -> None:

@@ -10,7 +10,7 @@ from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.lungs128 import lung_pair, register
 from DeepRegistrationLib.inference.precision import ready
 from DeepRegistrationLib.methods import Context
-from DeepRegistrationLib.networks.eppenhof import WIDTHS, EppenhofNet
+from DeepRegistrationLib.networks.eppenhof import WIDTHS, EppenhofNet, RunningBatchNorm
 from DeepRegistrationLib.preparation.lungs128 import lung_grid, lungs_of
 from DeepRegistrationLib.transforms import Affine
 
@@ -135,3 +135,28 @@ def test_voxels_of_the_box_become_millimetres_along_its_axes():
         field = register(_Constant(), image, image, Affine(), context, 16)
     u = field.vectors[:, 3, 4, 5].tolist()
     assert u == pytest.approx([3 * 3 * 20 / 15, 1 * 20 / 15, 2 * 2 * 20 / 15], rel=1e-5)
+
+
+def test_the_papers_batch_norm_uses_the_running_values_in_training_too():
+    """Against the definition, batch by batch: alpha 0.1, eps 1e-4."""
+    generator = torch.Generator().manual_seed(0)
+    norm = RunningBatchNorm(3).train()
+    mean, variance = np.zeros(3), np.ones(3)
+    for _ in range(4):
+        values = 2 + 3 * torch.randn(1, 3, 5, 6, 7, generator=generator)
+        mean = 0.9 * mean + 0.1 * values.numpy().mean(axis=(0, 2, 3, 4))
+        variance = 0.9 * variance + 0.1 * values.numpy().var(axis=(0, 2, 3, 4), ddof=1)
+        shape = (1, 3, 1, 1, 1)
+        expected = (values.numpy() - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + 1e-4)
+        assert np.allclose(norm(values).detach().numpy(), expected, atol=1e-4)
+    trained = norm(values).detach()
+    before = norm.running_mean.clone()
+    assert torch.allclose(norm.eval()(values), trained, atol=0.5)
+    assert torch.equal(norm.running_mean, before)
+
+
+def test_both_batch_norms_load_each_others_weights():
+    network = EppenhofNet(1, "running")
+    network.load_state_dict(EppenhofNet(1, "batch").state_dict())
+    with pytest.raises(ValueError, match="norm"):
+        EppenhofNet(1, "other")

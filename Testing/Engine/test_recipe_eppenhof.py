@@ -13,6 +13,7 @@ from DeepRegistrationLib.networks.eppenhof import EppenhofNet
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.synthesis.images import deformed
+from DeepRegistrationLib.synthesis.spline_fields import spline_pair
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.recipes import eppenhof as module
 from DeepRegistrationLib.training.recipes import lung_volumes
@@ -85,7 +86,8 @@ def test_randomized_pairs_show_random_shapes_whose_target_still_fits(volumes, mo
     monkeypatch.setattr(module, "random_picture", lambda *a: shown.append(1) or picture(*a))
 
     def images(share, seed):
-        recipe = make_recipe("eppenhof-preview", {"size": 32, "randomized": share})
+        looks = {"appearance": 0.0, "density": 0.0}
+        recipe = make_recipe("eppenhof-preview", {"size": 32, "randomized": share, **looks})
         return recipe.batch(halves, 0, torch.Generator().manual_seed(seed))
 
     for share, least, most in ((0.0, 0, 0), (0.5, 5, 19), (1.0, 24, 24)):
@@ -111,6 +113,31 @@ def test_the_loss_is_the_mean_over_the_mask_of_the_sum_of_the_components():
     found[0, :, 0, 0, 0] = torch.tensor([1.0, -2.0, 3.0])
     found[0, :, 1] = 100.0  # outside
     assert float(masked_error(found, target, mask)) == pytest.approx(3.0)
+
+
+def test_the_loss_counts_in_the_lungs_under_the_augmentation_alone(volumes):
+    """The paper warps the mask by T_augm: those are the moving image's lungs."""
+    recipe = make_recipe("eppenhof", {"size": 32, "base": 1, "precision": "float32"})
+    lungs = torch.zeros(32, 32, 32)
+    lungs[8:24, 8:24, 8:20] = 1.0
+    batch = synthetic_pair(volumes.images[0], lungs, torch.Generator().manual_seed(4))
+    maps = spline_pair((32, 32, 32), torch.Generator().manual_seed(4))
+    expected = deformed(lungs, maps.augmentation, fill=0.0, interpolation="nearest")
+    assert torch.equal(batch.moving_mask, expected)
+    assert not torch.equal(batch.mask, expected)
+
+    class Zero(nn.Module):
+        def forward(self, images):
+            return torch.zeros(1, 3, 32, 32, 32)
+
+    loss, _ = recipe.loss(Zero(), batch)
+    inside = batch.target[0].abs().sum(0)[expected > 0]
+    assert float(loss) == pytest.approx(float(inside.mean()))
+
+
+def test_the_papers_batch_norm_is_the_papers_recipes():
+    assert make_recipe("eppenhof").architecture()["norm"] == "running"
+    assert make_recipe("eppenhof-preview").architecture()["norm"] == "batch"
 
 
 def test_finishing_computes_the_batch_norm_statistics_of_the_weights_anew(volumes, monkeypatch):

@@ -13,7 +13,13 @@ from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.synthesis.patches import PatchSource
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.recipes import regnet as module
-from DeepRegistrationLib.training.recipes.regnet import LungScans, inputs
+from DeepRegistrationLib.training.recipes.regnet import LungScans
+from DeepRegistrationLib.training.recipes.shift_response import (
+    captures,
+    inputs,
+    responses,
+    shifted_patches,
+)
 
 CPU = torch.device("cpu")
 TOY = {"reach": 0.25, "spacing": 4.0, "outputs": 2, "patches": 2, "sources": 2, "life": 4}
@@ -92,7 +98,7 @@ def test_the_loss_is_the_mean_over_vectors_of_the_sum_of_the_components():
 
 
 def test_images_are_scaled_as_the_paper_says(scans, monkeypatch):
-    recipe = make_recipe("regnet", TOY)
+    recipe = make_recipe("regnet", TOY | {"patch_noise": 0.0})
     patch = torch.full((2, 57, 57, 57), 47.5)
     monkeypatch.setattr(PatchSource, "draw", lambda s, o, g: (patch, torch.zeros(3, 2, 2, 2)))
     images, _ = recipe.batch(scans, 0, torch.Generator())
@@ -149,3 +155,52 @@ def test_the_network_gets_both_scales_of_a_patch():
     fine, coarse = inputs(torch.rand(1, 2, 57, 57, 57))
     assert fine.shape[2:] == (31, 31, 31)
     assert coarse.shape[2:] == (28, 28, 28)
+
+
+def test_patches_get_noise_of_their_own_beside_the_flips(scans):
+    """5 HU, as in the paper: the same patches without it differ by that and nothing else."""
+    with_, without = (
+        make_recipe("regnet", TOY | {"patch_noise": n}).batch(
+            LungScans(scans.images, scans.lungs, []), 0, torch.Generator().manual_seed(1)
+        )[0]
+        for n in (5.0, 0.0)
+    )
+    noise = 4095 * (with_ - without)[0]  # of the first patch: later choices differ
+    assert float(noise.std()) == pytest.approx(5.0, rel=0.02)
+    assert abs(float(noise.mean())) < 0.1
+    assert abs(float(np.corrcoef(noise[0].flatten(), noise[1].flatten())[0, 1])) < 0.02
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_shifted_patches_are_the_image_moved_along_one_axis(axis):
+    """fixed(x) = moving(x + u): with u the shift times its sign along the axis."""
+    image = blobs(4, (80, 82, 84))
+    lungs = torch.ones(80, 82, 84, dtype=torch.bool)
+    pairs, signs = shifted_patches(image, lungs, axis, 6, torch.Generator().manual_seed(0))
+    assert pairs.shape[1:] == (2, 55, 55, 55)
+    assert set(signs.tolist()) == {1.0, -1.0}
+    for (fixed, moving), sign in zip(pairs, signs, strict=True):
+        back = torch.roll(moving, -6 * int(sign), 2 - axis)  # back(x) = moving(x + u)
+        inner = [slice(None)] * 3
+        inner[2 - axis] = slice(6, -6)
+        assert float((back - fixed)[tuple(inner)].std()) < 12  # noise of 5 HU in both
+        assert float((moving - fixed)[tuple(inner)].std()) > 100
+
+
+def test_the_capture_range_is_the_largest_shift_that_is_still_found():
+    found = torch.tensor([[2, 4, 6, 8, 10], [2, 2.9, 6, 8, 10], [1.6, 4.9, 4.6, 5.9, 10]])
+    expected = {"capture_x_mm": 20.0, "capture_y_mm": 4.0, "capture_z_mm": 12.0}
+    assert captures(found, 2.0) == expected
+
+
+def test_responses_are_of_the_component_along_the_shift():
+    class Answers(nn.Module):
+        """3 along x, 5 along y, always."""
+
+        def forward(self, fine, coarse):
+            return (
+                torch.tensor([3.0, 5.0, 0.0]).reshape(1, 3, 1, 1, 1).expand(len(fine), 3, 1, 1, 1)
+            )
+
+    image, lungs = blobs(5, (80, 80, 80)), torch.ones(80, 80, 80, dtype=torch.bool)
+    assert torch.allclose(responses(Answers(), [image], [lungs]), torch.zeros(3, 5))

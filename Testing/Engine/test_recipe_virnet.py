@@ -17,7 +17,7 @@ from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.sampling import displaced
 from DeepRegistrationLib.training import curves, losses, lung_phantoms
 from DeepRegistrationLib.training.loop import train
-from DeepRegistrationLib.training.lung_pairs import draw, landmark_displacements, random_field
+from DeepRegistrationLib.training.lung_batches import draw, landmark_displacements, random_field
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.recipes.virnet import VirnetRecipe
 

@@ -16,6 +16,7 @@ from DeepRegistrationLib.inference.precision import ready
 from DeepRegistrationLib.inference.regnet import dense, patches_at, register, sliding_window
 from DeepRegistrationLib.methods import Context, make_parameters, method_class
 from DeepRegistrationLib.networks.regnet import VARIANTS, RegNet, split_scales
+from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.transforms import Affine
 
 SLOW = "DEEPREG_SLOW_TESTS" in os.environ
@@ -182,6 +183,32 @@ def test_the_field_lies_where_the_images_say_in_any_geometry(quality):
     assert float((found[..., 1] - along_x)[inner].abs().max()) < 2e-3
     assert float((found[..., 2] - 2 * along_x)[inner].abs().max()) < 4e-3
     assert float(found[..., 0].abs().max()) < 1e-6
+
+
+def test_the_voxels_that_the_weights_were_trained_on_are_used():
+    """The stand-in answers in voxels, so twice as large ones mean twice the millimetres."""
+    grid = Grid((20, 16, 14), (1.5, 1.0, 2.0))
+    fixed, moving = (
+        Image(torch.zeros(grid.shape), grid),
+        Image(torch.full(grid.shape, 3000.0), grid),
+    )
+    context = Context()
+    with torch.no_grad():
+        fields = [
+            register(_Finder(), fixed, moving, Affine(), context, spacing, capture=1.0)
+            for spacing in (1.0, 2.0)
+        ]
+    middle = torch.tensor([[14.0, 7.0, 13.0]], dtype=torch.float64)
+    one, two = (field(middle) - middle for field in fields)
+    assert float(one[0, 0]) == pytest.approx(4000 / 4095, abs=1e-3)
+    assert torch.allclose(two, 2 * one, atol=1e-3)
+    assert "trained on 1 mm" in context.notes[0]
+    assert "trained on 2 mm" in context.notes[1]
+
+
+def test_the_spacing_of_a_training_is_part_of_what_its_weights_are():
+    recipe = make_recipe("regnet", {"spacing": 2.0, "reach": 0.5})
+    assert recipe.architecture() == {"variant": "late", "spacing": 2.0, "capture": 4.0}
 
 
 def test_patches_around_points_are_centered_on_them():

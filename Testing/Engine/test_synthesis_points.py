@@ -10,7 +10,7 @@ from DeepRegistrationLib.networks.regnet import split_scales
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.synthesis import smoothed_points as module
 from DeepRegistrationLib.synthesis.images import deformed, flipped, voxel_jacobian, with_noise
-from DeepRegistrationLib.synthesis.patches import patch_source
+from DeepRegistrationLib.synthesis.patches import Making, patch_source
 from DeepRegistrationLib.synthesis.smoothed_points import FAMILIES, Family, smoothed_points
 
 SMALL = Family(sigma=5.0, points=12, largest=2.0, border=8)
@@ -44,6 +44,30 @@ def test_the_extrema_of_each_component_are_those_drawn(seed):
     _, values = drawn(SMALL, shape, seed)
     assert torch.allclose(field.amax((1, 2, 3)), values.amax(1), rtol=1e-5)
     assert torch.allclose(field.amin((1, 2, 3)), values.amin(1), rtol=1e-5)
+
+
+def test_a_part_of_a_field_is_that_part_of_the_whole_chests():
+    shape = (60, 64, 68)
+    part = (slice(10, 40), slice(20, 44), slice(5, 60))
+    family = Family(sigma=8.0, points=12, largest=2.0, border=8)
+    whole = smoothed_points(family, shape, generator(3))[(slice(None), *part)]
+    found = smoothed_points(family, shape, generator(3), part=part)
+    assert found.shape == (3, 30, 24, 55)
+    assert torch.allclose(found, whole, atol=0.02)
+
+
+def test_most_of_a_chest_moves_by_less_than_4_mm_in_the_blocks_too():
+    """25 to 37 % move by more at whole size; points of a chest in a block would move 69 to 93 %."""
+    shape, half = (340, 300, 320), 72
+    for family in FAMILIES.values():
+        shares = []
+        for seed in range(4):
+            centers = torch.tensor([[120, 110, 100], [220, 190, 200]])
+            for center in centers.tolist():
+                part = tuple(slice(c - half, c + half, 4) for c in center)
+                field = smoothed_points(family, shape, generator(seed), part=part)
+                shares.append(float((field.norm(dim=0) >= 4).float().mean()))
+        assert 0.15 < np.mean(shares) < 0.55
 
 
 def test_the_field_is_the_gaussian_of_the_points_up_to_the_scale_of_each_sign():
@@ -120,7 +144,7 @@ def source():
     image = torch.from_numpy(values / values.std() * 200 - 600).to(torch.int16)
     family = Family(sigma=8.0, points=30, largest=4.0, border=14)
     lungs = torch.ones(image.shape, dtype=torch.bool)
-    return patch_source(image, lungs, family, generator(5), augmented=1.0, outputs=2), image
+    return patch_source(image, lungs, family, generator(5), Making(augmented=1.0, outputs=2)), image
 
 
 def test_fixed_is_moving_deformed_but_for_noise_and_interpolation(source):
@@ -155,7 +179,7 @@ def test_small_middle_and_large_displacements_are_equally_likely():
     family = Family(sigma=8.0, points=8, largest=8.0, border=38)
     image = torch.zeros(80, 80, 80, dtype=torch.int16)
     lungs = torch.ones(80, 80, 80, dtype=torch.bool)
-    pair = patch_source(image, lungs, family, generator(1), augmented=0.0)
+    pair = patch_source(image, lungs, family, generator(1), Making(augmented=0.0))
     source, counts = generator(2), np.zeros(3)
     for _ in range(600):
         size = float(pair.draw(1, source)[1].norm())
@@ -167,7 +191,7 @@ def test_a_block_holds_a_piece_of_the_lungs():
     image, lungs = torch.zeros(90, 90, 160, dtype=torch.int16), torch.zeros(90, 90, 160).bool()
     lungs[40:50, 40:50, 120:130] = True
     family = Family(sigma=6.0, points=5, largest=2.0, border=8)
-    pair = patch_source(image, lungs, family, generator(), block=80)
+    pair = patch_source(image, lungs, family, generator(), Making(block=80))
     assert pair.images.shape == (2, 80, 80, 80)
     assert sum(len(c) for c in pair.centers) > 0
 

@@ -49,6 +49,24 @@ def test_the_loss_falls(whole):
     assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
 
 
+def test_a_step_whose_gradient_is_not_finite_changes_nothing(tmp_path):
+    class Overflowing(ToyRecipe):
+        def loss(self, network, batch):
+            loss, terms = super().loss(network, batch)
+            return loss * (float("inf") if self.overflow else 1.0), terms
+
+    ends = {}
+    for name, overflow in (("well", False), ("broken", True)):
+        recipe = Overflowing(iterations=5, clip=1.0)
+        object.__setattr__(recipe, "overflow", overflow)
+        train(recipe, CASES, tmp_path / name, device="cpu")
+        ends[name] = _weights(tmp_path / name)
+    torch.manual_seed(ToyRecipe().seed)
+    begun = ToyRecipe().build().state_dict()
+    assert _same(ends["broken"], begun)
+    assert not _same(ends["well"], begun)
+
+
 def test_missing_packages_are_said_and_the_table_is_written(tmp_path):
     lines = []
     train(ToyRecipe(), CASES, tmp_path / "run", device="cpu", report=lines.append)

@@ -175,7 +175,7 @@ def test_an_initial_transform_replaces_the_shift():
 # The method
 
 
-def _weights(folder, *, shift):
+def _weights(folder, *, shift, **more):
     """Weights of a network that shifts by so many finest voxels along z, and nothing else."""
     network = MultilevelVirnet(2, width=2)
     for level in network.levels:
@@ -186,7 +186,7 @@ def _weights(folder, *, shift):
         name="shifting",
         method="mlvirnet",
         title="",
-        architecture={"levels": 2, "width": 2, "size": 16},
+        architecture={"levels": 2, "width": 2, "size": 16, **more},
         data=[],
         licence="",
         citation="",
@@ -215,6 +215,44 @@ def test_the_method_gives_the_networks_displacement_in_mm(tmp_path, monkeypatch)
     moved = transform(torch.as_tensor(center)[None]).numpy()[0]
     np.testing.assert_allclose(moved - center, [0, 0, 2 * step], atol=1e-3)
     assert any("preview" in note for note in context.notes)
+
+
+@pytest.mark.parametrize(
+    ("trained", "chosen", "aligned"),
+    [
+        ("lungs", "auto", False),
+        ("affine", "auto", True),
+        (None, "auto", True),  # weights from before the card said so
+        ("lungs", "affine", True),
+        ("affine", "lungs", False),
+    ],
+)
+def test_the_start_is_that_of_the_training_unless_chosen(
+    tmp_path, monkeypatch, trained, chosen, aligned
+):
+    monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path))
+    _weights(tmp_path, shift=0.0, **({} if trained is None else {"start": trained}))
+    asked = []
+    monkeypatch.setattr(
+        "DeepRegistrationLib.inference.start.align", lambda *a, **k: asked.append(1) or Affine()
+    )
+    image, mask = _ball(OBLIQUE, OBLIQUE.center(), 20.0)
+    method = method_class("mlvirnet")
+    method(method.Parameters(weights="shifting", start=chosen)).register(
+        image, image, Context(fixed_mask=mask, moving_mask=mask)
+    )
+    assert bool(asked) is aligned
+
+
+def test_every_layer_begins_as_xavier_says():
+    torch.manual_seed(0)
+    for layer in Virnet(16).modules():
+        if isinstance(layer, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
+            weight = layer.weight.detach()
+            fans = weight[0, 0].numel() * (weight.shape[0] + weight.shape[1])
+            bound = (6 / fans) ** 0.5
+            assert 0.85 * bound < float(weight.abs().max()) <= bound
+            assert layer.bias is None or not layer.bias.any()
 
 
 def test_before_a_refinement_the_finest_level_is_left_out():

@@ -48,6 +48,11 @@ class EppenhofRecipe(LungVolumesRecipe):
         minimum=1,
         maximum=64,
     )
+    norm: str = parameter(
+        "running",
+        "Batch norm in training: by running mean and variance (paper), or by those of each batch.",
+        choices=("running", "batch"),
+    )
     optimizer_name: str = parameter(
         "adagrad", "Adagrad with eps 1e-8 (paper), or Adam.", choices=("adagrad", "adam")
     )
@@ -61,10 +66,10 @@ class EppenhofRecipe(LungVolumesRecipe):
     )
 
     def architecture(self) -> dict[str, Any]:
-        return {"base": self.base, "size": self.size}
+        return {"base": self.base, "size": self.size, "norm": self.norm}
 
     def build(self) -> nn.Module:
-        return EppenhofNet(self.base).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        return EppenhofNet(self.base, self.norm).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> LungBatch:
         number = int(torch.randint(len(prepared.images), (1,), generator=generator))
@@ -121,9 +126,21 @@ class EppenhofPreview(EppenhofRecipe):
     snapshots: int = parameter(0, "Snapshots to average at the end; 0: the best one.", minimum=0)
     base: int = parameter(10, "Base width.", minimum=1, maximum=64)
     size: int = parameter(64, "Voxels along each axis of the image; a multiple of 16.", minimum=16)
+    norm: str = parameter(
+        "batch",
+        "Batch norm in training; by the running values a short training learns less.",
+        choices=("running", "batch"),
+    )
     optimizer_name: str = parameter("adam", "Which optimizer.", choices=("adagrad", "adam"))
     rate: float = parameter(2e-3, "Learning rate at the start.", minimum=1e-6)
     decay: bool = parameter(True, "Let the rate fall to zero along a cosine.")
+    appearance: float = parameter(
+        1.0, "How much the looks of the two images differ.", minimum=0.0, maximum=2.0
+    )
+    density: float = parameter(
+        1.0, "Largest share of the change of volume in the density.", minimum=0.0, maximum=1.0
+    )
+    mirrored: bool = parameter(True, "Mirror half of the pairs along each axis.")
 
 
 def random_picture(mask: Tensor, generator: torch.Generator) -> Tensor:

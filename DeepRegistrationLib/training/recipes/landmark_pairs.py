@@ -43,7 +43,7 @@ def read_case(case: Case, device: torch.device) -> tuple[Image, Image]:
     """
     image = read_image(case.image).to(device)
     mask = None if case.mask is None else read_image(case.mask).to(device)
-    return image, lungs_of(image, mask)
+    return image, lungs_of(image, mask).to(device)
 
 
 def landmark_pairs(

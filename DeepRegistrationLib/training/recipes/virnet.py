@@ -20,12 +20,8 @@ from DeepRegistrationLib.preparation.virnet import level_grid
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.sampling import displaced
 from DeepRegistrationLib.training import losses
-from DeepRegistrationLib.training.lung_pairs import (
-    LungBatch,
-    LungPair,
-    draw,
-    read_pairs,
-)
+from DeepRegistrationLib.training.lung_batches import LungBatch, draw
+from DeepRegistrationLib.training.lung_pairs import LungPair, read_pairs
 from DeepRegistrationLib.training.lung_phantoms import phantom_pairs
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 
@@ -57,6 +53,18 @@ class VirnetRecipe(Recipe):
         3, "U-Nets, 1 is the single-level VIRNET [paper].", minimum=1, maximum=4
     )
     width: int = parameter(16, "Channels of the finest part of a U-Net [paper].", minimum=2)
+    start: str = parameter(
+        "lungs",
+        "What comes before the network, in training and use: the shift of the lungs' centers (the "
+        "paper describes no affine), or an affine alignment.",
+        choices=("lungs", "affine"),
+    )
+    appearance: float = parameter(
+        0.0, "How much the looks of the two images differ.", minimum=0.0, maximum=2.0
+    )
+    density: float = parameter(
+        0.0, "Largest share of the change of volume in the density.", minimum=0.0, maximum=1.0
+    )
     warm_start: bool = parameter(True, "Finer levels begin with the coarser weights [paper].")
     step_size: float = parameter(1e-3, "Adam's at the start of a stage [our choice].", minimum=0.0)
     coarse_share: float = parameter(
@@ -82,7 +90,12 @@ class VirnetRecipe(Recipe):
     )
 
     def architecture(self) -> dict[str, Any]:
-        return {"levels": self.levels, "width": self.width, "size": self.size}
+        return {
+            "levels": self.levels,
+            "width": self.width,
+            "size": self.size,
+            "start": self.start,
+        }
 
     def build(self) -> nn.Module:
         if self.size % (4 << (self.levels - 1)):
@@ -95,7 +108,9 @@ class VirnetRecipe(Recipe):
     def prepare(
         self, cases: Sequence[Case], device: torch.device, progress: Progress
     ) -> list[LungPair]:
-        pairs = read_pairs(cases, self.size, self.levels, device, part(progress, 0.0, 0.5))
+        pairs = read_pairs(
+            cases, self.size, self.levels, device, part(progress, 0.0, 0.5), start=self.start
+        )
         first, count = 1, self.phantoms
         if cases[0].split == "validation":
             pairs = [pair for pair in pairs if pair.landmarks is not None]
@@ -117,6 +132,8 @@ class VirnetRecipe(Recipe):
             generator,
             synthetic=self.synthetic,
             crop=self.crop if stage == self.levels - 1 else 0,
+            appearance=self.appearance,
+            density=self.density,
         )
 
     def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
@@ -232,6 +249,12 @@ class VirnetPreviewRecipe(VirnetRecipe):
         0.1, "Of the iterations, for the finest level.", minimum=0.0, maximum=1.0
     )
     coarse_batch: int = parameter(2, "Pairs a batch, coarsest level.", minimum=1)
+    appearance: float = parameter(
+        1.0, "How much the looks of the two images differ.", minimum=0.0, maximum=2.0
+    )
+    density: float = parameter(
+        1.0, "Largest share of the change of volume in the density.", minimum=0.0, maximum=1.0
+    )
     alpha: float = parameter(500.0, "Weight of the curvature, mm^2.", minimum=0.0)
     crop: int = parameter(80, "Block trained at the finest level.", minimum=0)
     known_field: float = parameter(0.2, "Weight of a known field's error, 1/mm.", minimum=0.0)

@@ -1,0 +1,86 @@
+"""RegNet's capture range: what it answers where one image is the other, shifted along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from DeepRegistrationLib.networks.regnet import PATCH, split_scales
+from DeepRegistrationLib.preparation.isotropic import scaled
+from DeepRegistrationLib.preparation.resampling import AIR
+from DeepRegistrationLib.synthesis.images import with_noise
+
+SHIFTS = (2, 4, 6, 8, 10)  # voxels
+_NOISE = 5.0  # HU
+_PATCHES = 16  # an image and shift
+_FOUND = 0.75  # of a shift
+
+
+def responses(network: nn.Module, images: Sequence[Tensor], lungs: Sequence[Tensor]) -> Tensor:
+    """What the network answers to shifts of 2, 4, 6, 8 and 10 voxels.
+
+    Args:
+        images: HU, [z, y, x] each.
+        lungs: Where patches are centered, bool, [z, y, x] each.
+
+    Returns:
+        Mean component along the shift, voxels, along x, y, z and in both directions: [3, 5].
+    """
+    found = torch.zeros(3, len(SHIFTS))
+    for number, (image, mask) in enumerate(zip(images, lungs, strict=True)):
+        generator = torch.Generator().manual_seed(number)
+        for axis in range(3):
+            for column, shift in enumerate(SHIFTS):
+                patches, signs = shifted_patches(image, mask, axis, shift, generator)
+                answers = network(*inputs(scaled(patches))).float()[:, axis, 0, 0, 0]
+                found[axis, column] += float((answers * signs).mean()) / len(images)
+    return found
+
+
+def shifted_patches(
+    image: Tensor, lungs: Tensor, axis: int, shift: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Pairs of patches of an image and of itself, moved along an axis; each has noise of its own.
+
+    Args:
+        axis: 0, 1, 2 for x, y, z.
+        shift: Voxels, of half of the patches forward, of the others back.
+
+    Returns:
+        HU [n, 2, 55, 55, 55], and the direction of each, 1 or -1: the true component along the
+        axis is ``shift`` times that.
+    """
+    half = PATCH // 2
+    room = half + shift
+    inner = tuple(slice(room, n - room) for n in lungs.shape)
+    centers = torch.nonzero(lungs[inner]).cpu() + room
+    chosen = centers[torch.randint(len(centers), (_PATCHES,), generator=generator)].tolist()
+    signs = torch.ones(_PATCHES, device=image.device)
+    signs[::2] = -1
+    pairs = []
+    for number, center in enumerate(chosen):
+        moved = list(center)
+        moved[2 - axis] -= shift * int(signs[number])  # moving(c + d) = fixed(c)
+        patches = [
+            image[tuple(slice(c - half, c + half + 1) for c in place)].float()
+            for place in (center, moved)
+        ]
+        pairs.append(with_noise(torch.stack(patches), _NOISE, generator))
+    return torch.stack(pairs).clamp(min=AIR), signs
+
+
+def captures(found: Tensor, spacing: float) -> dict[str, float]:
+    """The largest shift up to which all are found to three quarters, mm along x, y, z."""
+    shifts = torch.tensor(SHIFTS, dtype=torch.float32)
+    good = ((found / shifts - 1).abs() <= 1 - _FOUND).cumprod(1)
+    largest = (good * shifts).amax(1) * spacing
+    return {f"capture_{axis}_mm": float(m) for axis, m in zip("xyz", largest, strict=True)}
+
+
+def inputs(images: Tensor) -> tuple[Tensor, Tensor]:
+    """The network's two inputs from patches [n, 2, z, y, x], in its memory layout."""
+    fine, coarse = split_scales(images)
+    layout = torch.channels_last_3d
+    return fine.contiguous(memory_format=layout), coarse.contiguous(memory_format=layout)
