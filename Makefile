@@ -32,6 +32,7 @@ screenshots: $(VENV)/test
 # its --help says how to measure it in pieces.
 bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.results --data $(or $(BENCH_DATA),../shared/data)
+	$(PY) -m Testing.Benchmarks.lungs --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.memory
 	$(PY) -m Testing.Benchmarks.networks
 	$(PY) -m Testing.Benchmarks.scaling

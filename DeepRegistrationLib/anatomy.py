@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import CT_MINIMUM, Volume
+from DeepRegistrationLib.hounsfield import hounsfield_offset
+from DeepRegistrationLib.plain import Volume
 
 LUNG_CT = "lung_ct"
 CARDIAC_MRI = "cardiac_mri"
@@ -82,14 +83,17 @@ def look_at(fixed: Volume, moving: Volume, fixed_mask: Volume | None = None) -> 
     Args:
         fixed_mask: Where the fixed image counts, on any grid; without it lungs are looked for.
     """
-    from DeepRegistrationLib.lungs import lung_density  # SciPy, not at Slicer's start
+    from DeepRegistrationLib.lungs import examine  # SciPy, not at Slicer's start
 
-    ct = all(float(image.data.min()) <= CT_MINIMUM for image in (fixed, moving))
+    offset = hounsfield_offset(fixed.data)
+    ct = offset is not None and hounsfield_offset(moving.data) is not None
     density = None
     if ct and fixed_mask is not None:
         density = _density_inside(fixed, fixed_mask)
-    elif ct and lung_density(moving) is not None:
-        density = lung_density(fixed)
+        density = None if density is None else density + (offset or 0.0)
+    elif ct and examine(moving).sure:
+        lungs = examine(fixed)
+        density = lungs.density if lungs.sure else None
     return anatomy_of(fixed.grid, moving.grid, ct=ct, density=density)
 
 

@@ -23,6 +23,7 @@ from DeepRegistrationLib.inference.evidence import Evidence, find_evidence
 from DeepRegistrationLib.masks import find_masks
 from DeepRegistrationLib.methods import QUALITIES, Context, Quality, make_parameters, method_class
 from DeepRegistrationLib.optimization.refine import refine as refine_transform
+from DeepRegistrationLib.orientation import check_orientation
 from DeepRegistrationLib.plain import GIVEN, LUNGS
 from DeepRegistrationLib.progress import Progress, part, rising, silent
 from DeepRegistrationLib.transforms import (
@@ -38,7 +39,7 @@ from DeepRegistrationLib.validation import (
     check_pair,
     check_result,
     finite,
-    note_on_size,
+    notes_on,
 )
 
 
@@ -128,8 +129,7 @@ def register(
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
     check_memory(fixed, moving, place)
     seconds: dict[str, float] = {}
-    notes = list(dict.fromkeys((*fixed.notes, *moving.notes)))
-    notes += [note for image in (fixed, moving) if (note := note_on_size(image))]
+    notes = notes_on(fixed, moving)
     whole = rising(progress)
     progress = part(whole, 0.0, 0.5 if uncertainty else 1.0)
     estimates: list[Transform] = []  # of a method that averages; described by its spread
@@ -141,6 +141,7 @@ def register(
     with _timed(seconds, "masks", place):
         progress(0.01, "Looking for the lungs")
         work.set_masks(*work.in_slabs("finding the lungs", masks))
+        check_orientation(work.pair, initial)
 
     def context(pair: Pair, report: Progress) -> Context:
         return Context(

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.hounsfield import hounsfield_offset
 
 AIR = -1000.0
 """HU of air; also the value that CT padding (-1024, -2048, -3024) is clamped to."""
-
-CT_MINIMUM = -900.0
-"""HU: no tissue and no other modality of interest goes as low."""
 
 GIVEN, LUNGS = "mask", "lungs"
 """Where the mask of a registration came from: the user, or the search for lungs."""
@@ -40,8 +38,9 @@ class Volume:
 
 def background(data: np.ndarray) -> float:
     """The value to put where an image has none: as ``validation.background``, in numpy."""
-    if float(data.min()) <= CT_MINIMUM:
-        return AIR
+    offset = hounsfield_offset(data)
+    if offset is not None:
+        return AIR - offset
     return float(np.quantile(data.ravel()[:: max(1, data.size // 1_000_000)], 0.01))
 
 

@@ -11,12 +11,14 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.guard.memory import require_memory
 from DeepRegistrationLib.headers import not_finite
+from DeepRegistrationLib.hounsfield import hounsfield_offset
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.plain import AIR, CT_MINIMUM
+from DeepRegistrationLib.plain import AIR
 from DeepRegistrationLib.transforms import Composite, Transform
 
 _LARGEST = 3000.0  # mm: longer than any scanner's table
 _SMALLEST = 60.0  # mm: shorter than any scan of a person's chest, abdomen, heart or head
+_VOXELS = 500_000  # at which it is looked whether an image is CT
 _SAMPLES = 33  # points an axis when the overlap of two boxes is measured
 
 
@@ -24,28 +26,37 @@ def background(image: Image) -> float:
     """The value to put where an image has none.
 
     Returns:
-        -1000 for CT (minimum of -900 or less); otherwise the 1st percentile of the voxels, which
-        is the dark surrounding of an MR or PET image.
+        Air for CT, as the image stores it (-1000 in Hounsfield units); otherwise the 1st percentile
+        of the voxels, which is the dark surrounding of an MR or PET image.
     """
-    if is_ct(image):
-        return AIR
+    offset = offset_of(image)
+    if offset is not None:
+        return AIR - offset
     step = max(1, image.data.numel() // 1_000_000)
     return float(torch.quantile(image.data.flatten()[::step].float().cpu(), 0.01))
 
 
 def is_ct(image: Image) -> bool:
-    """Whether the values look like Hounsfield units: some voxel is at -900 or below."""
-    return float(image.data.min()) <= CT_MINIMUM
+    """Whether the values are Hounsfield units, also with their offset lost."""
+    return offset_of(image) is not None
+
+
+def offset_of(image: Image) -> float | None:
+    """What to add to get Hounsfield units, see :func:`hounsfield_offset`; None unless CT."""
+    flat = image.data.detach().flatten()
+    return hounsfield_offset(flat[:: max(1, flat.numel() // _VOXELS)].cpu().numpy())
 
 
 def finite(image: Image) -> Image:
-    """The image as float32, with the padding of CT (below -1000 HU) clamped to air.
+    """The image as float32, CT in Hounsfield units, its padding (below -1000 HU) clamped to air.
 
     Scanners and converters fill outside the reconstruction circle with -1024, -2048 or -3024; as
     contrast it would outweigh the anatomy.
     """
-    data = image.data.float()
-    return replace(image, data=data.clamp(min=AIR) if is_ct(image) else data)
+    data, offset = image.data.float(), offset_of(image)
+    if offset is None:
+        return replace(image, data=data)
+    return replace(image, data=(data + offset).clamp(min=AIR))
 
 
 def check_pair(
@@ -130,6 +141,22 @@ def check_image(image: Image) -> None:
         raise RegistrationError(
             f"{image.name} has the value {low:g} in every voxel; give an image with contrast."
         )
+
+
+def notes_on(fixed: Image, moving: Image) -> list[str]:
+    """What a user has to know of the two images, without what reading said twice."""
+    notes = list(dict.fromkeys((*fixed.notes, *moving.notes)))
+    for say in (note_on_size, note_on_offset):
+        notes += [note for image in (fixed, moving) if (note := say(image))]
+    return notes
+
+
+def note_on_offset(image: Image) -> str | None:
+    """A sentence where an image has lost its offset to Hounsfield units."""
+    offset = offset_of(image)
+    if not offset:
+        return None
+    return f"{image.name} holds Hounsfield units with {-offset:.0f} added; that was taken off."
 
 
 def note_on_size(image: Image) -> str | None:

@@ -58,8 +58,11 @@ class LungMasks:
         outline_in([view for view in views if view not in other], result.node)
         self._panel.update()
         text = _("Found the lungs, {liters:.1f} liters: {name} is the mask now. Look at it.")
+        if result.doubts:
+            text += " " + _("It is doubtful: {doubts}.")
+        doubts = "; ".join(result.doubts)
         self._panel.section(RunSection).say(
-            text.format(liters=result.liters, name=result.node.GetName())
+            text.format(liters=result.liters, name=result.node.GetName(), doubts=doubts)
         )
 
     def _onUndo(self, _checked=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,15 @@ def write_lungs(arguments: argparse.Namespace) -> None:
     check_folder(Path(arguments.output).absolute().parent)
     image = load_image(arguments.image, *choice(arguments))
     print_notes(arguments, image.notes)
-    mask = require_lungs(image)
+    mask, evidence = require_lungs(image)
+    assert mask is not None
     with atomic_file(arguments.output, needed=mask.data.nbytes) as path, native_silence():
         write_image(mask, path)
     if not arguments.quiet:
         litres = float(mask.data.sum()) * float(np.prod(mask.grid.spacing)) / 1e6
         print(
-            f"Wrote {arguments.output}: {litres:.2f} l of lung; look at it before you rely on it."
+            f"Wrote {arguments.output}: {litres:.2f} l of lung ({evidence.text}); look at it "
+            "before you rely on it."
         )
+    if evidence.doubts:
+        print(f"It is doubtful: {'; '.join(evidence.doubts)}.", file=sys.stderr)

@@ -206,7 +206,7 @@ def _add_lungs(commands: Any) -> None:
     parser = commands.add_parser(
         "lungs",
         help="find the lungs in a chest CT",
-        description="Write a mask of both lungs, found by threshold and components.",
+        description="Write a mask of the lungs of a chest CT, and say what speaks against it.",
     )
     parser.add_argument("image", metavar="IMAGE", help="image file or folder of a DICOM series")
     parser.add_argument("--output", "-o", metavar="FILE", required=True, help="the mask")

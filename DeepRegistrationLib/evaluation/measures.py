@@ -120,7 +120,8 @@ def _similarity(
 ) -> dict[str, Any] | None:
     if fixed is None or moving is None:
         return None
-    fixed, clamped, fill = finite(fixed), finite(moving), background(moving)
+    fixed, clamped = finite(fixed), finite(moving)
+    fill = background(clamped)
     before = similarity(fixed, clamped.resampled(fixed.grid, fill=fill), mask)
     if warped is None:
         warped = warp(clamped, transform, fixed.grid, fill=fill)

@@ -26,11 +26,13 @@ class LungMaskResult:
     Attributes:
         node: Label map on the volume's grid; 1 inside the lungs. Fit for the mask selectors.
         liters: The lungs' volume.
+        doubts: Clauses that speak against the mask.
         record: ``record.undo()`` takes it back.
     """
 
     node: Any
     liters: float
+    doubts: list[str]
     record: Record
 
 
@@ -72,7 +74,7 @@ class LungMaskRequest:
             put_beside(node, self.volumeNode)
         mask = result["mask"]
         cubic_mm = np.count_nonzero(mask.data) * np.prod(mask.grid.spacing)
-        return LungMaskResult(node, float(cubic_mm) / 1e6, record)
+        return LungMaskResult(node, float(cubic_mm) / 1e6, result["doubts"], record)
 
     def missing(self) -> str | None:
         """What was removed from the scene since the start, as messages call it."""

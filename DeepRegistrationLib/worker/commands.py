@@ -98,12 +98,18 @@ def phantom(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 @command
 def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """``{"image": Volume}`` of a chest CT to ``{"mask": Volume}`` of its lungs, uint8."""
+    """``{"image": Volume}`` of a chest CT to its lungs.
+
+    Returns:
+        ``mask``: Volume, uint8; ``text``: what was found; ``doubts``: clauses against it.
+    """
     from DeepRegistrationLib.jobs import image_of, volume_of
     from DeepRegistrationLib.lungs import require_lungs
 
     progress(0.1, "Looking for the lungs")
-    return {"mask": volume_of(require_lungs(image_of(request["image"])))}
+    mask, evidence = require_lungs(image_of(request["image"]))
+    assert mask is not None
+    return {"mask": volume_of(mask), "text": evidence.text, "doubts": list(evidence.doubts)}
 
 
 @command

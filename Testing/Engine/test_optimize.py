@@ -146,7 +146,7 @@ def test_nothing_folds_in_the_whole_image(result):
 def test_the_lungs_were_found_and_their_settings_chosen_and_both_was_said(chest, result):
     assert "breathing lungs in CT" in " ".join(result.notes)
     (note,) = [text for text in result.notes if "given" in text]
-    assert note.startswith("No masks were given: the lungs were found by threshold (")
+    assert note.startswith("No masks were given: the lungs were found (")
     assert "l in the fixed image, " in note and "l in the moving image)" in note
     assert result.fixed_mask.grid is chest.fixed.grid
 

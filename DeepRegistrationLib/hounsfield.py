@@ -1,0 +1,46 @@
+"""Whether an image is CT, by what it shows, and what was added to its Hounsfield units.
+
+Nothing here loads PyTorch. In CT, air lies near -1000 HU and nearly all that is denser than lung
+within 250 HU of water, whatever the scanner; no other modality has two such bands at this distance.
+Archives that lose the rescale intercept store the same scan with 1024 (or 1000) added, from 0 up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+CT_MINIMUM = -900.0
+"""HU: no tissue and no other modality of interest goes as low."""
+
+_INTERCEPT = -1024.0  # HU: what scanners store with the series
+_STORED = -100.0  # at least, where it was lost: air is 0, or somewhat less with noise
+_DENSE = -500.0  # HU: denser than lung
+_WATER = 250.0  # HU around water: fat, muscle, blood, contrast
+_AIR_SHARE = (1e-4, 0.01)  # of the voxels at least: with the intercept, and without it
+_WATER_SHARE = (0.2, 0.65)  # of what is dense, likewise: 0.69 or more in nine CTs at hand,
+# with contrast too; with 1024 taken off, at most 0.55 in 160 cine MRIs
+_DENSE_SHARE = (0.0, 0.1)  # of the voxels at least, likewise
+_SAMPLES = 500_000
+
+
+def hounsfield_offset(values: np.ndarray) -> float | None:
+    """What to add to the values to get Hounsfield units.
+
+    Args:
+        values: Of an image, any shape and real dtype.
+
+    Returns:
+        0 or -1024; None where the image is not CT, or shows no air.
+    """
+    flat = values.reshape(-1)
+    some = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float32)
+    for k, offset in enumerate((0.0, _INTERCEPT)):
+        if k and float(some.min()) < _STORED:
+            break
+        air = np.mean(some + offset <= CT_MINIMUM)
+        dense = some[some + offset > _DENSE] + offset
+        water = np.mean(np.abs(dense) <= _WATER) if dense.size else 1.0 - k
+        enough = dense.size >= _DENSE_SHARE[k] * some.size
+        if air >= _AIR_SHARE[k] and water >= _WATER_SHARE[k] and enough:
+            return offset
+    return None

@@ -1,0 +1,163 @@
+"""The lungs stay the same ones however the scan is padded, cut, turned or stored; or it is said."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.jobs import volume_of
+from DeepRegistrationLib.lungs import examine, find_lungs, look_for_lungs
+from DeepRegistrationLib.phantoms import thorax
+from Testing.Benchmarks.scan_variants import VARIANTS, arms, dice
+
+ENOUGH = 0.98
+
+
+@pytest.fixture(scope="module")
+def chest():
+    return thorax((144, 112, 136), (2.25, 2.25, 2.25))
+
+
+@pytest.fixture(scope="module")
+def found(chest):
+    return find_lungs(chest.fixed)
+
+
+def test_the_mask_is_that_of_the_phantom(chest, found):
+    assert dice(chest.fixed_lungs, found) > 0.96
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_has_the_same_lungs(chest, found, name):
+    image, truth = VARIANTS[name](chest.fixed, found)
+    again = look_for_lungs(image)
+    assert again.evidence.sure, again.evidence.doubts
+    assert dice(truth, again.mask) >= ENOUGH
+    assert len(again.evidence.lungs) == 2
+
+
+def test_arms_beside_the_chest_do_not_matter(chest, found):
+    image, truth = arms(chest.fixed, found)
+    assert dice(truth, find_lungs(image)) >= ENOUGH
+
+
+def test_both_lungs_are_told_apart_by_side_and_volume(chest):
+    evidence = look_for_lungs(chest.fixed).evidence
+    assert [lung.side for lung in evidence.lungs] == ["right", "left"]
+    index = torch.nonzero(chest.fixed_lungs.data).flip(-1).numpy()
+    x = chest.fixed.grid.to_physical(index)[:, 0]
+    for lung, expected in zip(evidence.lungs, ((x < 0).sum(), (x > 0).sum()), strict=True):
+        assert lung.liters == pytest.approx(expected * 2.25**3 * 1e-6, rel=0.08)
+    assert not evidence.alone
+
+
+def test_the_cheap_look_has_the_same_evidence(chest):
+    assert examine(volume_of(chest.fixed)) == look_for_lungs(chest.fixed).evidence
+
+
+# One lung is not as it should be
+
+
+def _left(chest):
+    points = chest.fixed.grid.points()
+    return (chest.fixed_lungs.data != 0) & (points[..., 0] > 0)
+
+
+def _without_left(truth, left):
+    return replace(truth, data=torch.where(left, 0, truth.data))
+
+
+def test_a_lung_full_of_fluid_leaves_the_other_one(chest):
+    left = _left(chest)
+    image = replace(chest.fixed, data=torch.where(left, 30.0, chest.fixed.data))
+    evidence = look_for_lungs(image).evidence
+    assert evidence.sure
+    assert evidence.alone
+    truth = _without_left(chest.fixed_lungs, left)
+    assert dice(truth, find_lungs(image)) > 0.95
+
+
+def test_a_collapsed_lung_is_found_however_small(chest):
+    """Aerated only within 35 mm of the left hilum, the rest is fluid."""
+    left = _left(chest)
+    points = chest.fixed.grid.points()
+    hilum = torch.tensor([60.0, 20.0, 10.0])
+    small = left & ((points - hilum).norm(dim=-1) < 35.0)
+    data = torch.where(left & ~small, 30.0, chest.fixed.data)
+    mask = find_lungs(replace(chest.fixed, data=data))
+    assert float((mask.data[small] != 0).float().mean()) > 0.9
+    assert float((mask.data[left & ~small] != 0).float().mean()) < 0.1
+
+
+def test_a_lesion_inside_belongs_to_the_lung(chest):
+    points = chest.fixed.grid.points()
+    ball = (points - torch.tensor([-75.0, 10.0, 20.0])).norm(dim=-1) < 16.0
+    image = replace(chest.fixed, data=torch.where(ball, 40.0, chest.fixed.data))
+    assert float((find_lungs(image).data[ball] != 0).float().mean()) > 0.97
+
+
+# Doubts
+
+
+def _doubts(image):
+    found = look_for_lungs(image)
+    assert found.mask is not None
+    assert not found.evidence.sure
+    assert find_lungs(image) is None  # a doubtful mask is not used
+    return " ".join(found.evidence.doubts)
+
+
+def _box(low, high, size=(90, 70, 70), spacing=4.0):
+    """A body of tissue with a box of lung inside: voxels from ``low`` to ``high`` (x, y, z)."""
+    rng = np.random.default_rng(0)
+    data = np.full(size[::-1], -1000.0) + rng.normal(0, 10, size[::-1])
+    data[:, 5:-5, 5:-5] = 40 + rng.normal(0, 10, (size[2], size[1] - 10, size[0] - 10))
+    part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
+    data[part] = rng.normal(-850, 60, data[part].shape)
+    return Image(torch.from_numpy(data).float(), Grid(size, (spacing,) * 3))
+
+
+def test_a_little_pocket_of_air_is_doubtful():
+    assert "0.05 l" in _doubts(_box((20, 20, 30), (30, 29, 39)))
+
+
+def test_bases_in_an_abdominal_scan_are_doubtful():
+    assert "body" in _doubts(_box((20, 20, 62), (45, 45, 70)))
+
+
+def test_more_than_any_chest_holds_is_doubtful():
+    assert "more than two lungs hold" in _doubts(
+        _box((10, 8, 4), (110, 92, 96), (120, 100, 100), 4.0)
+    )
+
+
+def test_feces_below_the_lungs_are_none(chest):
+    wide = thorax((112, 88, 140), (3.0, 3.0, 3.0))
+    points = wide.fixed.grid.points() - torch.tensor([0.0, -20.0, -175.0])
+    feces = (points / torch.tensor([85.0, 45.0, 22.0])).norm(dim=-1) < 1
+    noise = torch.randn(points.shape[:-1], generator=torch.Generator().manual_seed(0))
+    image = replace(wide.fixed, data=torch.where(feces, -750 + 60 * noise, wide.fixed.data))
+    assert dice(wide.fixed_lungs, look_for_lungs(image).mask) > 0.95
+
+
+def test_a_lung_that_is_open_to_the_outside_is_not_left_out_in_silence(chest):
+    points = chest.fixed.grid.points()
+    hole = (points[..., 1] - 10.0).square() + (points[..., 2] - 20.0).square() < 20.0**2
+    hole &= points[..., 0] > 60.0
+    noise = torch.randn(hole.shape, generator=torch.Generator().manual_seed(0))
+    image = replace(chest.fixed, data=torch.where(hole, -1000 + 15 * noise, chest.fixed.data))
+    assert "as dense as lung" in _doubts(image)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_other_modalities_have_no_lungs(seed):
+    rng = np.random.default_rng(seed)
+    data = torch.from_numpy(rng.gamma(2.0, 300.0, (20, 60, 60))).float()
+    assert look_for_lungs(Image(data, Grid((60, 60, 20), (3.0, 3.0, 8.0)))).mask is None
