@@ -10,15 +10,9 @@ from DeepRegistrationPanel.keys import Call, Keys
 from DeepRegistrationPanel.landmarks import LandmarksSection
 from DeepRegistrationPanel.section import Section
 from DeepRegistrationPanel.sidebyside import SideBySide
-from DeepRegistrationPanel.viewing import Viewing, explanations
+from DeepRegistrationPanel.viewing import MAPS, SLIDERS, Viewing, explanations
 
-_MAPS = ("jacobian", "displacement", "predicted")
 _WARP_STEP = 10  # percent
-_SLIDERS = {
-    "opacity": ("blend", *_MAPS),
-    "square": ("checkerboard",),
-    "period": ("flicker",),
-}
 
 
 class InspectionSection(Section):
@@ -50,13 +44,14 @@ class InspectionSection(Section):
             button.connect("clicked(bool)", self._presets[name])
         self.ui.fourUpButton.connect("clicked(bool)", self._onFourUp)
         self.ui.linkedButton.connect("clicked(bool)", self._onLinked)
-        self.ui.opacitySlider.connect("valueChanged(double)", self._onOpacity)
-        self.ui.squareSlider.connect("valueChanged(double)", self._onSquare)
+        self.ui.opacitySlider.connect("valueChanged(double)", self._onSlider)
+        self.ui.squareSlider.connect("valueChanged(double)", self._onSlider)
         self.ui.periodSlider.connect("valueChanged(double)", self._onPeriod)
         self._errorMap = ErrorMapChoice(self.ui.errorMapBox, self._onErrorMap)
         self.ui.warpSlider.connect("valueChanged(double)", self._onWarp)
         self.ui.gridBox.connect("toggled(bool)", self._onGrid)
         self.ui.gridSlider.connect("valueChanged(double)", self._onGrid)
+        self.ui.rigidBox.connect("toggled(bool)", self._passOn)
         self.ui.keysText.text = shortcuts_html()
         self._keys = Keys(self._actions())
         self._sayAtCursor(None)
@@ -77,13 +72,16 @@ class InspectionSection(Section):
             # Not at once: a node may be on its way out of the scene, and so may its displays.
             self._followTimer.start()
         else:
-            self._showPoints()
+            self._passOn()
             self._showChoices()
 
-    def _showPoints(self):
+    def _passOn(self, _value=None):
+        """What is chosen besides volumes and transform, to what is shown."""
         if self._viewing is not None:
             p = self.parameters
             self._viewing.showPoints(p.fixedLandmarks, p.movingLandmarks)
+            if self._viewing.withoutRigid(self.ui.rigidBox.checked, p.fixedMask):
+                self._again()
 
     def onPlacing(self, placing):
         """A landmark is placed on its own image: both are shown, each in its own space."""
@@ -108,13 +106,13 @@ class InspectionSection(Section):
         viewing = self._viewing
         maps = () if viewing is None else viewing.maps()
         for name, button in self._modes.items():
-            button.enabled = viewing is not None and (name not in _MAPS or name in maps)
+            button.enabled = viewing is not None and (name not in MAPS or name in maps)
         self._errorMap.offer(maps)
-        if viewing is not None and self._mode in _MAPS and self._mode not in maps:
+        if viewing is not None and self._mode in MAPS and self._mode not in maps:
             self._setMode("plain")
         movable = viewing is not None and viewing.transform is not None
         self.ui.linkedButton.enabled = viewing is not None
-        for name in ("warpSlider", "gridBox", "gridSlider"):
+        for name in ("warpSlider", "gridBox", "gridSlider", "rigidBox"):
             getattr(self.ui, name).enabled = movable
         self._explain()
 
@@ -151,10 +149,10 @@ class InspectionSection(Section):
         self._present = self._wanted()
         if self._present is not None:
             self._viewing = Viewing(*self._present, self._sayAtCursor)
-            self._showPoints()
+            self._passOn()
             if linked:
                 self._link()
-            if self._mode in _MAPS and self._mode not in self._viewing.maps():
+            if self._mode in MAPS and self._mode not in self._viewing.maps():
                 self._mode = "plain"
             self._setMode(self._mode)
             self._onGrid()
@@ -207,7 +205,7 @@ class InspectionSection(Section):
 
     def _explain(self):
         """Which slider belongs to the mode, and what is to be seen."""
-        for name, modes in _SLIDERS.items():
+        for name, modes in SLIDERS.items():
             for kind in ("Label", "Slider"):
                 getattr(self.ui, f"{name}{kind}").visible = self._mode in modes
         text = explanations()[self._mode]
@@ -218,15 +216,14 @@ class InspectionSection(Section):
             text = _("Choose a fixed and a moving volume.")
         elif self._viewing.problem:
             text = f"{text} {self._viewing.problem}"
+        elif self._mode == "displacement":
+            text = f"{text} {self._viewing.rigidText}"
         self.ui.modeText.text = text
 
-    def _onOpacity(self, value):
+    def _onSlider(self, _value=0.0):
         if self._viewing is not None:
-            self._viewing.setOpacity(value / 100)
-
-    def _onSquare(self, value):
-        if self._viewing is not None:
-            self._viewing.setSquare(value)
+            self._viewing.setOpacity(self.ui.opacitySlider.value / 100)
+            self._viewing.setSquare(self.ui.squareSlider.value)
 
     def _onPeriod(self, _value=0.0):
         self._timer.setInterval(int(1000 * self.ui.periodSlider.value))

@@ -9,12 +9,18 @@ from DeepRegistrationLib.scene import layouts
 from DeepRegistrationLib.scene.comparison import MODES, Comparison
 from DeepRegistrationLib.scene.crosshair import LinkedCursor, readout_at
 from DeepRegistrationLib.scene.deformed_grid import DeformedGrid
+from DeepRegistrationLib.scene.displacement_overlay import DisplacementOverlay
 from DeepRegistrationLib.scene.error_readout import errors_at, errors_text
 from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
 from DeepRegistrationLib.scene.landmark_places import LandmarkPlaces
 from DeepRegistrationLib.scene.results import outputs_of
+from DeepRegistrationLib.scene.rigid_part import Deformation
 from DeepRegistrationLib.scene.slice_views import Observers, ShownVolumes, unlisted
 from DeepRegistrationLib.scene.warp_slider import WarpSlider
+
+MAPS = ("jacobian", "displacement", "predicted")
+SLIDERS = {"opacity": ("blend", *MAPS), "square": ("checkerboard",), "period": ("flicker",)}
+"""Which sliders belong to which modes."""
 
 
 class Viewing:
@@ -36,6 +42,7 @@ class Viewing:
         self._onCursor = onCursor
         self._warp = self._own = None
         self._shown = self._grid = self._link = self._before = self._identity = None
+        self._deformation, self._rigid = None, (False, None)
         self._places = LandmarkPlaces(moving, transform)
         self._observers = Observers()
         crosshair = fixed.GetScene().GetFirstNodeByClass("vtkMRMLCrosshairNode")
@@ -53,7 +60,7 @@ class Viewing:
 
     def maps(self):
         """The kinds of maps that there are of the transform."""
-        return () if self.transform is None else tuple(outputs_of(self.transform))
+        return () if self.transform is None else ("displacement", *outputs_of(self.transform))
 
     def compare(self, mode, opacity, square):
         """Show a mode: a key of ``MODES``, one of :meth:`maps`, or ``plain``."""
@@ -61,6 +68,9 @@ class Viewing:
         if mode in MODES:
             moving = self._warped()
             self._shown = Comparison(self.fixed, moving, self.views, mode, later=_later)
+        elif mode == "displacement":
+            looked = self._deformable()
+            self._shown = DisplacementOverlay(self.fixed, looked, self.views, later=_later)
         elif mode != "plain":
             volume = outputs_of(self.transform)[mode]
             self._shown = MapOverlay(self.fixed, volume, self.views, mode)
@@ -105,9 +115,34 @@ class Viewing:
         if not spacing or self.transform is None:
             self._closeGrid()
         elif self._grid is None:
-            self._grid = DeformedGrid(self.transform, self.fixed, self.views, spacing=spacing)
+            self._grid = DeformedGrid(self._deformable(), self.fixed, self.views, spacing=spacing)
         else:
             self._grid.spacing = spacing
+
+    def withoutRigid(self, without, mask):
+        """Whether map and grid leave out the rigid part of the transform, fitted in the mask.
+
+        Returns:
+            Whether what is shown has to be shown anew.
+        """
+        if (without, mask) == self._rigid:
+            return False
+        self._rigid = (without, mask)
+        shown = self._grid is not None or isinstance(self._shown, DisplacementOverlay)
+        self._closeDeformation()
+        return shown
+
+    @property
+    def rigidText(self):
+        """What the displacement map and the grid leave out, as one sentence, or ""."""
+        return "" if self._deformation is None else self._deformation.text
+
+    def _deformable(self):
+        """The transform, or what is left of it without its rigid part."""
+        without, mask = self._rigid
+        if without and self._deformation is None:
+            self._deformation = Deformation(self.transform, self.fixed, mask)
+        return self._deformation.node if without else self.transform
 
     @property
     def linked(self):
@@ -150,7 +185,7 @@ class Viewing:
         """Show what was shown before, and leave no node behind."""
         self._observers.clear()
         self._closeShown()
-        self._closeGrid()
+        self._closeDeformation()
         self.unlink()
         self._places.close()
         if self._warp is not None:
@@ -197,6 +232,15 @@ class Viewing:
         if self._shown is not None:
             self._shown.close()
             self._shown = None
+
+    def _closeDeformation(self):
+        """With the grid, and with the map if that is shown: they show it."""
+        self._closeGrid()
+        if isinstance(self._shown, DisplacementOverlay):
+            self._closeShown()
+        if self._deformation is not None:
+            self._deformation.close()
+            self._deformation = None
 
     def _closeGrid(self):
         if self._grid is not None:

@@ -56,11 +56,16 @@ class Readout:
         if not self.found:
             return "No corresponding point here: the transform cannot be inverted."
         kind = " folding" if self.jacobian <= 0 else ""
-        parts = [
-            f"{abs(value):.1f} {names[0] if value > 0 else names[1]}"
-            for value, names in zip(self.displacement, _DIRECTIONS, strict=True)
-        ]
-        return f"J {self.jacobian:.2f}{kind}; |u| {self.magnitude:.1f} mm ({', '.join(parts)})"
+        where = towards(self.displacement)
+        return f"J {self.jacobian:.2f}{kind}; |u| {self.magnitude:.1f} mm ({where})"
+
+
+def towards(displacement: np.ndarray) -> str:
+    """A displacement, RAS mm, [3], in words: how far to the right, left, and so on."""
+    return ", ".join(
+        f"{abs(value):.1f} {names[0] if value > 0 else names[1]}"
+        for value, names in zip(displacement, _DIRECTIONS, strict=True)
+    )
 
 
 def readout_at(transform, point, side: str = "fixed") -> Readout:

@@ -172,7 +172,7 @@ def test_each_mode_has_only_its_own_slider(slicer_host, panel, section):
 def test_the_jacobian_is_offered_where_there_is_one_and_has_a_legend(slicer_host, panel, section):
     assert not section.ui.jacobianButton.enabled
     node = add_jacobian(panel)
-    assert section.ui.jacobianButton.enabled and not section.ui.displacementButton.enabled
+    assert section.ui.jacobianButton.enabled and not section.ui.predictedButton.enabled
     slicer_host.click(section.ui.jacobianButton)
     shown = volumes_shown(red())[1]
     assert shown.GetImageData() is node.GetImageData()
@@ -187,9 +187,10 @@ def test_the_jacobian_is_offered_where_there_is_one_and_has_a_legend(slicer_host
 def test_the_grid_is_drawn_with_the_chosen_spacing(slicer_host, panel, section):
     slicer_host.click(section.ui.gridBox)
     section.ui.gridSlider.value = 20
-    display = panel.parameters.transform.GetDisplayNode()
+    (display,) = slicer.util.getNodesByClass("vtkMRMLTransformDisplayNode")
     assert display.GetVisibility2D() and display.GetGridSpacingMm() == 20
     slicer_host.click(section.ui.gridBox)
+    assert not slicer.util.getNodesByClass("vtkMRMLTransformDisplayNode")
     assert panel.parameters.transform.GetNumberOfDisplayNodes() == 0
 
 
@@ -238,6 +239,35 @@ def test_the_layouts_are_known_from_slicers_start(slicer_host):
     node.SetViewArrangement(SIDE_BY_SIDE)
     slicer_host.scene.Clear(False)
     assert "FixedAxial" in node.GetLayoutDescription(SIDE_BY_SIDE)
+
+
+def test_displacement_and_grid_leave_out_a_table_shift_unless_asked_for(
+    slicer_host, panel, section
+):
+    def shown() -> np.ndarray:
+        slicer_host.process_events(0.1)
+        values = slicer.util.arrayFromVolume(volumes_shown(red())[1])
+        return values[np.abs(values) < 1e4]
+
+    table = vtk.vtkTransform()
+    table.Translate(25, -10, 40)
+    whole = panel.parameters.transform.GetTransformFromParent()
+    moved = vtk.vtkGeneralTransform()
+    moved.PostMultiply()
+    for part in (whole, table):
+        moved.Concatenate(part)
+    panel.parameters.transform.SetAndObserveTransformFromParent(moved)
+    slicer_host.click(section.ui.displacementButton)
+    assert np.median(shown()) < 8
+    assert "Without the rigid part, a shift of 4" in section.ui.modeText.text
+    slicer_host.click(section.ui.gridBox)
+    (grid,) = slicer.util.getNodesByClass("vtkMRMLTransformDisplayNode")
+    assert grid.GetDisplayableNode() is not panel.parameters.transform
+    slicer_host.click(section.ui.rigidBox)
+    assert np.median(shown()) > 40
+    assert "rigid part" not in section.ui.modeText.text
+    (grid,) = slicer.util.getNodesByClass("vtkMRMLTransformDisplayNode")
+    assert grid.GetDisplayableNode() is panel.parameters.transform
 
 
 def test_side_by_side_marks_the_corresponding_place_in_both_images(slicer_host, panel, section):
