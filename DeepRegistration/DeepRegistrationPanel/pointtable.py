@@ -83,6 +83,7 @@ class PointTable:
     def _fill(self, state, rows):
         after = state.after
         values = np.column_stack([state.before, after, state.residual])
+        values = values.round(2) + 0.0  # no "-0.00"
         signs = ("", "", "+", "+", "+")
         shades = np.nan_to_num(after / ERROR_RANGE[1] * (_SHADES - 1)).clip(0, _SHADES - 1)
         for row in rows:

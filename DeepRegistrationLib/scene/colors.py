@@ -281,15 +281,23 @@ def show_with_range(volume_node, color_node, limits: tuple[float, float], title:
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(*limits)
     display.SetInterpolate(True)
-    add_legend(volume_node, title, _LABELS[limits])
+    add_legend(volume_node, title, limits, _LABELS[limits])
 
 
-def add_legend(volume_node, title: str, labels: int = 5, label_format: str = "%.1f") -> None:
-    """Let slice views that show a volume show its color scale."""
+def add_legend(volume_node, title: str, limits: tuple[float, float], labels: int = 5) -> None:
+    """Let slice views that show a volume show its color scale, with numbers that tell it apart."""
     if not volume_node.GetScene().IsNodeClassRegistered("vtkMRMLColorLegendDisplayNode"):
         return  # a scene without Slicer's Colors module
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume_node)
     legend.SetSaveWithScene(volume_node.GetSaveWithScene())
     legend.SetTitleText(title)
     legend.SetNumberOfLabels(labels)
-    legend.SetLabelFormat(label_format)
+    legend.SetLabelFormat(f"%.{_decimals(limits, labels)}f")
+
+
+def _decimals(limits: tuple[float, float], labels: int) -> int:
+    """As few as show evenly spaced numbers to 2 % of their distance; so none reads "-0"."""
+    values = np.linspace(*limits, labels)
+    allowed = 0.02 * abs(values[1] - values[0])
+    enough = (k for k in range(7) if np.abs(values.round(k) - values).max() <= allowed)
+    return next(enough, 7)

@@ -190,7 +190,7 @@ class Comparison:
         self._update(view)
         show_in(view.node, self.fixed, view.derived.volume)
         if self._mode == "difference":
-            colors.add_legend(view.derived.volume, "Moving - fixed", label_format="%.0f")
+            colors.add_legend(view.derived.volume, "Moving - fixed", self.difference_range())
 
     def _foreground_opacity(self) -> float:
         return float(self._moving_shown) if self._mode == "flicker" else self._opacity

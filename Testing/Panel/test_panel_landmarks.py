@@ -97,6 +97,12 @@ def test_the_table_shows_each_error_and_its_direction(panel, section):
     assert "3.29 ± 1.29" in section.ui.summaryText.text.replace("&nbsp;", "")
 
 
+def test_no_component_of_an_error_reads_minus_zero(panel, section):
+    put_points(panel.parameters, [[0, 0, 0]], [[0.001, 0.002, 0]])
+    add_shift(panel.parameters, (0, 0, 0))
+    assert texts(section, 0)[3:] == ["+0.00", "+0.00", "+0.00"]
+
+
 def test_dragging_a_point_changes_its_row_and_the_summary(panel, section):
     put_points(panel.parameters, [[0, 0, 0], [10, 0, 0]], [[0, 0, 0], [10, 0, 0]])
     add_shift(panel.parameters, (0, 0, 0))

@@ -110,6 +110,22 @@ def test_the_difference_has_a_fixed_range_of_half_the_display_window(compare, vi
     assert legend.GetPrimaryDisplayNode() is display and not legend.GetSaveWithScene()
 
 
+@pytest.mark.parametrize("window", [0.08, 0.3, 1.7, 12, 1000, 1223])
+def test_the_numbers_of_the_difference_s_scale_differ_and_none_is_minus_zero(
+    compare, views, pair, window
+):
+    fixed, moving, _ = pair
+    fixed.GetDisplayNode().SetWindowLevel(window, window / 2)
+    compare(fixed, moving, [views.add("V")], "difference")
+    (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    count, half = legend.GetNumberOfLabels(), window / 2
+    # As vtkSlicerScalarBarActor computes them.
+    values = [-half + k / (count - 1) * (half + half) for k in range(count)]
+    texts = [legend.GetLabelFormat() % value for value in values]
+    assert len(set(texts)) == count and float(texts[2]) == 0 and "-" not in texts[2]
+    assert np.allclose([float(text) for text in texts], values, atol=0.02 * half)
+
+
 def test_the_checkerboard_shows_the_moving_volume_on_half_of_the_squares(compare, views, pair):
     fixed, moving, field = pair
     view = views.add("V")
