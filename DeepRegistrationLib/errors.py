@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+_LONGEST = 1200  # characters of a sentence
+
 DEBUG = "DEEPREG_DEBUG"  # environment variable: show tracebacks and native libraries' messages
 
 
@@ -31,7 +33,7 @@ def mendable(error: Exception) -> str | None:
     """The sentence for an error that the user, or a larger machine, can mend; else None."""
     signs = ("out of memory", "allocate memory")
     if isinstance(error, RegistrationError):
-        return printable(" ".join(str(error).split()))
+        return _shortened(str(error))
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
         return (
             "There is not enough memory for these images; close other programs, use --quality "
@@ -39,10 +41,18 @@ def mendable(error: Exception) -> str | None:
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk is full; free some space."
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "A path holds a NUL character; correct it."
     if isinstance(error, OSError) and error.errno is not None:
-        what = f"{error.filename} cannot be used" if error.filename else "A file cannot be used"
-        return printable(f"{what} ({error.strerror}); check that it is there, and its rights.")
+        what = f"{error.filename or 'A file'} cannot be used"
+        return f"{_shortened(what)} ({error.strerror}); check that it is there, and its rights."
     return None
+
+
+def _shortened(text: str) -> str:
+    """One printable line; names in it can be long."""
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def unexpected(error: Exception) -> str:

@@ -141,10 +141,30 @@ def _publish(partial: Path, target: Path, owned: Sequence[str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial, target)
         return
-    for name in sorted(written):
-        os.replace(partial / name, target / name)
+    _replace_all(sorted(written), partial, target)
     for name in set(owned) - written:
         (target / name).unlink(missing_ok=True)
+
+
+def _replace_all(names: Sequence[str], partial: Path, target: Path) -> None:
+    """Move files into a folder; where one cannot be moved, all that were there before are back."""
+    done: list[str] = []
+    new = {name for name in names if not os.path.lexists(target / name)}
+    kept = {name: partial / f".before-{name}" for name in names}
+    try:
+        for name in names:
+            with contextlib.suppress(OSError):  # there is none, or the file system has no links
+                os.link(target / name, kept[name])
+            os.replace(partial / name, target / name)
+            done.append(name)
+    except OSError:
+        for name in done:
+            with contextlib.suppress(OSError):
+                if name in new:
+                    (target / name).unlink()
+                else:
+                    os.replace(kept[name], target / name)
+        raise
 
 
 @contextlib.contextmanager

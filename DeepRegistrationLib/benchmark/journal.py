@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.guard.paths import require_readable
+from DeepRegistrationLib.guard.text import parse_json
 
 NAME = "rows.jsonl"
 Row = dict[str, Any]
@@ -79,19 +81,18 @@ class Journal:
             os.close(descriptor)
 
     def _read(self, settings: Row) -> None:
-        content = self.path.read_bytes()
+        content = require_readable(self.path).read_bytes()
         end = content.rfind(b"\n") + 1
         if end < len(content):
             os.truncate(self.path, end)
-        lines = content[:end].decode().splitlines()
         try:
-            values = [json.loads(line) for line in lines]
+            values = [parse_json(line) for line in content[:end].splitlines()]
             before = values[0]["settings"] if values else settings
             for row in values[1:]:
                 if row["status"] not in ("ok", "failed"):
                     raise ValueError(row["status"])
                 self._keep({**row, "pair": row["pair"], "method": row["method"]})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise RegistrationError(
                 f"{self.path} is damaged; choose another --output, or mend the line that is no row."
             ) from error

@@ -71,10 +71,13 @@ def run_list(arguments: argparse.Namespace) -> None:
 
 
 def _check_packages() -> None:
-    missing = [name for name in ("distributed", "pyarrow") if find_spec(name) is None]
+    missing = [
+        name for name in ("distributed", "pyarrow", "cryptography") if find_spec(name) is None
+    ]
     if missing:
         raise RegistrationError(
-            f"A cohort needs Dask and PyArrow ({' and '.join(missing)} missing); install them: "
+            f"A cohort needs Dask, PyArrow and cryptography ({' and '.join(missing)} missing); "
+            "install them: "
             "pip install 'deepregistration[cohort]'"
         )
 

@@ -11,22 +11,26 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin
 from distributed.core import Status
+from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
 from DeepRegistrationLib.errors import DEBUG, RegistrationError
 
+T = TypeVar("T")
+
 _PAIR_MEMORY = 4e9  # bytes: how many workers are started by default where there is no GPU
 _CONNECT = 30  # seconds
+_STARTS = 3  # tries
 _HOST = "127.0.0.1"
 _CONFIG = {
     # Nothing is kept in a worker that could be spilled, and a paused worker would wait for ever
@@ -109,13 +113,15 @@ def plan_machine(wanted: int | None, memory_gb: float | None, device: str) -> Pl
 
 @contextlib.contextmanager
 def local_workers(plan: Plan, dashboard: str = "127.0.0.1:8787") -> Iterator[Client]:
-    """Workers on this machine, gone afterwards.
+    """Workers on this machine, gone afterwards; they talk by TLS with keys of their own.
 
     Args:
         plan: From :func:`plan_machine`.
         dashboard: Where Dask's dashboard is served (another port where this one is taken).
     """
     level = logging.INFO if os.environ.get(DEBUG) else logging.CRITICAL
+    # Whoever can talk to a scheduler can run code as its user: only holders of this key can.
+    security = Security.temporary()
     workers = {
         number: {
             "cls": Nanny,
@@ -125,6 +131,7 @@ def local_workers(plan: Plan, dashboard: str = "127.0.0.1:8787") -> Iterator[Cli
                 "host": _HOST,
                 "dashboard": False,
                 "silence_logs": level,
+                "security": security,
                 "env": {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu},
             },
         }
@@ -135,6 +142,7 @@ def local_workers(plan: Plan, dashboard: str = "127.0.0.1:8787") -> Iterator[Cli
         "options": {
             "host": _HOST,
             "port": 0,
+            "security": security,
             "dashboard": True,
             "dashboard_address": dashboard,
             "allowed_failures": 0,  # who runs the pairs decides whether to try again
@@ -142,11 +150,39 @@ def local_workers(plan: Plan, dashboard: str = "127.0.0.1:8787") -> Iterator[Cli
     }
     with (
         dask.config.set(_CONFIG),
-        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=level) as cluster,
-        Client(cluster) as client,
+        _started(workers, scheduler, security, level) as cluster,
+        Client(cluster, security=security) as client,
     ):
-        client.register_plugin(Setup(plan.threads))
+        _insist(lambda: client.register_plugin(Setup(plan.threads)))
         yield client
+
+
+def _started(
+    workers: dict[int, Any], scheduler: dict[str, Any], security: Security, level: int
+) -> SpecCluster:
+    return _insist(
+        lambda: SpecCluster(
+            workers=workers, scheduler=scheduler, security=security, silence_logs=level
+        )
+    )
+
+
+def _insist(start: Callable[[], T]) -> T:
+    """What ``start`` gives; tried again where a process dies in its first seconds.
+
+    Raises:
+        RegistrationError: It does so every time.
+    """
+    for attempt in range(_STARTS):
+        try:
+            return start()
+        except (RuntimeError, OSError, TimeoutError) as error:
+            if attempt == _STARTS - 1:
+                raise RegistrationError(
+                    f"The worker processes end as soon as they start ({error}); close other "
+                    "programs, or use fewer --workers or a larger --memory."
+                ) from error
+    raise AssertionError("unreachable")
 
 
 @contextlib.contextmanager

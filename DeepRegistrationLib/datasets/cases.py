@@ -109,7 +109,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     unknown = sorted(set(names) - set(COLUMNS))
     if unknown:
         raise RegistrationError(
-            f"{path.name} has unknown columns ({', '.join(unknown)}); the columns are "
+            f"{path.name} has unknown columns ({', '.join(unknown)[:200]}); the columns are "
             f"{', '.join(COLUMNS)}."
         )
     missing = [name for name in _REQUIRED if name not in names]

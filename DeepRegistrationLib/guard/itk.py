@@ -23,7 +23,13 @@ from DeepRegistrationLib.guard.process import Unreadable, guarded
 from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.plain import Map
 
-__all__ = ["Unreadable", "read_itk_header", "read_itk_image", "read_itk_transform", "reason"]
+__all__ = [
+    "Unreadable",
+    "read_itk_header",
+    "read_itk_image",
+    "read_itk_transform",
+    "reason",
+]
 
 
 def read_itk_image(path: str | Path | Sequence[str | Path]) -> sitk.Image:

@@ -56,8 +56,8 @@ def guarded(function: Callable[..., Any], *arguments: Any, files: Sequence[str |
     global _reader
     size = sum(os.path.getsize(file) for file in files)
     with _turn:
-        if _reader is None or not _reader.is_usable():
-            _reader = _Reader()
+        begin_reading()
+        assert _reader is not None
         try:
             return _reader.ask(function, arguments, size, shown(Path(files[0]).name))
         except BaseException as error:
@@ -67,6 +67,14 @@ def guarded(function: Callable[..., Any], *arguments: Any, files: Sequence[str |
             if isinstance(error, _Refused):
                 raise RegistrationError(str(error)) from error
             raise
+
+
+def begin_reading() -> None:
+    """Start the process, so that it comes up while this one does something else."""
+    global _reader
+    with _turn:
+        if _reader is None or not _reader.is_usable():
+            _reader = _Reader()
 
 
 def end_reading() -> None:

@@ -16,6 +16,7 @@ from DeepRegistrationLib.dicom.files import (
 from DeepRegistrationLib.dicom.frames import plane_axes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.damage import damage_explained
 from DeepRegistrationLib.interchange.imported import Imported
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
@@ -32,6 +33,11 @@ def read_registration(path: str | Path, source: str | None = None) -> Imported:
     Raises:
         RegistrationError: Another kind of object, or no single registration in it.
     """
+    with damage_explained(path, "a DICOM registration"):
+        return _read(path, source)
+
+
+def _read(path: str | Path, source: str | None) -> Imported:
     dataset = read_object(path)
     name = Path(path).name
     kind = str(dataset.get("SOPClassUID", ""))

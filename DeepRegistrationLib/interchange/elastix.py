@@ -97,7 +97,7 @@ def _chain(path: Path, grid: Grid, depth: int) -> sitk.Transform:
         assert isinstance(vectors, torch.Tensor)
         return to_itk(DisplacementField(vectors, grid))
     raise RegistrationError(
-        f'{path.name} combines transforms by "{how}"; elastix knows Compose and Add.'
+        f'{path.name} combines transforms by "{how[:60]}"; elastix knows Compose and Add.'
     )
 
 
@@ -228,8 +228,8 @@ def _itk_transform(parameters: Parameters, path: Path) -> sitk.Transform:
     }
     if kind not in makers:
         raise RegistrationError(
-            f"{path.name} is a {kind}, which is not known here; make a deformation field of it "
-            "(transformix -def all) and convert that."
+            f"{path.name} is a {kind[:60]}, which is not known here; make a deformation field of "
+            "it (transformix -def all) and convert that."
         )
     maker, count = makers[kind]
     values = _numbers(parameters, "TransformParameters", count, path)

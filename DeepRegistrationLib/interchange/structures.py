@@ -19,6 +19,7 @@ import torch
 from DeepRegistrationLib.dicom.files import STRUCTURE_SET, load_pydicom, read_object
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.damage import damage_explained
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.interchange.contours import FAR, signed_distance, without_copies
 from DeepRegistrationLib.interchange.dicom_objects import (
@@ -35,6 +36,7 @@ from DeepRegistrationLib.transforms import Transform
 
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # what Referenced SOP Class UID of a study has to be
+_LARGEST = 3000.0  # mm, of a structure
 _FINEST, _COARSEST = 0.5, 1.0  # mm, of the samples in a contour's plane
 
 
@@ -62,6 +64,13 @@ def propagate_structures(
         RegistrationError: No structure set, drawn on the target itself, contours that are not
             planar, or no inverse where one is needed.
     """
+    with damage_explained(source, "an RT Structure Set"):
+        return _propagated(transform, source, target, path, inverse)
+
+
+def _propagated(
+    transform: Transform, source: str | Path, target: Series, path: str | Path, inverse: bool
+) -> list[str]:
     dataset = read_object(source)
     name = Path(source).name
     if str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
@@ -77,6 +86,7 @@ def propagate_structures(
             "the other image as the reference."
         )
     rois, notes = _drawn_once(_contours_of(dataset), _names_of(dataset))
+    _check_extent(rois, name)
     closed = _propagate_closed(transform, rois, target.grid, inverse)
     moved = {
         number: closed.get(number, []) + _move_open(transform, contours, inverse)
@@ -84,6 +94,22 @@ def propagate_structures(
     }
     save_object(_structure_set(dataset, moved, target), path)
     return notes + _notes(dataset, rois, moved, target)
+
+
+def _check_extent(rois: dict[int, list[Contour]], name: str) -> None:
+    """Refuse contours that no patient has: sampling them would take any amount of memory.
+
+    Raises:
+        RegistrationError: A structure is not finite, or larger than a patient.
+    """
+    for number, contours in rois.items():
+        points = np.concatenate([points for _, points in contours] or [np.zeros((1, 3))])
+        extent = np.ptp(points, axis=0).max() if np.isfinite(points).all() else np.inf
+        if not extent <= _LARGEST:
+            raise RegistrationError(
+                f"{name}: structure {number} is {extent / 1000:.3g} m large, so a point of it is "
+                "damaged or its unit is not mm; delete that structure, or export it again."
+            )
 
 
 def _drawn_on(dataset: Any) -> set[str]:

@@ -15,8 +15,8 @@ import SimpleITK as sitk
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.guard.itk import Unreadable, read_itk_image
 from DeepRegistrationLib.image import Image, grid_of, read_image
-from DeepRegistrationLib.itk_warnings import quiet_itk
 from DeepRegistrationLib.preparation.heart import LEFT, MYOCARDIUM, RIGHT
 
 SEGMENTATION = ".seg.nrrd"
@@ -55,9 +55,8 @@ def read_labels(path: str | Path, image: Image) -> Image:
 def _read_segments(path: Path) -> Image:
     """The segments of known names as one label map on the file's own grid."""
     try:
-        with quiet_itk():
-            stored = sitk.ReadImage(str(path))
-    except RuntimeError as error:
+        stored = read_itk_image(path)
+    except Unreadable as error:
         raise RegistrationError(f"{path} cannot be read; save the segmentation again.") from error
     array = sitk.GetArrayFromImage(stored)
     layers = array[..., None] if array.ndim == 3 else array

@@ -16,7 +16,9 @@ import SimpleITK as sitk
 import trivial
 
 pytest.importorskip("distributed")
+pytest.importorskip("cryptography")
 parquet = pytest.importorskip("pyarrow.parquet")
+import distributed  # noqa: E402
 from cohort_parts import SlowMethod, traces  # noqa: E402
 
 from DeepRegistrationLib.cli import main  # noqa: E402
@@ -25,6 +27,7 @@ from DeepRegistrationLib.cohort.pairs import choose_pairs  # noqa: E402
 from DeepRegistrationLib.cohort.run import run_cohort  # noqa: E402
 from DeepRegistrationLib.cohort.store import Store  # noqa: E402
 from DeepRegistrationLib.datasets.cases import Case  # noqa: E402
+from DeepRegistrationLib.errors import RegistrationError  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {"method": "slow", "device": "cpu"}
@@ -193,3 +196,37 @@ def test_a_worker_whose_guardian_has_given_up_is_started_anew(client):
         time.sleep(0.05)
     assert now is not nanny
     assert now.status == nanny.status.running
+
+
+def test_nobody_without_the_keys_can_give_work_to_the_workers(client):
+    address = client.scheduler_info()["address"]
+    assert address.startswith("tls://")
+    for foreign in (address, address.replace("tls://", "tcp://")):
+        with pytest.raises((OSError, TypeError, ValueError)):
+            distributed.Client(foreign, timeout="5s")
+    assert set(client.nthreads()) == {name for name in client.nthreads() if name[:3] == "tls"}
+
+
+MORTAL = """
+import os, sys, threading
+if any("spawn_main" in argument for argument in sys.orig_argv):
+    left = int(open(os.environ["LIVES"]).read())
+    if left:
+        open(os.environ["LIVES"], "w").write(str(left - 1))
+        threading.Timer(0.3, lambda: os._exit(1)).start()
+"""
+
+
+@pytest.mark.parametrize("deaths", [1, 99])
+def test_a_worker_that_dies_in_its_first_seconds_is_started_again(deaths, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(MORTAL)
+    (tmp_path / "lives").write_text(str(deaths))
+    monkeypatch.setenv("LIVES", str(tmp_path / "lives"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    if deaths == 1:
+        with local_workers(Plan(1, int(3e9), (None,)), "127.0.0.1:0") as found:
+            assert found.submit(sum, [1, 2]).result(timeout=600) == 3
+    else:
+        with pytest.raises(RegistrationError, match="end as soon as they start"):
+            with local_workers(Plan(1, int(3e9), (None,)), "127.0.0.1:0"):
+                pass

@@ -31,6 +31,7 @@ from DeepRegistrationLib.shipped_weights import SHIPPED
 from DeepRegistrationLib.training.run import CHECKPOINT, Run
 from DeepRegistrationLib.transforms import DisplacementField
 from DeepRegistrationLib.worker import EngineProcess, State
+from Testing.Benchmarks.damage.running import run_trials
 
 ROOT = Path(__file__).parents[2]
 
@@ -348,3 +349,31 @@ def test_an_output_name_that_is_too_long_is_refused_before_any_work(tmp_path):
     with pytest.raises(RegistrationError, match="too long"):
         with atomic_file(tmp_path / ("x" * 300 + ".nii.gz")):
             raise AssertionError("the work has begun")
+
+
+def test_files_are_replaced_all_or_not_at_all(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text("old")
+    original = os.replace
+
+    def replace_file(source, target):
+        if Path(target).name == "c" and Path(source).name == "c":
+            raise OSError(5, "Input/output error")
+        original(source, target)
+
+    monkeypatch.setattr("DeepRegistrationLib.output.os.replace", replace_file)
+    with pytest.raises(RegistrationError, match="cannot be written"):
+        with atomic_folder(tmp_path) as partial:
+            for name in ("a", "b", "c", "new"):
+                (partial / name).write_text("new")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == dict.fromkeys("abc", "old")
+
+
+# The corpora of Testing/Benchmarks/damage, in part ---------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "count"), [("inputs", 48), ("mutants", 120), ("faults", 30)])
+def test_the_beginning_of_a_corpus_is_answered_rightly(kind, count):
+    answers = list(run_trials(kind, count, seed=1))
+    assert len(answers) == count
+    assert [a for a in answers if a.wrong] == []
