@@ -23,8 +23,10 @@ lint: $(VENV)/test
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# The pictures of docs/tutorial.md: the panel and the views at each step, light and dark.
+# The pictures of README.md and docs/tutorial.md: the demo's, and the panel and the views at each
+# step, light and dark.
 screenshots: $(VENV)/test
+	$(GL) $(PY) Testing/Scene/demo_pictures.py
 	$(GL) $(PY) Testing/Panel/screenshots.py
 
 # Damage and attack (about 1,100 bad inputs, 5,000 mutated files, 114 injected faults; some minutes;
