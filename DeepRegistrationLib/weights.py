@@ -159,7 +159,7 @@ def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
         )
     if card.path.parent in _shipped_folders() and SHIPPED.get(card.name) != digest:
         raise RegistrationError(
-            f"The weights {card.path} are not those that come along under this name; get them "
+            f"The weights {card.path} are not those shipped under this name; get them "
             f"again, or move your own to {user_folder()}."
         )
     with damage_explained(card.path, "weights"):
@@ -214,4 +214,4 @@ def _place(card: ModelCard) -> str:
     folder, named = card.path.parent, os.environ.get(FOLDER)
     if named and folder == Path(named):
         return f"in the folder of {FOLDER}"
-    return "in your own folder" if folder == user_folder() else "that come along"
+    return "in your own folder" if folder == user_folder() else "shipped with the program"

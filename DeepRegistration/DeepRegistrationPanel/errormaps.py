@@ -48,10 +48,10 @@ class ErrorMapChoice:
 def errorMaps():
     """The maps of errors, with title and what each shows."""
     return {
-        "predicted": (_("Both together"), _("Disagreement of several registrations, up to 3 mm.")),
+        "predicted": (_("Combined"), _("Disagreement of several registrations, up to 3 mm.")),
         "consistency": (
-            _("There and back"),
-            _("How far points miss their place, registered forward and then backward."),
+            _("Inverse consistency"),
+            _("How far points return from where they started, registered in both directions."),
         ),
         "spread": (_("Spread"), _("How far repeated estimates of the same method lie apart.")),
     }

@@ -78,7 +78,7 @@ def _folding(quality):
     if inverse:
         row = [f"{inverse[key]:.2f}" for key in ("mean", "p95", "max")]
         head = (_("mean"), _("95 %"), _("max"))
-        tables += _table(_("There and back, mm"), head, [[_("inverse consistency"), *row]])
+        tables += _table(_("Inverse, mm"), head, [[_("inverse consistency"), *row]])
     return tables
 
 
@@ -87,8 +87,8 @@ def _errors(quality):
     if not errors:
         return []
     found = {
-        _("both together"): errors,
-        _("there and back"): errors["consistency"],
+        _("combined"): errors,
+        _("inverse consistency"): errors["consistency"],
         _("spread"): errors["spread"],
     }
     rows = [

@@ -94,7 +94,8 @@ class Journal:
                 self._keep({**row, "pair": row["pair"], "method": row["method"]})
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise RegistrationError(
-                f"{self.path} is damaged; choose another --output, or mend the line that is no row."
+                f"{self.path} is damaged; choose another --output, or correct the line that is not "
+                "a row."
             ) from error
         if not values:
             self._append({"settings": settings})

@@ -21,7 +21,10 @@ def add_convert(commands: Any) -> None:
     )
     parser.add_argument("output", metavar="OUTPUT", help="file to write")
     parser.add_argument(
-        "--from", dest="tool", choices=TOOLS, help="what wrote it (default: told from the file)"
+        "--from",
+        dest="tool",
+        choices=TOOLS,
+        help="what wrote it (default: recognized from the file)",
     )
     parser.add_argument(
         "--reference",

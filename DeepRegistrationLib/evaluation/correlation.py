@@ -142,4 +142,4 @@ def _check_grids(first: Image, second: Image, mask: Image | None) -> None:
             f"{first.grid.size}; give a mask on the same grid."
         )
     if not bool((mask.data != 0).any()):
-        raise RegistrationError(f"The mask {mask.name} is empty; leave it out or mend it.")
+        raise RegistrationError(f"The mask {mask.name} is empty; leave it out or correct it.")

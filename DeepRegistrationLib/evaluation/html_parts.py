@@ -56,17 +56,17 @@ def error_estimate(values: Mapping[str, Any] | None) -> str:
     if not values:
         return ""
     found = {
-        "both together": values,
-        "there and back": values["consistency"],
+        "combined": values,
+        "inverse consistency": values["consistency"],
         "spread": values["spread"],
     }
     keys = {"median": "median", "p95": "95 %", "max": "max"}
     rows = [[name, *(part[key] for key in keys)] for name, part in found.items() if part]
     title = f"In mm, {values['n']} voxels of the {values['region']}"
     text = (
-        "<p>There and back: registered forward, then by a second registration backward. Spread: of "
-        "repeated estimates. Both together tell where to look. They are no error bar: true errors "
-        "are usually larger, and an error that all estimates share does not show.</p>"
+        "<p>Inverse consistency: of two registrations, one in each direction. Spread: of repeated "
+        "estimates. Combined, they show where to look. They are not error bars: true errors are "
+        "usually larger, and an error that all estimates share does not show.</p>"
     )
     return section("Error estimate", table(["", *keys.values()], rows, title) + text)
 

@@ -162,7 +162,7 @@ def _grid_item(field: DisplacementField) -> Any:
     vectors = field.vectors.detach().cpu().numpy().astype("<f4", copy=False)
     if not np.isfinite(vectors).all():
         raise RegistrationError(
-            "The displacement field has values that are not finite; register again or mend it."
+            "The displacement field has values that are not finite; register again or correct it."
         )
     grid, vectors = right_handed(grid, vectors)
     item = load_pydicom().Dataset()

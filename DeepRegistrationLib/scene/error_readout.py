@@ -8,7 +8,7 @@ import vtk
 from DeepRegistrationLib.scene.results import ERROR_MAPS, outputs_of
 from DeepRegistrationLib.scene.space import between, map_points
 
-_PARTS = {"consistency": "there and back", "spread": "spread"}
+_PARTS = {"consistency": "inverse consistency", "spread": "spread"}
 
 
 def errors_at(transform, point) -> dict[str, float]:

@@ -21,7 +21,7 @@ KINDS = {
     "jacobian": "J, yellow: folding",
     "displacement": "Displacement, mm",
     "predicted": "Error estimate, mm",
-    "consistency": "There and back, mm",
+    "consistency": "Inverse consistency, mm",
     "spread": "Spread, mm",
 }
 """Which maps can be shown, and the titles of their legends."""

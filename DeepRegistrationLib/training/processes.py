@@ -75,7 +75,8 @@ def _not_alone() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise RegistrationError(
-            "Another process of this training has ended; mend what it says and start all anew."
+            "Another process of this training has ended; correct what it reports and start all "
+            "processes again."
         ) from error
 
 

@@ -189,7 +189,7 @@ def test_the_result_of_auto_is_said_with_its_reason(add_weights):
     card, (note,) = choose_weights("mlvirnet", "auto", LUNGS)
     assert card.name == "one"
     assert note == (
-        "The weights one were taken: they are the first by name of those that come along."
+        "The weights one were taken: they are the first by name of those shipped with the program."
     )
 
 

@@ -231,7 +231,7 @@ def test_shipped_weights_are_known_by_their_hashes_in_the_code():
 
 
 def test_weights_changed_together_with_their_card_are_refused(placed):
-    with pytest.raises(RegistrationError, match="not those that come along"):
+    with pytest.raises(RegistrationError, match="not those shipped"):
         weights.load_weights(placed(safetensors.torch.save(STATE), "corrnet"))
 
 

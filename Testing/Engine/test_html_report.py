@@ -151,9 +151,9 @@ def test_the_error_estimate_is_given_with_what_it_is_worth(content):
     content.quality["uncertainty"] = {**doubt, "region": "mask"}
     text = Page(html_page(content)).text
     assert "In mm, 77 voxels of the mask" in text
-    assert "both together0.501.259.75there and back0.501.2519.50" in text  # cells, joined
-    assert "spread" not in text.split("Error estimate")[1].split("There and back:")[0]
-    assert "They are no error bar" in text
+    assert "combined0.501.259.75inverse consistency0.501.2519.50" in text  # cells, joined
+    assert "spread" not in text.split("Error estimate")[1].split("Inverse consistency:")[0]
+    assert "They are not error bars" in text
 
 
 def test_each_landmark_has_a_row_and_excluded_ones_are_struck_out(content):

@@ -97,7 +97,10 @@ def taken() -> tuple[str, str]:
 def test_the_users_own_weights_come_before_shipped_ones_whatever_their_names(places):
     add(places[2], "aaa", date="2030-01-01T00:00:00Z")
     add(places[1], "mine", date="2026-01-01T00:00:00Z")
-    assert taken() == ("mine", "those in your own folder come before those that come along")
+    assert taken() == (
+        "mine",
+        "those in your own folder come before those shipped with the program",
+    )
     add(places[0], "tried", date="2026-01-01T00:00:00Z")
     expected = "those in the folder of DEEPREG_WEIGHTS come before those in your own folder"
     assert taken() == ("tried", expected)
@@ -119,7 +122,7 @@ def test_of_one_folder_the_newest_weights_are_taken(places):
 def test_without_dates_the_first_name_is_taken(places):
     for name in ("b", "a"):
         add(places[2], name)
-    assert taken() == ("a", "they are the first by name of those that come along")
+    assert taken() == ("a", "they are the first by name of those shipped with the program")
 
 
 def test_weights_without_others_are_said_to_be_alone(places):

@@ -148,11 +148,13 @@ def test_the_overlay_has_a_legend_in_mm_an_opacity_and_words_of_caution(slicer_h
 
 def test_each_part_of_the_estimate_can_be_looked_at(slicer_host, panel, inspection):
     ui = inspection.ui
-    assert offered(ui.errorMapBox) == ["Both together", "There and back", "Spread"]
+    assert offered(ui.errorMapBox) == ["Combined", "Inverse consistency", "Spread"]
     slicer_host.click(ui.predictedButton)
     maps = outputs_of(panel.parameters.transform)
-    for key, words in (("consistency", "forward and then backward"), ("spread", "lie apart")):
-        hands.choose(ui.errorMapBox, {"consistency": "There and back", "spread": "Spread"}[key])
+    for key, words in (("consistency", "registered in both directions"), ("spread", "lie apart")):
+        hands.choose(
+            ui.errorMapBox, {"consistency": "Inverse consistency", "spread": "Spread"}[key]
+        )
         assert foreground().GetImageData() is maps[key].GetImageData()
         assert words in ui.modeText.text
 
@@ -164,7 +166,7 @@ def test_a_part_that_is_gone_is_no_longer_offered(slicer_host, panel, inspection
     slicer.mrmlScene.RemoveNode(outputs_of(panel.parameters.transform)["spread"])
     panel.update()
     slicer_host.process_events(0.05)
-    assert offered(ui.errorMapBox) == ["Both together", "There and back"]
+    assert offered(ui.errorMapBox) == ["Combined", "Inverse consistency"]
     slicer_host.click(ui.predictedButton)
     predicted = outputs_of(panel.parameters.transform)["predicted"]
     assert foreground().GetImageData() is predicted.GetImageData()
@@ -185,7 +187,7 @@ def test_the_mouse_reads_the_estimate_in_mm(panel, inspection):
     crosshair.SetCursorPositionXYZ(list(pixel[:3]), red())
     said = inspection.ui.cursorText.text
     assert said.startswith("J ")
-    assert said.endswith("error estimate 1.0 mm (there and back 2.0, spread 0.5)")
+    assert said.endswith("error estimate 1.0 mm (inverse consistency 2.0, spread 0.5)")
 
 
 def test_a_measurement_lists_the_estimate_and_the_verdict_says_what_it_is_worth(
@@ -198,8 +200,8 @@ def test_a_measurement_lists_the_estimate_and_the_verdict_says_what_it_is_worth(
     slicer_host.process_events(until=lambda: not quality.measuring)
     assert quality.ui.statusText.text == ""
     words = " ".join(re.sub("<[^>]*>|&nbsp;", " ", quality.ui.tablesText.text).split())
-    assert "Error estimate, mm median 95 % max both together 1.00 1.00 1.00" in words
-    assert "there and back 2.00 2.00 2.00 spread 0.50 0.50 0.50" in words
+    assert "Error estimate, mm median 95 % max combined 1.00 1.00 1.00" in words
+    assert "inverse consistency 2.00 2.00 2.00 spread 0.50 0.50 0.50" in words
     assert "no error bar" in quality.ui.verdictText.text
     assert "Registered in both directions" in quality.ui.verdictText.text
     assert "0.27" in quality.ui.verdictText.toolTip

@@ -151,7 +151,7 @@ def test_the_read_out_is_that_of_the_voxel_at_the_place(run, fixed_image):
     assert found == pytest.approx(
         {"predicted": 20 * step, "consistency": 40 * step, "spread": 10 * step}, abs=1e-5
     )
-    assert errors_text(found) == "error estimate 3.0 mm (there and back 5.9, spread 1.5)"
+    assert errors_text(found) == "error estimate 3.0 mm (inverse consistency 5.9, spread 1.5)"
 
 
 def test_outside_the_map_and_without_one_nothing_is_read_out(run, fixed_image):
