@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+import vtk
 from PySide6 import QtCore, QtGui
 from SlicerHost import hands
+from SlicerHost.arguments import unwrap
 from SlicerHost.host import read_png
 from SlicerHost.rendering import rendering_problem
 
@@ -217,3 +219,21 @@ def test_nothing_is_drawn_while_rendering_is_paused(shown, volume):
         assert renders == []
     shown.process_events()
     assert renders
+
+
+# Libs/MRML/Core/vtkMRMLLayoutNode.cxx, GetLayoutDescription; CTK's ctkLayoutManager.cpp, setLayout
+def test_a_layout_that_nobody_registered_is_a_warning_and_leaves_no_view(slicer_host):
+    slicer_host.window.show()
+    manager = slicer.app.layoutManager()
+    red = manager.sliceWidget("Red")
+    slicer_host.process_events()
+    assert unwrap(red).isVisible()
+    manager.setLayout(4711)
+    slicer_host.process_events()
+    assert "Can't find layout:4711" in slicer_host.messages.GetOutput()
+    slicer_host.messages = vtk.vtkStringOutputWindow()  # it was expected
+    vtk.vtkOutputWindow.SetInstance(slicer_host.messages)
+    assert not unwrap(red).isVisible()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    slicer_host.process_events()
+    assert unwrap(red).isVisible()

@@ -160,7 +160,7 @@ class LayoutManager(QtCore.QObject):
             for i in range(self._node.GetNumberOfMaximizedViewNodes())
         )
         wanted = (self._node.GetCurrentLayoutDescription(), maximized)
-        if wanted == self._shown or not wanted[0]:
+        if wanted == self._shown or wanted[0] is None:
             return
         self._shown = wanted
         self._map_nodes()
@@ -182,7 +182,11 @@ class LayoutManager(QtCore.QObject):
             holder = QtWidgets.QWidget()
             QtWidgets.QVBoxLayout(holder).addWidget(self.viewWidget(node))
         else:
-            holder = self._arranged(ET.fromstring(description))
+            # A number that nobody registered has an empty description (vtkMRMLLayoutNode.cxx), and
+            # no view is left then (ctkLayoutManager.cpp, setLayout and setupLayout).
+            holder = self._arranged(ET.fromstring(description)) if description else None
+        if holder is None:
+            return
         column.addWidget(holder)
         for widget in self._widgets.values():
             if widget.parent() is not None:
