@@ -41,6 +41,7 @@ from .util import Dialogs, Patches, patch_util
 _LEFT = QtCore.Qt.MouseButton.LeftButton
 _NO_KEY = QtCore.Qt.KeyboardModifier.NoModifier
 _BEAT = 2  # ms between two beats of the event loop's probe
+_DRAWN = 0.05  # seconds after which a view is drawn anew: what is under the mouse is known then
 _ROUNDS = 20  # of the event loop: chains of timers are shorter
 
 
@@ -215,11 +216,11 @@ class Host(contextlib.AbstractContextManager):
         steps = [np.array(start) + (np.array(end) - start) * share for share in (0, 0, 0.5, 1, 1)]
         points = [QtCore.QPoint(*(round(float(c)) for c in step)) for step in steps]
         QtTest.QTest.mouseMove(native, points[0])
-        self.process_events()
+        self.process_events(_DRAWN)
         QtTest.QTest.mousePress(native, _LEFT, _NO_KEY, points[0])
         for point in points[1:]:
             _move(native, point)
-            self.process_events()
+            self.process_events(_DRAWN)
         QtTest.QTest.mouseRelease(native, _LEFT, _NO_KEY, points[-1])
         self.process_events()
 
