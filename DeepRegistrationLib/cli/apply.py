@@ -29,10 +29,10 @@ from DeepRegistrationLib.evaluation.landmarks import (
     write_landmarks,
 )
 from DeepRegistrationLib.image import WRITABLE, write_image
-from DeepRegistrationLib.interchange.points import inverse_points
+from DeepRegistrationLib.interchange.points import inverse_on, inverse_points
 from DeepRegistrationLib.labels import SEGMENTATION, Labels, write_labels
 from DeepRegistrationLib.output import atomic_file, check_folder
-from DeepRegistrationLib.transforms import invert, warp, warp_labels
+from DeepRegistrationLib.transforms import warp, warp_labels
 from DeepRegistrationLib.validation import background
 
 Writer = Callable[[Path], list[str]]
@@ -102,9 +102,10 @@ def _applied_image(arguments: argparse.Namespace) -> tuple[Writer, int]:
     own = given.layers[0].grid if isinstance(given, Labels) else given.grid
     transform = load_transform(arguments.transform, own if arguments.inverse else grid)
     with torch.no_grad():
-        if arguments.inverse:
-            transform = invert(transform, grid).field
         notes = [*given.notes, *reference.notes]
+        if arguments.inverse:
+            transform, doubts = inverse_on(transform, grid)
+            notes += doubts
         if isinstance(given, Labels):
             labels = given.mapped(lambda layer: warp_labels(layer, transform, grid))
             size = sum(layer.data.nbytes for layer in labels.layers)

@@ -16,6 +16,7 @@ from DeepRegistrationLib.dicom.files import DOSE, load_pydicom, read_object
 from DeepRegistrationLib.dicom.reader import read_dicom
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.damage import damage_explained
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.interchange.dicom_objects import (
     decimal,
@@ -36,6 +37,11 @@ def read_dose(path: str | Path) -> tuple[Image, Any]:
     Raises:
         RegistrationError: No dose, relative dose, or not one volume of even planes.
     """
+    with damage_explained(path, "an RT Dose"):
+        return _read(path)
+
+
+def _read(path: str | Path) -> tuple[Image, Any]:
     dataset = read_object(path, pixels=False)
     name = Path(path).name
     if str(dataset.get("SOPClassUID", "")) != DOSE:

@@ -13,6 +13,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.interchange.elastix import read_elastix
 from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
+from DeepRegistrationLib.interchange.points import inverse_on, pull_back
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, read_transform
 
 POINTS = np.random.default_rng(0).uniform(5, 25, (20, 3))
@@ -245,3 +246,29 @@ def test_a_damaged_file_of_elastix_is_refused(text, tmp_path):
     (tmp_path / "T.txt").write_text(text)
     with pytest.raises(RegistrationError):
         read_foreign([tmp_path / "T.txt"], "elastix")
+
+
+# Inverses -------------------------------------------------------------------------------------
+
+
+def wave(amplitude):
+    """u = amplitude sin(x / 8) along x: folds where the amplitude is above 8 mm."""
+    x = torch.arange(20.0) * 4
+    vectors = torch.zeros(3, 20, 20, 20)
+    vectors[0] = amplitude * torch.sin(x / 8)
+    return DisplacementField(vectors, Grid((20, 20, 20), (4.0, 4.0, 4.0)))
+
+
+def test_the_inverse_of_a_folding_field_is_said_to_be_none():
+    _, doubts = inverse_on(wave(30.0), wave(0.0).grid)
+    assert len(doubts) == 1 and "folds in" in doubts[0] and "residual" in doubts[0]
+    with pytest.raises(RegistrationError, match="no inverse everywhere"):
+        pull_back(wave(30.0), wave(0.0).grid, inverse=True)
+
+
+def test_of_an_inverse_that_exists_nothing_is_said():
+    field, doubts = inverse_on(wave(4.0), wave(0.0).grid)
+    assert doubts == []
+    inner = torch.tensor([[20.0, 30.0, 40.0], [44.0, 12.0, 8.0]])
+    assert float((field(wave(4.0)(inner)) - inner).norm(dim=-1).max()) < 0.5
+    assert inverse_on(Affine(translation=(1, 2, 3)), wave(0.0).grid)[1] == []
