@@ -19,6 +19,7 @@ from DeepRegistrationLib.transforms import Composite, Transform
 _LARGEST = 3000.0  # mm: longer than any scanner's table
 _SMALLEST = 60.0  # mm: shorter than any scan of a person's chest, abdomen, heart or head
 _VOXELS = 500_000  # at which it is looked whether an image is CT
+_NO_FAT = -20.0  # HU: in CT of a person something is lower
 _SAMPLES = 33  # points an axis when the overlap of two boxes is measured
 
 
@@ -79,6 +80,7 @@ def check_pair(
         check_mask(fixed_mask, fixed)
     if moving_mask is not None:
         check_mask(moving_mask, moving)
+    check_modality(fixed, moving)
     check_overlap(fixed, moving, initial)
 
 
@@ -113,6 +115,19 @@ def check_result(transform: Transform, who: str) -> None:
             raise RegistrationError(
                 f"{who} failed: the transform that was found holds numbers that are not finite; "
                 "nothing was written. Use another method, quality or weights, and check the images."
+            )
+
+
+def check_modality(fixed: Image, moving: Image) -> None:
+    """Raise ``RegistrationError`` where one image is CT and the other certainly is not.
+
+    CT that shows no air cannot be told by its values, but its fat lies below 0 HU.
+    """
+    for image, other in ((fixed, moving), (moving, fixed)):
+        if is_ct(image) and not is_ct(other) and float(other.data.min()) > _NO_FAT:
+            raise RegistrationError(
+                f"{image.name} is CT and {other.name} is not: both images have to be of one "
+                "modality."
             )
 
 

@@ -1,0 +1,148 @@
+"""Masks that disagree are not used, and it is said; headers that mirror or turn are refused."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.fallback import Pair
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.lungs import find_lungs
+from DeepRegistrationLib.masks import find_masks
+from DeepRegistrationLib.orientation import check_orientation
+from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.validation import check_modality, finite
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def chest():
+    return thorax((84, 66, 76), (4.0, 4.0, 4.0))
+
+
+def swapped(image, axes):
+    """The same array with some axes (of x, y, z) run the other way by the header."""
+    return replace(image, data=image.data.flip([2 - axis for axis in axes]))
+
+
+def without_left_lung(chest):
+    x = chest.moving.grid.points()[..., 0]
+    inside = (chest.moving_lungs.data != 0) & (x > 0)
+    return replace(chest.moving, data=torch.where(inside, 30.0, chest.moving.data))
+
+
+# Masks that do not go together
+
+
+def test_one_lung_and_two_are_not_used_and_it_is_said(chest):
+    notes = []
+    assert find_masks(chest.fixed, without_left_lung(chest), None, None, notes) == (None, None)
+    (note,) = notes
+    assert "two lungs" in note
+    assert "one lung" in note
+    assert "not used" in note
+
+
+def test_one_lung_in_both_images_is_used(chest):
+    moving = without_left_lung(chest)
+    masks = find_masks(moving, moving, None, None, [])
+    assert all(mask is not None for mask in masks)
+
+
+def test_a_given_mask_of_another_organ_does_not_go_with_the_lungs(chest):
+    points = chest.fixed.grid.points()
+    heart = (points - torch.tensor([20.0, -30.0, -30.0])).norm(dim=-1) < 45.0
+    given = Image(heart.to(torch.uint8), chest.fixed.grid)
+    notes = []
+    fixed_mask, moving_mask = find_masks(chest.fixed, chest.moving, given, None, notes)
+    assert torch.equal(fixed_mask.data, given.data)
+    assert moving_mask is None
+    assert "doubtful" in notes[0]
+
+
+def test_doubtful_lungs_are_not_used_and_it_is_said(chest):
+    rng = np.random.default_rng(0)
+    data = np.full((70, 70, 90), -1000.0) + rng.normal(0, 10, (70, 70, 90))
+    data[:, 5:-5, 5:-5] = 40 + rng.normal(0, 10, (70, 60, 80))
+    data[62:, 20:45, 20:45] = rng.normal(-850, 60, (8, 25, 25))
+    bases = Image(torch.from_numpy(data).float(), Grid((90, 70, 70), (4.0, 4.0, 4.0)))
+    notes = []
+    assert find_masks(chest.fixed, bases, None, None, notes) == (None, None)
+    assert "moving image: the lungs are only" in notes[0]
+
+
+# Modality
+
+
+def test_ct_with_mri_is_refused(chest):
+    mri = replace(chest.moving, data=200 + 0.2 * chest.moving.data.clamp(min=-1000), name="mri")
+    with pytest.raises(RegistrationError, match="is CT and mri is not"):
+        check_modality(chest.fixed, mri)
+    with pytest.raises(RegistrationError, match="is CT and mri is not"):
+        check_modality(mri, chest.fixed)
+
+
+def test_ct_without_air_passes_as_the_same_modality(chest):
+    inner = tuple(slice(n // 2 - 4, n // 2 + 4) for n in chest.moving.data.shape)
+    data = chest.moving.data[inner].clamp(min=-150.0)
+    data[0, 0, 0] = -150.0
+    grid = Grid((8, 8, 8), (4.0, 4.0, 4.0))
+    check_modality(chest.fixed, Image(data, grid))
+
+
+def test_ct_whose_offset_is_lost_is_ct(chest):
+    stored = replace(chest.moving, data=(chest.moving.data + 1024).clamp(min=0.0))
+    check_modality(chest.fixed, stored)
+    inside = chest.moving_lungs.data != 0
+    back = finite(stored).data[inside] - finite(chest.moving).data[inside]
+    assert float(back.abs().max()) < 1e-3
+
+
+# Headers
+
+
+def pair(fixed, moving):
+    return Pair(fixed, moving, find_lungs(fixed), find_lungs(moving))
+
+
+SWAPS = [axes for count in (1, 2, 3) for axes in itertools.combinations(range(3), count)]
+
+
+@pytest.mark.parametrize("axes", SWAPS)
+def test_a_chest_that_is_mirrored_or_turned_by_its_header_is_refused(chest, axes):
+    names = ("left and right", "front and back", "head and foot")
+    expected = ", and ".join(names[axis] for axis in axes)
+    with pytest.raises(RegistrationError, match=f"{expected} swapped"):
+        check_orientation(pair(chest.fixed, swapped(chest.moving, axes)))
+
+
+def test_an_initial_transform_may_turn_it(chest):
+    check_orientation(pair(chest.fixed, swapped(chest.moving, (0, 1))), Affine())
+
+
+def test_inhale_and_exhale_as_they_are_pass(chest):
+    check_orientation(pair(chest.fixed, chest.moving))
+
+
+@pytest.mark.parametrize(
+    ("folder", "fixed", "moving"),
+    [
+        ("lung_inhale_exhale", "T00_HU.nii.gz", "T50_HU.nii.gz"),
+        ("lung_followup", "3DCT_lung_baseline.mha", "3DCT_lung_followup.mha"),
+    ],
+)
+def test_real_pairs_pass_and_are_refused_mirrored_or_turned(folder, fixed, moving):
+    if not REAL.is_dir():
+        pytest.skip("the real data (shared/data) are not here")
+    first, second = (finite(read_image(REAL / folder / name)) for name in (fixed, moving))
+    check_orientation(pair(first, second))
+    for axes in SWAPS:
+        with pytest.raises(RegistrationError, match="swapped"):
+            check_orientation(pair(first, swapped(second, axes)))
