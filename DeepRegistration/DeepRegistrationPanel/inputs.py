@@ -1,6 +1,5 @@
 """Which volumes, which method, which device."""
 
-import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.methods import AUTOMATIC, method_class, method_names
@@ -9,6 +8,7 @@ from DeepRegistrationPanel.choosing import AutomaticText
 from DeepRegistrationPanel.lungmasks import LungMasks
 from DeepRegistrationPanel.parameters import DEVICES, QUALITIES
 from DeepRegistrationPanel.section import Section
+from DeepRegistrationPanel.volumechoice import VolumeChoice
 
 _PAIRS = (
     ("fixedVolume", "movingVolume"),
@@ -38,6 +38,7 @@ class InputsSection(Section):
             box.connect("currentIndexChanged(int)", self._onChoice)
         self.ui.swapButton.connect("clicked(bool)", self._onSwap)
         self._lungs = LungMasks(self)
+        self._volumes = VolumeChoice(self)
 
     def update(self):
         self._showChoices()
@@ -51,9 +52,15 @@ class InputsSection(Section):
         self.ui.refineBox.visible = refinable(self.parameters.method)
         self.ui.deviceText.text = self._deviceText()
         self._lungs.update()
+        self._volumes.update()
+
+    def connect(self):
+        super().connect()
+        self._volumes.connect()
 
     def close(self):
         self._lungs.forget()
+        self._volumes.close()
 
     def _describe(self, method):
         """The method's card; of the automatic one, what it would take."""
@@ -94,14 +101,10 @@ class InputsSection(Section):
             setattr(self.parameters, other, first)
 
     def onEnter(self):
-        """Offer the two first volumes of the scene where nothing was chosen yet."""
-        if self.parameters is None or self.parameters.fixedVolume or self.parameters.movingVolume:
-            return
-        nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        volumes = [node for node in nodes if node.IsA("vtkMRMLScalarVolumeNode")]
-        volumes = [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
-        if len(volumes) == 2:
-            self.parameters.fixedVolume, self.parameters.movingVolume = volumes
+        self._volumes.enter()
+
+    def onExit(self):
+        self._volumes.exit()
 
 
 def describeMethod(method):

@@ -97,6 +97,11 @@ class Panel(VTKObservationMixin):
         finally:
             self._updating = False
 
+    def starting(self):
+        """A registration is about to start: what else is computed gives way."""
+        for section in self.sections:
+            section.onStarting()
+
     def registered(self, result):
         """Take over a registration's result, and tell all sections."""
         self.result = result

@@ -33,6 +33,10 @@ class QualitySection(Section):
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK)
         self._timer.connect("timeout()", self._onTick)
+        self._startTimer = qt.QTimer()
+        self._startTimer.setSingleShot(True)
+        self._startTimer.setInterval(0)
+        self._startTimer.connect("timeout()", self._measure)
         self._verdictTimer = qt.QTimer()
         self._verdictTimer.setSingleShot(True)
         self._verdictTimer.setInterval(_PAUSE)
@@ -51,6 +55,8 @@ class QualitySection(Section):
         return self._job is not None and not self._job.finished
 
     def update(self):
+        if self.measuring and self.parameters.transform is None:  # undone, or removed
+            self._job.cancel()
         reason = "" if self.measuring else self._reason()
         self.ui.measureButton.text = _("Cancel") if self.measuring else _("Measure")
         self.ui.measureButton.enabled = not reason
@@ -66,12 +72,20 @@ class QualitySection(Section):
         self._showVerdict()
 
     def onRegistered(self, result):
+        """Measure in the background; what is known already is said at once."""
         self.ui.qualityButton.collapsed = False
+        self._startTimer.start()
+
+    def onStarting(self):
+        self._startTimer.stop()
+        if self.measuring:
+            self._job.cancel()
 
     def onLandmarks(self, state):
         self._verdictTimer.start()
 
     def close(self):
+        self._startTimer.stop()
         self._verdictTimer.stop()
         if self.measuring:
             self._job.cancel()
@@ -110,6 +124,11 @@ class QualitySection(Section):
         if self.measuring:
             self._job.cancel()
             self._say(_("Canceling..."))
+            return
+        self._measure()
+
+    def _measure(self):
+        if self.parameters is None or self.measuring or self._reason():
             return
         try:
             ensurePackages()

@@ -10,9 +10,24 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.worker import State
 from DeepRegistrationPanel.advanced import changedParameters, refinable
 from DeepRegistrationPanel.installation import describePackages, ensurePackages, missingPackages
+from DeepRegistrationPanel.outcome import Outcome
 from DeepRegistrationPanel.section import Section
 
 _TICK = 20  # ms
+
+# What a result is about, and what an attempt rested on: with another choice neither is said.
+_RESULT = ("fixedVolume", "movingVolume", "transform")
+_ATTEMPT = (
+    *_RESULT,
+    "fixedMask",
+    "movingMask",
+    "initialTransform",
+    "method",
+    "methodParameters",
+    "quality",
+    "device",
+    "refine",
+)
 
 
 class RunSection(Section):
@@ -24,6 +39,7 @@ class RunSection(Section):
         super().__init__(panel)
         self.run = None
         self._doneAction = None
+        self._outcome = Outcome(self)
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK)
         self._timer.connect("timeout()", self._onTick)
@@ -76,19 +92,23 @@ class RunSection(Section):
         self.ui.registerButton.enabled = not reason
         self.ui.estimateBox.enabled = not running
         self.ui.progressBar.visible = running
-        if running:
-            return
-        if reason:
-            self._say(reason)
-        elif self.run is None:
-            missing = missingPackages()
-            self._say(
-                _("The first run asks to install {packages}.").format(
-                    packages=describePackages(missing)
-                )
-                if missing
-                else ""
-            )
+        self._showStatus(reason)
+
+    def _showStatus(self, reason):
+        """What is to be said at present: of a run, of what came out, or of what is missing."""
+        said = self._outcome.holds and not self.panel.running
+        text = self._outcome.text if said else reason
+        if self.running:
+            text = self._progressText()
+        elif not text and self.panel.result is None:
+            text = _packagesText()
+        self.showMessage(self.ui.statusText, text, said and self._outcome.isError)
+        self.ui.detailsButton.visible = said and bool(self._outcome.details)
+
+    def _progressText(self):
+        if self.run.state is State.CANCELLING:
+            return _("Canceling...")
+        return f"{self.run.stage}{_timeLeft(self.run.seconds_left)}"
 
     def _missing(self):
         """Why nothing can be registered yet, for the line under the button."""
@@ -106,14 +126,15 @@ class RunSection(Section):
         return ""
 
     def _onShortcut(self):
-        if not self.running and self.ui.registerButton.enabled:
+        if self.ui.registerButton.enabled:
             self._onButton()
 
     def _onButton(self, _checked=False):
         if self.running:
             self.run.cancel()
-            self._say(_("Canceling..."))
+            self.update()
             return
+        self.panel.starting()
         self.begin(self._start, self._onRegistered)
 
     def begin(self, start, onDone):
@@ -123,7 +144,7 @@ class RunSection(Section):
             start: Called with a function to call back on every change; returns the run.
             onDone: Called with the run's result, when it has one.
         """
-        self.ui.detailsButton.visible = False
+        self._outcome.clear()
         self._doneAction = onDone
         try:
             ensurePackages()
@@ -133,7 +154,6 @@ class RunSection(Section):
             return
         self._timer.start()
         self.panel.update()
-        self._say(self.run.stage)
 
     def _start(self, onChange):
         p = self.parameters
@@ -171,36 +191,47 @@ class RunSection(Section):
         if run.state is State.DONE:
             self._doneAction(run.result)
         elif run.state is State.CANCELLED:
-            self.panel.update()
             self._say(_("Canceled. The scene is as it was."))
-        elif run.state is State.FAILED:
             self.panel.update()
-            self._say(run.message, isError=True)
-            self.ui.detailsButton.visible = bool(run.details)
+        elif run.state is State.FAILED:
+            self._say(run.message, isError=True, details=run.details)
+            self.panel.update()
             logging.error("Deep Registration: %s", run.kind)
-        elif run.state is not State.CANCELLING:
+        else:
             self.ui.progressBar.value = int(100 * run.fraction)
-            self._say(f"{run.stage}{_timeLeft(run.seconds_left)}")
+            self._showStatus("")
 
     def _onRegistered(self, result):
         p = self.parameters
         slicer.util.setSliceViewerLayers(
             background=p.fixedVolume, foreground=p.movingVolume, foregroundOpacity=0.5
         )
-        self._say("\n".join(result.summary()))
         self.panel.registered(result)
+        self._say("\n".join(result.summary()), about=_RESULT)
 
     def _onDetails(self, _checked=False):
         slicer.util.infoDisplay(
-            self.run.message, windowTitle=_("Registration"), detailedText=self.run.details
+            self._outcome.text,
+            windowTitle=_("Registration"),
+            detailedText=self._outcome.details,
         )
 
     def say(self, text):
-        """Write a line under the button."""
+        """Write a line under the button, which stays until something else is chosen."""
         self._say(text)
 
-    def _say(self, text, isError=False):
-        self.showMessage(self.ui.statusText, text, isError)
+    def _say(self, text, isError=False, details="", about=_ATTEMPT):
+        if self.parameters is not None:
+            self._outcome.say(text, about, isError, details)
+            self.update()
+
+
+def _packagesText():
+    """What the first run will ask for."""
+    missing = missingPackages()
+    if not missing:
+        return ""
+    return _("The first run asks to install {packages}.").format(packages=describePackages(missing))
 
 
 def _timeLeft(seconds):

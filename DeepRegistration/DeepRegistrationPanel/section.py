@@ -69,6 +69,9 @@ class Section:
     def update(self):
         """Something about the parameters, or about the run, has changed."""
 
+    def onStarting(self):
+        """A registration is about to start."""
+
     def onRegistered(self, result):
         """A registration has just added its results to the scene."""
 

@@ -11,9 +11,13 @@ from DeepRegistrationLib.scene.sequence_errors import errors_over_time
 from DeepRegistrationLib.worker import State
 from DeepRegistrationPanel.advanced import changedParameters, refinable
 from DeepRegistrationPanel.installation import ensurePackages
+from DeepRegistrationPanel.outcome import Outcome
 from DeepRegistrationPanel.section import Section, stillThere
 
 _TICK = 20  # ms
+
+# What a sentence under the button is about: with another choice it is no longer said.
+_ABOUT = ("sequence", "fixedFrame", "sequenceTransforms", "landmarkSequence", "fixedLandmarks")
 
 
 class SequencesSection(Section):
@@ -25,6 +29,7 @@ class SequencesSection(Section):
         super().__init__(panel)
         self.run = None
         self._transformsBefore = None
+        self._outcome = Outcome(self)
         self._errors = None
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK)
@@ -62,10 +67,16 @@ class SequencesSection(Section):
             p.landmarkSequence,
             p.fixedLandmarks,
         )
-        if reason:
-            self._say(reason)
-        elif self.run is None:
-            self._say("")
+        self._showStatus(reason)
+
+    def _showStatus(self, reason):
+        """What is to be said at present: of a run, of what came out, or of what is missing."""
+        said = self._outcome.holds and not self.panel.running
+        text = self._outcome.text if said else reason
+        if self.running:
+            canceling = self.run.state is State.CANCELLING
+            text = _("Canceling...") if canceling else self.run.stage
+        self.showMessage(self.ui.statusText, text, said and self._outcome.isError)
 
     def close(self):
         """Drop a run: its scene or its panel is going."""
@@ -93,9 +104,11 @@ class SequencesSection(Section):
     def _onRegister(self, _checked=False):
         if self.running:
             self.run.cancel()
-            self._say(_("Canceling..."))
+            self.update()
             return
         p = self.parameters
+        self.panel.starting()
+        self._outcome.clear()
         try:
             ensurePackages()
             self.run = self.panel.logic.startSequence(
@@ -146,9 +159,9 @@ class SequencesSection(Section):
             self._say(run.message, isError=True)
             logging.error("Deep Registration, 4D: %s", run.kind)
             self.panel.update()
-        elif run.state is not State.CANCELLING:
+        else:
             self.ui.progressBar.value = int(100 * run.fraction)
-            self._say(run.stage)
+            self._showStatus("")
 
     def _onPlay(self, checked):
         browser = _browserOf(self.parameters.sequenceTransforms)
@@ -185,7 +198,8 @@ class SequencesSection(Section):
         self._errors = None
 
     def _say(self, text, isError=False):
-        self.showMessage(self.ui.statusText, text, isError)
+        self._outcome.say(text, _ABOUT, isError)
+        self.update()
 
 
 def _browserOf(sequence):

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from vtk.util import numpy_support
 
+from DeepRegistrationLib.anatomy import LUNG_CT, look_at
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.volumes import volume_from_node
 
 _SAMPLES = 500_000
 _PERCENTILES = (1.0, 99.5)
@@ -63,6 +65,33 @@ def apply_preset(key: str, volumes) -> None:
         else:
             display.SetWindowLevel(preset.window, preset.level)
         display.EndModify(before)
+
+
+def window_lungs(fixed, moving) -> bool:
+    """Give the two volumes of a lung CT the lung window, where nobody has set another.
+
+    Args:
+        fixed, moving: Scalar volume nodes.
+
+    Returns:
+        Whether a window was set.
+
+    Raises:
+        RegistrationError: A volume without voxels.
+    """
+    automatic = [volume for volume in (fixed, moving) if _window_is_automatic(volume)]
+    if not automatic:
+        return False
+    images = volume_from_node(fixed, "the fixed volume"), volume_from_node(moving, "the moving one")
+    if look_at(*images).name != LUNG_CT:
+        return False
+    apply_preset("lung", automatic)
+    return True
+
+
+def _window_is_automatic(volume) -> bool:
+    display = volume.GetScalarVolumeDisplayNode()
+    return display is None or bool(display.GetAutoWindowLevel())
 
 
 def _percentiles(volume) -> tuple[float, float]:

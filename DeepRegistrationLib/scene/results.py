@@ -139,6 +139,20 @@ def outputs_of(node) -> dict:
     return {key: output for key, output in found.items() if output is not None}
 
 
+def source_volumes(scene) -> list:
+    """Visible scalar volumes with voxels that no transform node has as its output."""
+    transforms = slicer.util.getNodesByClass("vtkMRMLTransformNode", scene)
+    made = {node.GetID() for transform in transforms for node in outputs_of(transform).values()}
+    return [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)
+        if node.GetClassName() == "vtkMRMLScalarVolumeNode"
+        and node.GetImageData() is not None
+        and not node.GetHideFromEditors()
+        and node.GetID() not in made
+    ]
+
+
 def changed_by_commit(scene, fixed, moving, method: str) -> tuple[list, list]:
     """The nodes that an earlier run left and :func:`commit` changes: whose content, whose parent.
 
