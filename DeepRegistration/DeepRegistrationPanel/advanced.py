@@ -8,7 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.methods import AUTOMATIC, method_class
-from DeepRegistrationPanel.section import Section
+from DeepRegistrationPanel.section import Section, letBeNarrow
 
 
 class AdvancedSection(Section):
@@ -76,6 +76,7 @@ class _Field:
         self._showing = False
         if meta["choices"]:
             self.widget = qt.QComboBox()
+            letBeNarrow(self.widget)
             for choice in meta["choices"]:
                 self.widget.addItem(choice.replace("_", " "), choice)
             self.widget.connect("currentIndexChanged(int)", self._changed)

@@ -28,7 +28,7 @@ class PointTable:
         self._black = qt.QBrush(qt.QColor(0, 0, 0))
         table.setColumnCount(6)
         table.setHorizontalHeaderLabels(
-            [_("Landmark"), _("Before"), _("After"), _("dx (L)"), _("dy (P)"), _("dz (S)")]
+            [_("Label"), _("Before"), _("After"), _("dx (L)"), _("dy (P)"), _("dz (S)")]
         )
         for column, tip in enumerate(_tips()):
             table.horizontalHeaderItem(column).setToolTip(tip)

@@ -1,5 +1,6 @@
 """One collapsible part of the panel: its .ui file, and what its widgets do."""
 
+import qt
 import slicer
 
 from DeepRegistrationPanel.signalcolors import signalColor
@@ -34,6 +35,9 @@ class Section:
         self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.uiName}.ui"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.widget.styleSheet = _STYLE
+        for child in vars(self.ui).values():
+            if child.inherits("QComboBox") or child.inherits("qMRMLNodeComboBox"):
+                letBeNarrow(child)
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.widget.layout().setContentsMargins(0, 0, 0, 0)  # the panel's layout spaces sections
         self._tag = None
@@ -92,6 +96,11 @@ class Section:
 
     def close(self):
         """The panel is destroyed, or the scene is closing."""
+
+
+def letBeNarrow(box):
+    """Let a combo box be narrower than its longest entry; names of nodes can be very long."""
+    box.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
 
 
 def stillThere(node):

@@ -171,9 +171,7 @@ def whole_panel(tour: Tour) -> None:
 def measure(tour: Tour, picture: str) -> None:
     """The quality section's figures and verdict."""
     tour.open("Quality")
-    quality = tour.section("Quality").ui
-    click(quality.measureButton)
-    tour.wait(lambda: not tour.panel.running and not tour.panel.engine.busy)
+    tour.wait(lambda: tour.section("Quality").measures is not None)
     tour.shoot(picture)
 
 

@@ -353,3 +353,9 @@ def test_three_hundred_rows_are_kept(qt):
     for row in range(300):
         table.setItem(row, 0, qt.QTableWidgetItem(str(row)))
     assert [table.item(row, 0).text() for row in (0, 299)] == ["0", "299"]
+
+
+def test_a_property_of_an_enum_of_its_class_takes_numbers(qt):
+    box = qt.QComboBox()
+    box.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
+    assert box.sizeAdjustPolicy == qt.QComboBox.AdjustToMinimumContentsLengthWithIcon

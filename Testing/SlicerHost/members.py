@@ -6,7 +6,7 @@ import enum
 from typing import Any
 
 from . import signals, tables
-from .arguments import CLASSES, EnumValue, accepts, convert, match, wrap
+from .arguments import CLASSES, EnumValue, accepts, convert, enum_class, match, wrap
 
 
 def enum_members(table: tables.ClassTable, implementation: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _write(owner: Any, name: str, kind: str, value: Any) -> None:
             f"{type(value).__name__} ({value!r})"
         )
     native = owner._qt
-    converted = convert(kind, value)
+    converted = convert(_qualified(owner, kind), value)
     if isinstance(getattr(type(native), name, None), property):
         setattr(native, name, converted)
     elif name in getattr(native, "plain", {}):
@@ -76,6 +76,12 @@ def _write(owner: Any, name: str, kind: str, value: Any) -> None:
         native.setProperty(name, converted)
     else:
         raise NotImplementedError(f"{owner.className()}.{name} is not written in this host")
+
+
+def _qualified(owner: Any, kind: str) -> str:
+    """An enum of the class, or of one of its bases, with the name of that."""
+    names = (f"{table.name}::{kind}" for table in tables.chain(owner.className()))
+    return next((name for name in names if enum_class(name) is not None), kind)
 
 
 def _is_number(kind: str, value: Any) -> bool:

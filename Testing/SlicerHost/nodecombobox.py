@@ -56,7 +56,6 @@ class NodeComboBox(InScene, QtWidgets.QWidget):
         self.model = SceneModel()
         self.filter = NodeFilter(self.model, self.plain)
         self.combo = QtWidgets.QComboBox()
-        self.combo.setMinimumContentsLength(8)
         self.combo.setModel(self.filter)
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

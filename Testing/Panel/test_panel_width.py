@@ -1,0 +1,61 @@
+"""Nothing of the panel is cut off where it is narrow, in light and in dark colors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pairs import add_landmarks, add_pair, add_true_transform
+from PySide6 import QtCore, QtWidgets
+from screenshots import palette
+from SlicerHost.arguments import unwrap
+
+MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
+NARROW = 380  # pixels of the column that Slicer gives to a module at least
+LONG = "6: CT chest w/o contrast, exhale, 1.0 mm B31f, frame 50 percent of the breathing cycle"
+
+
+@pytest.fixture(params=[False, True], ids=["light", "dark"])
+def colors(request):
+    with palette(request.param):
+        yield
+
+
+@pytest.fixture
+def panel(colors, slicer_host):
+    return slicer_host.load_module(MODULE).panel
+
+
+def fill(panel) -> None:
+    """Everything is open, and names are long, as those of clinical series are."""
+    p = panel.parameters
+    _, moving = add_pair(p)
+    add_landmarks(p)
+    moving.SetName(LONG)
+    add_true_transform(p).SetName(f"{LONG} to {LONG} (optimize)")
+    for section in panel.sections:
+        for child in vars(section.ui).values():
+            if child.inherits("ctkCollapsibleButton") or child.inherits("ctkCollapsibleGroupBox"):
+                child.collapsed = False
+
+
+@pytest.mark.parametrize("width", [NARROW, 550])
+def test_every_widget_has_the_width_that_it_needs(slicer_host, panel, width):
+    fill(panel)
+    window = slicer_host.window
+    window.show()
+    window.resize(1440, 900)
+    window.centralWidget().setSizes([width, 1440 - width])
+    slicer_host.process_events(0.2)
+    area = window.findChild(QtWidgets.QScrollArea)
+    assert abs(area.width() - width) <= 2
+    assert area.horizontalScrollBar().maximum() == 0  # nothing lies to the right
+    cut = []
+    for section in panel.sections:
+        for widget in unwrap(section.widget).findChildren(QtWidgets.QWidget):
+            if widget.isVisible() and widget.width() < widget.minimumSizeHint().width():
+                cut.append((section.uiName, widget.objectName() or type(widget).__name__))
+            right = widget.mapTo(area.viewport(), QtCore.QPoint(widget.width(), 0)).x()
+            if widget.isVisible() and right > area.viewport().width():
+                cut.append((section.uiName, widget.objectName() or type(widget).__name__))
+    assert cut == []
