@@ -185,7 +185,7 @@ def test_errors_are_shown_in_the_views_until_the_module_is_left(slicer_host, pan
     put_points(panel.parameters, [[0, 0, 0]], [[0, 0, 2]])
     add_shift(panel.parameters, (0, 0, 0))
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLModelNode")
-    slicer_host.click(section.ui.showErrorsBox)
+    slicer_host.click(section.ui.showErrorsBox, 8, 8)
     models = slicer.util.getNodesByClass("vtkMRMLModelNode")
     assert len(models) == before + 2
     assert models[-1].GetTransformNodeID() == panel.parameters.transform.GetID()
