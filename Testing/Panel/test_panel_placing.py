@@ -294,10 +294,12 @@ def test_another_layout_ends_placing_and_shows_the_points_again(slicer_host, pan
     slicer_host.process_events(0.1)
     p = panel.parameters
     red = slicer.util.getNode("vtkMRMLSliceNodeRed").GetID()
-    assert not p.movingLandmarks.GetDisplayNode().IsDisplayableInView(red)
+    other = side_views(slicer.mrmlScene, "Fixed")[0].GetID()
+    assert not p.movingLandmarks.GetDisplayNode().IsDisplayableInView(other)
     slicer.app.layoutManager().setLayout(FOUR_UP)  # Slicer's own menu
     assert interaction().GetCurrentInteractionMode() == interaction().ViewTransform
-    assert p.movingLandmarks.GetDisplayNode().IsDisplayableInView(red)
+    for view in (red, other):
+        assert p.movingLandmarks.GetDisplayNode().IsDisplayableInView(view)
     assert p.fixedLandmarks.GetDisplayNode().IsDisplayableInView(red)
 
 
