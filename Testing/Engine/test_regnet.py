@@ -177,12 +177,12 @@ def test_the_field_lies_where_the_images_say_in_any_geometry(quality):
     context = Context(quality=quality)
     with torch.no_grad():
         field = register(_Finder(), fixed, ramp, start, context)
-    along_x = (5.0 * (points[..., 0] + 4.0) + 1000.0) / 4095.0  # u along index x, which is LPS y
+    along_x = (5.0 * (points[..., 0] + 4.0) + 1000.0) / 4095.0  # the network's x is L
     found = field(points) - points
     inner = (slice(2, -2),) * 3
-    assert float((found[..., 1] - along_x)[inner].abs().max()) < 2e-3
+    assert float((found[..., 0] - along_x)[inner].abs().max()) < 2e-3
     assert float((found[..., 2] - 2 * along_x)[inner].abs().max()) < 4e-3
-    assert float(found[..., 0].abs().max()) < 1e-6
+    assert float(found[..., 1].abs().max()) < 1e-6
 
 
 def test_the_voxels_that_the_weights_were_trained_on_are_used():
