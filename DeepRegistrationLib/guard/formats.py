@@ -71,6 +71,7 @@ class Contents:
         packed: ``gzip``, ``zlib`` or empty.
         length: Bytes of packed voxels where the header says so, else 0.
         head: What is unpacked before the voxels (NIfTI), for the checksum.
+        known: Whether every entry of the header is understood, so that ITK may read it here.
     """
 
     promised: int
@@ -79,6 +80,7 @@ class Contents:
     packed: str = ""
     length: int = 0
     head: bytes = field(default=b"", repr=False)
+    known: bool = True
 
 
 def read_promise(path: Path) -> Contents | None:
@@ -144,7 +146,7 @@ def _metaimage(path: Path) -> Contents | None:
             if not line.endswith(b"\n") or file.tell() > _HEADER_LIMIT:
                 return None
             key, equals, value = line.decode("ascii").partition("=")
-            if not equals or key.strip() in entries or key.strip() not in _META_KEYS:
+            if not equals or key.strip() in entries:
                 return None
             entries[key.strip()] = value.strip()
         begin = file.tell()
@@ -166,9 +168,9 @@ def _metaimage(path: Path) -> Contents | None:
     else:
         data, begin = path.parent / name, 0
     if entries.get("CompressedData", "False").lower() != "true":
-        return Contents(promised, data, begin)
+        return Contents(promised, data, begin, known=entries.keys() <= _META_KEYS)
     length = int(entries.get("CompressedDataSize", 0))
-    return Contents(promised, data, begin, "zlib", length)
+    return Contents(promised, data, begin, "zlib", length, known=entries.keys() <= _META_KEYS)
 
 
 def _vectors_fit(entries: dict[str, str], dimensions: int) -> bool:
@@ -202,7 +204,7 @@ def _nrrd(path: Path) -> Contents | None:
                 return None
             if text.startswith("#") or value.startswith("="):
                 continue
-            if not colon or key in fields or key not in _NRRD_FIELDS:
+            if not colon or key in fields:
                 return None
             fields[key] = value.strip()
         begin = file.tell()
@@ -217,10 +219,12 @@ def _nrrd(path: Path) -> Contents | None:
     if name and (name.upper().startswith("LIST") or re.search(r"[%\\ ]", name)):
         return None
     begin = 0 if name else begin
-    encoding = fields["encoding"].lower()
+    encoding, known = fields["encoding"].lower(), fields.keys() <= _NRRD_FIELDS
     if encoding == "raw":
-        return Contents(promised, data, begin)
-    return Contents(promised, data, begin, "gzip") if encoding in ("gzip", "gz") else None
+        return Contents(promised, data, begin, known=known)
+    if encoding in ("gzip", "gz"):
+        return Contents(promised, data, begin, "gzip", known=known)
+    return None
 
 
 def _axes_fit(fields: dict[str, str], dimension: int) -> bool:

@@ -43,17 +43,23 @@ def read_itk_image(path: str | Path | Sequence[str | Path]) -> sitk.Image:
     given = [path] if isinstance(path, str | Path) else path
     files = [require_readable(file) for file in given]
     contents = check_contents(files[0]) if len(files) == 1 else None
-    if contents is None:
-        return _image(_answer(native.read_image, [str(f) for f in files], files=files))
-    try:
-        with quiet_itk():
-            image = sitk.ReadImage(str(files[0]))
-    except RuntimeError as error:
-        raise Unreadable(reason(error)) from error
-    if contents.packed:
+    image = (_read_here if contents and contents.known else _read_elsewhere)(files)
+    if contents and contents.packed:
         voxels = sitk.GetArrayViewFromImage(image).reshape(-1).view(np.uint8)
         check_voxels(files[0], contents, voxels.data)
     return image
+
+
+def _read_here(files: list[Path]) -> sitk.Image:
+    try:
+        with quiet_itk():
+            return sitk.ReadImage(str(files[0]))
+    except RuntimeError as error:
+        raise Unreadable(reason(error)) from error
+
+
+def _read_elsewhere(files: list[Path]) -> sitk.Image:
+    return _image(_answer(native.read_image, [str(file) for file in files], files=files))
 
 
 def read_itk_header(path: str | Path) -> dict[str, Any]:
@@ -64,7 +70,8 @@ def read_itk_header(path: str | Path) -> dict[str, Any]:
         RegistrationError, Unreadable: As :func:`read_itk_image`.
     """
     path = require_readable(path)
-    if check_contents(path) is None:
+    contents = check_contents(path)
+    if contents is None or not contents.known:
         return _answer(native.read_header, str(path), files=[path])
     try:
         with quiet_itk():

@@ -95,6 +95,24 @@ def test_damage_anywhere_in_packed_voxels_is_refused(name, tmp_path):
             read_image(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_entries_that_are_not_known_change_no_check(name, tmp_path):
+    image = sitk.GetImageFromArray(scan(tmp_path / "plain.nii"))
+    image.SetMetaData("ITK_original_spacing", "8 8 8")
+    sitk.WriteImage(image, str(tmp_path / name), True)
+    good = (tmp_path / name).read_bytes().replace(b"endian: ", b'labels: "" "" ""\nendian: ')
+    (tmp_path / name).write_bytes(good)
+    assert not check_contents(tmp_path / name).known
+    np.testing.assert_array_equal(
+        sitk.GetArrayFromImage(read_itk_image(tmp_path / name)), sitk.GetArrayFromImage(image)
+    )
+    place = len(good) - len(good) // 3
+    damaged = good[:place] + bytes([good[place] ^ 0x20]) + good[place + 1 :]
+    (tmp_path / name).write_bytes(damaged)
+    with pytest.raises(RegistrationError):
+        read_image(tmp_path / name)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["v.nrrd", "v.mha", "v.h5", "v.tfm"])
 def test_a_field_that_is_not_finite_is_refused(name, value, tmp_path):
