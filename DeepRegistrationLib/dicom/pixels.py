@@ -35,8 +35,9 @@ def read_values(frames: Sequence[Frame]) -> np.ndarray:
         raise RegistrationError(
             f"{frames[0].file.name} is a color image; give a series of scalar slices."
         )
-    if any(frame.frames > 1 for frame in frames):
-        return _from_objects(frames)
+    inverted = any(frame.text("PhotometricInterpretation") == "MONOCHROME1" for frame in frames)
+    if inverted or any(frame.frames > 1 for frame in frames):
+        return _from_objects(frames)  # ITK would invert what is only to be shown inverted
     uncompressed = all(is_uncompressed(frame.text(SYNTAX)) for frame in frames)
     # a damaged stream can crash the decoder, so those are read in a process of its own
     read = _read_here if uncompressed else read_itk_image
@@ -137,6 +138,7 @@ def _decompressed(dataset: Any) -> np.ndarray:
     ):  # fmt: skip
         if keyword in dataset:
             copy[keyword] = dataset[keyword]
+    copy.PhotometricInterpretation = "MONOCHROME2"
     copy.SOPClassUID, copy.SOPInstanceUID = _WORDS, pydicom.uid.generate_uid()
     copy.file_meta = pydicom.dataset.FileMetaDataset()
     copy.file_meta.MediaStorageSOPClassUID = copy.SOPClassUID

@@ -230,11 +230,17 @@ def _time_points(stack: list[Frame]) -> list[Volume]:
         if all(frame.frames > 1 for frame in stack):
             numbered = [sorted(place, key=lambda f: f.number) for place in places]
             return [Volume(tuple(zip(*numbered, strict=True)), "frame number")]
-    repeated = sum(len(place) > 1 for place in places)
+    counts = [len(place) for place in places]
+    repeated = sum(count > 1 for count in counts)
+    why = (
+        "nothing says what sets the images apart"
+        if _equal(places)
+        else f"not all equally often ({min(counts)} to {max(counts)} times), so images are missing"
+    )
     raise RegistrationError(
         f"The DICOM series {stack[0].text('SeriesInstanceUID')} holds {len(stack)} images of "
-        f"{len(places)} positions; {repeated} of these occur more than once and nothing says what "
-        "sets the images apart; export one volume as a series of its own."
+        f"{len(places)} positions; {repeated} of these occur more than once and {why}; export one "
+        "volume as a series of its own."
     )
 
 

@@ -128,6 +128,22 @@ def test_repeated_positions_without_an_explanation_are_refused(tmp_path):
         read_image(tmp_path)
 
 
+def test_a_time_point_that_lacks_a_slice_is_refused(tmp_path):
+    for n in set(range(12)) - {6}:
+        time, k = divmod(n, 4)
+        dicom_made.write_slice(tmp_path / f"{n}", STORED[n], PLACES[k], TriggerTime=time)
+    with pytest.raises(RegistrationError, match=r"\(2 to 3 times\), so images are missing"):
+        read_image(tmp_path)
+
+
+def test_values_that_are_to_be_shown_inverted_are_not_inverted(tmp_path):
+    write_series(tmp_path / "s", EVEN, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(read_image(tmp_path / "s").data, STORED - 1024)
+    for path in (tmp_path / "s").iterdir():
+        dicom_made.compressed(path)
+    np.testing.assert_array_equal(read_image(tmp_path / "s").data, STORED - 1024)
+
+
 def test_copies_of_files_count_once(tmp_path):
     write_series(tmp_path / "a", EVEN)
     shutil.copytree(tmp_path / "a", tmp_path / "copy")
