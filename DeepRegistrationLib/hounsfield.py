@@ -12,6 +12,8 @@ import numpy as np
 CT_MINIMUM = -900.0
 """HU: no tissue and no other modality of interest goes as low."""
 
+_COLDEST = -3100.0  # HU: the lowest that scanners fill with, but for one value such as -32768
+_COLD_SHARE = 0.01  # of the voxels at most: more of them, and of several values, are scaled
 _INTERCEPT = -1024.0  # HU: what scanners store with the series
 _STORED = -100.0  # at least, where it was lost: air is 0, or somewhat less with noise
 _DENSE = -500.0  # HU: denser than lung
@@ -30,7 +32,7 @@ def hounsfield_offset(values: np.ndarray) -> float | None:
         values: Of an image, any shape and real dtype.
 
     Returns:
-        0 or -1024; None where the image is not CT, or shows no air.
+        0 or -1024; None where the image is not CT, shows no air, or was multiplied by a factor.
     """
     flat = values.reshape(-1)
     some = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float32)
@@ -41,6 +43,7 @@ def hounsfield_offset(values: np.ndarray) -> float | None:
         dense = some[some + offset > _DENSE] + offset
         water = np.mean(np.abs(dense) <= _WATER) if dense.size else 1.0 - k
         enough = dense.size >= _DENSE_SHARE[k] * some.size
-        if air >= _AIR_SHARE[k] and water >= _WATER_SHARE[k] and enough:
+        cold = np.mean((some + offset < _COLDEST) & (some > some.min()))
+        if cold <= _COLD_SHARE and air >= _AIR_SHARE[k] and water >= _WATER_SHARE[k] and enough:
             return offset
     return None

@@ -10,7 +10,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Affine, DisplacementField
-from DeepRegistrationLib.validation import background, check_pair, finite, note_on_size
+from DeepRegistrationLib.validation import background, check_pair, finite, is_ct, note_on_size
 
 GRID = Grid((12, 10, 8), (2.0, 2.0, 3.0), (-5.0, 4.0, 20.0))
 
@@ -172,3 +172,17 @@ def test_a_spacing_in_micrometers_is_refused_and_one_in_centimeters_is_named():
     whole = scaled(fixed, 300 / fixed.grid.extent.max())
     assert note_on_size(whole) is None
     assert "centimeters" in note_on_size(scaled(whole, 0.1))
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.1, 10.0])
+def test_hounsfield_units_times_a_factor_are_not_taken_for_ct(factor):
+    """Else what lies below air would be cut off, and with it all that the lungs show."""
+    values = np.random.default_rng(3).choice([-1000.0, -850.0, -100.0, 40.0, 300.0], GRID.shape)
+    scan = Image(torch.from_numpy(values).float(), GRID)
+    assert is_ct(scan)
+    padded = Image(scan.data.clone(), GRID)
+    padded.data[:2] = -32768.0
+    assert is_ct(padded)
+    scaled_values = Image(factor * scan.data, GRID)
+    assert not is_ct(scaled_values)
+    assert torch.equal(finite(scaled_values).data, scaled_values.data)
