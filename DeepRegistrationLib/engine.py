@@ -20,6 +20,7 @@ from DeepRegistrationLib.fallback import Pair, Workplace
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.evidence import Evidence, find_evidence
+from DeepRegistrationLib.inference.start import bring_together
 from DeepRegistrationLib.masks import find_masks
 from DeepRegistrationLib.methods import QUALITIES, Context, Quality, make_parameters, method_class
 from DeepRegistrationLib.optimization.refine import refine as refine_transform
@@ -40,6 +41,7 @@ from DeepRegistrationLib.validation import (
     check_result,
     finite,
     notes_on,
+    overlap,
 )
 
 
@@ -142,6 +144,7 @@ def register(
         progress(0.01, "Looking for the lungs")
         work.set_masks(*work.in_slabs("finding the lungs", masks))
         check_orientation(work.pair, initial)
+        initial = _start(work, initial, notes, part(progress, 0.02, 0.05))
 
     def context(pair: Pair, report: Progress) -> Context:
         return Context(
@@ -235,6 +238,15 @@ def register(
 def _mask_source(given: Image | None, used: Image | None) -> str | None:
     """Where the mask of the fixed image that a registration used came from."""
     return GIVEN if given is not None else None if used is None else LUNGS
+
+
+def _start(
+    work: Workplace, initial: Transform | None, notes: list[str], progress: Progress
+) -> Transform | None:
+    """The initial transform that was given, or one that brings together what lies apart."""
+    if initial is not None or overlap(work.pair.fixed, work.pair.moving):
+        return initial
+    return work.coarsening("the alignment", lambda pair: bring_together(pair, notes, progress))
 
 
 def _check_quality(quality: str) -> None:

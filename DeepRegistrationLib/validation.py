@@ -70,9 +70,8 @@ def check_pair(
     """Check everything that a registration takes for granted.
 
     Raises:
-        RegistrationError: Not finite, constant, only padding or one voxel thin; no overlap in
-            space (after ``initial`` where given); a mask that is empty, on another grid, or only
-            on background.
+        RegistrationError: Not finite, constant, only padding or one voxel thin; an ``initial`` that
+            leaves the images apart; a mask that is empty, on another grid, or only on background.
     """
     check_image(fixed)
     check_image(moving)
@@ -81,7 +80,8 @@ def check_pair(
     if moving_mask is not None:
         check_mask(moving_mask, moving)
     check_modality(fixed, moving)
-    check_overlap(fixed, moving, initial)
+    if initial is not None:
+        _check_initial(fixed, moving, initial)
 
 
 def check_memory(fixed: Image, moving: Image, device: torch.device) -> None:
@@ -238,21 +238,12 @@ def _size(grid: Grid) -> str:
     return " x ".join(str(n) for n in grid.size)
 
 
-def check_overlap(fixed: Image, moving: Image, initial: Transform | None = None) -> None:
-    """Raise ``RegistrationError`` unless the images share a part of space.
-
-    With ``initial``, the fixed image's voxels are taken to the moving image first.
-    """
-    if initial is not None:
-        _check_initial(fixed, moving, initial)
-        return
-    inside = moving.grid.contains(_box_points(fixed.grid)).any()
-    if not inside and not fixed.grid.contains(_box_points(moving.grid)).any():
-        raise RegistrationError(
-            f"{fixed.name} (center {_position(fixed.grid.corners())}) and {moving.name} (center "
-            f"{_position(moving.grid.corners())}) do not overlap in space; give an "
-            "initial transform (--initial) that brings them together, or correct the image headers."
-        )
+def overlap(fixed: Image, moving: Image) -> bool:
+    """Whether the boxes of the two images share a part of space."""
+    return bool(
+        moving.grid.contains(_box_points(fixed.grid)).any()
+        or fixed.grid.contains(_box_points(moving.grid)).any()
+    )
 
 
 def _check_initial(fixed: Image, moving: Image, initial: Transform) -> None:

@@ -128,12 +128,6 @@ def test_a_bad_image_is_refused(case, side, good, refuse, tmp_path):
     assert_says(refuse(*register(*pair, tmp_path / "out")), says)
 
 
-def test_images_without_overlap_are_refused_and_initial_is_named(good, refuse, tmp_path):
-    far = volume(tmp_path / "far.nii.gz", origin=(900.0, 0.0, 0.0))
-    sentence = refuse(*register(good[0], far, tmp_path / "out"))
-    assert_says(sentence, "do not overlap in space.*--initial")
-
-
 @pytest.mark.parametrize("side", ["--fixed-mask", "--moving-mask"])
 @pytest.mark.parametrize(
     ("mask", "says"),

@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from references import blobs, oblique_grid, rotation, straight_grid
+from references import blobs, oblique_grid, rotation
 from scipy import ndimage
 
 import DeepRegistrationLib
 from DeepRegistrationLib import Affine, DisplacementField, RegistrationError, register
 from DeepRegistrationLib.engine import inverse_grid
 from DeepRegistrationLib.errors import Cancelled
+from DeepRegistrationLib.evaluation import target_registration_error
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.masks import find_masks
@@ -305,11 +306,27 @@ def test_cuda_is_refused_where_there_is_none(pair):
         register(*pair, device="cuda")
 
 
-def test_images_that_lie_apart_are_refused(pair):
-    fixed, moving = pair
-    away = Image(moving.data, straight_grid((28, 26, 20), origin=(5000.0, 0.0, 0.0)))
-    with pytest.raises(RegistrationError, match="do not overlap"):
-        register(fixed, away)
+@pytest.mark.parametrize("modality", ["CT", "other"])
+@pytest.mark.parametrize("method", ["affine", "optimize"])
+def test_images_that_lie_apart_are_brought_together_and_it_is_said(modality, method):
+    """A follow-up on another table: by the lungs in CT, else by the images' centers."""
+    chest = thorax((64, 52, 58), (5.0, 5.0, 5.0), motion=6.0)
+    shift = np.array([30.0, -20.0, 400.0])
+    grid = chest.moving.grid
+    away = Grid(grid.size, grid.spacing, tuple(np.array(grid.origin) + shift), grid.direction)
+    images = chest.fixed.data, chest.moving.data
+    if modality == "other":
+        images = tuple(400 + 0.3 * data for data in images)
+    fixed, moving = Image(images[0], chest.fixed.grid, "a"), Image(images[1], away, "b")
+    result = register(fixed, moving, method=method, quality="fast")
+    errors = target_registration_error(
+        result.transform, chest.fixed_landmarks, chest.moving_landmarks + shift
+    )["after"]
+    assert errors["mean"] < 4.0
+    notes = [note for note in result.notes if "do not overlap" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("Warning: ")
+    assert ("lungs" if modality == "CT" else "images on") in notes[0]
 
 
 def test_a_mask_on_another_grid_is_refused(pair):

@@ -10,7 +10,14 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Affine, DisplacementField
-from DeepRegistrationLib.validation import background, check_pair, finite, is_ct, note_on_size
+from DeepRegistrationLib.validation import (
+    background,
+    check_pair,
+    finite,
+    is_ct,
+    note_on_size,
+    overlap,
+)
 
 GRID = Grid((12, 10, 8), (2.0, 2.0, 3.0), (-5.0, 4.0, 20.0))
 
@@ -72,16 +79,17 @@ def test_an_image_one_voxel_thin_is_refused(size):
     assert " x ".join(str(n) for n in size) in says
 
 
-def test_images_that_do_not_overlap_are_refused_with_both_places_and_what_to_do():
+def test_images_overlap_or_lie_apart():
     far = Grid(GRID.size, GRID.spacing, (500.0, 0.0, 0.0))
-    says = refused(ct(), ct(far, "far.nii.gz"), says="do not overlap in space")
-    assert "--initial" in says
-    assert "511, 9, 10 mm" in says
+    assert not overlap(ct(), ct(far))
+    check_pair(ct(), ct(far))  # they are brought together
+    assert overlap(ct(), ct())
 
 
 def test_images_that_overlap_by_a_corner_pass():
     touching = Grid(GRID.size, GRID.spacing, tuple(GRID.corners()[-1]))
     check_pair(ct(), ct(touching))
+    assert overlap(ct(), ct(touching))
 
 
 def test_a_small_image_between_the_sampled_points_of_a_large_one_overlaps_it():
