@@ -22,7 +22,8 @@ class PointTable:
 
     def __init__(self, table, goTo, include):
         self._table, self._goTo, self._include = table, goTo, include
-        self._texts = []
+        self._texts = []  # of each row's cells, as they are shown
+        self._colors = []  # of each row, as a number of a shade
         self._shades = _brushes()
         self._none = qt.QBrush()
         self._black = qt.QBrush(qt.QColor(0, 0, 0))
@@ -44,11 +45,11 @@ class PointTable:
         table.connect("itemChanged(QTableWidgetItem*)", self._onItem)
 
     def show(self, state):
-        """Show a state; only cells that differ are touched where the rows are the same."""
+        """Show a state; only rows that are new or gone, and cells that differ, are touched."""
         blocked = self._table.blockSignals(True)
         try:
             if state.changed is None or len(self._texts) != len(state.labels):
-                self._build(state)
+                self._replaceRows(state.labels)
                 rows = range(len(state.labels))
             else:
                 rows = state.changed.tolist()
@@ -63,22 +64,36 @@ class PointTable:
         self._table.blockSignals(blocked)
         self._goTo(row)
 
-    def _build(self, state):
-        """New rows, empty but for the labels."""
-        count, columns = len(state.labels), self._table.columnCount
-        self._table.setRowCount(0)
-        self._table.setRowCount(count)
+    def _replaceRows(self, labels):
+        """Take out the rows between the first and the last that stay, and put the new ones there.
+
+        A list is changed at one place, and most often at its end. Anew, each row is costly.
+        """
+        old = [texts[0] for texts in self._texts]
+        first = _common(old, labels)
+        last = _common(old[first:][::-1], labels[first:][::-1])
+        for row in reversed(range(first, len(old) - last)):
+            self._table.removeRow(row)
+        del self._texts[first : len(old) - last], self._colors[first : len(old) - last]
+        for row in range(first, len(labels) - last):
+            self._insertRow(row, labels[row])
+
+    def _insertRow(self, row, label):
+        """A row that is empty but for its label."""
+        columns = self._table.columnCount
+        self._table.insertRow(row)
         fixed = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable
-        for row, label in enumerate(state.labels):
-            item = qt.QTableWidgetItem(label)
-            item.setFlags(fixed | qt.Qt.ItemIsUserCheckable)
-            self._table.setItem(row, 0, item)
-            for column in range(1, columns):
-                item = qt.QTableWidgetItem("")
-                item.setFlags(fixed)
-                item.setData(qt.Qt.TextAlignmentRole, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                self._table.setItem(row, column, item)
-        self._texts = [[""] * columns for _row in range(count)]
+        item = qt.QTableWidgetItem(label)
+        item.setFlags(fixed | qt.Qt.ItemIsUserCheckable)
+        item.setCheckState(qt.Qt.Unchecked)  # a check box appears with its first state
+        self._table.setItem(row, 0, item)
+        for column in range(1, columns):
+            item = qt.QTableWidgetItem("")
+            item.setFlags(fixed)
+            item.setData(qt.Qt.TextAlignmentRole, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            self._table.setItem(row, column, item)
+        self._texts.insert(row, [label, *[""] * (columns - 1)])
+        self._colors.insert(row, None)
 
     def _fill(self, state, rows):
         after = state.after
@@ -91,9 +106,6 @@ class PointTable:
             first = self._table.item(row, 0)
             if first.checkState() != checked:
                 first.setCheckState(checked)
-            elif not self._texts[row][0]:
-                first.setCheckState(checked)  # a check box appears with its first state
-            self._texts[row][0] = state.labels[row]
             for column, (value, sign) in enumerate(zip(values[row], signs, strict=True), start=1):
                 text = f"{value:{sign}.2f}" if np.isfinite(value) else "-"
                 if text != self._texts[row][column]:
@@ -102,6 +114,9 @@ class PointTable:
             self._color(row, int(shades[row]) if np.isfinite(after[row]) else None)
 
     def _color(self, row, shade):
+        if shade == self._colors[row]:
+            return
+        self._colors[row] = shade
         item = self._table.item(row, _AFTER)
         item.setBackground(self._none if shade is None else self._shades[shade])
         item.setForeground(self._none if shade is None else self._black)
@@ -116,6 +131,12 @@ class PointTable:
     def _onItem(self, item):
         if item.column() == 0:
             self._include(item.row(), item.checkState() == qt.Qt.Checked)
+
+
+def _common(first, second):
+    """How many entries two sequences have in common at their start."""
+    pairs = zip(first, second, strict=False)
+    return next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
 def _brushes():

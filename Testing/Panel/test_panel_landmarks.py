@@ -113,6 +113,62 @@ def test_dragging_a_point_changes_its_row_and_the_summary(panel, section):
     assert "2.00 ± " in section.ui.summaryText.text
 
 
+def many_points(parameters, count: int) -> np.ndarray:
+    """Lists of so many pairs, each with an error of its own; the fixed points, LPS."""
+    points = np.stack([np.arange(count), np.zeros(count), np.zeros(count)], axis=-1)
+    put_points(parameters, points, points * (1.01, 1, 1))
+    add_shift(parameters, (0, 0, 0))
+    return points
+
+
+def rows_touched(table) -> list[tuple[str, int, int]]:
+    """What happens to the table's rows from now on: what, the first and the last row."""
+    model, touched = unwrap(table).model(), []
+    model.rowsInserted.connect(lambda _, *rows: touched.append(("new", *rows)))
+    model.rowsRemoved.connect(lambda _, *rows: touched.append(("gone", *rows)))
+    model.dataChanged.connect(
+        lambda first, last: touched.append(("written", first.row(), last.row()))
+    )
+    return touched
+
+
+def test_a_new_landmark_adds_its_row_and_touches_no_other(panel, section):
+    count = 300
+    many_points(panel.parameters, count)
+    touched = rows_touched(section.ui.pointsTable)
+    panel.parameters.fixedLandmarks.AddControlPoint(vtk.vtkVector3d(0, 0, 0), "301")
+    panel.parameters.movingLandmarks.AddControlPoint(vtk.vtkVector3d(0, 0, 3), "301")
+    assert {rows for _, *ends in touched for rows in ends} == {count}
+    assert [what for what, *_ in touched].count("new") == 1
+    assert texts(section, count) == ["301", "3.00", "3.00", "+0.00", "+0.00", "-3.00"]
+
+
+@pytest.mark.parametrize("gone", [0, 2, 4])
+def test_a_landmark_that_goes_takes_its_row_along(panel, section, gone):
+    many_points(panel.parameters, 5)
+    panel.parameters.fixedLandmarks.SetNthControlPointSelected(3, False)
+    rows = [texts(section, row) for row in range(5)]
+    checked = [section.ui.pointsTable.item(row, 0).checkState() for row in range(5)]
+    colors = [section.ui.pointsTable.item(row, 2).background().color() for row in range(5)]
+    for node in (panel.parameters.fixedLandmarks, panel.parameters.movingLandmarks):
+        node.RemoveNthControlPoint(gone)
+    for column in (rows, checked, colors):
+        del column[gone]
+    assert [texts(section, row) for row in range(4)] == rows
+    table = section.ui.pointsTable
+    assert table.rowCount == 4
+    assert [table.item(row, 0).checkState() for row in range(4)] == checked
+    assert [table.item(row, 2).background().color() for row in range(4)] == colors
+
+
+def test_lists_without_a_common_label_fill_the_table_anew(panel, section):
+    many_points(panel.parameters, 5)
+    panel.parameters.fixedLandmarks = panel.parameters.movingLandmarks = None
+    assert section.ui.pointsTable.rowCount == 0
+    put_points(panel.parameters, [[0, 0, 0], [9, 0, 0]], [[0, 0, 1], [9, 0, 2]])
+    assert [texts(section, row)[2] for row in range(2)] == ["1.00", "2.00"]
+
+
 def test_the_color_of_an_error_follows_it(panel, section):
     put_points(panel.parameters, [[0, 0, 0]], [[0, 0, 0]])
     add_shift(panel.parameters, (0, 0, 0))
