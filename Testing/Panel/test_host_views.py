@@ -132,6 +132,11 @@ def on_view(view, ras) -> tuple[float, float]:
     return x, view.height - 1 - y
 
 
+def test_after_a_key_with_a_modifier_the_mouse_is_without_it(shown):
+    hands.press_keys(shown.window, "Ctrl+R")
+    assert QtGui.QGuiApplication.keyboardModifiers() == QtCore.Qt.KeyboardModifier.NoModifier
+
+
 @NEEDS_OPENGL
 def test_a_landmark_is_dragged_with_the_mouse(shown, volume):
     slicer.util.setSliceViewerLayers(background=volume, fit=True)

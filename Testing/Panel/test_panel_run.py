@@ -14,6 +14,7 @@ from pairs import add_landmarks, add_pair
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from SlicerHost.arguments import unwrap
+from SlicerHost.hands import press_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "DeepRegistration" / "DeepRegistration.py"
@@ -178,7 +179,7 @@ def test_closing_the_scene_during_a_run_drops_it(slicer_host, panel, run):
 def test_ctrl_r_registers(slicer_host, panel, run):
     fixed, moving = add_pair(panel.parameters)
     panel.parameters.method = "affine"
-    QTest.keyClick(slicer_host.window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    press_keys(slicer_host.window, "Ctrl+R")
     assert run.running
     finish(slicer_host, run)
     assert moving.GetParentTransformNode().IsLinear()

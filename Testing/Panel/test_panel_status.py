@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 import slicer
 from pairs import add_pair
-from PySide6.QtCore import Qt
-from PySide6.QtTest import QTest
-from SlicerHost.hands import click
+from SlicerHost.hands import click, press_keys
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 
@@ -45,7 +43,7 @@ def said(run) -> str:
 
 
 def ctrl_r(host) -> None:
-    QTest.keyClick(host.window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    press_keys(host.window, "Ctrl+R")
 
 
 def test_swapping_the_volumes_takes_the_result_from_the_line(panel, run, registered):

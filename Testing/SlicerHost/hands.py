@@ -69,7 +69,9 @@ def press_keys(widget: Any, keys: str) -> None:
     native.activateWindow()
     QtTest.QTest.qWaitForWindowActive(native.window())
     combination = QtGui.QKeySequence(keys)[0]
-    QtTest.QTest.keyClick(native, combination.key(), combination.keyboardModifiers())
+    QtTest.QTest.keyPress(native, combination.key(), combination.keyboardModifiers())
+    # Modifiers first: Qt takes those of the last key event for held, also in the mouse's events.
+    QtTest.QTest.keyRelease(native, combination.key())
 
 
 def hover(view: Any, at: tuple[float, float] | None) -> None:
