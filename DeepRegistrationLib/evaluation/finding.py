@@ -35,12 +35,13 @@ def percent(value: float) -> str:
 
 def position(point: Sequence[float]) -> str:
     """A point in LPS mm as Slicer writes it: "L 34, P 12, I 150 mm"."""
-    letters = (("L", "R"), ("P", "A"), ("S", "I"))
-    parts = [
-        f"{pair[0] if value >= 0 else pair[1]} {abs(value):.0f}"
-        for value, pair in zip(point, letters, strict=True)
-    ]
-    return ", ".join(parts) + " mm"
+    return ", ".join(coordinate(value, axis) for axis, value in enumerate(point)) + " mm"
+
+
+def coordinate(value: float, axis: int) -> str:
+    """One coordinate of a point in LPS mm as Slicer writes it, without the unit: "R 34"."""
+    toward, away = ("LR", "PA", "SI")[axis]
+    return f"{toward if value >= 0 else away} {abs(value):.0f}"
 
 
 def place(place: dict[str, Any] | None) -> str:

@@ -139,7 +139,8 @@ def _landmarks(
     basis = f"{allowed.basis}; for each landmark, and a problem from "
     basis += f"{100 * LANDMARK_SHARE_PROBLEM:g} % of the landmarks: {OWN}"
     text = f"{above} of {count} landmarks above {allowed.limit:g} mm, {allowed.short}"
-    text += f" (mean {after.mean():.2f} mm, largest {after[worst]:.2f} mm at {names[worst]})."
+    text += f" (mean {after.mean():.2f} mm, largest {after[worst]:.2f} mm at landmark "
+    text += f"{names[worst]})."
     if len(before) == count:
         text = text[:-2] + f"; mean before {before.mean():.2f} mm)."
     level = "ok" if above == 0 else "caution"

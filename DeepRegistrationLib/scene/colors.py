@@ -29,6 +29,9 @@ ESTIMATE_RANGE = (0.0, 3.0)
 _LABELS = {JACOBIAN_RANGE: 6, DISPLACEMENT_RANGE: 5, ESTIMATE_RANGE: 4}
 """How many numbers a range's legend has, so that one decimal is enough for each."""
 
+_CHARACTERS = 5
+"""Of each number, padded: the legend's text is as large as they fit, and so is its title."""
+
 _VISIBLE_ESTIMATE = 0.5  # mm; less is not shown over anatomy
 
 ERROR_RANGE = (0.0, 5.0)
@@ -292,7 +295,7 @@ def add_legend(volume_node, title: str, limits: tuple[float, float], labels: int
     legend.SetSaveWithScene(volume_node.GetSaveWithScene())
     legend.SetTitleText(title)
     legend.SetNumberOfLabels(labels)
-    legend.SetLabelFormat(f"%.{_decimals(limits, labels)}f")
+    legend.SetLabelFormat(f"%{_CHARACTERS}.{_decimals(limits, labels)}f")
 
 
 def _decimals(limits: tuple[float, float], labels: int) -> int:

@@ -14,6 +14,7 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from DeepRegistrationLib.evaluation.finding import coordinate
 from DeepRegistrationLib.scene import colors
 from DeepRegistrationLib.scene.canvas import (
     GRAY,
@@ -263,9 +264,9 @@ def label(panels: list[np.ndarray], place: Place) -> None:
     for pixels, (orientation, letters) in zip(panels, _LETTERS.items(), strict=True):
         size = len(pixels)
         middle, end = size / 2, size - 8
-        axis, name = ORIENTATIONS[orientation]
-        text = f"{orientation}, {name} {place.slices[axis]:.0f} mm"
-        draw_text(pixels, text, (10, 18), size=12)
+        axis = ORIENTATIONS[orientation]
+        at = coordinate((-1, -1, 1)[axis] * place.slices[axis], axis)  # RAS to LPS
+        draw_text(pixels, f"{orientation}, {at} mm", (10, 18), size=12)
         anchors = ((8, middle), (end, middle), (middle, 16), (middle, size - 16))
         for letter, anchor, align in zip(letters, anchors, (0, 1, 0.5, 0.5), strict=True):
             draw_text(pixels, letter, anchor, size=15, color=GRAY, align=(align, 0.5), bold=True)

@@ -18,7 +18,7 @@ from DeepRegistrationLib.scene.views import SliceView
 PANEL = 520
 """Width and height of a slice's picture, pixels."""
 
-ORIENTATIONS = {"Axial": (2, "S"), "Coronal": (1, "A"), "Sagittal": (0, "R")}
+ORIENTATIONS = {"Axial": 2, "Coronal": 1, "Sagittal": 0}
 """The three slices, and the axis that each lies across."""
 
 
@@ -130,7 +130,7 @@ class Studio:
             yield
             view.pixels()  # the first rendering prepares OpenGL
             yield
-            for orientation, (axis, _) in ORIENTATIONS.items():
+            for orientation, axis in ORIENTATIONS.items():
                 center = place.middle.copy()
                 center[axis] = place.slices[axis]
                 view.look_at(center, place.width * size / PANEL, orientation)

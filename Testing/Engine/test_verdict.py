@@ -38,7 +38,7 @@ def test_landmarks_above_the_limit_are_counted_and_the_worst_is_named():
     found = verdict(measured(), **landmarks(51, 3))
     assert found.level == "caution"
     assert "3 of 51 landmarks above 3 mm" in found.headline
-    assert "largest 7.20 mm at L12" in found.headline
+    assert "largest 7.20 mm at landmark L12" in found.headline
     assert "mean before 8.00 mm" in found.headline
     assert "TG-132" in found.findings[0].basis
 
@@ -47,7 +47,7 @@ def test_the_place_of_the_largest_error_is_given_in_the_patients_directions():
     positions = np.zeros((51, 3))
     positions[11] = (-40.4, 12.0, -150.0)  # LPS
     found = verdict(measured(), **landmarks(51, 3), positions=positions)
-    assert "largest 7.20 mm at L12, R 40, P 12, I 150 mm" in found.headline
+    assert "largest 7.20 mm at landmark L12, R 40, P 12, I 150 mm" in found.headline
 
 
 def test_a_segment_without_a_name_is_called_a_label():

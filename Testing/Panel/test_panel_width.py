@@ -59,3 +59,22 @@ def test_every_widget_has_the_width_that_it_needs(slicer_host, panel, width):
             if widget.isVisible() and right > area.viewport().width():
                 cut.append((section.uiName, widget.objectName() or type(widget).__name__))
     assert cut == []
+
+
+@pytest.mark.parametrize("width", [NARROW, 550])
+def test_a_longer_explanation_leaves_the_buttons_their_height(slicer_host, panel, width):
+    fill(panel)
+    window = slicer_host.window
+    window.show()
+    window.resize(1440, 2400)
+    window.centralWidget().setSizes([width, 1440 - width])
+    ui = next(section.ui for section in panel.sections if section.uiName == "Inspection")
+    ui.keysBox.collapsed = True
+    for text in ("Short.", "Words that need more than one line. " * 6):
+        ui.modeText.text = text
+        slicer_host.process_events(0.2)
+    for name in ("plainButton", "jacobianButton", "displacementButton"):
+        button = unwrap(getattr(ui, name))
+        assert button.height() >= button.minimumSizeHint().height()
+    label = unwrap(ui.modeText)
+    assert label.height() >= label.heightForWidth(label.width())

@@ -78,6 +78,15 @@ def test_the_overlay_is_green_and_magenta_before_and_gray_after(shifted):
     assert mean_color(after, 30, 0).max() < 0.3
 
 
+def test_slices_are_named_by_their_position_as_slicer_writes_it(scene, monkeypatch):
+    volume = volume_node_from_image(block((0.0, 0.0, 0.0)), scene)
+    written = []
+    monkeypatch.setattr(pictures, "draw_text", lambda pixels, text, *_, **__: written.append(text))
+    panels = [np.zeros((PANEL, PANEL, 3), np.uint8)] * 3
+    pictures.label(panels, place_of(volume, np.array([-60.0, -7.0, 3.0])))  # RAS
+    assert {"Axial, S 3 mm", "Coronal, P 7 mm", "Sagittal, L 60 mm"} <= set(written)
+
+
 @rendering
 def test_the_jacobian_picture_is_blue_where_tissue_is_smaller_and_yellow_where_it_folds(
     scene, shifted
