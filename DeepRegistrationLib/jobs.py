@@ -16,6 +16,8 @@ from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, as_tensor
+from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
+from DeepRegistrationLib.interchange.imported import sentence
 from DeepRegistrationLib.plain import AffineMap, FieldMap, Map, Outcome, Task, Volume
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.transforms import (
@@ -108,6 +110,28 @@ def inverse_of(transform: Map, grid: Grid, progress: Progress = silent) -> dict[
         "roundtrip_max": found.roundtrip_max,
     }
     return {"inverse": map_of(found.field), "residual_mm": residual}
+
+
+def imported_transform(files: list[str], grid: Grid | None) -> dict[str, Any]:
+    """A transform from another program's files, as one map.
+
+    Args:
+        files: As ``read_foreign`` takes them.
+        grid: Where splines and chains are sampled; of the fixed image, if it is known.
+
+    Returns:
+        ``transform``: Map; ``direction``, ``notes``: sentences, see ``interchange.imported``;
+        ``exchanged``: whether it is the transform of the pair with fixed and moving exchanged.
+    """
+    found = read_foreign(files, grid=grid)
+    with torch.no_grad():
+        single = single_transform(found.transform, grid)
+    return {
+        "transform": map_of(single),
+        "direction": sentence(found.direction),
+        "notes": [sentence(note) for note in found.notes],
+        "exchanged": found.exchanged,
+    }
 
 
 def derived_volume(

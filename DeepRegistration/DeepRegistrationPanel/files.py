@@ -1,4 +1,4 @@
-"""Asking where a file goes, in the folder of the last time."""
+"""Asking for files, in the folder of the last time."""
 
 import os
 
@@ -16,8 +16,7 @@ def askForFile(title, name, kinds):
         name: Proposed file name; its ending is added where the user gives none.
         kinds: As ``Table (*.csv)``.
     """
-    folder = qt.QSettings().value(_KEY) or os.path.expanduser("~")
-    start = os.path.join(folder, name)
+    start = os.path.join(_folder(), name)
     path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, start, kinds)
     if not path:
         return ""
@@ -26,3 +25,21 @@ def askForFile(title, name, kinds):
         path += ending
     qt.QSettings().setValue(_KEY, os.path.dirname(path))
     return path
+
+
+def askForFiles(title, kinds):
+    """The paths of the files that the user chose, or none.
+
+    Args:
+        title: Of the dialog.
+        kinds: As ``Table (*.csv)``.
+    """
+    window = slicer.util.mainWindow()
+    paths = tuple(qt.QFileDialog.getOpenFileNames(window, title, _folder(), kinds))
+    if paths:
+        qt.QSettings().setValue(_KEY, os.path.dirname(paths[0]))
+    return paths
+
+
+def _folder():
+    return qt.QSettings().value(_KEY) or os.path.expanduser("~")

@@ -1,10 +1,12 @@
-"""What a registration made, and what can be made of it on demand."""
+"""What a registration made or was imported, and what can be made of it on demand."""
 
 import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.placement import IMPORTED
 from DeepRegistrationLib.scene.results import outputs_of
+from DeepRegistrationPanel.imports import TransformImport
 from DeepRegistrationPanel.run import RunSection
 from DeepRegistrationPanel.section import Section
 
@@ -30,6 +32,7 @@ class ResultsSection(Section):
         self.ui.jacobianButton.connect("clicked(bool)", self._onJacobian)
         self.ui.displacementButton.connect("clicked(bool)", self._onDisplacement)
         self.ui.undoButton.connect("clicked(bool)", self._onUndo)
+        self._import = TransformImport(self)
 
     def onRegistered(self, result):
         self.ui.resultsButton.collapsed = False
@@ -46,6 +49,10 @@ class ResultsSection(Section):
         result = self.panel.result
         undoable = result is not None and result.record.undoable
         self.ui.undoButton.enabled = undoable and not self.panel.running
+        self._import.update()
+
+    def close(self):
+        self._import.forget()
 
     def _canMake(self, kind):
         """The inverse belongs to a registration made here; volumes can be made of anything."""
@@ -116,7 +123,12 @@ class ResultsSection(Section):
 def describeTransform(node):
     """What kind of transform it is, in one line."""
     if node is None:
-        return _("None yet: register, or choose any transform of the scene.")
+        return _("None yet: register, import one, or choose any transform of the scene.")
+    direction = node.GetAttribute(IMPORTED)
+    return _kind(node) if direction is None else f"{_kind(node)}. {direction}"
+
+
+def _kind(node):
     if node.IsLinear():
         return _("Linear transform")
     name = node.GetTransformFromParent().GetClassName() if node.GetTransformFromParent() else ""

@@ -13,6 +13,7 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.interchange.dicom_registration import write_registration
 from DeepRegistrationLib.interchange.dicom_series import read_series
 from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
+from DeepRegistrationLib.interchange.imported import sentence
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import DisplacementField, Transform, write_transform
 from DeepRegistrationLib.transforms.io import FIELD_FILES, TRANSFORM_FILES
@@ -53,7 +54,7 @@ def convert_files(arguments: argparse.Namespace) -> None:
             write_transform(transform, path)
     if not arguments.quiet:
         for line in (imported.direction, *imported.notes):
-            print(f"{line[0].upper()}{line[1:]}.")
+            print(sentence(line))
         print(f"Wrote {output}")
 
 

@@ -105,8 +105,8 @@ def _read_deformable(dataset: Any, name: str, source: str | None) -> Imported:
 def _single(found: list[Any], name: str) -> Any:
     if len(found) != 1:
         raise RegistrationError(
-            f"{name} holds {len(found)} registrations of that image; name the moving series to "
-            "choose one."
+            f"{name} holds {len(found)} registrations of that image; name the moving series "
+            "(deepreg convert --moving) to choose one."
         )
     return found[0]
 

@@ -10,6 +10,7 @@ space (NiftyReg: RAS), in what is stored (positions, displacements, coefficients
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField,
 from DeepRegistrationLib.transforms.io import FIELD_FILES, is_modeling
 
 TOOLS = ("ants", "dicom", "elastix", "itk", "niftyreg", "plastimatch")
+
+_TEXTS = (".txt", ".toml")
+_ANTS_NAME = re.compile(r"\d(GenericAffine\.mat|(Inverse)?Warp\.nii(\.gz)?)$")  # after the prefix
 
 _AS_IT_IS = "{} stores fixed to moving points{}: as it is"
 
@@ -58,7 +62,8 @@ def _read(files: Sequence[Path], tool: str, grid: Grid | None, source: str | Non
         return _ants(files)
     if len(files) != 1:
         raise RegistrationError(
-            f"{len(files)} files were given; only ANTs needs two (its affine and its warp)."
+            f"{len(files)} files were given; only ANTs needs two (its affine and its warp). Of "
+            "elastix's chain give the last file, which names the others."
         )
     file = files[0]
     if tool == "dicom":
@@ -87,9 +92,9 @@ def guess(files: Sequence[Path]) -> str:
     Raises:
         RegistrationError: A bare 4 x 4 matrix, which several programs write in several meanings.
     """
-    if len(files) == 2:
-        return "ants"
     file = files[0]
+    if len(files) == 2 and not any(map(_is_elastix, files)):
+        return "ants"
     if sop_class(file):
         return "dicom"
     if plastimatch.is_spline(file):
@@ -97,15 +102,22 @@ def guess(files: Sequence[Path]) -> str:
     name = file.name.lower()
     if name.endswith((".nii", ".nii.gz")) and niftyreg.intent_name(file) == niftyreg.INTENT_NAME:
         return "niftyreg"
-    if name.endswith((".txt", ".toml")):
-        if elastix.is_elastix(file):
-            return "elastix"
+    if _ANTS_NAME.search(file.name):
+        return "ants"
+    if _is_elastix(file):
+        return "elastix"
+    if name.endswith(_TEXTS):
         with open(file, "rb") as opened:
             if b"Insight Transform File" not in opened.read(100):
                 raise RegistrationError(
-                    f"{file.name} does not say what wrote it; name the program with --from."
+                    f"{file.name} does not say what wrote it; name the program (deepreg "
+                    "convert --from)."
                 )
     return "itk"
+
+
+def _is_elastix(file: Path) -> bool:
+    return file.name.lower().endswith(_TEXTS) and elastix.is_elastix(file)
 
 
 def _ants(files: Sequence[Path]) -> Imported:
@@ -128,7 +140,8 @@ def _ants(files: Sequence[Path]) -> Imported:
     warp = read_transform(warps[0])
     assert isinstance(warp, DisplacementField)
     notes = () if affine else ("no affine was given: this is the warp alone",)
-    if "inversewarp" in warps[0].name.lower():
+    exchanged = "inversewarp" in warps[0].name.lower()
+    if exchanged:
         members = [warp] if affine is None else [affine.inverse(), warp]
         direction = (
             "ANTs' InverseWarp maps moving to fixed points: the transform is that of the pair with "
@@ -138,4 +151,4 @@ def _ants(files: Sequence[Path]) -> Imported:
         members = [warp] if affine is None else [warp, affine]
         direction = _AS_IT_IS.format("ANTs", ", LPS mm, the warp before the affine")
     transform = members[0] if len(members) == 1 else Composite(members)
-    return Imported(transform, direction, notes)
+    return Imported(transform, direction, notes, exchanged)

@@ -15,8 +15,15 @@ class Imported:
         transform: Fixed points to moving points, LPS mm.
         direction: What the file stores and what was done about it, to be shown.
         notes: What a user should know about this file.
+        exchanged: Whether ``transform`` is that of the pair with fixed and moving exchanged.
     """
 
     transform: Transform
     direction: str
     notes: tuple[str, ...] = ()
+    exchanged: bool = False
+
+
+def sentence(text: str) -> str:
+    """A direction or a note as a sentence."""
+    return f"{text[0].upper()}{text[1:]}."

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import vtk
 
 from DeepRegistrationLib.scene import results
+from DeepRegistrationLib.scene.landmarks import taken_as_identity
 from DeepRegistrationLib.scene.space import require_node
 from DeepRegistrationLib.scene.transaction import Record, reversible
 from DeepRegistrationLib.scene.transforms import map_from_node
@@ -72,7 +73,9 @@ class DerivedRequest:
         moving = None
         if self.kind == "warped":
             moving = volume_from_node(
-                self.movingNode, "the moving volume", ignoring=self.transformNode
+                self.movingNode,
+                "the moving volume",
+                ignoring=taken_as_identity(self.movingNode, self.transformNode),
             )
         return {
             "transform": map_from_node(self.transformNode, grid),

@@ -10,7 +10,7 @@ from vtk.util import numpy_support
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs, pair_labels
 from DeepRegistrationLib.evaluation.landmarks import error_statistics
-from DeepRegistrationLib.scene.placement import METHOD, PASSING
+from DeepRegistrationLib.scene.placement import IMPORTED, METHOD, PASSING
 from DeepRegistrationLib.scene.space import (
     between,
     flipped,
@@ -81,7 +81,7 @@ def taken_as_identity(node, transform):
     """The transform above a moving node that does not count when ``transform`` is evaluated.
 
     The error is measured in the moving image's space, |T(fixed) - moving|, but a user may place
-    the moving landmarks under T, or leave them under the result of an earlier registration while
+    the moving landmarks under T, or leave them under an earlier result (also an imported one) while
     T is another transform; both only show where they would be after a registration.
 
     Args:
@@ -95,7 +95,7 @@ def taken_as_identity(node, transform):
     parents = parents_of(node)
     if transform is not None and transform in parents:
         return transform
-    marks = (METHOD, PASSING)
+    marks = (METHOD, IMPORTED, PASSING)
     return next((p for p in parents if any(p.GetAttribute(mark) for mark in marks)), None)
 
 

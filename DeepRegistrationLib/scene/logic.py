@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -10,6 +10,7 @@ import slicer
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.derived import DerivedRequest
+from DeepRegistrationLib.scene.imported import ImportRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.request import RegistrationResult, Request
@@ -102,6 +103,31 @@ class DeepRegistrationLogic:
             RegistrationError: A node is missing or of the wrong kind.
         """
         request = DerivedRequest(self.mrmlScene, transformNode, fixedNode, movingNode, kind)
+        return RegistrationRun(engine, request, onChange)
+
+    def startImport(
+        self,
+        engine: EngineProcess,
+        files: Sequence[str],
+        fixedNode=None,
+        movingNode=None,
+        *,
+        onChange: Callable[[RegistrationRun], None] | None = None,
+    ) -> RegistrationRun:
+        """Read a transform of ITK, elastix, ANTs, ... or a DICOM registration; as :meth:`start`.
+
+        The run's ``result`` is an :class:`~DeepRegistrationLib.scene.imported.ImportResult`.
+
+        Args:
+            engine: The process.
+            files: One file; of ANTs its affine and its warp.
+            fixedNode, movingNode: The volumes that it registers, where they are known.
+            onChange: Called with the run whenever something about it changed.
+
+        Raises:
+            RegistrationError: A volume without voxels.
+        """
+        request = ImportRequest(self.mrmlScene, tuple(files), fixedNode, movingNode)
         return RegistrationRun(engine, request, onChange)
 
     def startLungs(

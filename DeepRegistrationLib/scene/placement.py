@@ -7,6 +7,9 @@ from DeepRegistrationLib.scene.space import parents_of
 METHOD = "DeepRegistration.Method"
 """Attribute of a result's transform node: the name of the method that made it."""
 
+IMPORTED = "DeepRegistration.Imported"
+"""Attribute of an imported transform's node: which direction its files store, and what was done."""
+
 PASSING = "DeepRegistration.Passing"
 """Attribute of a hidden transform node that stands in for a registration for a while."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.plain import GIVEN, Volume
+from DeepRegistrationLib.scene.landmarks import taken_as_identity
 from DeepRegistrationLib.scene.masks import mask_from_node
 from DeepRegistrationLib.scene.results import MASK_SOURCE, outputs_of
 from DeepRegistrationLib.scene.segments import labels_from_node
@@ -34,7 +35,8 @@ def quality_request(
 
     Args:
         fixed, moving: Scalar volume nodes.
-        transform: Transform node; what lies under it is measured as if it did not.
+        transform: Transform node; what lies under it, or under the result of another registration,
+            is measured as if it did not, see ``landmarks.taken_as_identity``.
         fixed_mask, moving_mask: Label map, volume or segmentation; without a fixed one the result
             is judged in the mask that its registration used, see ``evaluation.region.region_of``.
         fixed_segments, moving_segments: Segmentations or label maps. Segments are paired by their
@@ -46,13 +48,17 @@ def quality_request(
     Raises:
         RegistrationError: A wrong or empty node.
     """
+
+    def above(node):
+        return None if node is None else taken_as_identity(node, transform)
+
     volume = volume_from_node(fixed, "the fixed volume")
     request: dict[str, Any] = {
         "transform": map_from_node(transform, volume.grid),
         "fixed": volume,
-        "moving": volume_from_node(moving, "the moving volume", ignoring=transform),
+        "moving": volume_from_node(moving, "the moving volume", ignoring=above(moving)),
         "fixed_mask": mask_from_node(fixed_mask, "the fixed mask"),
-        "moving_mask": mask_from_node(moving_mask, "the moving mask", ignoring=transform),
+        "moving_mask": mask_from_node(moving_mask, "the moving mask", ignoring=above(moving_mask)),
     }
     kept = outputs_of(transform).get("mask")
     if kept is not None:
@@ -71,7 +77,7 @@ def quality_request(
         request["fixed_labels"] = labels
     if moving_segments is not None:
         labels, others = labels_from_node(
-            moving_segments, "the moving segmentation", ignoring=transform
+            moving_segments, "the moving segmentation", ignoring=above(moving_segments)
         )
         request["moving_labels"], names = _renumbered(labels, others, names)
     request["label_names"] = {str(number): name for number, name in names.items()}

@@ -11,7 +11,7 @@ import vtk
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.plain import Outcome
 from DeepRegistrationLib.scene import colors, hierarchy
-from DeepRegistrationLib.scene.placement import METHOD, place_under
+from DeepRegistrationLib.scene.placement import IMPORTED, METHOD, place_under
 from DeepRegistrationLib.scene.space import parents_of
 from DeepRegistrationLib.scene.transforms import converting, node_class, set_transform
 from DeepRegistrationLib.scene.tre_tables import tables_of
@@ -126,9 +126,10 @@ def earlier_result(scene, fixed, moving, method: str):
 
 
 def result_above(fixed, moving):
-    """The nearest transform above the moving volume that an earlier run made for this pair."""
+    """The nearest transform above the moving volume that was made, or imported, for this pair."""
     for node in parents_of(moving):
-        if node.GetAttribute(METHOD) is not None and _is_of(node, fixed, moving):
+        known = any(node.GetAttribute(mark) is not None for mark in (METHOD, IMPORTED))
+        if known and _is_of(node, fixed, moving):
             return node
     return None
 
@@ -223,12 +224,13 @@ def _transform_node(scene, fixed, moving, method: str, mapping, title: str):
     if node is None or not node.IsA(wanted):
         node = scene.AddNewNodeByClass(wanted, scene.GenerateUniqueName(title))
     set_transform(node, mapping)
-    _refer(node, fixed, moving)
+    refer_to_pair(node, fixed, moving)
     node.SetAttribute(METHOD, method)
     return node
 
 
-def _refer(node, fixed, moving) -> None:
+def refer_to_pair(node, fixed, moving) -> None:
+    """Let a transform node refer to the volumes that it registers, where both are known."""
     if fixed is None or moving is None:  # a transform of unknown origin
         return
     node.SetNodeReferenceID(node.GetFixedNodeReferenceRole(), fixed.GetID())
@@ -292,7 +294,7 @@ def _inverse(transform_node, mapping, fixed, moving, name: str):
     node = _output(transform_node, "inverse", node_class(mapping), name)
     set_transform(node, mapping)
     # Seen from the inverse, the moving image is the fixed one and vice versa.
-    _refer(node, moving, fixed)
+    refer_to_pair(node, moving, fixed)
     return node
 
 

@@ -10,6 +10,7 @@ import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.derived import DerivedRequest
+from DeepRegistrationLib.scene.imported import ImportRequest
 from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.request import Request
@@ -34,7 +35,12 @@ class RegistrationRun:
     def __init__(
         self,
         engine: EngineProcess,
-        request: Request | InverseRequest | DerivedRequest | LungMaskRequest | SampleRequest,
+        request: Request
+        | InverseRequest
+        | DerivedRequest
+        | ImportRequest
+        | LungMaskRequest
+        | SampleRequest,
         on_change: Callable[[RegistrationRun], None] | None = None,
     ) -> None:
         self._engine = engine

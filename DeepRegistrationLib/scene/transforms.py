@@ -141,13 +141,18 @@ def map_from_node(node, grid: Grid | None = None, role: str = "the transform") -
             f"{role[0].upper()}{role[1:]} {node.GetName()!r} has to be sampled on a grid; give the "
             "fixed volume too."
         )
-    grid = grid.with_spacing(tuple(np.maximum(grid.spacing, 2.0)))  # type: ignore[arg-type]
+    grid = grid.with_spacing(spacing_of_samples(grid))
     vectors = np.empty((3, *grid.shape), np.float32)
     for slab in grid.slabs(500_000):
         points = grid.positions(slab)
         mapped = flipped(map_points(general, flipped(points)))
         vectors[:, slab] = np.moveaxis(mapped - points, -1, 0)
     return FieldMap(vectors, grid)
+
+
+def spacing_of_samples(grid: Grid) -> tuple[float, float, float]:
+    """The spacing, mm, at which splines and chains are sampled on ``grid``: its own, at least 2."""
+    return tuple(np.maximum(grid.spacing, 2.0))  # type: ignore[return-value]
 
 
 def transform_from_node(node, grid: Grid | None = None, role: str = "the transform") -> Transform:

@@ -6,6 +6,7 @@ from functools import reduce
 
 import numpy as np
 
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
@@ -21,6 +22,9 @@ def single_transform(transform: Transform, grid: Grid | None = None) -> Affine |
 
     Args:
         grid: The fixed image's grid, which the field has to cover; needed for a chain with fields.
+
+    Raises:
+        RegistrationError: It is needed and was not given.
     """
     members = transform.transforms if isinstance(transform, Composite) else [transform]
     affines = [member for member in members if isinstance(member, Affine)]
@@ -31,7 +35,10 @@ def single_transform(transform: Transform, grid: Grid | None = None) -> Affine |
     if len(members) == 1 and isinstance(members[0], VelocityField):
         return members[0].exp()
     if grid is None:
-        raise ValueError("single_transform: a chain of transforms needs a grid")
+        raise RegistrationError(
+            "A chain of transforms is made one displacement field on the grid of the fixed image; "
+            "give the fixed image."
+        )
     return transform.on_grid(sampling_grid(transform, grid))
 
 

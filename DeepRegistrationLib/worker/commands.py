@@ -58,6 +58,15 @@ def inverse(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
+def imported(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """A transform of other programs; the request is ``jobs.imported_transform``'s arguments."""
+    from DeepRegistrationLib.jobs import imported_transform
+
+    progress(0.1, "Reading the transform")
+    return imported_transform(**request)
+
+
+@command
 def derive(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """A volume made of a transform; the request is ``jobs.derived_volume``'s arguments."""
     from DeepRegistrationLib.jobs import derived_volume

@@ -107,7 +107,7 @@ def test_what_is_unclear_is_refused_in_one_sentence(tmp_path, folders, refuse):
     assert "choose one" in refuse("convert", t, tmp_path / "o.png")
     assert "--reference" in refuse("convert", t, tmp_path / "o.nii.gz")
     assert "two" in refuse("convert", t, t, t, tmp_path / "o.h5")
-    assert "is no file" in refuse("convert", tmp_path / "none.h5", tmp_path / "o.h5")
+    assert "does not exist" in refuse("convert", tmp_path / "none.h5", tmp_path / "o.h5")
     assert "--reference" in refuse("apply", t, dose, "-o", tmp_path / "o.dcm")
     assert "structures are written" in refuse("apply", t, drawn, "-o", tmp_path / "o.csv")
     missing = ("-o", tmp_path / "o.dcm", "--reference", tmp_path / "t.h5")

@@ -150,7 +150,7 @@ def test_ants_inverse_warp_acts_after_the_inverse_affine(ants):
 
 def test_an_ants_warp_without_its_affine_is_taken_and_told(ants):
     folder, _, grid = ants
-    imported = read_foreign([folder / "out1Warp.nii.gz"], "ants")
+    imported = read_foreign([folder / "out1Warp.nii.gz"])
     assert imported.notes == ("no affine was given: this is the warp alone",)
     points = inner_points(grid)
     expected = itk_points(sitk_field(wave_field(grid)), points)
@@ -312,6 +312,7 @@ def test_unclear_files_are_refused(tmp_path):
         ([circle], None, "circle"),
         ([flat], None, "2 numbers in TransformParameters where 3 belong"),
         ([odd, chain, flat], None, "only ANTs needs two"),
+        ([chain, flat], None, "Of elastix's chain give the last file"),
         ([tmp_path / "none.h5"], None, "does not exist"),
         ([tmp_path / "scalar.nii.gz"], None, "not a displacement field"),
         ([tmp_path / "scalar.nii.gz"], "niftyreg", "no 3D transform"),

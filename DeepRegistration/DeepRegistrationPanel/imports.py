@@ -1,0 +1,86 @@
+"""Transforms of other programs: read from their files, and the moving volume put under them."""
+
+from slicer.i18n import tr as _
+
+from DeepRegistrationLib.scene.imported import place_moving
+from DeepRegistrationLib.scene.space import parents_of
+from DeepRegistrationPanel.files import askForFiles
+from DeepRegistrationPanel.run import RunSection
+from DeepRegistrationPanel.section import stillThere
+
+_ENDINGS = "*.h5 *.hdf5 *.tfm *.txt *.toml *.mat *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm"
+
+
+class TransformImport:
+    """Buttons that import a transform, undo that, and put the moving volume under it.
+
+    Args:
+        section: The results section, whose widgets these are.
+    """
+
+    def __init__(self, section):
+        self._panel, self._ui = section.panel, section.ui
+        self.forget()
+        self._ui.importButton.connect("clicked(bool)", self._onImport)
+        self._ui.undoImportButton.connect("clicked(bool)", self._onUndo)
+        self._ui.placeButton.connect("clicked(bool)", self._onPlace)
+
+    def update(self):
+        """Offer what can be done."""
+        p, running = self._panel.parameters, self._panel.running
+        there = self._imported is not None and self._imported.record.undoable
+        self._ui.importButton.enabled = not running
+        self._ui.undoImportButton.enabled = there and not running
+        placeable = p.transform is not None and p.movingVolume is not None
+        self._ui.placeButton.enabled = (
+            placeable and p.transform not in parents_of(p.movingVolume) and not running
+        )
+
+    def forget(self):
+        """The scene is closing."""
+        self._imported = self._before = None  # the last import, and what was chosen before it
+        self._placed = []  # records of what was put under it, the oldest first
+
+    def _onImport(self, _checked=False):
+        kinds = _("Transforms ({endings});;All files (*)").format(endings=_ENDINGS)
+        files = askForFiles(_("Import a transform from fixed to moving"), kinds)
+        if not files:
+            return
+        p, panel = self._panel.parameters, self._panel
+        panel.section(RunSection).begin(
+            lambda changed: panel.logic.startImport(
+                panel.engine, files, p.fixedVolume, p.movingVolume, onChange=changed
+            ),
+            self._onImported,
+        )
+
+    def _onImported(self, result):
+        p = self._panel.parameters
+        self.forget()
+        self._imported, self._before = result, p.transform
+        p.transform = result.node
+        self._panel.update()
+        self._panel.section(RunSection).say("\n".join(result.summary()))
+
+    def _onPlace(self, _checked=False):
+        p = self._panel.parameters
+        record = place_moving(p.movingVolume, p.transform)
+        if self._imported is not None and p.transform is self._imported.node:
+            self._placed.append(record)
+        self._panel.update()
+        text = _("{volume} lies under {transform} now: the views show it registered.")
+        self._panel.section(RunSection).say(
+            text.format(volume=p.movingVolume.GetName(), transform=p.transform.GetName())
+        )
+
+    def _onUndo(self, _checked=False):
+        p, imported, before = self._panel.parameters, self._imported, self._before
+        placed = self._placed
+        self.forget()
+        if p.transform is imported.node:
+            p.transform = stillThere(before)
+        for record in reversed(placed):
+            record.undo()
+        imported.record.undo()
+        self._panel.update()
+        self._panel.section(RunSection).say(_("The import is undone."))
