@@ -185,6 +185,11 @@ def _own_field(node) -> FieldMap | None:
         tuple((FLIP[:3, :3] @ axes).ravel()),
     )
     array = numpy_support.vtk_to_numpy(data.GetPointData().GetScalars())
-    scaled = array * stored.GetDisplacementScale() + stored.GetDisplacementShift()
-    vectors = np.float32(scaled.reshape(*grid.shape, 3)) * _TO_RAS
-    return FieldMap(np.moveaxis(vectors, -1, 0), grid)
+    rows = array.reshape(-1, 3 * grid.size[0])
+    scale, shift = stored.GetDisplacementScale(), stored.GetDisplacementShift()
+    if (scale, shift) != (1, 0):
+        rows = rows * scale + shift
+    # Row by row: a loop over the three components of each vector takes many times as long.
+    vectors = np.empty(rows.shape, np.float32)
+    np.multiply(rows, np.tile(_TO_RAS, grid.size[0]), out=vectors, casting="same_kind")
+    return FieldMap(np.moveaxis(vectors.reshape(*grid.shape, 3), -1, 0), grid)

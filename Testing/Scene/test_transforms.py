@@ -9,11 +9,13 @@ import slicer
 import torch
 import vtk
 from scenery import bump, centered_grid, rotation, smooth
+from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import to_sitk
 from DeepRegistrationLib.scene.space import matrix_to_vtk
 from DeepRegistrationLib.scene.transforms import (
+    map_from_node,
     transform_from_node,
     transform_node_from,
 )
@@ -98,6 +100,25 @@ def test_nodes_become_the_transforms_that_they_were(scene, field, fixed_image):
     matrix = transform_from_node(transform_node_from(affine(), scene, "A"))
     assert np.allclose(matrix.matrix, affine().matrix)
     assert np.allclose(matrix.translation, affine().translation)
+
+
+def test_a_scaled_field_of_doubles_is_read_as_slicer_applies_it(scene):
+    stored = vtk.vtkImageData()
+    stored.SetDimensions(3, 4, 5)
+    stored.SetSpacing(2.0, 3.0, 4.0)
+    stored.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    values = numpy_support.vtk_to_numpy(stored.GetPointData().GetScalars())
+    values[:] = np.random.default_rng(0).normal(size=values.shape)
+    grid = slicer.vtkOrientedGridTransform()
+    grid.SetDisplacementGridData(stored)
+    grid.SetDisplacementScale(2.0)
+    grid.SetDisplacementShift(0.5)
+    node = scene.AddNewNodeByClass("vtkMRMLGridTransformNode")
+    node.SetAndObserveTransformFromParent(grid)
+    read = map_from_node(node)
+    points = read.grid.positions(slice(None)).reshape(-1, 3)
+    moved = through_mrml(node, points) - points
+    assert np.allclose(np.moveaxis(read.vectors, 0, -1).reshape(-1, 3), moved, atol=1e-5)
 
 
 def test_the_parents_of_a_transform_node_belong_to_it(scene, field, fixed_image):
