@@ -52,8 +52,6 @@ def draw_text(
     Returns:
         The text's width in pixels.
     """
-    from scipy import ndimage  # not at Slicer's start
-
     mask = text_mask(text, size, bold=bold)
     height, width = mask.shape
     left = min(max(round(position[0] - align[0] * width), 0), max(pixels.shape[1] - width, 0))
@@ -61,10 +59,17 @@ def draw_text(
     target = pixels[top : top + height, left : left + width]
     mask = mask[: target.shape[0], : target.shape[1], None]
     # A darkened surrounding keeps letters readable on bright tissue.
-    around = ndimage.maximum_filter(mask, (3, 3, 1))
+    around = _widened(mask)
     blended = target * (1 - around) * (1 - mask) + np.array(color, dtype=np.float32) * 255 * mask
     target[:] = blended.astype(np.uint8)
     return width
+
+
+def _widened(mask: np.ndarray) -> np.ndarray:
+    """The largest value of each pixel and the eight around it: [height, width, 1]."""
+    edged = np.pad(mask, ((1, 1), (1, 1), (0, 0)))
+    rows = np.maximum(np.maximum(edged[:-2], edged[1:-1]), edged[2:])
+    return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
 
 
 def fill_box(

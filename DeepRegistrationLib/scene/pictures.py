@@ -6,7 +6,8 @@ Each shows an axial, a coronal and a sagittal slice. They are rendered in scenes
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -167,14 +168,15 @@ def deformed_grid(
     bent = studio.transform([transform, *parents_of(transform)])
     top = _largest_displacement(bent, region)
     scale = colors.displacement_colors(top)
-    _draw_grid(studio, bent, region, scale)
-    return _deformed_grid(studio, gray, region, top, scale, title, place)
+    draw = partial(_draw_grid, studio, bent, region, scale)
+    return _deformed_grid(studio, gray, region, draw, (top, scale), title, place)
 
 
 def _deformed_grid(
-    studio: Studio, gray, region, top: float, scale, title: str, place: Place
+    studio: Studio, gray, region, draw: Callable[[], None], scaled: tuple, title: str, place: Place
 ) -> Steps:
-    (panels,) = yield from studio.shots(place, [gray], region, _GRID_MARGIN)
+    top, scale = scaled
+    (panels,) = yield from studio.shots(place, [gray], region, _GRID_MARGIN, draw)
     label(panels, place)
     table = np.array([scale.GetColor(mm) for mm in np.linspace(0, top, 256)])
     ticks = [(share * top, f"{share * top:g} mm") for share in (0, 0.25, 0.5, 0.75)]
@@ -195,9 +197,10 @@ def _draw_grid(studio: Studio, transform, region, scale: vtk.vtkColorTransferFun
     display.SetGridResolutionMm(_GRID_STEP)
     display.SetGridScalePercent(100)
     display.SetColorMap(scale)
-    display.SetVisibility(True)
     display.SetVisibility2D(True)
+    display.SetVisibility(False)
     transform.AddAndObserveDisplayNodeID(display.GetID())
+    display.SetVisibility(True)  # last: the grid is computed at every change of what is seen
 
 
 def _largest_displacement(transform, region) -> float:

@@ -6,7 +6,7 @@ So a picture may be rendered in steps, between which the user does anything, and
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,15 +109,22 @@ class Studio:
         return self.scene.AddNode(node)
 
     def shots(
-        self, place: Place, volumes: Sequence, region=None, margin: float = 0.0
+        self,
+        place: Place,
+        volumes: Sequence,
+        region=None,
+        margin: float = 0.0,
+        draw: Callable[[], None] = lambda: None,
     ) -> Generator[None, None, list[list[np.ndarray]]]:
-        """Each of the volumes in three slices, one slice a step.
+        """Each of the volumes in three slices, in steps.
 
         Args:
             place: Where to look.
             volumes: Nodes of this scene.
             region: Volume node of this scene outside of which the pictures are left black.
             margin: Share of the width that is rendered on every side, and cut off.
+            draw: Adds to the scene what is costly at every move of the view: it is called when the
+                view, which moves most at its start, looks at the first slice.
 
         Returns:
             For each volume the three pictures: uint8 [PANEL, PANEL, 3].
@@ -135,7 +142,11 @@ class Studio:
                 center[axis] = place.slices[axis]
                 view.look_at(center, place.width * size / PANEL, orientation)
                 yield
+                if not result[0]:
+                    draw()
+                    yield
                 outside = None if region is None else ~view.covered_by(region)
+                yield
                 for volume, panels in zip(volumes, result, strict=True):
                     view.show(volume)
                     pixels = view.pixels()

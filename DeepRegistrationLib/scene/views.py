@@ -182,11 +182,15 @@ class SliceView:
     def covered_by(self, volume) -> np.ndarray:
         """Which pixels lie inside a volume node: bool [height, width], the top row first."""
         width, height = self._window.GetSize()
-        x, y = np.meshgrid(np.arange(width, dtype=float), np.arange(height, dtype=float)[::-1])
-        pixels = np.stack([x, y, np.zeros_like(x)], axis=-1)
-        index = map_points(pixel_to_voxel(volume, self.node), pixels)
+        to_voxel = pixel_to_voxel(volume, self.node)
         last = np.array(volume.GetImageData().GetDimensions()) - 0.5
-        return np.all((index >= -0.5) & (index <= last), axis=-1)
+        result = np.empty((height, width), bool)
+        for begin in range(0, height, _BAND):  # more at once would leave the processor's cache
+            y, x = np.mgrid[begin : min(begin + _BAND, height), :width].astype(float)
+            pixels = np.stack([x, height - 1 - y, np.zeros_like(x)], axis=-1)
+            index = map_points(to_voxel, pixels)
+            result[begin : begin + _BAND] = np.all((index >= -0.5) & (index <= last), axis=-1)
+        return result
 
     def close(self) -> None:
         """Free the window; the view's nodes stay in the scene."""

@@ -9,12 +9,13 @@ import slicer
 import torch
 import vtk
 from scenery import centered_grid, registration_of
+from scipy import ndimage
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.jobs import outcome_of
 from DeepRegistrationLib.scene import canvas, pictures, results, views
-from DeepRegistrationLib.scene.studio import place_of
+from DeepRegistrationLib.scene.studio import Studio, place_of
 from DeepRegistrationLib.scene.volumes import exhausted, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
 
@@ -186,3 +187,22 @@ def test_text_is_drawn_where_it_is_asked_for():
     assert columns.min() >= 100 - width / 2 - 1
     assert columns.max() <= 100 + width / 2 + 1
     assert pixels.max() > 200
+
+
+def test_the_dark_rim_of_letters_is_one_pixel_wide():
+    mask = np.random.default_rng(0).random((7, 11, 1)).astype(np.float32)
+    assert np.array_equal(canvas._widened(mask), ndimage.maximum_filter(mask, (3, 3, 1)))
+
+
+@rendering
+def test_what_is_costly_at_every_move_is_added_when_the_view_stands(shifted):
+    _made, fixed, _moving = shifted
+    studio, place, seen = Studio(), place_of(fixed), []
+    gray = studio.volume(fixed, [], studio.color("Grey"), (0.0, 1.0))
+
+    def draw() -> None:
+        node = studio.scene.GetFirstNodeByClass("vtkMRMLSliceNode")
+        seen.append((node.GetDimensions()[0], node.GetFieldOfView()[0]))
+
+    exhausted(studio.shots(place, [gray], draw=draw))
+    assert seen == [(PANEL, pytest.approx(place.width))]
