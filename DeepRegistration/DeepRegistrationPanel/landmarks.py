@@ -97,7 +97,7 @@ class LandmarksSection(Section):
         if p.fixedVolume is None or p.movingVolume is None:
             problem = _("Choose a fixed and a moving volume first; the points go into their views.")
         elif p.fixedLandmarks is not None and p.fixedLandmarks is p.movingLandmarks:
-            problem = _("Choose two lists; the fixed and the moving points are the same one.")
+            problem = _("Choose two different lists for the fixed and the moving points.")
         if problem:
             self.ui.placeButton.checked = False
             self._prompt(problem, isError=True)

@@ -102,7 +102,7 @@ class QualitySection(Section):
         if p.transform is None:
             return _("Register, or choose a transform under Results.")
         if self.panel.running:
-            return _("Wait for the end of what is being computed, or cancel it.")
+            return _("Wait until the running computation has finished, or cancel it.")
         return ""
 
     def _subject(self):

@@ -61,7 +61,7 @@ def _folding(quality):
     whole = quality["jacobian"]
     places = {_("whole image"): whole}
     if whole.get("in_mask"):
-        places[_(quality["region"]["name"])] = whole["in_mask"]
+        places[_("in the {region}").format(region=quality["region"]["name"])] = whole["in_mask"]
     for name, segment in (quality["segments"] or {}).items():
         places[name] = segment["jacobian"]
     rows = [

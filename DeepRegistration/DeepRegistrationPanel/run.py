@@ -113,7 +113,7 @@ class RunSection(Section):
     def _missing(self):
         """Why nothing can be registered yet, for the line under the button."""
         if self.panel.running:
-            return _("A 4D image is being registered; wait for its end, or cancel it.")
+            return _("A 4D image is being registered; wait until it has finished, or cancel it.")
         fixed, moving = self.parameters.fixedVolume, self.parameters.movingVolume
         if fixed is None and moving is None:
             return _("Choose a fixed and a moving volume.")

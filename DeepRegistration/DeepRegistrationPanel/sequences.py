@@ -91,7 +91,7 @@ class SequencesSection(Section):
         if count < 2:
             return _("This sequence has fewer than two frames; choose another.")
         if self.panel.running:
-            return _("A registration is under way; wait for its end, or cancel it.")
+            return _("A registration is under way; wait until it has finished, or cancel it.")
         return ""
 
     def _onShown(self, _checked=False):

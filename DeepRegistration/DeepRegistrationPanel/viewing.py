@@ -254,7 +254,7 @@ def explanations():
         "plain": _("Choose how to compare the images."),
         "blend": _("The moving image over the fixed one."),
         "flicker": _("Fixed and moving image in turn: what jumps is not aligned."),
-        "checkerboard": _("Structures should go on across the edges of the squares."),
+        "checkerboard": _("Structures should continue across the edges of the squares."),
         "difference": _("Moving minus fixed: orange is brighter, blue darker in the moving image."),
         "edges": _("Outlines of the moving image; they should lie on the fixed image's own."),
         "jacobian": _(

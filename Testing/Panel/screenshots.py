@@ -1,6 +1,7 @@
 """``make screenshots``: the panel and the views at each step of docs/tutorial.md, as PNG files.
 
 python Testing/Panel/screenshots.py [--output Resources/Screenshots] [--case lung|heart|panel]
+                                    [--width 380] [--dark]
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from SlicerHost.host import Host  # noqa: E402
 
 MODULE = ROOT / "DeepRegistration" / "DeepRegistration.py"
 SIZE = (1440, 860)  # of the window, pixels
+WIDTH = 560  # of the panel, pixels
 PATIENCE = 900.0  # seconds
 
 
@@ -32,12 +34,13 @@ class Tour:
         host: The running host.
         folder: Where the pictures go.
         case: First word of their names.
+        width: Of the panel, pixels.
     """
 
-    def __init__(self, host: Host, folder: Path, case: str) -> None:
+    def __init__(self, host: Host, folder: Path, case: str, width: int = WIDTH) -> None:
         self.host, self.folder, self.case = host, folder, case
         host.window.resize(*SIZE)
-        host.window.centralWidget().setSizes([560, SIZE[0] - 560])
+        host.window.centralWidget().setSizes([width, SIZE[0] - width])
         self.panel = host.load_module(MODULE).panel
 
     def section(self, name: str):
@@ -234,14 +237,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
     parser.add_argument("--case", choices=list(CASES), action="append")
+    parser.add_argument("--width", type=int, default=WIDTH, help="of the panel, pixels")
+    parser.add_argument("--dark", action="store_true", help="all cases in dark colors")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name in arguments.case or CASES:
         steps, dark = CASES[name]
-        with palette(dark), Host() as host:
+        with palette(dark or arguments.dark), Host() as host:
             if host.rendering_problem:
                 sys.exit(f"No screenshots: {host.rendering_problem}")
-            steps(Tour(host, arguments.output, name))
+            steps(Tour(host, arguments.output, name, arguments.width))
 
 
 if __name__ == "__main__":

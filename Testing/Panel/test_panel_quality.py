@@ -86,6 +86,7 @@ def test_measure_says_what_was_found_and_on_what_it_rests(slicer_host, panel, se
     assert "0 of 100 landmarks above 5 mm" in said and "No folding in the lungs" in said
     assert "TG-132" in section.ui.verdictText.toolTip
     tables = words(section.ui.tablesText.text)
+    assert re.search(r"in the lungs \d", tables)  # beside the segment called lungs
     dice = re.search(r"lungs (0\.\d\d) → (0\.\d\d)", tables)
     assert 0.5 < float(dice[1]) < float(dice[2]) <= 1
     expected = section.measures["jacobian"]
