@@ -10,11 +10,15 @@ DEBUG = "DEEPREG_DEBUG"  # environment variable: show tracebacks and native libr
 
 
 class RegistrationError(Exception):
-    """Something that the user can mend; the message is one sentence that says what to do.
+    """Something that the user can correct; the message is one sentence that says what to do.
 
     Everything that can go wrong through input, options or the machine's limits is raised as
-    this class. Any other exception is a defect of the software.
+    this class. Any other exception is a defect of the software. What a damaged file claims can
+    make a message long: it is cut at 1200 characters.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_cut(message))
 
 
 class Cancelled(Exception):  # noqa: N818 - it reports no error
@@ -51,7 +55,10 @@ def mendable(error: Exception) -> str | None:
 
 def _shortened(text: str) -> str:
     """One printable line; names in it can be long."""
-    text = printable(" ".join(text.split()))
+    return _cut(printable(" ".join(text.split())))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 

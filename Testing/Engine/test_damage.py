@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -377,3 +378,9 @@ def test_the_beginning_of_a_corpus_is_answered_rightly(kind, count):
     answers = list(run_trials(kind, count, seed=1))
     assert len(answers) == count
     assert [a for a in answers if a.wrong] == []
+
+
+def test_a_sentence_stays_one_that_can_be_read_whatever_a_file_claims():
+    error = RegistrationError("The file claims " + "9" * 5000)
+    assert len(str(error)) == 1200
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
