@@ -201,7 +201,7 @@ class _Level:
         self.offsets = points[::stride].double() - self.center
         self.fixed = values[::stride].double()
         self.moving = smoothed(moving, spacing)
-        deviation = (self.moving.data.double() - mean(self.moving.data)).square()
+        deviation = (self.moving.data - mean(self.moving.data).float()).square()
         self.softening = 1e-3 * float(mean(deviation).sqrt()) + 1e-6
         ends = torch.stack(self.offsets.aminmax(dim=0)).cpu().numpy()
         self.corners = np.array(list(itertools.product(*ends.T)))

@@ -134,7 +134,8 @@ def test_voxels_of_the_box_become_millimetres_along_its_axes():
         context = Context(fixed_mask=mask)
         field = register(_Constant(), image, image, Affine(), context, 16)
     u = field.vectors[:, 3, 4, 5].tolist()
-    assert u == pytest.approx([3 * 3 * 20 / 15, 1 * 20 / 15, 2 * 2 * 20 / 15], rel=1e-5)
+    # the constant (1, 2, 3) voxels along L, P, S, whose voxels are 3, 1 and 2 mm times 20 / 15
+    assert u == pytest.approx([1 * 3 * 20 / 15, 2 * 1 * 20 / 15, 3 * 2 * 20 / 15], rel=1e-5)
 
 
 def test_the_papers_batch_norm_uses_the_running_values_in_training_too():

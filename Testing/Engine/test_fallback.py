@@ -19,7 +19,7 @@ from DeepRegistrationLib.plain import background
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, jacobian, warp
 from DeepRegistrationLib.validation import background as torch_background
 
-GRID = Grid((24, 20, 16), (2.0, 2.0, 2.5))
+GRID = Grid((24, 20, 16), (4.0, 4.0, 5.0))
 
 
 def image(seed: int) -> Image:

@@ -85,7 +85,7 @@ def test_the_wall_between_thick_slices_is_smoother_than_the_labels():
         return np.abs(radii - 30).mean()
 
     smooth = roughness(signed_distance(labels).resampled(fine, fill=None).data.numpy(), 0.0)
-    steps = roughness(-labels.resampled(fine, interpolation="nearest").data.numpy(), -0.5)
+    steps = roughness(-labels.resampled(fine, interpolation="nearest").data.float().numpy(), -0.5)
     assert smooth < 0.7
     assert smooth < 0.5 * steps
 

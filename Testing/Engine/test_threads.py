@@ -18,7 +18,7 @@ import numpy as np, torch
 from DeepRegistrationLib import register
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-assert torch.get_num_threads() == int(sys.argv[2])
+torch.set_num_threads(int(sys.argv[2]))
 grid = Grid((12, 12, 12), (2.0, 2.0, 2.5), (-10.0, 5.0, 30.0))
 images = [
     Image(torch.from_numpy(np.random.default_rng(k).normal(-400, 300, grid.shape)).float(), grid)

@@ -61,7 +61,8 @@ def test_a_mask_chosen_later_takes_its_place(scene, volumes, chest):
 
 def test_undo_and_a_run_without_a_mask_take_it_away(scene, volumes, chest):
     first = registered(scene, volumes)
-    smooth = Image(chest.fixed.data + 1200, chest.fixed.grid)  # no CT any more: no lungs
+    solid = chest.fixed.data.masked_fill(chest.fixed_lungs.data != 0, 40.0)  # no lungs any more
+    smooth = Image(solid, chest.fixed.grid)
     second = volume_node_from_image(smooth, scene)
     assert registered(scene, (second, volumes[1])).nodes.mask is None
     transform = first.nodes.transform
