@@ -27,10 +27,10 @@ def mean(values: torch.Tensor) -> torch.Tensor:
 
 def products(rows: torch.Tensor) -> torch.Tensor:
     """The sum of products of each row with each: [k, n] to [k, k], float64."""
-    runs = _runs(rows.double())
+    padded = F.pad(rows.double(), (0, -rows.shape[1] % _RUN))
     result = rows.new_zeros(len(rows), len(rows), dtype=torch.float64)
     for k in range(len(rows)):
-        partial = (runs[k:] * runs[k]).sum(-1)
+        partial = (padded[k:] * padded[k]).reshape(-1, _RUN).sum(-1).reshape(len(rows) - k, -1)
         while partial.shape[1] > 1:
             partial = _runs(partial).sum(-1)
         result[k, k:] = result[k:, k] = partial[:, 0]
