@@ -38,6 +38,7 @@ bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.results --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.lungs --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.memory
+	$(GL) $(THREADS) $(PY) -m Testing.Benchmarks.panel_blocks
 	$(PY) -m Testing.Benchmarks.networks
 	$(PY) -m Testing.Benchmarks.scaling
 	$(PY) -m Testing.Benchmarks.roofline

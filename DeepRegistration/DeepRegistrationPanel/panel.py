@@ -1,5 +1,6 @@
 """The panel: its sections, the parameter node they share, and the engine's process."""
 
+import qt
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
@@ -57,6 +58,10 @@ class Panel(VTKObservationMixin):
         self.parameters = None
         self.result = None
         self._transformBefore = None
+        self._releasing = iter(())
+        self._releaseTimer = qt.QTimer()
+        self._releaseTimer.setInterval(0)  # a step a turn of the event loop
+        self._releaseTimer.connect("timeout()", self._onRelease)
         self._updating = False
         self.sections = [kind(self) for kind in _SECTIONS]
         for section in self.sections:
@@ -138,7 +143,13 @@ class Panel(VTKObservationMixin):
         try:
             result.record.undo()
         finally:
+            self._releasing = result.record.releasing()
+            self._releaseTimer.start()
             self.update()
+
+    def _onRelease(self):
+        if next(self._releasing, self) is self:
+            self._releaseTimer.stop()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeLeaving(self, caller, event, node):
@@ -169,6 +180,7 @@ class Panel(VTKObservationMixin):
 
     def close(self):
         """End the engine's process and all observations."""
+        self._releaseTimer.stop()
         self.sceneClosing()
         self.removeObservers()
         self.engine.close()

@@ -20,6 +20,7 @@ from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
 from DeepRegistrationLib.scene.request import folding_sentence
 from DeepRegistrationLib.scene.space import matrix_to_numpy, matrix_to_vtk
+from DeepRegistrationLib.scene.transaction import reversible
 from DeepRegistrationLib.scene.volumes import volume_from_node, volume_node_from_image
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
 
@@ -251,6 +252,18 @@ def test_undo_leaves_alone_what_came_later(finished, scene, volumes, add_transfo
     record.undo()
     assert volumes[1].GetParentTransformNode() is own
     assert scene.IsNodePresent(own)
+
+
+def test_what_undo_took_out_is_released_a_node_a_step(scene):
+    deleted = []
+    with reversible(scene) as record:
+        for _ in range(3):
+            node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+            node.AddObserver("DeleteEvent", lambda *_: deleted.append(1))
+    del node
+    record.undo()
+    assert not deleted
+    assert [len(deleted) for _ in record.releasing()] == [1, 2, 3]
 
 
 def test_an_error_in_the_middle_of_the_commit_takes_everything_back(
