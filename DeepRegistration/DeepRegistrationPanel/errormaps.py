@@ -51,7 +51,7 @@ def errorMaps():
         "predicted": (_("Combined"), _("Disagreement of several registrations, up to 3 mm.")),
         "consistency": (
             _("Inverse consistency"),
-            _("How far from their start points end up after registration in both directions."),
+            _("How far a point ends up from its start when it is registered in both directions."),
         ),
         "spread": (_("Spread"), _("How much repeated estimates of the same method differ.")),
     }
