@@ -151,7 +151,10 @@ def test_each_part_of_the_estimate_can_be_looked_at(slicer_host, panel, inspecti
     assert offered(ui.errorMapBox) == ["Combined", "Inverse consistency", "Spread"]
     slicer_host.click(ui.predictedButton)
     maps = outputs_of(panel.parameters.transform)
-    for key, words in (("consistency", "registered in both directions"), ("spread", "repeated estimates")):
+    for key, words in (
+        ("consistency", "registered in both directions"),
+        ("spread", "repeated estimates"),
+    ):
         hands.choose(
             ui.errorMapBox, {"consistency": "Inverse consistency", "spread": "Spread"}[key]
         )
