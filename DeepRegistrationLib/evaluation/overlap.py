@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from scipy import ndimage
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.transforms import Transform, solve, warp_labels
-from DeepRegistrationLib.transforms.labels import whole_numbers
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.transforms import Transform
 
 _FACES = ndimage.generate_binary_structure(3, 1)
 _BOX = 7  # points along each axis by which a box is followed through a transform
@@ -41,6 +41,8 @@ def registered_overlap(
     Raises:
         RegistrationError: One of the label maps holds fractions.
     """
+    from DeepRegistrationLib.transforms import warp_labels  # loads PyTorch
+
     ours, theirs = layers_of(fixed), layers_of(moving)
     grid = _comparison_grid(transform, ours[0].grid, theirs, within)
     ours = [layer.resampled(grid, interpolation="nearest") for layer in ours]
@@ -51,6 +53,10 @@ def _comparison_grid(
     transform: Transform, fixed: Grid, moving: Sequence[Image], image: Grid | None
 ) -> Grid:
     """The fixed labels' grid, extended to hold the moving labels that a transform has warped."""
+    import torch
+
+    from DeepRegistrationLib.transforms import solve
+
     points = np.concatenate([_labeled_box(layer) for layer in moving])
     if len(points) == 0:
         return fixed
@@ -72,10 +78,10 @@ def _comparison_grid(
 
 def _labeled_box(labels: Image) -> np.ndarray:
     """Points over the box of all voxels other than 0, LPS mm: [n, 3]; none where there are none."""
-    inside = labels.data != 0
+    inside = labels.data.cpu().numpy() != 0
     ends = []
     for others in ((1, 2), (0, 2), (0, 1)):
-        used = torch.nonzero(inside.any(dim=others[1]).any(dim=others[0]))
+        used = np.flatnonzero(inside.any(axis=others))
         if len(used) == 0:
             return np.zeros((0, 3))
         ends.append(np.linspace(int(used[0]), int(used[-1]), _BOX))
@@ -103,6 +109,8 @@ def label_overlap(
     Raises:
         RegistrationError: The label maps lie on different grids or hold fractions.
     """
+    from DeepRegistrationLib.transforms.labels import whole_numbers  # loads PyTorch
+
     ours, theirs = layers_of(first), layers_of(second)
     grid = ours[0].grid
     for other in (*ours, *theirs):
@@ -121,7 +129,7 @@ def layers_of(labels: Image | Sequence[Image] | None) -> list[Image]:
     """Label maps as a list, whether there are several, one or none."""
     if labels is None:
         return []
-    return [labels] if isinstance(labels, Image) else list(labels)
+    return list(labels) if isinstance(labels, Sequence) else [labels]
 
 
 def _where(layers: list[np.ndarray], label: int) -> np.ndarray:

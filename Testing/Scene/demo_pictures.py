@@ -1,7 +1,7 @@
 """The demo's pictures for README.md and the extension's page: part of ``make screenshots``.
 
 In true color: a palette of 256 colors is spent on the grays, and the green and magenta that the
-pictures are about come out gray. They are kept small by rounding each channel to steps of 4, which
+pictures are about come out gray. They are kept small by rounding each channel to steps of 8, which
 nobody sees and which takes the noise's last bits from the compression.
 """
 
@@ -17,7 +17,7 @@ from DeepRegistrationLib.scene.demo import FILES, main
 
 FOLDER = Path(__file__).parents[2] / "Resources" / "Screenshots"
 PICTURES = tuple(name for name in FILES if name.endswith(".png"))
-_STEP = 4
+_STEP = 8
 
 
 def write_rounded(source: Path, target: Path) -> None:

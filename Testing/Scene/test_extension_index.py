@@ -92,5 +92,5 @@ def test_the_tutorial_shows_pictures_that_exist_and_are_small():
     for name in pictures:
         assert (ROOT / "docs" / name).is_file(), name
     shots = list((ROOT / "Resources" / "Screenshots").glob("*.png"))
-    assert max(path.stat().st_size for path in shots) < 400_000
-    assert sum(path.stat().st_size for path in shots) < 6_000_000
+    assert max(path.stat().st_size for path in shots) < 300_000
+    assert sum(path.stat().st_size for path in shots) < 5_000_000

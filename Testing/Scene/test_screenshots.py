@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "Resources" / "Screenshots"
 def test_a_picture_is_in_true_color_and_small(path):
     with PIL.Image.open(path) as picture:
         assert picture.mode in ("RGB", "RGBA")
-    assert path.stat().st_size < 400_000
+    assert path.stat().st_size < 300_000
 
 
 @pytest.mark.parametrize("name", ["before.png", "after.png"])
