@@ -22,25 +22,12 @@ import numpy as np
 from DeepRegistrationLib import nifti, nrrd
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.guard.formats import META_BYTES
 from DeepRegistrationLib.nifti import data_file, read_nifti_header
 from DeepRegistrationLib.nrrd import read_nrrd_header
 from DeepRegistrationLib.packing import GZIP, check_packing, open_unpacked
 
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, IndexError, struct.error, zlib.error)
-_META_BYTES = {
-    "CHAR": 1,
-    "UCHAR": 1,
-    "SHORT": 2,
-    "USHORT": 2,
-    "INT": 4,
-    "UINT": 4,
-    "LONG": 4,
-    "ULONG": 4,
-    "LONG_LONG": 8,
-    "ULONG_LONG": 8,
-    "FLOAT": 4,
-    "DOUBLE": 8,
-}
 
 
 @dataclass(frozen=True)
@@ -246,5 +233,5 @@ def _metaimage(path: Path) -> _Header:
         voxels = math.prod(int(n) for n in entries["DimSize"].split())
         channels = int(entries.get("ElementNumberOfChannels", 1))
         kind = entries["ElementType"].removeprefix("MET_").removesuffix("_ARRAY")
-        promised = voxels * channels * _META_BYTES[kind]
+        promised = voxels * channels * META_BYTES[kind]
     return _Header(spacing, promised, present)

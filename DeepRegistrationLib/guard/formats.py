@@ -18,7 +18,7 @@ _HEADER_LIMIT = 1 << 20  # bytes of a text header
 _LINE_LIMIT = 4096  # bytes of a line in it: ITK's readers have buffers of fixed size
 
 _NIFTI_BITS = {2: 8, 4: 16, 8: 32, 16: 32, 64: 64, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
-_META_BYTES = {
+META_BYTES = {
     "CHAR": 1,
     "UCHAR": 1,
     "SHORT": 2,
@@ -159,7 +159,7 @@ def _metaimage(path: Path) -> Contents | None:
     kind = entries["ElementType"].removeprefix("MET_").removesuffix("_ARRAY")
     if not 1 <= channels <= 16 or not _vectors_fit(entries, len(size)):
         return None
-    promised = math.prod(size) * channels * _META_BYTES[kind]
+    promised = math.prod(size) * channels * META_BYTES[kind]
     name = entries["ElementDataFile"]
     if name.upper() == "LOCAL":
         data = path

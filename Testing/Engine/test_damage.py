@@ -342,8 +342,11 @@ def test_a_grid_with_a_direction_that_is_not_finite_is_refused():
 
 
 def test_a_link_to_itself_as_output_is_refused(good, refuse, tmp_path):
-    (tmp_path / "out").symlink_to("out")
-    refuse(*register(*good, tmp_path / "out"))
+    link = tmp_path / "out"
+    link.symlink_to("out")
+    sentence = refuse(*register(*good, link))
+    assert "out" in sentence
+    assert link.is_symlink() and os.readlink(link) == "out"
 
 
 def test_an_output_name_that_is_too_long_is_refused_before_any_work(tmp_path):
