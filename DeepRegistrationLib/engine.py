@@ -122,7 +122,7 @@ def register(
         A :class:`Registration`; its tensors are on the CPU.
 
     Raises:
-        RegistrationError: Something that the user can mend; the message says what.
+        RegistrationError: Something that the user can correct; the message says what.
     """
     chosen = method_class(method)
     runner = chosen(make_parameters(chosen, parameters or {}))
@@ -203,17 +203,17 @@ def register(
     if inverse:
         with _timed(seconds, "inverse", place):
             inversion = work.in_slabs("the inverse", inverted)
-    doubt = None
+    predicted = None
     if uncertainty:
         with _timed(seconds, "uncertainty", place):
-            doubt = _predicted_error(work, evidence, fixed.grid, part(whole, 0.5, 1.0))
+            predicted = _predicted_error(work, evidence, fixed.grid, part(whole, 0.5, 1.0))
     whole(1.0, "Done")
     return Registration(
         transform=transform.to("cpu"),
         warped=warped.to("cpu"),
         jacobian=determinant.to("cpu"),
         inverse=inversion and replace(inversion, field=inversion.field.to("cpu")),
-        uncertainty=doubt,
+        uncertainty=predicted,
         fixed_mask=work.pair.fixed_mask,
         voxel_mm=largest_voxel(fixed.grid.spacing, moving.grid.spacing),
         seconds=seconds,

@@ -34,7 +34,7 @@ def printable(text: str) -> str:
 
 
 def mendable(error: Exception) -> str | None:
-    """The sentence for an error that the user, or a larger machine, can mend; else None."""
+    """The sentence for an error that the user, or a larger machine, can correct; else None."""
     signs = ("out of memory", "allocate memory")
     if isinstance(error, RegistrationError):
         return _shortened(str(error))

@@ -67,7 +67,7 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
     mask = registration.fixed_mask
     folded = registration.jacobian.data <= 0
     folding = {"image": _percentage(folded)}
-    doubt = registration.uncertainty
+    predicted = registration.uncertainty
     if mask is not None:
         folding[registration.region.name] = _percentage(folded[mask.data != 0])
     return Outcome(
@@ -77,10 +77,12 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
         warped=volume_of(registration.warped) if warped else None,
         inverse=None if registration.inverse is None else map_of(registration.inverse.field),
         fixed_mask=None if mask is None else volume_of(mask),
-        error_maps={} if doubt is None else {k: volume_of(v) for k, v in doubt.maps().items()},
+        error_maps={}
+        if predicted is None
+        else {k: volume_of(v) for k, v in predicted.maps().items()},
         error_statistics={}
-        if doubt is None
-        else uncertainty_statistics(doubt, registration.region, registration.voxel_mm),
+        if predicted is None
+        else uncertainty_statistics(predicted, registration.region, registration.voxel_mm),
         folding=folding,
         seconds=registration.seconds,
         notes=registration.notes,

@@ -135,8 +135,8 @@ def measure_quality(
         )
     result["uncertainty"] = None
     if error_maps:
-        doubt = Uncertainty(**{name: image_of(volume) for name, volume in error_maps.items()})
-        result["uncertainty"] = uncertainty_statistics(doubt, region, result["voxel_mm"])
+        predicted = Uncertainty(**{name: image_of(volume) for name, volume in error_maps.items()})
+        result["uncertainty"] = uncertainty_statistics(predicted, region, result["voxel_mm"])
     box = box_of(grids[0], inside)
     result["overlap"] = {
         label: _with_place(values, box) for label, values in (result["overlap"] or {}).items()

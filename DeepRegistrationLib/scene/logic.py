@@ -57,7 +57,7 @@ class DeepRegistrationLogic:
             **options: See :class:`~DeepRegistrationLib.scene.request.Request`.
 
         Raises:
-            RegistrationError: Something that the user can mend, found before anything was started.
+            RegistrationError: Something that the user can correct, found before anything was started.
         """
         request = Request(self.mrmlScene, fixedNode, movingNode, **options)
         return RegistrationRun(engine, request, onChange)
@@ -219,7 +219,7 @@ class DeepRegistrationLogic:
             **options: See :class:`~DeepRegistrationLib.scene.request.Request`.
 
         Raises:
-            RegistrationError: Something that the user can mend. The scene is unchanged then, as it
+            RegistrationError: Something that the user can correct. The scene is unchanged then, as it
                 is after ``Cancelled`` and any other error.
         """
         from DeepRegistrationLib import jobs  # loads torch

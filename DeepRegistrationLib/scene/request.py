@@ -118,7 +118,7 @@ class Request:
         again, so that no outdated one stays beside the new transform.
 
         Raises:
-            RegistrationError: Something that the user can mend.
+            RegistrationError: Something that the user can correct.
         """
         check_volume_node(self.fixedNode, "the fixed volume")
         check_volume_node(self.movingNode, "the moving volume")

@@ -36,7 +36,7 @@ class Job:
         result: The answer, when done. Its arrays are views of files that are gone after
             :meth:`release`: copy what shall stay.
         message: One sentence for the user, when failed.
-        kind: Why it failed: ``user`` (can be mended), ``memory``, ``disk``, ``missing``
+        kind: Why it failed: ``user`` (the user can correct it), ``memory``, ``disk``, ``missing``
             (PyTorch), ``crash``, ``version`` or ``defect``.
         details: Technical text for a report; the names that were sent are taken out.
     """
