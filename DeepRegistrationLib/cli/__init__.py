@@ -1,7 +1,7 @@
 """The command ``deepreg``: exit codes and signals. Only a command's own module imports PyTorch.
 
-Exit codes: 0 done; 2 something the user can correct, including an interruption, said in one sentence
-on stderr with nothing written; 1 a defect of the software.
+Exit codes: 0 done; 2 something the user can correct, or an interruption, said in one sentence on
+stderr with nothing written; 1 a defect of the software.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _explain(error: Exception, debug: bool) -> int:
-    """Report an error: input and the machine's limits are for the user to correct, the rest is ours."""
+    """Report an error: input and the machine's limits are the user's to correct, the rest ours."""
     if sentence := mendable(error):
         return _refuse(sentence)
     if debug:

@@ -57,7 +57,7 @@ class DeepRegistrationLogic:
             **options: See :class:`~DeepRegistrationLib.scene.request.Request`.
 
         Raises:
-            RegistrationError: Something that the user can correct, found before anything was started.
+            RegistrationError: Something that the user can correct, found before any start.
         """
         request = Request(self.mrmlScene, fixedNode, movingNode, **options)
         return RegistrationRun(engine, request, onChange)
@@ -219,8 +219,8 @@ class DeepRegistrationLogic:
             **options: See :class:`~DeepRegistrationLib.scene.request.Request`.
 
         Raises:
-            RegistrationError: Something that the user can correct. The scene is unchanged then, as it
-                is after ``Cancelled`` and any other error.
+            RegistrationError: Something that the user can correct. The scene is unchanged then, as
+                after ``Cancelled`` and any other error.
         """
         from DeepRegistrationLib import jobs  # loads torch
 
