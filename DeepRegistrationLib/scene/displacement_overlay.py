@@ -15,6 +15,7 @@ from DeepRegistrationLib.scene.slice_views import (
     DerivedSlice,
     Observers,
     ShownVolumes,
+    WithOpacity,
     composite_of,
     show_in,
 )
@@ -23,7 +24,7 @@ from DeepRegistrationLib.scene.space import between, map_points, matrix_to_numpy
 _SMALLEST_VIEW = 8  # pixels; layouts leave views without room
 
 
-class DisplacementOverlay:
+class DisplacementOverlay(WithOpacity):
     """Shows |T(x) - x| in mm over the fixed volume with a fixed color scale, until :meth:`close`.
 
     The transform itself is asked at each pixel of the views, so nothing is computed in advance and
@@ -56,6 +57,7 @@ class DisplacementOverlay:
         self._pending: set[str] = set()
         views = [node for node in slice_nodes if composite_of(node) is not None]
         self._before = ShownVolumes(views)
+        self._views = views
         self._slices = {node: DerivedSlice(node, KINDS["displacement"]) for node in views}
         self._opacity = min(max(float(opacity), 0.0), 1.0)
         table = colors.overlay_color_node(fixed.GetScene(), "displacement")
@@ -72,24 +74,13 @@ class DisplacementOverlay:
             self._update(view)
         self._observe(fixed.GetScene())
 
-    @property
-    def opacity(self) -> float:
-        """Of the map, 0 to 1."""
-        return self._opacity
-
-    @opacity.setter
-    def opacity(self, opacity: float) -> None:
-        self._opacity = min(max(float(opacity), 0.0), 1.0)
-        for view in self._slices:
-            composite_of(view).SetForegroundOpacity(self._opacity)
-
     def close(self) -> None:
         """Show what was shown before."""
         self._observers.clear()
         self._before.restore()
         for derived in self._slices.values():
             derived.close()
-        self._slices = {}
+        self._views, self._slices = [], {}
 
     def _observe(self, scene) -> None:
         changed = slicer.vtkMRMLTransformableNode.TransformModifiedEvent

@@ -10,6 +10,7 @@ from DeepRegistrationLib.scene import colors
 from DeepRegistrationLib.scene.slice_views import (
     Observers,
     ShownVolumes,
+    WithOpacity,
     composite_of,
     remove_with_displays,
     show_in,
@@ -33,7 +34,7 @@ _RANGES = {
 }
 
 
-class MapOverlay:
+class MapOverlay(WithOpacity):
     """Shows a map over the fixed volume with a fixed color scale, until :meth:`close`.
 
     The Jacobian's scale runs from -0.5 to 0 in yellow, from there (dark blue) over 1 (no color: a
@@ -83,17 +84,6 @@ class MapOverlay:
             slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
         ):
             self._observers.add(volume, event, self._copy)
-
-    @property
-    def opacity(self) -> float:
-        """Of the map, 0 to 1."""
-        return self._opacity
-
-    @opacity.setter
-    def opacity(self, opacity: float) -> None:
-        self._opacity = min(max(float(opacity), 0.0), 1.0)
-        for view in self._views:
-            composite_of(view).SetForegroundOpacity(self._opacity)
 
     def close(self) -> None:
         """Show what was shown before; the map stays as it was."""

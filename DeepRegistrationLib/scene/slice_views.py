@@ -48,6 +48,24 @@ class ShownVolumes:
             composite.EndModify(before)
 
 
+class WithOpacity:
+    """What lies over the volumes of the views ``_views`` with an opacity."""
+
+    _views: list
+    _opacity: float
+
+    @property
+    def opacity(self) -> float:
+        """Of the map, 0 to 1."""
+        return self._opacity
+
+    @opacity.setter
+    def opacity(self, opacity: float) -> None:
+        self._opacity = min(max(float(opacity), 0.0), 1.0)
+        for view in self._views:
+            composite_of(view).SetForegroundOpacity(self._opacity)
+
+
 def _state_of(composite) -> tuple:
     return (
         composite.GetBackgroundVolumeID(),
