@@ -213,15 +213,20 @@ if any("spawn_main" in argument for argument in sys.orig_argv):
     left = int(open(os.environ["LIVES"]).read())
     if left:
         open(os.environ["LIVES"], "w").write(str(left - 1))
-        threading.Timer(0.3, lambda: os._exit(1)).start()
+        seconds = float(os.environ["LIFETIME"])
+        threading.Timer(seconds, os._exit, (1,)).start() if seconds else os._exit(1)
 """
 
 
-@pytest.mark.parametrize("deaths", [1, 99])
-def test_a_worker_that_dies_in_its_first_seconds_is_started_again(deaths, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("deaths", "lifetime"), [(1, 0), (1, 0.3), (1, 1.0), (99, 0)])
+def test_a_worker_that_dies_in_its_first_seconds_is_started_again(
+    deaths, lifetime, tmp_path, monkeypatch
+):
+    """Before the scheduler knows it, or after; one that never gets that far is an error."""
     (tmp_path / "sitecustomize.py").write_text(MORTAL)
     (tmp_path / "lives").write_text(str(deaths))
     monkeypatch.setenv("LIVES", str(tmp_path / "lives"))
+    monkeypatch.setenv("LIFETIME", str(lifetime))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     if deaths == 1:
         with local_workers(Plan(1, int(3e9), (None,)), "127.0.0.1:0") as found:
