@@ -7,12 +7,13 @@ import itertools
 import torch
 import torch.nn.functional as F
 
+from DeepRegistrationLib.anatomy import LUNG_CT
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.fallback import Pair
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.masks import extent_of
+from DeepRegistrationLib.optimization.presets import recognize
 from DeepRegistrationLib.transforms import Transform
-from DeepRegistrationLib.validation import is_ct
 
 _CELLS = 24  # along each axis of the lungs' boxes, on which the two images are compared
 _MARGIN = 1.2  # times the lungs' box: ribs, spine and heart tell where left and front are
@@ -35,8 +36,8 @@ def check_orientation(pair: Pair, initial: Transform | None = None) -> None:
     fixed, moving = pair.fixed, pair.moving
     if initial is not None or pair.fixed_mask is None or pair.moving_mask is None:
         return
-    if not (is_ct(fixed) and is_ct(moving)):
-        return
+    if recognize(fixed, moving, pair.fixed_mask).name != LUNG_CT:
+        return  # the limits were found around lungs, and are of no other organ
     first, second = _cells(fixed, pair.fixed_mask), _cells(moving, pair.moving_mask)
     scores = {
         swapped: _correlation(first, second.flip([2 - axis for axis in swapped]))

@@ -127,6 +127,14 @@ def test_an_initial_transform_may_turn_it(chest):
     check_orientation(pair(chest.fixed, swapped(chest.moving, (0, 1))), Affine())
 
 
+def test_around_masks_of_other_organs_nothing_is_concluded(chest):
+    turned = swapped(chest.moving, (0, 1))
+    masks = [replace(i, data=(i.data > -200).to(torch.uint8)) for i in (chest.fixed, turned)]
+    check_orientation(Pair(chest.fixed, turned, *masks))
+    with pytest.raises(RegistrationError, match="swapped"):
+        check_orientation(pair(chest.fixed, turned))
+
+
 def test_inhale_and_exhale_as_they_are_pass(chest):
     check_orientation(pair(chest.fixed, chest.moving))
 
