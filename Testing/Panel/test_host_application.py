@@ -244,6 +244,35 @@ def test_an_installation_that_fails_is_displayed_and_raised(slicer_host):
         slicer.util.pip_install(["some-package"])
 
 
+# Slicer's development branch keeps one dialog for all installations, a child of the main window,
+# and a timer that hides it (packaging.py, _PipProgressDialog).
+def test_an_installation_knows_nothing_of_one_in_the_session_before():
+    for _ in range(2):
+        with Host() as host:
+            slicer.util.pip_install(["some-package"])
+        assert host.pip.calls == [("install", ["some-package"])]
+
+
+def test_what_a_session_has_still_to_do_ends_with_it():
+    late = []
+
+    def closing(caller, event):
+        import qt
+
+        timer.start(0)
+        qt.QTimer.singleShot(0, lambda: late.append("single shot"))
+
+    with Host() as host:
+        import qt
+
+        timer = qt.QTimer()
+        timer.connect("timeout()", lambda: late.append("timer"))
+        host.scene.AddObserver(host.scene.EndCloseEvent, closing)
+    with Host() as host:
+        host.process_events(0.05)
+    assert late == []
+
+
 # Dialogs
 
 

@@ -256,6 +256,7 @@ class Host(contextlib.AbstractContextManager):
         self.scene.Clear(True)
         # A scene tells its observers when it is deleted: Python's must not hear of that.
         self.scene.RemoveAllObservers()
+        qtmodule.stop_timers()
         for name, module in self._replaced.items():
             del sys.modules[name]
             if module is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from types import ModuleType
 from typing import Any
 
+import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .arguments import CLASSES, match, unwrap, wrap
 from .modal import modal
-from .semantics import ensure_application, extend
+from .semantics import ensure_application, extend, implements
 from .signals import slot_for
 from .uiloader import load_ui
 
@@ -68,12 +70,39 @@ extend("QMenu", exec=_exec_menu)
 extend("QDesktopServices", openUrl=staticmethod(_open_url))
 
 
-# --- what Qt 5 or PythonQt have otherwise
+# --- what ends with Slicer
+
+
+@implements("QTimer")
+class Timer(QtCore.QTimer):
+    """A timer that Python made."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        _timers.add(self)
+
+
+_timers: weakref.WeakSet[Timer] = weakref.WeakSet()
+
+
+def stop_timers() -> None:
+    """No timer outlives the event loop of its session."""
+    for timer in list(_timers):
+        if shiboken6.isValid(timer):
+            timer.stop()
+    _timers.clear()
 
 
 def _single_shot(milliseconds: int, receiver: Any) -> None:
     """Slicer's PythonQt takes any callable here, and has no property of that name."""
-    QtCore.QTimer.singleShot(milliseconds, slot_for(receiver, 0))
+    timer = Timer(QtWidgets.QApplication.instance())
+    timer.setSingleShot(True)
+    timer.timeout.connect(slot_for(receiver, 0))
+    timer.timeout.connect(timer.deleteLater)
+    timer.start(milliseconds)
+
+
+# --- what Qt 5 or PythonQt have otherwise
 
 
 def _set_override_cursor(cursor: Any) -> None:

@@ -10,7 +10,6 @@ import importlib.util
 import os
 import sys
 import types
-from functools import cache
 from pathlib import Path
 
 VARIABLE = "SLICER_SOURCE"
@@ -43,9 +42,12 @@ def folder() -> Path | None:
     raise FileNotFoundError(f"{VARIABLE}={given}: neither a checkout of Slicer nor an installation")
 
 
-@cache
 def modules() -> dict[str, types.ModuleType]:
-    """Slicer's modules by full name, loaded once; sys.modules needs ``qt`` and ``ctk`` for it."""
+    """Slicer's modules by full name; sys.modules needs ``qt`` and ``ctk`` for it.
+
+    They are loaded anew for each session: Slicer's keep what lives as long as the application,
+    such as packaging's dialog, a child of the main window.
+    """
     package = folder()
     assert package is not None
     before = dict(sys.modules)
