@@ -147,7 +147,6 @@ def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
             that come along though it lies among them, or holds numbers that are not finite.
     """
     import safetensors.torch
-    import torch
 
     with damage_explained(card.path, "weights"):
         content = require_readable(card.path).read_bytes()
@@ -165,7 +164,7 @@ def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
     with damage_explained(card.path, "weights"):
         state = safetensors.torch.load(content)
     state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-    if not all(bool(torch.isfinite(v).all()) for v in state.values() if v.is_floating_point()):
+    if not all(_is_usable(k, v) for k, v in state.items()):
         raise RegistrationError(
             f"The weights {card.path} hold numbers that are not finite; their training failed: "
             "train again, or get others."
@@ -173,8 +172,21 @@ def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
     return state
 
 
+def _is_usable(name: str, values: torch.Tensor) -> bool:
+    """Whether all numbers are finite; a batch norm's variance may be infinite.
+
+    One above float16's range was stored so; it turns its channel off, as when the weights were
+    measured.
+    """
+    if name.endswith("running_var"):
+        return not bool(values.isnan().any())
+    return not values.is_floating_point() or bool(values.isfinite().all())
+
+
 def save_weights(state: dict[str, torch.Tensor], card: ModelCard, folder: Path) -> ModelCard:
-    """Write weights (float16) and card into a folder, both or none; returns the card with hash.
+    """Write weights and card into a folder, both or none; returns the card with hash.
+
+    Weights are stored as float16; those with numbers above its range as float32.
 
     Raises:
         RegistrationError: The folder cannot be written to.
@@ -183,10 +195,7 @@ def save_weights(state: dict[str, torch.Tensor], card: ModelCard, folder: Path) 
 
     from DeepRegistrationLib.output import atomic_folder
 
-    stored = {
-        k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous()
-        for k, v in state.items()
-    }
+    stored = {k: _halved(v).detach().cpu().contiguous() for k, v in state.items()}
     content = safetensors.torch.save(stored)
     digest = hashlib.sha256(content).hexdigest()
     card = replace(card, sha256=digest, path=folder / f"{card.name}.safetensors")
@@ -194,6 +203,13 @@ def save_weights(state: dict[str, torch.Tensor], card: ModelCard, folder: Path) 
         (partial / card.path.name).write_bytes(content)
         (partial / f"{card.name}.json").write_text(card.to_json(), encoding="utf-8")
     return card
+
+
+def _halved(values: torch.Tensor) -> torch.Tensor:
+    if not values.is_floating_point():
+        return values
+    half = values.half()
+    return values.float() if bool((half.isinf() & values.isfinite()).any()) else half
 
 
 def _files(suffix: str) -> Iterator[Path]:
