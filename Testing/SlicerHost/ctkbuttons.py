@@ -81,14 +81,19 @@ class CollapsibleButton(Folding, Plain, QtWidgets.QAbstractButton):
     def hitButton(self, position) -> bool:
         return position.y() < self._bar()
 
-    def sizeHint(self) -> QtCore.QSize:
+    def _title(self) -> QtCore.QSize:
         width = self.fontMetrics().horizontalAdvance(self.text()) + 40
-        inside = self.layout().totalSizeHint() if self.layout() else QtCore.QSize(0, 0)
-        if self.plain["collapsed"]:
-            return QtCore.QSize(max(width, inside.width()), self._bar())
-        return inside.expandedTo(QtCore.QSize(width, self._bar()))
+        return QtCore.QSize(width, self._bar())
 
-    minimumSizeHint = sizeHint
+    def sizeHint(self) -> QtCore.QSize:
+        if self.plain["collapsed"] or self.layout() is None:
+            return self._title()
+        return self.layout().totalSizeHint().expandedTo(self._title())
+
+    def minimumSizeHint(self) -> QtCore.QSize:
+        if self.plain["collapsed"] or self.layout() is None:
+            return self._title()
+        return self.layout().totalMinimumSize().expandedTo(self._title())
 
     def paintEvent(self, event) -> None:
         option = QtWidgets.QStyleOptionButton()
