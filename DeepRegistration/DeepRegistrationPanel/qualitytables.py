@@ -1,8 +1,15 @@
 """Measures of a registration as rich text for a label: the verdict, tables, what is missing."""
 
+import re
 from html import escape
 
 from slicer.i18n import tr as _
+
+from DeepRegistrationLib.evaluation.finding import called, percent
+
+_LONG_WORD = re.compile(r"\S{21,}")
+_PIECE = re.compile(r"\S{1,19}[_.-](?=\S)|\S{20}(?=\S)")
+_BREAK = "\u200b"  # a space without width: where a line may end
 
 _SIGNS = {"ok": "✓", "unknown": "?", "caution": "!", "problem": "✗"}
 
@@ -21,9 +28,9 @@ def verdictHtml(verdict, colorOf):
         f"<span style='color:{colorOf(finding.level)}'>{_SIGNS[finding.level]}</span>"
         for finding in verdict.findings
     ]
-    texts = [escape(finding.text) for finding in verdict.findings]
+    texts = [_text(finding.text) for finding in verdict.findings]
     lines = [f"{mark} {text}" for mark, text in zip(marks, texts, strict=True)]
-    return "<br>".join([f"<b>{escape(title)}</b>", *lines])
+    return "<br>".join([f"<b>{_text(title)}</b>", *lines])
 
 
 def basisText(verdict):
@@ -34,9 +41,7 @@ def basisText(verdict):
 
 def tablesHtml(quality):
     """All that was measured, as small tables."""
-    return "<br>".join(
-        [*_folding(quality), *_errors(quality), *_overlap(quality), *_images(quality)]
-    )
+    return "".join([*_folding(quality), *_errors(quality), *_overlap(quality), *_images(quality)])
 
 
 def missingHtml(parameters, landmarks, quality):
@@ -67,16 +72,16 @@ def _folding(quality):
     rows = [
         [
             name,
-            *(f"{values[key]:.2f}" for key in ("mean", "min", "max", "std_log")),
-            f"{values['percent_nonpositive']:.3g} %",
+            *(_number(values[key], 2) for key in ("mean", "min", "max", "std_log")),
+            percent(values["percent_nonpositive"]),
         ]
         for name, values in places.items()
     ]
     head = (_("mean"), _("min"), _("max"), _("SD log"), _("folding"))
-    tables = _table(_("Jacobian J"), head, rows)
+    tables = _table(_("Jacobian J"), head, rows, wide=True)
     inverse = quality["inverse_consistency"]
     if inverse:
-        row = [f"{inverse[key]:.2f}" for key in ("mean", "p95", "max")]
+        row = [_number(inverse[key], 2) for key in ("mean", "p95", "max")]
         head = (_("mean"), _("95 %"), _("max"))
         tables += _table(_("Inverse, mm"), head, [[_("inverse consistency"), *row]])
     return tables
@@ -92,7 +97,7 @@ def _errors(quality):
         _("spread"): errors["spread"],
     }
     rows = [
-        [name, *(f"{values[key]:.2f}" for key in ("median", "p95", "max"))]
+        [name, *(_number(values[key], 2) for key in ("median", "p95", "max"))]
         for name, values in found.items()
         if values
     ]
@@ -111,7 +116,7 @@ def _overlap(quality):
                 _change(before.get("mean_surface_distance"), after.get("mean_surface_distance"), 1),
             ]
         )
-    return _table(_("Overlap"), (_("Dice"), _("HD95, mm"), _("surface, mm")), rows)
+    return _table(_("Overlap"), (_("Dice"), _("HD95, mm"), _("surface, mm")), rows, wide=True)
 
 
 def _images(quality):
@@ -120,28 +125,47 @@ def _images(quality):
         return []
     names = {"ncc": _("correlation"), "local_ncc": _("local correlation")}
     rows = [
-        [name, _text(similarity["before"][key], 2), _text(similarity["after"][key], 2)]
+        [name, _number(similarity["before"][key], 2), _number(similarity["after"][key], 2)]
         for key, name in names.items()
     ]
     return _table(_("Similarity"), (_("before"), _("after")), rows)
 
 
 def _change(before, after, digits):
-    return f"{_text(before, digits)} → {_text(after, digits)}"
+    return f"{_number(before, digits)} → {_number(after, digits)}"
 
 
-def _text(value, digits):
+def _number(value, digits):
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _table(title, head, rows):
-    """A list of one table, or of none without rows."""
+def _text(text):
+    """Text as HTML; words too long for a narrow panel, as names of segments are, may be broken."""
+    return escape(_LONG_WORD.sub(lambda word: _PIECE.sub(rf"\g<0>{_BREAK}", word[0]), text))
+
+
+def _table(title, head, rows, wide=False):
+    """A list of one table, or of none without rows.
+
+    Args:
+        title: Above the rows' names.
+        head: Above the columns of values.
+        rows: Name and values of each.
+        wide: Whether the values need the whole width of a narrow panel: names are then on lines
+            of their own.
+    """
     if not rows:
         return []
-    cells = "".join(f"<th align='right'>&nbsp;&nbsp;{escape(text)}</th>" for text in head)
-    lines = [f"<tr><th align='left'>{escape(title)}</th>{cells}</tr>"]
+    span = f" colspan='{len(head)}'" if wide else ""
+    lines = [[f"<th align='left'{span}>{_text(title)}</th>", _cells("th", head)]]
     for name, *values in rows:
-        title = _("label {number}").format(number=name) if name.isdigit() else name
-        cells = "".join(f"<td align='right'>&nbsp;&nbsp;{escape(text)}</td>" for text in values)
-        lines.append(f"<tr><td>{escape(title)}</td>{cells}</tr>")
-    return [f"<table>{''.join(lines)}</table>"]
+        lines.append([f"<td{span}>{_text(called(name))}</td>", _cells("td", values)])
+    between = "</tr><tr>" if wide else ""
+    body = "".join(f"<tr>{between.join(line)}</tr>" for line in lines)
+    return [f"<table width='100%' cellspacing='0' style='margin-bottom: 10px'>{body}</table>"]
+
+
+def _cells(tag, texts):
+    """Values that are never broken, with room to their left."""
+    style = "align='right' style='padding-left: 6px; white-space: nowrap'"
+    return "".join(f"<{tag} {style}>{escape(text)}</{tag}>" for text in texts)

@@ -26,8 +26,50 @@ def panel(colors, slicer_host):
     return slicer_host.load_module(MODULE).panel
 
 
+UNBROKEN = "left_ventricular_myocardium_at_end_diastole_by_the_second_reader"
+
+# Numbers as wide as real hearts and lungs give them.
+_JACOBIAN = {
+    "mean": 0.94,
+    "min": -10.55,
+    "max": 12.37,
+    "std_log": 0.31,
+    "percent_nonpositive": 0.00312,
+}
+_OVERLAP = {
+    "before": {"dice": 0.56, "hausdorff95": 114.6, "mean_surface_distance": 25.1},
+    "after": {"dice": 0.93, "hausdorff95": 112.2, "mean_surface_distance": 13.4, "farthest": None},
+}
+_ERRORS = {"median": 10.93, "p95": 24.01, "max": 114.62}
+_SEGMENT = {"jacobian": _JACOBIAN, "volume_ml": 4321.0, "moving_volume_ml": 1234.0}
+MEASURES = {
+    "region": {"name": "lungs", "source": "lungs"},
+    "tre": None,
+    "swapped": None,
+    "jacobian": {**_JACOBIAN, "in_mask": _JACOBIAN},
+    "similarity": {
+        "before": {"ncc": -0.02, "local_ncc": 0.41},
+        "after": {"ncc": 0.98, "local_ncc": 0.87},
+    },
+    "overlap": dict.fromkeys(("3", "left lower lobe of the lung", UNBROKEN), _OVERLAP),
+    "voxel_mm": 2.5,
+    "folding": [],
+    "extremes": {},
+    "segments": dict.fromkeys(("3", "left lower lobe of the lung", UNBROKEN), _SEGMENT),
+    "inverse_consistency": {"mean": 10.12, "p95": 14.31, "max": 114.62, "n": 9, "source": "given"},
+    "uncertainty": {
+        **_ERRORS,
+        "consistency": _ERRORS,
+        "spread": _ERRORS,
+        "percent_above": 12.3,
+        "limit": 2.5,
+        "region": "lungs",
+    },
+}
+
+
 def fill(panel) -> None:
-    """Everything is open, and names are long, as those of clinical series are."""
+    """Everything is open and measured, and names are long, as those of clinical series are."""
     p = panel.parameters
     _, moving = add_pair(p)
     add_landmarks(p)
@@ -37,6 +79,10 @@ def fill(panel) -> None:
         for child in vars(section.ui).values():
             if child.inherits("ctkCollapsibleButton") or child.inherits("ctkCollapsibleGroupBox"):
                 child.collapsed = False
+    quality = next(section for section in panel.sections if section.uiName == "Quality")
+    quality._measured, quality._measuredOf = MEASURES, quality._subject()
+    panel.update()
+    assert "114.6" in quality.ui.tablesText.text
 
 
 @pytest.mark.parametrize("width", [NARROW, 550])
