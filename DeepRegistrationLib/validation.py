@@ -225,7 +225,7 @@ def _check_same_grid(mask: Image, image: Image) -> None:
     distance = float(np.abs(mask.grid.corners() - image.grid.corners()).max())
     if distance > 0.1 * min(image.grid.spacing):
         raise RegistrationError(
-            f"The mask {mask.name} lies {distance:.3g} mm away from its image {image.name} "
+            f"The mask {mask.name} lies {distance:.5g} mm away from its image {image.name} "
             "(origin, spacing or direction differ); resample the mask on its image's grid."
         )
 

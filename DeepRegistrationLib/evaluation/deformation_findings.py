@@ -9,6 +9,7 @@ from DeepRegistrationLib.evaluation.finding import (
     TG132,
     Finding,
     called,
+    figure,
     percent,
     place,
     position,
@@ -87,8 +88,8 @@ def segment_findings(segments: dict[str, Any] | None) -> list[Finding]:
             findings.append(Finding(level, text, f"no negative determinant: {TG132}"))
         low, high = VOLUME_RANGE
         if not low <= statistics["mean"] <= high:
-            text = f"{name} changes its volume from {values['volume_ml']:.3g} ml to "
-            text += f"{values['moving_volume_ml']:.3g} ml."
+            text = f"{name} changes its volume from {figure(values['volume_ml'], 3)} ml to "
+            text += f"{figure(values['moving_volume_ml'], 3)} ml."
             findings.append(Finding("caution", text, f"outside {low:g} to {high:g} fold: {OWN}"))
     return findings
 
@@ -98,8 +99,8 @@ def consistency_findings(values: dict[str, Any] | None, allowed: Tolerance) -> l
     if not values:
         return []
     kept = values["p95"] <= allowed.limit
-    text = f"Inverse consistency: 95 % of {values['n']} points return within {values['p95']:.2g} mm"
-    text += f" (largest {values['max']:.2g} mm)."
+    text = f"Inverse consistency: 95 % of {values['n']} points return within "
+    text += f"{figure(values['p95'])} mm (largest {figure(values['max'])} mm)."
     basis = f"{allowed.basis}; for 95 %: {OWN}; of a transform and its numerical inverse this "
     basis += "shows folding and rounding, not accuracy"
     return [Finding("ok" if kept else "caution", text, basis)]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 TG132 = "AAPM TG-132, table III"
 OWN = "this program's choice"
 
@@ -30,7 +32,14 @@ class Finding:
 
 def percent(value: float) -> str:
     """A share in percent, as a sentence has it."""
-    return f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+    return f"{value:.1f} %" if value >= 1 else f"{figure(value)} %"
+
+
+def figure(value: float, digits: int = 2) -> str:
+    """A number with so many significant digits, or as an integer; never with an exponent."""
+    if abs(value) >= 10**digits:
+        return f"{value:.0f}"
+    return np.format_float_positional(value, digits, fractional=False, trim="-")
 
 
 def position(point: Sequence[float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from DeepRegistrationLib.evaluation.finding import OWN, Finding, percent
+from DeepRegistrationLib.evaluation.finding import OWN, Finding, figure, percent
 from DeepRegistrationLib.evaluation.tolerance import tolerance
 
 UNCERTAIN_SHARE = 5.0  # percent of the voxels with a large predicted error; own choice
@@ -17,8 +17,8 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     share, limit, region = values["percent_above"], values["limit"], values["region"]
     allowed = tolerance(values.get("voxel_mm"))
     text = f"Error estimate above {limit:g} mm in {percent(share)} of the {region}"
-    text += f" (median {values['median']:.2g} mm, 95 % below {values['p95']:.2g} mm): a hint where "
-    text += "to look, no error bar; true errors were larger, and only loosely related."
+    text += f" (median {figure(values['median'])} mm, 95 % below {figure(values['p95'])} mm): "
+    text += "a hint where to look, no error bar; true errors were larger, and only loosely related."
     basis = f"{allowed.basis}; a caution from {UNCERTAIN_SHARE:g} %: {OWN}; at real landmarks "
     basis += (
         "true errors were 4 to 11 times as large with 'optimize' (rank correlation 0.27), 1 to "
@@ -27,7 +27,7 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     found = [Finding("caution" if share >= UNCERTAIN_SHARE else "ok", text, basis)]
     if consistency := values.get("consistency"):
         text = f"Registered in both directions, 95 % of the {region} returns within "
-        text += f"{consistency['p95']:.2g} mm (largest {consistency['max']:.2g} mm)."
+        text += f"{figure(consistency['p95'])} mm (largest {figure(consistency['max'])} mm)."
         kept = consistency["p95"] <= allowed.limit
         basis = f"{allowed.basis}; for 95 %: {OWN}; both directions can be wrong alike"
         found.append(Finding("ok" if kept else "caution", text, basis))

@@ -59,7 +59,7 @@ def inverse_on(transform: Transform, grid: Grid) -> tuple[Transform, list[str]]:
     return found.field, [
         f"The transform folds in {folded:.2g} % of the reference, and where it does no inverse "
         f"exists: there the result shows one of several places (residual of the inverse up to "
-        f"{found.residual_max:.2g} mm, mean {found.residual_mean:.2g} mm)"
+        f"{found.residual_max:.2f} mm, mean {found.residual_mean:.2f} mm)"
     ]
 
 

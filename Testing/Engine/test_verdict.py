@@ -169,6 +169,19 @@ def test_a_segment_that_shrinks_or_folds_is_named():
     assert "Folding 0.004 % of left lung" in found.headline
 
 
+def test_large_and_small_figures_are_written_without_an_exponent():
+    segment = {
+        "volume_ml": 1512.3,
+        "moving_volume_ml": 20.54,
+        "jacobian": {"mean": 0.01, "percent_nonpositive": 0.0000312},
+    }
+    far = {"mean": 2.0, "p95": 99.8, "max": 114.6, "n": 800, "source": "given"}
+    found = verdict(measured(segments={"liver": segment}, inverse_consistency=far))
+    assert "liver changes its volume from 1512 ml to 20.5 ml" in found.text()
+    assert "Folding 0.000031 % of liver" in found.text()
+    assert "return within 100 mm (largest 115 mm)" in found.text()
+
+
 def test_inconsistency_and_lost_similarity_are_found():
     bad = {"mean": 2.0, "p95": 4.0, "max": 9.0, "n": 800, "source": "given"}
     assert verdict(measured(inverse_consistency=bad), **landmarks(20, 0)).level == "caution"
