@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -183,74 +181,11 @@ def test_data_nodes_get_their_item_in_the_subject_hierarchy(slicer_host):
     assert item and tree.GetItemName(item) == "volume"
 
 
-def test_a_child_process_runs_in_slicers_python(slicer_host):
-    import qt
-
-    process = qt.QProcess()
-    heard = []
-    process.connect("finished(int,QProcess::ExitStatus)", lambda code, status: heard.append(code))
-    process.start(shutil.which("PythonSlicer"), ["-c", "print('from the child')"])
-    slicer_host.process_events(until=lambda: heard)
-    assert heard == [0]
-    assert process.readAllStandardOutput().data().decode().strip() == "from the child"
-    program = slicer.app.slicerHome + "/bin/PythonSlicer"
-    assert subprocess.run([program, "-c", "import vtk"], check=False).returncode == 0
-
-
-# CTKAppLauncher, Base/ctkAppLauncher.cpp, applicationFinished
-@pytest.mark.skipif(os.name == "nt", reason="uses signals of POSIX")
-def test_pythonslicer_is_a_launcher_that_tells_a_crash_by_exit_code_1_and_a_line(slicer_host):
-    program = shutil.which("PythonSlicer")
-
-    def ended(code: str) -> subprocess.CompletedProcess:
-        return subprocess.run([program, "-c", code], capture_output=True, text=True, check=False)
-
-    assert ended("import sys; sys.exit(3)").returncode == 3
-    killed = ended("import os; os.kill(os.getpid(), 9)")
-    assert killed.returncode == 1 and "exit abnormally" in killed.stderr
-
-
-@pytest.mark.skipif(os.name == "nt", reason="uses signals of POSIX")
-def test_killing_pythonslicer_leaves_the_interpreter_which_ends_with_its_input(slicer_host):
-    code = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read(); print('end')"
-    launcher = subprocess.Popen(
-        [shutil.which("PythonSlicer"), "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    interpreter = int(launcher.stdout.readline())
-    assert interpreter != launcher.pid
-    launcher.kill()
-    launcher.wait()
-    os.kill(interpreter, 0)  # it is there
-    launcher.stdin.close()
-    assert launcher.stdout.read() == "end\n"
-
-
 def test_nothing_is_installed(slicer_host):
     slicer.util.pip_install("some-package>=1 --upgrade")
     slicer.util.pip_install(["another"])
     wanted = [("install", ["some-package>=1", "--upgrade"]), ("install", ["another"])]
     assert slicer_host.pip.calls == wanted
-
-
-# Base/Python/slicer/packaging.py, _pip_install_with_dialog; before 5.12 it is raised only.
-def test_an_installation_that_fails_is_displayed_and_raised(slicer_host):
-    slicer_host.pip.fails = True
-    if hasattr(slicer, "packaging"):
-        slicer_host.dialogs.expect("Package installation failed.")
-    with pytest.raises(subprocess.CalledProcessError, match="pip"):
-        slicer.util.pip_install(["some-package"])
-
-
-# Slicer's development branch keeps one dialog for all installations, a child of the main window,
-# and a timer that hides it (packaging.py, _PipProgressDialog).
-def test_an_installation_knows_nothing_of_one_in_the_session_before():
-    for _ in range(2):
-        with Host() as host:
-            slicer.util.pip_install(["some-package"])
-        assert host.pip.calls == [("install", ["some-package"])]
 
 
 def test_what_a_session_has_still_to_do_ends_with_it():
@@ -351,59 +286,6 @@ def compute(seconds: float) -> None:
 def test_waiting_in_vain_fails_the_test(slicer_host):
     with pytest.raises(AssertionError, match="vain"):
         slicer_host.process_events(until=lambda: False, timeout=0.05)
-
-
-def write_tiny_library(folder):
-    """A package of one module, for a module's imports; its folder."""
-    library = folder / "library" / "tinylib"
-    library.mkdir(parents=True)
-    (library / "__init__.py").write_text("")
-    (library / "part.py").write_text("class Part: pass\n")
-    return library
-
-
-def test_what_a_module_reloads_is_put_back(tmp_path):
-    """A library that the module imports anew must not meet its old self in the next test."""
-    library = write_tiny_library(tmp_path)
-    (tmp_path / "helper.py").write_text("from tinylib.part import Part\n")
-    path = write_tiny_module(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(library.parent))
-        import tinylib.part
-
-        with Host() as host:
-            host.load_module(path)
-            for name in ("tinylib", "tinylib.part"):
-                del sys.modules[name]
-            import helper
-
-            assert helper.Part is not tinylib.part.Part
-        assert sys.modules["tinylib.part"] is tinylib.part
-        assert "helper" not in sys.modules
-    for name in ("tinylib", "tinylib.part"):
-        del sys.modules[name]
-
-
-def test_a_part_that_was_not_there_before_is_imported_anew_after_a_reload(tmp_path):
-    library = write_tiny_library(tmp_path)
-    path = write_tiny_module(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(library.parent))
-        import tinylib as first
-
-        with Host() as host:
-            host.load_module(path)
-            import tinylib.part
-
-            for name in ("tinylib", "tinylib.part"):
-                del sys.modules[name]
-        assert sys.modules["tinylib"] is first and "tinylib.part" not in sys.modules
-        from tinylib import part
-        from tinylib.part import Part
-
-        assert part.Part is Part
-    for name in ("tinylib", "tinylib.part"):
-        del sys.modules[name]
 
 
 def test_what_mrml_complains_about_fails_the_test():

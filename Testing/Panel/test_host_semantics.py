@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from PySide6 import QtCore, QtTest, QtWidgets
-from SlicerHost import make_tables, tables
 from SlicerHost.arguments import CLASSES
 from SlicerHost.modal import modal
-from SlicerHost.signals import SignalError
 
 
 @pytest.fixture
@@ -107,79 +103,6 @@ def test_what_slicer_has_and_the_host_has_not_says_so(qt, widgets):
         qt.QTextEdit().setTabStopWidth(4)
     with pytest.raises(NotImplementedError, match="autoCompletion"):
         _ = qt.QComboBox().autoCompletion
-
-
-# --- signals
-
-
-def test_a_signal_is_connected_by_its_signature(button):
-    got = []
-    assert button.connect("clicked(bool)", got.append)
-    QtTest.QTest.mouseClick(button._qt, QtCore.Qt.MouseButton.LeftButton)
-    assert got == [False]
-
-
-@pytest.mark.parametrize("signature", ["clicked(int)", "clicked", "klicked()", "textChanged()"])
-def test_a_signature_that_the_class_lacks_is_refused(button, signature):
-    with pytest.raises(SignalError, match="does not exist"):
-        button.connect(signature, print)
-    with pytest.raises(SignalError):
-        button.disconnect(signature, print)
-
-
-def test_a_slot_gets_as_many_arguments_as_it_takes(button):
-    got = []
-    button.connect("clicked(bool)", lambda: got.append("none"))
-    button.connect("clicked(bool)", lambda on: got.append(("one", on)))
-    button.connect("clicked()", lambda on="default": got.append(on))
-    button.click()
-    assert got == ["none", ("one", False), "default"]
-
-
-def test_a_default_of_a_lambda_is_overwritten_by_the_signals_argument(button):
-    got = []
-    button.connect("clicked(bool)", lambda name="fixed": got.append(name))
-    button.click()
-    assert got == [False]
-
-
-def test_disconnect_takes_out_only_that_receiver(button):
-    class Receiver:
-        count = 0
-
-        def called(self, *_):
-            self.count += 1
-
-    first, second = Receiver(), Receiver()
-    for receiver in (first, second):
-        button.clicked.connect(receiver.called)
-    assert button.disconnect("clicked(bool)", first.called)
-    assert not button.disconnect("clicked(bool)", first.called)
-    button.click()
-    assert (first.count, second.count) == (0, 1)
-
-
-def test_an_error_in_a_slot_is_kept_for_the_test(button, slot_errors, capsys):
-    button.clicked.connect(lambda: 1 / 0)
-    button.click()
-    assert isinstance(slot_errors.pop(), ZeroDivisionError)
-    assert "ZeroDivisionError" in capsys.readouterr().err
-
-
-def test_overloads_that_qt_6_renamed_work_under_their_old_names(qt):
-    box, got = qt.QComboBox(), []
-    box.addItems(["one", "two"])
-    box.connect("currentIndexChanged(QString)", got.append)
-    box.connect("currentIndexChanged(int)", got.append)
-    box.currentIndex = 1
-    assert sorted(got, key=str) == [1, "two"]
-
-
-def test_calling_a_signal_emits_it(button):
-    got = []
-    button.toggled.connect(got.append)
-    button.toggled(True)
-    assert got == [True]
 
 
 # --- values
@@ -295,40 +218,6 @@ def test_a_single_shot_calls_any_callable(qt):
     qt.QTimer.singleShot(0, lambda: got.append(1))
     QtWidgets.QApplication.processEvents()
     assert got == [1]
-
-
-# --- the tables
-
-
-def test_the_tables_are_small_sorted_and_complete():
-    folder = Path(tables.__file__).parent / "tables"
-    assert sum(path.stat().st_size for path in folder.glob("*.json")) < 400_000
-    everything = tables.load()
-    for path in folder.glob("*.json"):
-        names = [line[1 : line.index('": {')] for line in path.read_text().splitlines()
-                 if line.startswith('"')]  # fmt: skip
-        assert names == sorted(names)
-    assert all(table.base is None or table.base in everything for table in everything.values())
-
-
-@pytest.mark.parametrize(
-    ("declared", "reduced"),
-    [
-        ("", ""),
-        ("const QString& text, int n=0", "QString,int="),
-        ("QMap<QString, int> map, QWidget *parent = nullptr", "QMap<QString,int>,QWidget*="),
-        ("PythonQtPassOwnershipToCPP<QWidget*> widget", "QWidget*"),
-        ("QFlags<Qt::AlignmentFlag> a=Qt::Alignment(1, 2), unsigned int b",
-         "QFlags<Qt::AlignmentFlag>=,unsigned int"),
-    ],
-)  # fmt: skip
-def test_the_tables_keep_the_types_of_arguments(declared, reduced):
-    assert make_tables.types(declared) == reduced
-
-
-def test_the_tables_compute_the_values_of_enums():
-    pairs = [["A", "0x4"], ["B", None], ["Both", "A | B"], ["None", "0"]]
-    assert make_tables.values_of(pairs) == {"A": 4, "B": 5, "Both": 5, "None": 0}
 
 
 def test_an_enum_of_another_kind_is_refused(qt):

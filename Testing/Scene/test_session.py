@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-import vtk
-from scenery import centered_grid
+from odd_runs import OddTransport, contents, engine_in, noise_volumes, wait
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
 from DeepRegistrationLib.scene.request import folding_sentence
-from DeepRegistrationLib.scene.space import matrix_to_numpy, matrix_to_vtk
-from DeepRegistrationLib.scene.transaction import reversible
-from DeepRegistrationLib.scene.volumes import volume_from_node, volume_node_from_image
-from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class OddTransport(PipeTransport):
-    """Starts the child that answers at once, or fails as the method's name says."""
-
-    def start(self, arguments, working_directory):
-        child = ROOT / "Testing" / "Engine" / "odd_child.py"
-        super().start(["-u", str(child), arguments[-1]], working_directory)
+from DeepRegistrationLib.scene.volumes import volume_from_node
+from DeepRegistrationLib.worker import State
 
 
 @pytest.fixture
 def volumes(scene):
-    grid = centered_grid((30, 20, 10), (2.0, 2.0, 3.0), (5, 6, 7), (10, 20, 30))
-    random = np.random.default_rng(1)
-    images = [random.normal(size=grid.shape).astype(np.float32) for _ in range(2)]
-    return [
-        volume_node_from_image(Volume(data, grid, name), scene)
-        for data, name in zip(images, ("Jane inhale", "Jane exhale"), strict=True)
-    ]
+    return noise_volumes(scene)
 
 
 @pytest.fixture
@@ -53,27 +29,14 @@ def transport():
 
 @pytest.fixture
 def engine(transport, tmp_path):
-    engine = EngineProcess(transport, root=tmp_path)
-    yield engine
-    engine.close()
-    assert transport.wait(lambda: not engine.running)
-    assert list(tmp_path.iterdir()) == []
+    with engine_in(tmp_path, transport) as engine:
+        yield engine
 
 
 @pytest.fixture
 def start(scene, volumes, engine):
     logic = DeepRegistrationLogic(scene)
     return lambda **options: logic.start(engine, *volumes, **options)
-
-
-def wait(transport, run, until=None, seconds=600.0) -> None:
-    """Do what the panel's timer does, until the run has ended."""
-    end = time.monotonic() + seconds
-    while not (until or (lambda: run.finished))():
-        assert time.monotonic() < end, run.stage
-        transport.pump()
-        run.tick()
-        time.sleep(0.002)
 
 
 @pytest.fixture
@@ -84,12 +47,6 @@ def finished(transport, start):
         return run
 
     return begin
-
-
-def contents(scene) -> list[tuple]:
-    """Every node, with the time of its last change."""
-    nodes = [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
-    return [(node.GetID(), node.GetName(), node.GetMTime()) for node in nodes]
 
 
 def test_a_run_ends_with_the_results_in_the_scene(finished, volumes):
@@ -198,74 +155,6 @@ def test_landmarks_removed_during_the_run_cost_only_the_evaluation(transport, st
     assert run.result.landmarks is None
 
 
-def test_undo_of_the_first_run_leaves_the_scene_as_before(finished, scene, volumes, add_transform):
-    matrix = np.eye(4)
-    matrix[:3, 3] = (5, 0, 0)
-    table = add_transform(matrix, "table")
-    volumes[1].SetAndObserveTransformNodeID(table.GetID())
-    names = [node[:2] for node in contents(scene)]
-    run = finished(resample=True)
-    assert volumes[1].GetParentTransformNode() is not table
-    assert run.result.record.undoable
-    run.result.record.undo()
-    assert [node[:2] for node in contents(scene)] == names
-    assert volumes[1].GetParentTransformNode() is table
-    assert not run.result.record.undoable
-
-
-def test_undo_of_a_second_run_brings_the_first_ones_results_back(
-    finished, scene, volumes, monkeypatch
-):
-    first = finished(resample=True).result.nodes
-    before = volume_from_node(first.warped).data.copy()
-    names = [node[:2] for node in contents(scene)]
-    values = volume_from_node(volumes[0]).data
-    values += 100.0  # so that the second run gives another warped volume
-    first.transform.Modified()
-    second = finished(resample=True).result
-    assert second.nodes.warped is first.warped
-    assert not np.array_equal(volume_from_node(first.warped).data, before)
-    second.record.undo()
-    assert np.array_equal(volume_from_node(first.warped).data, before)
-    assert [node[:2] for node in contents(scene)] == names
-    assert volumes[1].GetParentTransformNode() is first.transform
-
-
-def test_undo_restores_an_earlier_transform(finished, scene, volumes):
-    run = finished()
-    node = run.result.nodes.transform
-    shift = np.eye(4)
-    shift[0, 3] = 42.0
-    node.SetMatrixTransformFromParent(matrix_to_vtk(shift))
-    again = finished()
-    assert again.result.nodes.transform is node
-    again.result.record.undo()
-    found = vtk.vtkMatrix4x4()
-    node.GetMatrixTransformFromParent(found)
-    assert np.array_equal(matrix_to_numpy(found), shift)
-
-
-def test_undo_leaves_alone_what_came_later(finished, scene, volumes, add_transform):
-    record = finished().result.record
-    own = add_transform(np.eye(4), "the user's own")
-    volumes[1].SetAndObserveTransformNodeID(own.GetID())
-    record.undo()
-    assert volumes[1].GetParentTransformNode() is own
-    assert scene.IsNodePresent(own)
-
-
-def test_what_undo_took_out_is_released_a_node_a_step(scene):
-    deleted = []
-    with reversible(scene) as record:
-        for _ in range(3):
-            node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
-            node.AddObserver("DeleteEvent", lambda *_: deleted.append(1))
-    del node
-    record.undo()
-    assert not deleted
-    assert [len(deleted) for _ in record.releasing()] == [1, 2, 3]
-
-
 def test_an_error_in_the_middle_of_the_commit_takes_everything_back(
     transport, start, scene, volumes, monkeypatch
 ):
@@ -316,66 +205,6 @@ def test_a_transform_of_no_registration_has_no_inverse_here(scene, engine, add_t
     with pytest.raises(RegistrationError, match="choose the transform of a registration"):
         DeepRegistrationLogic(scene).startInverse(engine, add_transform(np.eye(4), "plain"))
     assert not engine.running
-
-
-PHANTOM = """
-import sys, time
-import numpy as np
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import Volume
-from DeepRegistrationLib.scene.application import Application
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
-from DeepRegistrationLib.worker import EngineProcess, PipeTransport
-saved = np.load(sys.argv[1])
-application = Application()
-scene = application.scene
-grid = Grid(saved["fixed"].shape[::-1], saved["spacing"], saved["origin"])
-nodes = [volume_node_from_image(Volume(saved[k], grid, k), scene) for k in ("fixed", "moving")]
-points = [point_list_from(saved[k], scene, k, (0, 1, 0)) for k in ("before", "after")]
-transport = PipeTransport()
-engine = EngineProcess(transport, root=sys.argv[2])
-run = DeepRegistrationLogic(scene).start(engine, *nodes, quality="fast", resample=True,
-    inverse=True, parameters={"iterations": 0.1},
-    fixedLandmarks=points[0], movingLandmarks=points[1])
-while not run.finished:
-    transport.pump(); run.tick(); time.sleep(0.005)
-print(run.message, run.details, file=sys.stderr)
-engine.close()
-transport.wait(lambda: not engine.running)
-statistics = run.result.landmarks.statistics
-print("torch" in sys.modules, statistics["before"]["mean"], statistics["after"]["mean"])
-"""
-
-
-def test_slicers_process_registers_the_phantom_without_ever_loading_torch(tmp_path):
-    from DeepRegistrationLib.phantoms import thorax
-
-    pair = thorax((48, 40, 44), (6.5, 6.5, 6.5))
-    np.savez(
-        tmp_path / "pair.npz",
-        fixed=pair.fixed.data.numpy(),
-        moving=pair.moving.data.numpy(),
-        spacing=pair.fixed.grid.spacing,
-        origin=pair.fixed.grid.origin,
-        before=pair.fixed_landmarks,
-        after=pair.moving_landmarks,
-    )
-    assert pair.fixed.grid.same_as(pair.moving.grid)
-    exchange = tmp_path / "exchange"
-    exchange.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", PHANTOM, str(tmp_path / "pair.npz"), str(exchange)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    torch_loaded, before, after = done.stdout.split()
-    assert torch_loaded == "False"
-    assert float(after) < 0.5 * float(before)
-    assert list(exchange.iterdir()) == []
 
 
 @pytest.mark.parametrize(

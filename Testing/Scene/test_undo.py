@@ -1,0 +1,113 @@
+"""Undo of a run brings back what was there before, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import vtk
+from odd_runs import OddTransport, contents, engine_in, noise_volumes, wait
+
+from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.space import matrix_to_numpy, matrix_to_vtk
+from DeepRegistrationLib.scene.transaction import reversible
+from DeepRegistrationLib.scene.volumes import volume_from_node
+
+
+@pytest.fixture
+def volumes(scene):
+    return noise_volumes(scene)
+
+
+@pytest.fixture
+def transport():
+    return OddTransport()
+
+
+@pytest.fixture
+def engine(transport, tmp_path):
+    with engine_in(tmp_path, transport) as engine:
+        yield engine
+
+
+@pytest.fixture
+def start(scene, volumes, engine):
+    logic = DeepRegistrationLogic(scene)
+    return lambda **options: logic.start(engine, *volumes, **options)
+
+
+@pytest.fixture
+def finished(transport, start):
+    def begin(**options):
+        run = start(**options)
+        wait(transport, run)
+        return run
+
+    return begin
+
+
+def test_undo_of_the_first_run_leaves_the_scene_as_before(finished, scene, volumes, add_transform):
+    matrix = np.eye(4)
+    matrix[:3, 3] = (5, 0, 0)
+    table = add_transform(matrix, "table")
+    volumes[1].SetAndObserveTransformNodeID(table.GetID())
+    names = [node[:2] for node in contents(scene)]
+    run = finished(resample=True)
+    assert volumes[1].GetParentTransformNode() is not table
+    assert run.result.record.undoable
+    run.result.record.undo()
+    assert [node[:2] for node in contents(scene)] == names
+    assert volumes[1].GetParentTransformNode() is table
+    assert not run.result.record.undoable
+
+
+def test_undo_of_a_second_run_brings_the_first_ones_results_back(
+    finished, scene, volumes, monkeypatch
+):
+    first = finished(resample=True).result.nodes
+    before = volume_from_node(first.warped).data.copy()
+    names = [node[:2] for node in contents(scene)]
+    values = volume_from_node(volumes[0]).data
+    values += 100.0  # so that the second run gives another warped volume
+    first.transform.Modified()
+    second = finished(resample=True).result
+    assert second.nodes.warped is first.warped
+    assert not np.array_equal(volume_from_node(first.warped).data, before)
+    second.record.undo()
+    assert np.array_equal(volume_from_node(first.warped).data, before)
+    assert [node[:2] for node in contents(scene)] == names
+    assert volumes[1].GetParentTransformNode() is first.transform
+
+
+def test_undo_restores_an_earlier_transform(finished, scene, volumes):
+    run = finished()
+    node = run.result.nodes.transform
+    shift = np.eye(4)
+    shift[0, 3] = 42.0
+    node.SetMatrixTransformFromParent(matrix_to_vtk(shift))
+    again = finished()
+    assert again.result.nodes.transform is node
+    again.result.record.undo()
+    found = vtk.vtkMatrix4x4()
+    node.GetMatrixTransformFromParent(found)
+    assert np.array_equal(matrix_to_numpy(found), shift)
+
+
+def test_undo_leaves_alone_what_came_later(finished, scene, volumes, add_transform):
+    record = finished().result.record
+    own = add_transform(np.eye(4), "the user's own")
+    volumes[1].SetAndObserveTransformNodeID(own.GetID())
+    record.undo()
+    assert volumes[1].GetParentTransformNode() is own
+    assert scene.IsNodePresent(own)
+
+
+def test_what_undo_took_out_is_released_a_node_a_step(scene):
+    deleted = []
+    with reversible(scene) as record:
+        for _ in range(3):
+            node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+            node.AddObserver("DeleteEvent", lambda *_: deleted.append(1))
+    del node
+    record.undo()
+    assert not deleted
+    assert [len(deleted) for _ in record.releasing()] == [1, 2, 3]
