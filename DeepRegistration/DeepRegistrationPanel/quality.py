@@ -45,9 +45,14 @@ class QualitySection(Section):
 
     @property
     def measures(self):
-        """What was measured of what is chosen now, or None."""
+        """What was measured of what is chosen now, or None; some may be ``pending``."""
         current = self.parameters is not None and self._measuredOf == self._subject()
         return self._measured if current else None
+
+    @property
+    def complete(self):
+        """Whether all there is to be measured of what is chosen now was measured."""
+        return self.measures is not None and not self.measures["pending"]
 
     @property
     def measuring(self):
@@ -168,20 +173,32 @@ class QualitySection(Section):
     def _onChange(self, job, subject):
         if not job.finished:
             if job.state is not State.CANCELLING:
-                self.ui.measureBar.value = int(100 * job.fraction)
-                self._say(job.stage)
+                self._onProgress(job, subject)
             return
         text, failed = "", False
         if job.state is State.DONE:
             self._measured, self._measuredOf = job.result, subject
         elif job.state is State.CANCELLED:
             text = _("Canceled; nothing was measured.")
+            if job.part is not None:
+                text = _("Canceled; not measured: {what}.").format(what=_pending(job.part))
         else:
             text, failed = job.message, True
             logging.error("Deep Registration, quality: %s", job.kind)
         job.release()
         if self.parameters is not None:
             self._say(text, failed)
+            self.panel.update()
+
+    def _onProgress(self, job, subject):
+        """Say what is being done, and show what is known already."""
+        self.ui.measureBar.value = int(100 * job.fraction)
+        if job.part is None:
+            self._say(job.stage)
+            return
+        self._say(_("Still being measured: {what}.").format(what=_pending(job.part)))
+        if job.part is not self._measured:
+            self._measured, self._measuredOf = job.part, subject
             self.panel.update()
 
     def _showVerdict(self):
@@ -208,6 +225,11 @@ class QualitySection(Section):
     def _say(self, text, isError=False):
         self.showMessage(self.ui.statusText, text, isError)
         self.ui.statusText.visible = bool(text)
+
+
+def _pending(measures):
+    """What is still to be measured, as a sentence has it."""
+    return ", ".join(measures["pending"])
 
 
 def errorsOf(state):

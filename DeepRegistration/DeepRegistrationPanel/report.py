@@ -42,10 +42,8 @@ class ReportSection(Section):
         self.ui.saveReportButton.enabled = usable and p.transform is not None
         if not self.ui.saveReportButton.enabled:
             self._say(_("Choose two volumes and a transform, or register."))
-        elif self.panel.section(QualitySection).measures is None:
-            self._say(_("Press Measure under Quality first to have its measures in the report."))
         else:
-            self._say("")
+            self._say(_hint(self.panel.section(QualitySection)))
 
     def close(self):
         if self.saving:
@@ -90,6 +88,7 @@ class ReportSection(Section):
 
     def _start(self, path):
         p, result = self.parameters, self.panel.result
+        quality = self.panel.section(QualitySection)
         own = result is not None and result.nodes.transform is p.transform
         return report_in_steps(
             path,
@@ -98,7 +97,7 @@ class ReportSection(Section):
             p.transform,
             landmarks=self.panel.landmarks,
             jacobian=outputs_of(p.transform).get("jacobian"),
-            quality=self.panel.section(QualitySection).measures,
+            quality=quality.measures if quality.complete else None,
             provenance=result.provenance if own else None,
             seconds=result.seconds if own else None,
             notes=result.notes if own else (),
@@ -107,3 +106,12 @@ class ReportSection(Section):
 
     def _say(self, text, isError=False):
         self.showMessage(self.ui.reportStatusText, text, isError)
+
+
+def _hint(quality):
+    """What to do first so that the report has all measures, or ""."""
+    if quality.complete:
+        return ""
+    if quality.measuring:
+        return _("Wait for the end of the measurement under Quality to have it in the report.")
+    return _("Press Measure under Quality first to have its measures in the report.")

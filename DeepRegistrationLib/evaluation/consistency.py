@@ -10,6 +10,7 @@ import torch
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.transforms import Transform, invert
 
 _SPACING_MM = 4.0  # of the points at which the inverse is checked
@@ -21,6 +22,7 @@ def inverse_consistency(
     fixed: Grid,
     moving: Grid,
     mask: Image | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any] | None:
     """|T^-1(T(x)) - x| in mm over points of the fixed image that T takes into the moving image.
 
@@ -35,6 +37,8 @@ def inverse_consistency(
         ``mean``, ``p95``, ``max`` in mm, ``n`` points, and ``source``: ``given`` or ``numeric``;
         None where no point is left.
     """
+    stage = "Measuring the inverse consistency"
+    progress(0.0, stage)
     points = _sparse_points(fixed, mask)
     mapped = forward(points)
     inside = torch.from_numpy(moving.contains(mapped.numpy()))
@@ -44,8 +48,13 @@ def inverse_consistency(
     source = "given" if backward is not None else "numeric"
     if backward is None:
         spacing = tuple(max(s, _SPACING_MM / 2) for s in moving.spacing)
-        backward = invert(forward, moving.with_spacing(spacing)).field  # type: ignore[arg-type]
+        backward = invert(
+            forward,
+            moving.with_spacing(spacing),  # type: ignore[arg-type]
+            progress=lambda fraction, _: progress(fraction, stage),
+        ).field
     error = (backward(mapped) - points).norm(dim=-1).numpy()
+    progress(1.0, stage)
     return {
         "mean": float(error.mean()),
         "p95": float(np.percentile(error, 95)),

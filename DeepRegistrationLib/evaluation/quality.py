@@ -1,11 +1,11 @@
-"""Everything about a registration's quality in one call, on plain data: the worker's measures.
+"""Everything about a registration's quality, on plain data: the worker's measures.
 
 Loads PyTorch; the result is plain data that :mod:`verdict` puts into words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,11 +34,24 @@ from DeepRegistrationLib.jobs import (
     volume_of,
 )
 from DeepRegistrationLib.plain import LUNGS, Map, Volume
-from DeepRegistrationLib.progress import Progress, silent
-from DeepRegistrationLib.transforms import jacobian
+from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.transforms import Transform, jacobian
+
+INVERSE, ERRORS = "inverse consistency", "error estimate"
+"""What takes longest to measure, as :func:`quality_in_parts` names what is ``pending``."""
 
 
-def measure_quality(
+def measure_quality(transform: Map, fixed: Volume, moving: Volume, **given: Any) -> dict[str, Any]:
+    """All measures at once; arguments, result and errors are those of :func:`quality_in_parts`."""
+    parts = quality_in_parts(transform, fixed, moving, **given)
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            return end.value
+
+
+def quality_in_parts(
     transform: Map,
     fixed: Volume,
     moving: Volume,
@@ -55,7 +68,7 @@ def measure_quality(
     fixed_landmarks: np.ndarray | None = None,
     moving_landmarks: np.ndarray | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Generator[dict[str, Any], None, dict[str, Any]]:
     """Measure a transform with everything that is known of the two images.
 
     Args:
@@ -72,6 +85,9 @@ def measure_quality(
         error_maps: As the registration's outcome has them, on the fixed image's grid; or none.
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
 
+    Yields:
+        What is measured within about a second, with what follows in ``pending``.
+
     Returns:
         ``region``, ``tre``, ``jacobian``, ``similarity``, ``overlap``, ``voxel_mm`` as
         :func:`measures.measure` gives them (labels by name); ``folding`` (see
@@ -79,69 +95,80 @@ def measure_quality(
         :func:`segment_statistics.extreme_places`) in the region (see :func:`region.region_of`);
         ``segments`` (see :func:`segment_statistics.segment_statistics`) or None;
         ``inverse_consistency`` (see :func:`consistency.inverse_consistency`); ``uncertainty`` (see
-        :func:`uncertainty.uncertainty_statistics`) or None.
+        :func:`uncertainty.uncertainty_statistics`) or None; ``pending``: names of measures that
+        are still to come, none at the end.
 
     Raises:
         RegistrationError: Landmarks outside the images, an empty mask, fractional labels.
     """
     names = {int(number): name for number, name in (label_names or {}).items()}
     forward = transform_of(transform)
-    images = [image_of(fixed), image_of(moving)]
-    grids = [image.grid for image in images]
-    masks = [mask_of(m, g) for m, g in zip((fixed_mask, moving_mask), grids, strict=True)]
+    images = image_of(fixed), image_of(moving)
+    masks = [mask_of(m, i.grid) for m, i in zip((fixed_mask, moving_mask), images, strict=True)]
     labels = [[image_of(layer) for layer in _layers(v)] for v in (fixed_labels, moving_labels)]
-    kept = mask_of(kept_mask, grids[0])
-    with torch.no_grad():
-        progress(0.1, "Computing the Jacobian determinant")
-        determinant = jacobian(forward, grids[0])
-        progress(0.25, "Comparing the images")
-        region = region_of(
-            images[0],
-            images[1],
-            fixed_mask=masks[0],
-            moving_mask=masks[1],
-            kept=None if kept is None else Region(kept_source, kept),
-            fixed_labels=labels[0],
-        )
-        result = measure(
-            forward,
-            fixed=images[0],
-            moving=images[1],
-            determinant=determinant,
-            fixed_mask=masks[0],
-            moving_mask=masks[1],
-            region=region,
-            fixed_labels=labels[0] or None,
-            moving_labels=labels[1] or None,
-            label_names=names,
-            fixed_landmarks=fixed_landmarks,
-            moving_landmarks=moving_landmarks,
-        )
-        progress(0.7, "Measuring segments")
-        inside = None if region.mask is None else region.mask.data.numpy() != 0
-        result["folding"] = plain_places(folded_places(volume_of(determinant), inside))
-        result["extremes"] = extreme_places(volume_of(determinant), inside)
-        result["segments"] = None
-        if labels[0]:
-            maps = volume_of(determinant), volume_of(displacement_magnitude(forward, grids[0]))
-            result["segments"] = {}
-            for layer in labels[0]:
-                segments = volume_of(_labels_on(layer, grids[0]))
-                result["segments"] |= segment_statistics(segments, *maps, names)
-        progress(0.8, "Checking the inverse")
-        backward = None if inverse is None else transform_of(inverse)
-        result["inverse_consistency"] = inverse_consistency(
-            forward, backward, grids[0], grids[1], region.mask
-        )
+    progress(0.1, "Finding the region")
+    kept = mask_of(kept_mask, images[0].grid)
+    region = region_of(
+        *images,
+        fixed_mask=masks[0],
+        moving_mask=masks[1],
+        kept=None if kept is None else Region(kept_source, kept),
+        fixed_labels=labels[0],
+    )
+    known = {
+        "fixed": images[0],
+        "moving": images[1],
+        "fixed_mask": masks[0],
+        "moving_mask": masks[1],
+        "fixed_labels": labels[0] or None,
+        "moving_labels": labels[1] or None,
+        "label_names": names,
+        "fixed_landmarks": fixed_landmarks,
+        "moving_landmarks": moving_landmarks,
+    }
+    result = _quick(forward, region, known, part(progress, 0.15, 0.4))
+    pending = [ERRORS, INVERSE] if error_maps else [INVERSE]
+    yield {**result, "uncertainty": None, "inverse_consistency": None, "pending": pending}
     result["uncertainty"] = None
     if error_maps:
+        progress(0.4, "Measuring the error estimate")
         predicted = Uncertainty(**{name: image_of(volume) for name, volume in error_maps.items()})
         result["uncertainty"] = uncertainty_statistics(predicted, region, result["voxel_mm"])
-    box = box_of(grids[0], inside)
+    with torch.no_grad():
+        result["inverse_consistency"] = inverse_consistency(
+            forward,
+            None if inverse is None else transform_of(inverse),
+            images[0].grid,
+            images[1].grid,
+            region.mask,
+            part(progress, 0.45, 1.0),
+        )
+    return {**result, "pending": []}
+
+
+@torch.no_grad()
+def _quick(
+    forward: Transform, region: Region, known: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """All but predicted errors and the inverse; ``known`` are arguments of ``measure``."""
+    grid, labels = known["fixed"].grid, known["fixed_labels"] or []
+    progress(0.0, "Computing the Jacobian determinant")
+    determinant = jacobian(forward, grid)
+    progress(0.3, "Comparing the images")
+    result = measure(forward, determinant=determinant, region=region, **known)
+    progress(0.8, "Measuring segments")
+    inside = None if region.mask is None else region.mask.data.numpy() != 0
+    result["folding"] = plain_places(folded_places(volume_of(determinant), inside))
+    result["extremes"] = extreme_places(volume_of(determinant), inside)
+    result["segments"] = {} if labels else None
+    for layer in labels:
+        maps = volume_of(determinant), volume_of(displacement_magnitude(forward, grid))
+        segments = volume_of(_labels_on(layer, grid))
+        result["segments"] |= segment_statistics(segments, *maps, known["label_names"])
+    box = box_of(grid, inside)
     result["overlap"] = {
         label: _with_place(values, box) for label, values in (result["overlap"] or {}).items()
     } or None
-    progress(1.0, "Measuring segments")
     return result
 
 

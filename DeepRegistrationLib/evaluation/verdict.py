@@ -95,6 +95,7 @@ def verdict(
         *consistency_findings(quality.get("inverse_consistency"), allowed),
         *uncertainty_findings(quality.get("uncertainty")),
         *_similarity(quality),
+        *_pending(quality),
     ]
     ordered = tuple(sorted(findings, key=lambda finding: -LEVELS.index(finding.level)))
     proof = len(after) > 0 or bool(quality.get("overlap"))
@@ -156,6 +157,12 @@ def _landmarks(
         few += "the rest of the image is not checked by them."
         findings.append(Finding("unknown", few, f"fewer than {FEW_LANDMARKS}: {OWN}"))
     return findings
+
+
+def _pending(quality: dict[str, Any]) -> list[Finding]:
+    """What the verdict does not know yet; see ``quality.quality_in_parts``."""
+    names = quality.get("pending")
+    return [Finding("unknown", f"Not measured yet: {' and '.join(names)}.")] if names else []
 
 
 def _similarity(quality: dict[str, Any]) -> list[Finding]:

@@ -10,6 +10,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
@@ -96,11 +97,26 @@ class Child:
         progress = _Progress(self, message["job"])
         progress(0.0, "Loading the engine")
         request = unpack(message["request"], folder / "in")
+        answer = command_named(message["command"])(request, progress)
+        if isinstance(answer, Generator):
+            answer = self._in_parts(answer, message["job"])
         arrays: list = []
-        packed = pack(command_named(message["command"])(request, progress), arrays)
+        packed = pack(answer, arrays)
         for _ in write_arrays(arrays, folder / "out"):
             progress(1.0, "Handing over the results")
         return packed
+
+    def _in_parts(self, parts: Generator[Any, None, Any], job: int) -> Any:
+        """Say each part of an answer as soon as it is known; the whole answer."""
+        while True:
+            arrays: list = []
+            try:
+                packed = pack(next(parts), arrays)
+            except StopIteration as end:
+                return end.value
+            if arrays:
+                raise TypeError("a part of an answer cannot hold arrays")
+            self._say({"type": "part", "job": job, "part": packed})
 
     def progress(self, job: int, fraction: float, stage: str) -> None:
         """Report; raises ``Cancelled`` when the parent asked for a stop."""

@@ -18,7 +18,7 @@ from DeepRegistrationLib.worker import failures
 from DeepRegistrationLib.worker.job import Job, State
 from DeepRegistrationLib.worker.lines import Lines
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Changes whenever the two sides would misunderstand each other."""
 
 _PATIENCE = 2.0  # seconds between asking for a stop and killing the process
@@ -244,6 +244,10 @@ class EngineProcess:
             fraction = message.get("fraction")
             if isinstance(fraction, int | float):
                 job.progressed(fraction, str(message.get("stage", "")))
+            return
+        if kind == "part":
+            if isinstance(message.get("part"), dict):
+                job.advanced(message["part"])
             return
         self._finished()
         if kind == "cancelled":

@@ -1,13 +1,14 @@
 """What the engine's process can be asked for.
 
 A command is a function ``(request, progress) -> result``: two payloads (see :mod:`payload`) and a
-progress that raises ``Cancelled``. Adding one is adding a function here; PyTorch is imported
-inside.
+progress that raises ``Cancelled``. One that knows a part of its answer early is a generator: it
+yields the part, a dict of plain data without arrays, and returns the answer. Adding a command is
+adding a function here; PyTorch is imported inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
@@ -87,14 +88,16 @@ def evaluate(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
-def quality(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """All measures that the verdict rests on; see ``evaluation.quality.measure_quality``.
+def quality(
+    request: dict[str, Any], progress: Progress
+) -> Generator[dict[str, Any], None, dict[str, Any]]:
+    """All measures that the verdict rests on; see ``evaluation.quality.quality_in_parts``.
 
     The request holds its arguments, as ``scene.quality.quality_request`` makes them.
     """
-    from DeepRegistrationLib.evaluation.quality import measure_quality
+    from DeepRegistrationLib.evaluation.quality import quality_in_parts
 
-    return measure_quality(**request, progress=progress)
+    return (yield from quality_in_parts(**request, progress=progress))
 
 
 @command

@@ -33,6 +33,7 @@ class Job:
         state: A :class:`State`.
         fraction: Done, in [0, 1].
         stage: What is being done, in the user's words.
+        part: What is known of the answer before it is complete; None until then. It stays.
         result: The answer, when done. Its arrays are views of files that are gone after
             :meth:`release`: copy what shall stay.
         message: One sentence for the user, when failed.
@@ -55,6 +56,7 @@ class Job:
         self.state = State.WAITING
         self.fraction = 0.0
         self.stage = "Starting the engine"
+        self.part: dict[str, Any] | None = None
         self.result: Any = None
         self.message = ""
         self.kind = ""
@@ -136,6 +138,11 @@ class Job:
         self.fraction, self.stage = fraction, stage
         if self._first is None:
             self._first = (self._clock(), fraction)
+        self.changed()
+
+    def advanced(self, part: dict[str, Any]) -> None:
+        """Take note of a part of the answer."""
+        self.part = part
         self.changed()
 
     def succeeded(self, result: Any) -> None:

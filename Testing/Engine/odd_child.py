@@ -30,6 +30,18 @@ def echo(request, progress):
 
 
 @commands.command
+def parts(request, progress):
+    """Give a part of the answer, and the rest when a file is there."""
+    yield {"first": 1}
+    while not Path(request["signal"]).exists():
+        progress(0.5, "Waiting for the signal")
+        time.sleep(0.01)
+    if request.get("bad"):
+        yield {"array": np.zeros(3)}
+    return {"first": 1, "array": np.arange(3.0)}
+
+
+@commands.command
 def obey(request, progress):
     """Report progress until the cancel comes."""
     while True:

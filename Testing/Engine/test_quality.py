@@ -9,7 +9,7 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.consistency import inverse_consistency
-from DeepRegistrationLib.evaluation.quality import measure_quality
+from DeepRegistrationLib.evaluation.quality import measure_quality, quality_in_parts
 from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.plain import AffineMap, FieldMap, Volume
@@ -133,6 +133,20 @@ def test_a_smooth_field_is_inverted_numerically_where_no_inverse_is_given():
     found = inverse_consistency(DisplacementField(u.float(), GRID), None, GRID, GRID)
     assert found["source"] == "numeric"
     assert found["p95"] < 0.1
+
+
+def test_what_takes_long_comes_after_the_rest_and_changes_nothing_of_it(case):
+    steps = quality_in_parts(**case)
+    first = next(steps)
+    assert first["pending"] == ["inverse consistency"] and first["inverse_consistency"] is None
+    assert torch.is_grad_enabled()  # a generator that waits must not switch it off for others
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    whole = end.value.value
+    assert whole["pending"] == [] and whole["inverse_consistency"]["max"] < 1e-4
+    late = ("pending", "inverse_consistency")
+    assert all(first[key] == value for key, value in whole.items() if key not in late)
+    assert whole == measure_quality(**case)
 
 
 def test_progress_is_told_and_can_cancel(case):

@@ -284,6 +284,13 @@ def test_no_words_of_praise(quality):
         assert not {"good", "excellent", "success", "accurate", "correct"} & set(text.split())
 
 
+def test_what_is_still_being_measured_is_not_passed_over():
+    found = verdict(measured(pending=["inverse consistency"]), **landmarks(20, 0))
+    assert found.level == "unknown"
+    assert "Not measured yet: inverse consistency" in found.headline
+    assert verdict(measured(pending=[]), **landmarks(20, 0)).level == "ok"
+
+
 def test_nothing_measured_is_said():
     found = verdict(None)
     assert found.level == "unknown"

@@ -88,6 +88,33 @@ def test_a_payload_comes_back_as_it_went(ended):
     assert np.array_equal(result["strided"], request["strided"])
 
 
+def test_a_part_of_the_answer_is_there_before_the_rest(engine, transport, tmp_path_factory):
+    signal = tmp_path_factory.mktemp("signal") / "go"
+    told = []
+    job = engine.submit("parts", {"signal": str(signal)}, on_change=lambda j: told.append(j.part))
+    assert transport.wait(lambda: job.part is not None)
+    assert job.part == {"first": 1} and not job.finished and job.result is None
+    signal.touch()
+    assert transport.wait(lambda: job.finished)
+    assert job.state is State.DONE and job.result["array"].tolist() == [0, 1, 2]
+    assert told[0] is None and told[-1] == {"first": 1}
+
+
+def test_a_part_stays_where_the_rest_is_cancelled(engine, transport, tmp_path):
+    job = engine.submit("parts", {"signal": str(tmp_path / "never")})
+    assert transport.wait(lambda: job.part is not None)
+    job.cancel()
+    assert transport.wait(lambda: job.finished)
+    assert job.state is State.CANCELLED and job.part == {"first": 1}
+
+
+def test_a_part_with_arrays_is_a_defect(ended, tmp_path_factory):
+    signal = tmp_path_factory.mktemp("signal") / "go"
+    signal.touch()
+    job = ended("parts", {"signal": str(signal), "bad": True})
+    assert job.kind == "defect" and "cannot hold arrays" in job.details
+
+
 def test_large_arrays_survive_being_written_block_by_block(ended):
     array = np.random.default_rng(0).integers(0, 255, (3, 700, 5000), np.uint8)
     array = np.moveaxis(array, 0, -1)

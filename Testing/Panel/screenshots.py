@@ -174,7 +174,7 @@ def whole_panel(tour: Tour) -> None:
 def measure(tour: Tour, picture: str) -> None:
     """The quality section's figures and verdict."""
     tour.open("Quality")
-    tour.wait(lambda: tour.section("Quality").measures is not None)
+    tour.wait(lambda: tour.section("Quality").complete)
     tour.shoot(picture)
 
 

@@ -65,7 +65,7 @@ def test_one_click_leads_from_two_loaded_volumes_to_a_verdict(slicer_host):
     register(slicer_host, panel)
     assert "Registered in" in section(panel, "Run").ui.statusText.text
     assert quality.ui.verdictText.text  # what is known at once
-    slicer_host.process_events(until=lambda: quality.measures is not None)
+    slicer_host.process_events(until=lambda: quality.complete)
     assert "Jacobian J" in quality.ui.tablesText.text
 
 
@@ -141,7 +141,7 @@ def test_the_next_registration_does_not_wait_for_the_measurement(slicer_host, pa
     click(run.ui.registerButton)
     assert job.finished or job.cancel_asked_at is not None
     slicer_host.process_events(until=lambda: not run.running)
-    slicer_host.process_events(until=lambda: quality.measures is not None)
+    slicer_host.process_events(until=lambda: quality.complete)
 
 
 def test_undoing_the_registration_ends_its_measurement(slicer_host, panel):

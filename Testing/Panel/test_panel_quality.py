@@ -10,8 +10,10 @@ import pytest
 import slicer
 import vtk
 from pairs import add_landmarks, add_pair, add_true_transform, phantom
+from test_panel_width import MEASURES
 
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.worker import Job, State
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 
@@ -134,6 +136,90 @@ def test_cancel_ends_the_measurement(slicer_host, panel, section):
     assert "Canceled" in section.ui.statusText.text
     assert section.measures is None
     assert section.ui.measureButton.text == "Measure" and section.ui.measureButton.enabled
+
+
+@pytest.fixture
+def on_part(panel, section, monkeypatch):
+    """Call a function whenever measures are there, as soon as the panel has shown them."""
+    submit = panel.engine.submit
+
+    def watch(function):
+        def watching(command, request, on_change):
+            def noted(job):
+                on_change(job)
+                if section.measures is not None:
+                    function(job)
+
+            return submit(command, request, on_change=noted)
+
+        monkeypatch.setattr(panel.engine, "submit", watching)
+
+    return watch
+
+
+def test_what_is_measured_fast_is_shown_before_the_rest(slicer_host, panel, section, on_part):
+    p, ui = panel.parameters, section.ui
+    report = next(part for part in panel.sections if part.uiName == "Report").ui.reportStatusText
+    add_pair(p)
+    add_lungs(p)
+    add_true_transform(p)
+    seen = []
+    on_part(
+        lambda job: seen.append(
+            (
+                section.complete,
+                words(ui.tablesText.text),
+                words(ui.verdictText.text),
+                ui.statusText.text,
+                report.text,
+            )
+        )
+    )
+    measure(slicer_host, section)
+    complete, tables, said, status, hint = seen[0]
+    assert not complete
+    assert all(text in tables for text in ("Jacobian J", "Dice", "local correlation"))
+    assert "No folding in the lungs" in said and "local correlation in the lungs" in said.lower()
+    assert "Inverse, mm" not in tables and "Not measured yet: inverse consistency." in said
+    assert status == "Still being measured: inverse consistency."
+    assert "Wait for the end of the measurement" in hint
+    complete, tables, said, status, hint = seen[-1]
+    assert complete and "Inverse, mm" in tables
+    assert "Not measured yet" not in said and status == hint == ""
+
+
+def test_the_fast_part_stays_when_the_rest_is_canceled(slicer_host, panel, section, on_part):
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+
+    def cancel(job):
+        if job.cancel_asked_at is None:
+            slicer_host.click(section.ui.measureButton)
+
+    on_part(cancel)
+    measure(slicer_host, section)
+    assert section.ui.statusText.text == "Canceled; not measured: inverse consistency."
+    assert "Jacobian J" in section.ui.tablesText.text and not section.complete
+    assert "Not measured yet: inverse consistency." in words(section.ui.verdictText.text)
+
+
+def test_the_fast_part_stays_when_the_rest_fails(panel, section, monkeypatch):
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    jobs = []
+
+    def submit(command, request, on_change):
+        jobs.append(Job(1, command, {}, on_change=on_change))
+        return jobs[0]
+
+    monkeypatch.setattr(panel.engine, "submit", submit)
+    section.ui.measureButton.click()
+    jobs[0].state = State.RUNNING
+    jobs[0].advanced(MEASURES | {"pending": ["inverse consistency"]})
+    assert section.measuring and "Jacobian J" in section.ui.tablesText.text
+    jobs[0].failed("memory", "The memory was not enough.")
+    assert section.ui.statusText.text == "The memory was not enough."
+    assert "Jacobian J" in section.ui.tablesText.text and not section.complete
 
 
 def test_closing_the_scene_while_measuring_drops_the_result(slicer_host, panel, section):

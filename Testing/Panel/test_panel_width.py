@@ -65,6 +65,7 @@ MEASURES = {
         "limit": 2.5,
         "region": "lungs",
     },
+    "pending": [],
 }
 
 
