@@ -226,6 +226,27 @@ def test_nothing_is_drawn_while_rendering_is_paused(shown, volume):
     assert renders
 
 
+# vtkSlicerMarkupsWidgetRepresentation2D::UpdateAllPointsAndLabelsFromMRML puts labels in shares of
+# the window's size, points in pixels; CTK's ctkVTKSliceView::eventFilter resizes the window before
+# the slice node.
+@NEEDS_OPENGL
+@pytest.mark.parametrize("heights", [(500,), (400, 800), (800, 400)])
+def test_labels_of_points_stay_beside_them_when_a_view_gets_another_size(shown, volume, heights):
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode")
+    points.AddControlPoint(5.0, 8.0, 0.0, "1")
+    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+    for height in heights:
+        shown.window.resize(900, height)
+        shown.process_events(0.1)
+    labeled = pixels(shown, view).astype(int)
+    points.GetDisplayNode().SetPointLabelsVisibility(False)
+    shown.process_events(0.1)
+    rows, columns = np.nonzero(np.abs(labeled - pixels(shown, view)).sum(axis=-1))
+    x, y, _ = view.convertRASToXYZ((5.0, 8.0, 0.0))
+    assert len(rows) and np.hypot(columns - x, rows - (view.height - 1 - y)).max() < 40
+
+
 # Libs/MRML/Core/vtkMRMLLayoutNode.cxx, GetLayoutDescription; CTK's ctkLayoutManager.cpp, setLayout
 def test_a_layout_that_nobody_registered_is_a_warning_and_leaves_no_view(slicer_host):
     slicer_host.window.show()

@@ -33,7 +33,10 @@ class RenderedView(QtWidgets.QWidget):
     def rendering(self) -> Rendering | None:
         """The rendering, or None where there is no OpenGL."""
         if self._rendering is None and rendering_problem() is None:
-            self._rendering = Rendering(self._application_logic, self._node, self._slice_logic)
+            size = self.width(), self.height()
+            self._rendering = Rendering(
+                self._application_logic, self._node, size, self._slice_logic
+            )
             self._rendering.managers.AddObserver(vtk.vtkCommand.UpdateEvent, self._onRequest)
             if self._slice_logic is not None:
                 self._tag = self._slice_logic.AddObserver("ModifiedEvent", self._onRequest)
@@ -98,6 +101,10 @@ class RenderedView(QtWidgets.QWidget):
             self._rendering.close()
             self._rendering = None
 
+    def resizeEvent(self, event) -> None:
+        if self._rendering is not None:
+            self._rendering.resize(event.size().width(), event.size().height())
+
     def paintEvent(self, event) -> None:
         painter = QtGui.QPainter(self)
         size = self.size()
@@ -105,7 +112,7 @@ class RenderedView(QtWidgets.QWidget):
             flags = QtCore.Qt.AlignmentFlag.AlignCenter | QtCore.Qt.TextFlag.TextWordWrap
             painter.drawText(0, 0, size.width(), size.height(), flags, rendering_problem())
         elif not self._paused:
-            pixels = self._rendering.render(size.width(), size.height())
+            pixels = self._rendering.render()
             height, width, _ = pixels.shape
             kind = QtGui.QImage.Format.Format_RGB888
             painter.drawImage(0, 0, QtGui.QImage(pixels.data, width, height, 3 * width, kind))

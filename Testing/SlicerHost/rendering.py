@@ -46,6 +46,12 @@ def rendering_problem() -> str | None:
 class Rendering:
     """One view of the scene.
 
+    Args:
+        application_logic: The application's.
+        node: The view's node.
+        size: Width and height in pixels; the managers work with it from the start.
+        slice_logic: Of a slice view.
+
     Attributes:
         window: vtkRenderWindow.
         interactor: Gets the mouse; the displayable managers follow it.
@@ -53,10 +59,11 @@ class Rendering:
         style: The interactor style of Slicer's view.
     """
 
-    def __init__(self, application_logic, node, slice_logic=None) -> None:
+    def __init__(self, application_logic, node, size, slice_logic=None) -> None:
         self._is_slice = slice_logic is not None
         self._slice_logic = slice_logic
         self._make_window()
+        self.resize(*size)
         factory = self._factory(application_logic)
         self.managers = slicer.vtkMRMLDisplayableManagerGroup()
         self.managers.SetRenderer(self.renderer)
@@ -102,11 +109,13 @@ class Rendering:
                 factory.RegisterDisplayableManager(name)
         return factory
 
-    def render(self, width: int, height: int) -> np.ndarray:
+    def resize(self, width: int, height: int) -> None:
+        """Take another size, in pixels."""
+        self.window.SetSize(width, height)
+        self.interactor.SetSize(width, height)
+
+    def render(self) -> np.ndarray:
         """Draw: uint8 [height, width, 3], the top row first."""
-        if tuple(self.window.GetSize()) != (width, height):
-            self.window.SetSize(width, height)
-            self.interactor.SetSize(width, height)
         if self._is_slice:
             connection = self._slice_logic.GetImageDataConnection()
             self._image.GetMapper().SetInputConnection(connection)

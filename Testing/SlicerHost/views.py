@@ -32,6 +32,7 @@ class SliceView(RenderedView):
         return (xy[0], self.height() - 1 - xy[1], 0)
 
     def resizeEvent(self, event) -> None:
+        super().resizeEvent(event)  # the window first, as in CTK's ctkVTKSliceView::eventFilter
         self._slice_logic.ResizeSliceNode(event.size().width(), event.size().height())
 
 
