@@ -61,8 +61,9 @@ def check_header(path: Path) -> None:
 
     Raises:
         RegistrationError: A name that hides compression; zero, negative or not finite spacing;
-            sheared axes (NIfTI); fewer bytes than the header says; voxels that are not finite in
-            a NIfTI file (ITK's reader turns them into 0).
+            sheared axes (NIfTI); fewer bytes than the header says, or voxels that begin before the
+            file (ITK then takes its last bytes); voxels that are not finite in a NIfTI file (ITK's
+            reader turns them into 0).
     """
     if is_nifti(path):
         check_packing(path)
@@ -74,6 +75,11 @@ def check_header(path: Path) -> None:
         raise RegistrationError(
             f"{path.name} has a voxel spacing of {shown} mm, which is not positive; correct the "
             "image's header."
+        )
+    if header.offset < 0:
+        raise RegistrationError(
+            f"{path.name} does not say where its voxels begin (its vox_offset is no place in the "
+            "file); correct its header, or export it again."
         )
     if header.present < header.promised:
         raise RegistrationError(

@@ -37,7 +37,8 @@ class NiftiHeader:
         size: Voxels along x, y, z, t ...
         code, bits: Of the voxel type.
         pixdim: Voxel size along the first axes, as written.
-        offset: Bytes before the voxels in the file that holds them.
+        offset: Bytes before the voxels in the file that holds them; negative where what is written
+            cannot be: no number, or a place inside of the header (which takes 352 bytes).
         qform, sform: Index to RAS, [3, 4], in the file's unit; None where their code is 0.
         unit: Of length, mm.
     """
@@ -195,7 +196,6 @@ def _version_1(head: bytes, order: str) -> NiftiHeader:
     codes = struct.unpack_from(order + "2h", head, 252) if nifti else (0, 0)
     quaternion = struct.unpack_from(order + "6f", head, 256)
     matrix = np.array(struct.unpack_from(order + "12f", head, 280), dtype=float).reshape(3, 4)
-    offset = int(struct.unpack_from(order + "f", head, 108)[0])
     return NiftiHeader(
         1 if nifti else 0,
         order,
@@ -203,11 +203,16 @@ def _version_1(head: bytes, order: str) -> NiftiHeader:
         code,
         bits,
         pixdim[1 : min(dim[0], 3) + 1],
-        offset,
+        _offset_1(struct.unpack_from(order + "f", head, 108)[0], head[344:347] == b"n+1"),
         _qform(quaternion, pixdim) if codes[0] > 0 else None,
         matrix if codes[1] > 0 else None,
         _unit(head[123]) if nifti else 1.0,
     )
+
+
+def _offset_1(written: float, one_file: bool) -> int:
+    possible = math.isfinite(written) and written >= (352 if one_file else 0)
+    return int(written) if possible else -1
 
 
 def _version_2(head: bytes, order: str) -> NiftiHeader:

@@ -154,6 +154,15 @@ def test_files_whose_names_hide_what_they_are_are_called_by_it(tmp_path):
         read_image(tmp_path / "d.nii.gz")
 
 
+@pytest.mark.parametrize("offset", [-1.7e15, -352, 0, 348, np.nan, np.inf])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_voxels_cannot_begin_before_the_end_of_the_header(tmp_path, suffix, offset):
+    """ITK takes what lies behind 348 bytes then."""
+    path = nifti(tmp_path / f"a{suffix}", np.float32(VOXELS), sform=AFFINE, offset=offset)
+    with pytest.raises(RegistrationError, match="does not say where its voxels begin"):
+        read_image(path)
+
+
 def test_nifti_2_is_called_by_its_name(tmp_path):
     head = bytearray(544)
     struct.pack_into("<i", head, 0, 540)
