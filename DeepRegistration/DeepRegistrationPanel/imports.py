@@ -6,7 +6,6 @@ from DeepRegistrationLib.scene.imported import place_moving
 from DeepRegistrationLib.scene.space import parents_of
 from DeepRegistrationPanel.files import askForFiles
 from DeepRegistrationPanel.run import RunSection
-from DeepRegistrationPanel.section import stillThere
 
 _ENDINGS = "*.h5 *.hdf5 *.tfm *.txt *.toml *.mat *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm"
 
@@ -74,13 +73,8 @@ class TransformImport:
         )
 
     def _onUndo(self, _checked=False):
-        p, imported, before = self._panel.parameters, self._imported, self._before
-        placed = self._placed
+        imported, before, placed = self._imported, self._before, self._placed
         self.forget()
-        if p.transform is imported.node:
-            p.transform = stillThere(before)
-        for record in reversed(placed):
-            record.undo()
-        imported.record.undo()
-        self._panel.update()
+        records = [*reversed(placed), imported.record]
+        self._panel.undo(records, {"transform": (imported.node, before)})
         self._panel.section(RunSection).say(_("The import is undone."))

@@ -62,6 +62,10 @@ class LandmarksSection(Section):
             self._observed = wanted
             self._live.observe(*wanted)
 
+    def pause(self):
+        self._live.pause()
+        self._observed = None
+
     def onRegistered(self, result):
         if self.parameters.fixedLandmarks and self.parameters.movingLandmarks:
             self.ui.landmarksButton.collapsed = False

@@ -66,10 +66,7 @@ class LungMasks:
         )
 
     def _onUndo(self, _checked=False):
-        mask, before = self._chosenBefore
-        if getattr(self._panel.parameters, mask) is self._found.node:
-            setattr(self._panel.parameters, mask, before)
-        self._found.record.undo()
+        found, (mask, before) = self._found, self._chosenBefore
         self.forget()
-        self._panel.update()
+        self._panel.undo([found.record], {mask: (found.node, before)})
         self._panel.section(RunSection).say(_("The mask is undone."))

@@ -1,5 +1,7 @@
 """The panel: its sections, the parameter node they share, and the engine's process."""
 
+from contextlib import contextmanager
+
 import qt
 import slicer
 import vtk
@@ -58,7 +60,7 @@ class Panel(VTKObservationMixin):
         self.parameters = None
         self.result = None
         self._transformBefore = None
-        self._releasing = iter(())
+        self._undone = []  # records whose memory is being given back
         self._releaseTimer = qt.QTimer()
         self._releaseTimer.setInterval(0)  # a step a turn of the event loop
         self._releaseTimer.connect("timeout()", self._onRelease)
@@ -109,6 +111,7 @@ class Panel(VTKObservationMixin):
 
     def registered(self, result):
         """Take over a registration's result, and tell all sections."""
+        self._releaseResult()
         self.result = result
         self._transformBefore = self.parameters.transform
         self.parameters.transform = result.nodes.transform
@@ -138,17 +141,55 @@ class Panel(VTKObservationMixin):
             RegistrationError: It could not be taken back.
         """
         result, self.result = self.result, None
-        if self.parameters.transform is result.nodes.transform:
-            self.parameters.transform = stillThere(self._transformBefore)
+        before, self._transformBefore = self._transformBefore, None
+        self.undo([result.record], {"transform": (result.nodes.transform, before)})
+
+    def undo(self, records, chosen):
+        """Take changes of the scene back; the sections follow once, afterwards.
+
+        Args:
+            records: What to undo, in this order.
+            chosen: By parameter: the node that goes, and the one that was chosen before it. Where
+                the first is chosen, the second is from now on, or none where that has gone too.
+        """
         try:
-            result.record.undo()
+            with self._oneUpdate():
+                for name, (gone, before) in chosen.items():
+                    if getattr(self.parameters, name) is gone:
+                        setattr(self.parameters, name, stillThere(before))
+                for record in records:
+                    record.undo()
         finally:
-            self._releasing = result.record.releasing()
-            self._releaseTimer.start()
+            self._release(records)
+
+    @contextmanager
+    def _oneUpdate(self):
+        """Each node that goes, and each parameter, would be an update of all sections."""
+        for section in self.sections:
+            section.pause()
+        self._updating = True
+        try:
+            yield
+        finally:
+            self._updating = False
             self.update()
 
+    def _releaseResult(self):
+        """The last result cannot be undone any more."""
+        if self.result is not None:
+            self._release([self.result.record])
+        self.result = self._transformBefore = None
+
+    def _release(self, records):
+        """Give back the memory that records keep for an undo, or have taken out of the scene."""
+        self._undone += records
+        self._releaseTimer.start()
+
     def _onRelease(self):
-        if next(self._releasing, self) is self:
+        """Do a step of it."""
+        if self._undone and not self._undone[0].release():
+            self._undone.pop(0)
+        if not self._undone:
             self._releaseTimer.stop()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -176,12 +217,13 @@ class Panel(VTKObservationMixin):
         for section in self.sections:
             section.close()
         self.follow(None)
-        self.result = None
+        self._releaseResult()
 
     def close(self):
         """End the engine's process and all observations."""
-        self._releaseTimer.stop()
         self.sceneClosing()
+        self._releaseTimer.stop()
+        self._undone = []
         self.removeObservers()
         self.engine.close()
         self._transport.waitForEnd()

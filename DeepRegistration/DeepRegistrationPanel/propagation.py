@@ -73,10 +73,9 @@ class PropagationSection(Section):
         self._do(self._copy)
 
     def _onUndo(self, _checked=False):
-        self._record.undo()
-        self._record = None
+        record, self._record = self._record, None
+        self.panel.undo([record], {})
         self._say(_("Undone."))
-        self.update()
 
     def _do(self, action):
         """Do something to the scene, and say what came out."""

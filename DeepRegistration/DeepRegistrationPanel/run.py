@@ -189,7 +189,8 @@ class RunSection(Section):
 
     def _onChange(self, run):
         if run.state is State.DONE:
-            self._doneAction(run.result)
+            result, run.result = run.result, None  # what is undone later leaves the memory too
+            self._doneAction(result)
         elif run.state is State.CANCELLED:
             self._say(_("Canceled. The scene is as it was."))
             self.panel.update()

@@ -73,6 +73,9 @@ class Section:
     def update(self):
         """Something about the parameters, or about the run, has changed."""
 
+    def pause(self):
+        """Much is about to change at once; :meth:`update` follows."""
+
     def onStarting(self):
         """A registration is about to start."""
 

@@ -12,7 +12,7 @@ from DeepRegistrationLib.worker import State
 from DeepRegistrationPanel.advanced import changedParameters, refinable
 from DeepRegistrationPanel.installation import ensurePackages
 from DeepRegistrationPanel.outcome import Outcome
-from DeepRegistrationPanel.section import Section, stillThere
+from DeepRegistrationPanel.section import Section
 
 _TICK = 20  # ms
 
@@ -170,10 +170,8 @@ class SequencesSection(Section):
 
     def _onUndo(self, _checked=False):
         run, self.run = self.run, None
-        if self.parameters.sequenceTransforms is run.transforms:
-            self.parameters.sequenceTransforms = stillThere(self._transformsBefore)
-        run.record.undo()
-        self.panel.update()
+        chosen = {"sequenceTransforms": (run.transforms, self._transformsBefore)}
+        self.panel.undo([run.record], chosen)
 
     def _onPlot(self, _checked=False):
         p = self.parameters

@@ -74,6 +74,10 @@ class LiveLandmarks:
         scene = next((node.GetScene() for node in nodes if node is not None), None)
         self._choose(nodes, scene)
 
+    def pause(self) -> None:
+        """Observe nothing until the next :meth:`observe`; the state stays as it is."""
+        self._forget_observers()
+
     def close(self) -> None:
         """Observe nothing any more, without a call back."""
         self._forget_observers()

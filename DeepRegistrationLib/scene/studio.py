@@ -13,6 +13,7 @@ import numpy as np
 import slicer
 import vtk
 
+from DeepRegistrationLib.scene.copies import light_copy
 from DeepRegistrationLib.scene.views import SliceView
 
 PANEL = 520
@@ -94,9 +95,7 @@ class Studio:
         """
         result = None
         for node in reversed(nodes):
-            copy = node.CreateNodeInstance()
-            # A field is shared; a matrix, which MRML changes in place, is copied.
-            copy.CopyContent(node, node.IsA("vtkMRMLLinearTransformNode"))
+            copy = light_copy(node)
             self.scene.AddNode(copy)
             copy.SetAndObserveTransformNodeID(None if result is None else result.GetID())
             result = copy

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from DeepRegistrationLib.scene.copies import light_copy
+
 
 class Record:
     """What a block added to the scene and changed in it; made by :func:`reversible`.
@@ -15,7 +17,7 @@ class Record:
     def __init__(self, scene, contents: Iterable, parents: Iterable) -> None:
         self._scene = scene
         self._ids = _ids(scene)
-        self._contents = [(node, _content_of(node)) for node in contents]
+        self._contents = [(node, light_copy(node)) for node in contents]
         self._before = {node: node.GetTransformNodeID() for node in parents}
         self._after: dict = {}
         self._added: list = []
@@ -51,12 +53,14 @@ class Record:
     def undo(self) -> None:
         """Remove what was added; give the other nodes their earlier content and parents.
 
-        What was removed, added or placed elsewhere since is left alone.
+        What was removed, added or placed elsewhere since is left alone. What leaves the scene is
+        kept until :meth:`release`, or as long as the record.
         """
         for action in self._first:
             action()
         for node, content in self._contents:
             if self._scene.IsNodePresent(node):
+                self._gone.append(light_copy(node))
                 node.CopyContent(content, False)
         for owner, role, node, displays in self._taken:
             if self._scene.IsNodePresent(owner):
@@ -69,19 +73,29 @@ class Record:
         for node in reversed(self._added):
             if self._scene.IsNodePresent(node):
                 self._scene.RemoveNode(node)
-        self._gone = self._added
-        self._first, self._added, self._contents, self._before = [], [], [], {}
-        self._taken = []
+        self._gone += self._added
+        self._forget()
 
-    def releasing(self) -> Iterator[None]:
-        """Give back the memory of what :meth:`undo` took out, a node a step.
+    def release(self) -> bool:
+        """Give up :meth:`undo`, and the memory that was kept for it or taken out by it.
 
-        A gigabyte at once takes the system a quarter of a second. Without this it goes with the
-        record.
+        A gigabyte at once takes the system a quarter of a second, so this gives back the memory of
+        one node.
+
+        Returns:
+            Whether there is more to give back.
         """
-        while self._gone:
+        self._gone += [content for _node, content in self._contents]
+        self._gone += [node for _owner, _role, node, _displays in self._taken]
+        self._forget()
+        if self._gone:
             self._gone.pop()
-            yield
+        return bool(self._gone)
+
+    def _forget(self) -> None:
+        """There is nothing to undo any more."""
+        self._first, self._added, self._contents, self._taken = [], [], [], []
+        self._before, self._after = {}, {}
 
 
 @contextmanager
@@ -100,13 +114,6 @@ def reversible(scene, contents: Iterable = (), parents: Iterable = ()) -> Iterat
         record.undo()
         raise
     record.close()
-
-
-def _content_of(node):
-    """The content by reference; a matrix, which MRML changes in place, as a copy."""
-    copy = node.CreateNodeInstance()
-    copy.CopyContent(node, node.IsA("vtkMRMLLinearTransformNode"))
-    return copy
 
 
 def _nodes(scene) -> list:

@@ -237,3 +237,6 @@ class _FinishedRun:
 
     def undo(self) -> None:
         slicer.mrmlScene.RemoveNode(self.transforms)
+
+    def release(self) -> bool:
+        return False

@@ -1,0 +1,96 @@
+"""What is undone leaves the memory too, a node a turn of the event loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import slicer
+from pairs import add_pair
+from SlicerHost.hands import click
+
+MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
+
+
+@pytest.fixture
+def panel(slicer_host):
+    return slicer_host.load_module(MODULE).panel
+
+
+def section(panel, name: str):
+    return next(part for part in panel.sections if part.uiName == name)
+
+
+def register(host, panel) -> None:
+    run = section(panel, "Run")
+    click(run.ui.registerButton)
+    host.process_events(until=lambda: not run.running, timeout=120)
+
+
+def undo(panel) -> None:
+    section(panel, "Results").ui.undoButton.click()
+
+
+@pytest.fixture
+def registered(slicer_host, panel) -> list[str]:
+    """An affine registration is done; what of its nodes has been deleted, as time goes on."""
+    add_pair(panel.parameters)
+    panel.parameters.method = "affine"
+    register(slicer_host, panel)
+    return deletions(panel.result.nodes.jacobian, panel.result.nodes.displacement)
+
+
+def deletions(*objects) -> list[str]:
+    """Class names of those that have left the memory; Python keeps none of them here."""
+    deleted: list[str] = []
+    for one in objects:
+        name = one.GetClassName()
+        one.AddObserver("DeleteEvent", lambda *_, name=name: deleted.append(name))
+    return deleted
+
+
+def test_an_undone_result_leaves_the_memory(slicer_host, panel, registered):
+    undo(panel)
+    assert registered == []  # not in the step that the user waits for
+    slicer_host.process_events(until=lambda: len(registered) == 2, timeout=60)
+
+
+def test_a_scene_closed_meanwhile_does_no_harm(slicer_host, panel, registered):
+    undo(panel)
+    slicer.mrmlScene.Clear(False)
+    assert panel.result is None
+    slicer_host.process_events(until=lambda: len(registered) == 2, timeout=60)
+    add_pair(panel.parameters)
+    register(slicer_host, panel)
+    assert slicer.mrmlScene.IsNodePresent(panel.result.nodes.jacobian)
+
+
+def test_a_scene_that_is_closed_takes_the_undo_and_its_memory_along(slicer_host, panel, registered):
+    slicer.mrmlScene.Clear(False)
+    slicer_host.process_events(until=lambda: len(registered) == 2, timeout=60)
+    assert panel.result is None
+    assert not section(panel, "Results").ui.undoButton.enabled
+
+
+def test_the_voxels_that_an_undo_takes_out_of_a_node_go_later(slicer_host, panel, registered):
+    register(slicer_host, panel)  # updates the nodes
+    node = panel.result.nodes.jacobian
+    deleted = deletions(node.GetImageData())
+    undo(panel)
+    assert slicer.mrmlScene.IsNodePresent(node) and node.GetImageData() is not None
+    assert deleted == []
+    slicer_host.process_events(until=lambda: deleted, timeout=60)
+    assert registered == []
+
+
+def test_what_an_earlier_result_kept_for_its_undo_goes_with_the_next_one(
+    slicer_host, panel, registered
+):
+    register(slicer_host, panel)
+    earlier = panel.result.record._contents[1][1].GetImageData()
+    assert earlier is not None
+    deleted = deletions(earlier)
+    del earlier
+    register(slicer_host, panel)
+    slicer_host.process_events(until=lambda: deleted, timeout=60)
+    assert panel.result.record.undoable
