@@ -197,11 +197,15 @@ def test_the_point_under_the_mouse_is_no_row_of_the_table(slicer_host, panel, se
     assert section.ui.hintText.text == hint
 
 
-def test_after_another_list_is_chosen_the_clicks_go_into_that_one(slicer_host, panel, section):
+@pytest.mark.parametrize("made", ["before", "meanwhile"])
+def test_after_another_list_is_chosen_the_clicks_go_into_that_one(
+    slicer_host, panel, section, made
+):
+    second = add_list("another") if made == "before" else None
     slicer_host.click(section.ui.placeButton)
     slicer_host.process_events(0.1)
     p = panel.parameters
-    first, second = p.fixedLandmarks, add_list("another")
+    first, second = p.fixedLandmarks, second or add_list("another")  # Slicer activates a new one
     p.fixedLandmarks = second
     assert is_placing(second)
     ((there, here),) = pairs_of_points(1)
