@@ -11,6 +11,7 @@ import vtk
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.scene import hierarchy, results
+from DeepRegistrationLib.scene.landmarks import taken_as_identity
 from DeepRegistrationLib.scene.placement import place_under
 from DeepRegistrationLib.scene.space import between, parents_of, placement, require_node
 from DeepRegistrationLib.scene.transaction import Record, reversible
@@ -32,6 +33,9 @@ NODE_CLASSES = (
 )
 """What can be propagated; derived classes too."""
 
+_PLACED_UNDER = "DeepRegistration.PlacedUnder"
+"""Node reference to the transform that :func:`place` chose."""
+
 
 class Direction(str, Enum):
     """From which image to which."""
@@ -43,7 +47,8 @@ class Direction(str, Enum):
 def place(node, transform, direction: Direction) -> Record:
     """Put a node under the transform, or under its inverse, below its present parents.
 
-    The node then appears at the corresponding place of the other image; nothing is resampled.
+    The node then appears at the corresponding place of the other image; nothing is resampled. What
+    it was placed under before, and the result of another registration, it leaves.
 
     Args:
         node: One of :data:`NODE_CLASSES`.
@@ -64,8 +69,19 @@ def place(node, transform, direction: Direction) -> Record:
                 f"{node.GetName()!r} already lies under {above.GetName()!r}; choose another node, "
                 "or make a copy."
             )
-        place_under(node, above)
+        before = node.GetNodeReferenceID(_PLACED_UNDER)
+        record.before_undo(lambda: node.SetNodeReferenceID(_PLACED_UNDER, before))
+        place_under(node, above, replacing=_already_above(node, above))
+        node.SetNodeReferenceID(_PLACED_UNDER, above.GetID())
     return record
+
+
+def _already_above(node, transform):
+    """The transform by which a node appears in the other image already; it does not count."""
+    placed, parents = node.GetNodeReference(_PLACED_UNDER), parents_of(node)
+    if transform not in parents and placed in parents:
+        return placed
+    return taken_as_identity(node, transform)
 
 
 def copy(node, transform, direction: Direction, reference=None) -> tuple[Any, Record]:
@@ -75,10 +91,10 @@ def copy(node, transform, direction: Direction, reference=None) -> tuple[Any, Re
     linearly). Of segmentations, points and models the copy is hardened.
 
     Args:
-        node, transform, direction: As in :func:`place`. A node that lies under the transform
-            is taken as if it did not.
+        node, transform, direction: As in :func:`place`. A node that lies under the transform, or
+            was propagated before, is taken as if it did not.
         reference: Volume of the target image; needed for volumes. A moving volume that lies under
-            the transform is taken where it was before.
+            a result is taken where it was before.
 
     Returns:
         The copy, and the record whose ``undo()`` removes it.
@@ -114,9 +130,10 @@ def copying(
 
 def _resampling(node, transform, direction: Direction, reference) -> Generator[float, None, Volume]:
     labels = bool(node.IsA("vtkMRMLLabelMapVolumeNode"))
-    ignoring = transform if direction is Direction.TO_MOVING else None
+    ignoring = taken_as_identity(reference, transform) if direction is Direction.TO_MOVING else None
     grid = volume_from_node(reference, "the target volume", ignoring=ignoring).grid
-    source = volume_from_node(node, "what is propagated", ignoring=transform)
+    above = _already_above(node, transform)
+    source = volume_from_node(node, "what is propagated", ignoring=above)
     return reslicing(source, grid, _pull_back(transform, direction), labels)
 
 
@@ -125,7 +142,7 @@ def _harden(node, result, transform, direction: Direction) -> None:
     result.CopyContent(node)
     chain = vtk.vtkGeneralTransform()  # own to world, then to the other image
     chain.PostMultiply()
-    chain.Concatenate(placement(node, ignoring=transform))
+    chain.Concatenate(placement(node, ignoring=_already_above(node, transform)))
     chain.Concatenate(_pull_back(transform, direction).GetInverse())
     result.ApplyTransform(chain)
 

@@ -13,10 +13,12 @@ from vtk.util import numpy_support
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.scene.landmarks import point_list_from, points_of
+from DeepRegistrationLib.scene.placement import METHOD
 from DeepRegistrationLib.scene.propagation import Direction, copy, place
 from DeepRegistrationLib.scene.segments import labels_from_node
 from DeepRegistrationLib.scene.transforms import transform_node_from
 from DeepRegistrationLib.scene.volumes import volume_from_node, volume_node_from_image
+from DeepRegistrationLib.transforms import Affine
 
 TO_FIXED, TO_MOVING = Direction.TO_FIXED, Direction.TO_MOVING
 
@@ -212,6 +214,56 @@ def test_what_cannot_be_propagated_is_refused(scene, fixed, moving, transform):
     place(moving, transform, TO_FIXED)
     with pytest.raises(RegistrationError, match="already lies under"):
         place(moving, transform, TO_FIXED)
+
+
+@pytest.fixture
+def another(scene):
+    """A second transform of the pair."""
+    return transform_node_from(Affine(translation=(7.0, -2.0, 4.0)), scene, "another")
+
+
+@pytest.mark.parametrize("direction", [TO_FIXED, TO_MOVING])
+def test_what_is_placed_twice_lies_under_the_second_transform_alone(
+    scene, transform, another, direction
+):
+    table = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "table")
+    node = point_list_from(np.array([[1.0, 2.0, 3.0]]), scene, "P", (0, 1, 0))
+    node.SetAndObserveTransformNodeID(table.GetID())
+    place(node, transform, direction)
+    record = place(node, another, direction)
+    shift = np.array([7.0, -2.0, 4.0]) * (-1 if direction is TO_FIXED else 1)
+    assert np.allclose(points_of(node), [[1.0, 2.0, 3.0] + shift], atol=1e-6)
+    record.undo()
+    once = points_of(node)
+    place(node, another, direction).undo()
+    assert np.array_equal(points_of(node), once)
+
+
+def test_a_result_that_a_node_lies_under_is_replaced(scene, transform, another):
+    transform.SetAttribute(METHOD, "optimize")
+    node = point_list_from(np.array([[1.0, 2.0, 3.0]]), scene, "P", (0, 1, 0))
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    place(node, another, TO_FIXED)
+    assert np.allclose(points_of(node), [[-6.0, 4.0, -1.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("direction", [TO_FIXED, TO_MOVING])
+def test_a_copy_of_what_was_placed_starts_where_it_was_drawn(scene, transform, another, direction):
+    node = point_list_from(np.array([[1.0, 2.0, 3.0]]), scene, "P", (0, 1, 0))
+    expected = points_of(copy(node, another, direction)[0])
+    place(node, transform, direction)
+    assert np.allclose(points_of(copy(node, another, direction)[0]), expected, atol=1e-6)
+
+
+def test_a_volume_is_copied_to_the_moving_one_where_that_was_scanned(
+    scene, fixed, moving, transform, another
+):
+    transform.SetAttribute(METHOD, "optimize")
+    expected = volume_from_node(copy(fixed, another, TO_MOVING, moving)[0])
+    moving.SetAndObserveTransformNodeID(transform.GetID())
+    found = volume_from_node(copy(fixed, another, TO_MOVING, moving)[0])
+    assert found.grid.same_as(expected.grid)
+    assert np.array_equal(found.data, expected.data)
 
 
 def test_the_copy_stands_in_the_folder_of_its_original(scene, transform):
