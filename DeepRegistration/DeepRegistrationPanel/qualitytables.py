@@ -157,9 +157,10 @@ def _table(title, head, rows, wide=False):
     if not rows:
         return []
     span = f" colspan='{len(head)}'" if wide else ""
+    apart = " style='padding-top: 4px'" if wide else ""  # from the values of the one above
     lines = [[f"<th align='left'{span}>{_text(title)}</th>", _cells("th", head)]]
     for name, *values in rows:
-        lines.append([f"<td{span}>{_text(called(name))}</td>", _cells("td", values)])
+        lines.append([f"<td{span}{apart}>{_text(called(name))}</td>", _cells("td", values)])
     between = "</tr><tr>" if wide else ""
     body = "".join(f"<tr>{between.join(line)}</tr>" for line in lines)
     return [f"<table width='100%' cellspacing='0' style='margin-bottom: 10px'>{body}</table>"]
