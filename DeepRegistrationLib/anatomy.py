@@ -70,7 +70,7 @@ def anatomy_of(fixed: Grid, moving: Grid, *, ct: bool, density: float | None) ->
         if all(_is_short_axis(grid) for grid in (fixed, moving)):
             return Anatomy(
                 CARDIAC_MRI_PATIENTS,
-                "both images are stacks of few thick slices, each on a grid of its own",
+                "both images are stacks of few thick slices, each on its own grid",
             )
     return Anatomy(
         GENERAL, "neither lungs in CT nor two frames of a thick-slice series were recognized"

@@ -98,16 +98,16 @@ def choose_method(anatomy: Anatomy) -> Choice:
     shown = f"for {anatomy.title}: {anatomy.why}"
     if final and final[0].ratio(reference) < _CLEARLY:
         best = final[0]
-        why = f"{best.title} was taken {shown}. {_measured('It', best, reference)}"
+        why = f"{best.title} was chosen {shown}. {_measured('It', best, reference)}"
         return Choice(best.method, best.weights, best.refine, why)
     if networks and networks[0].shared(reference):
         reason = _measured(
             f"The best network for that, {networks[0].title},", networks[0], reference
         )
     else:
-        reason = "No network that is here was measured beside it on such images."
+        reason = "No available network was compared with it on such images."
     return Choice(
-        REFERENCE, "", False, f"{method_class(REFERENCE).title} was taken {shown}. {reason}"
+        REFERENCE, "", False, f"{method_class(REFERENCE).title} was chosen {shown}. {reason}"
     )
 
 
@@ -133,17 +133,17 @@ def choose_weights(method: str, name: str, anatomy: Anatomy) -> tuple[ModelCard,
         elsewhere = [each.name for each in cards if _measured_elsewhere(each, anatomy)]
         suited = [each for each in cards if each.name not in elsewhere]
         card = find_weights(method, (suited or cards)[0].name)
-        text = f"The weights {card.name} were taken: {why_first(suited or cards)}"
+        text = f"The weights {card.name} were used: {why_first(suited or cards)}"
         if suited and elsewhere:
             text += f" for such images ({', '.join(elsewhere)}: measured on others)"
         if not card.expected:
-            text += "; their card states no accuracy to compare by"
+            text += "; their card states no accuracy to compare"
         notes.append(f"{text}.")
     if _measured_elsewhere(card, anatomy):
         known = " and ".join(sorted({TITLES[each.anatomy] for each in card.expected}))
         notes.append(
-            f"The weights {card.name} were measured on {known} only, and this is {anatomy.title}, "
-            f"as {anatomy.why}: check the result closely, or name other weights."
+            f"The weights {card.name} were measured only on {known}, but this is {anatomy.title} "
+            f"({anatomy.why}): check the result closely, or name other weights."
         )
     return card, notes
 
@@ -183,4 +183,4 @@ def _measured(subject: str, candidate: _Candidate, reference: tuple[Expected, ..
         f"{own.text} against {other.text} on {own.data}"
         for own, other in candidate.shared(reference)
     ]
-    return f"{subject} was measured beside {REFERENCE}: {'; '.join(parts)}."
+    return f"{subject} was compared with {REFERENCE}: {'; '.join(parts)}."

@@ -18,7 +18,7 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
     if wanted not in ("auto", "cpu") and not wanted.startswith("cuda"):
         raise RegistrationError(f"Unknown device {wanted!r}; choose auto, cpu or cuda.")
     if wanted == "cpu":
-        return torch.device("cpu"), "CPU, as asked."
+        return torch.device("cpu"), "CPU, as requested."
     if torch.cuda.is_available():
         device = torch.device("cuda" if wanted == "auto" else wanted)
         if device.index is not None and device.index >= torch.cuda.device_count():
@@ -34,7 +34,7 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
     )
     if wanted == "auto":
         return torch.device("cpu"), f"CPU, because {reason}."
-    raise RegistrationError(f"Device {wanted} was asked for, but {reason}; use --device cpu.")
+    raise RegistrationError(f"Device {wanted} was requested, but {reason}; use --device cpu.")
 
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:

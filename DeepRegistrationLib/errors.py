@@ -46,10 +46,10 @@ def mendable(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk is full; free some space."
     if isinstance(error, ValueError) and "embedded null" in str(error):
-        return "A path holds a NUL character; correct it."
+        return "A path contains a NUL character; correct it."
     if isinstance(error, OSError) and error.errno is not None:
         what = f"{error.filename or 'A file'} cannot be used"
-        return f"{_shortened(what)} ({error.strerror}); check that it is there, and its rights."
+        return f"{_shortened(what)} ({error.strerror}); check that it exists, and its permissions."
     return None
 
 

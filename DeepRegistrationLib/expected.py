@@ -35,8 +35,8 @@ class Expected:
     def __post_init__(self) -> None:
         if self.anatomy not in TITLES or self.measure not in MEASURES or not self.value >= 0:
             raise ValueError(
-                f"{self.measure} {self.value} for {self.anatomy} is no expected accuracy; measures "
-                f"are {', '.join(MEASURES)}, anatomies {', '.join(TITLES)}"
+                f"{self.measure} {self.value} for {self.anatomy} is not an expected accuracy; "
+                f"measures are {', '.join(MEASURES)}, anatomies {', '.join(TITLES)}"
             )
 
     @property

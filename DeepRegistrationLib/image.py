@@ -128,14 +128,14 @@ def from_sitk(image: sitk.Image, name: str = "image") -> Image:
         )
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise RegistrationError(
-            f"{name} has {image.GetNumberOfComponentsPerPixel()} values a voxel (color or vector "
+            f"{name} has {image.GetNumberOfComponentsPerPixel()} values per voxel (color or vector "
             "image); give a scalar volume."
         )
     direction = np.asarray(image.GetDirection()).reshape(3, 3)
     if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
         raise RegistrationError(
             f"{name} has sheared axes (direction cosines {direction.ravel().round(4).tolist()} are "
-            "not orthogonal); resample it on a straight grid first."
+            "not orthogonal); resample it on an orthogonal grid first."
         )
     return Image(as_tensor(sitk.GetArrayFromImage(image), name), grid_of(image), name)
 
@@ -150,9 +150,7 @@ def as_tensor(array: np.ndarray, name: str) -> torch.Tensor:
         raise RegistrationError(f"{name} holds complex numbers; give its magnitude image.")
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:  # torch lacks most unsigned types
         if array.dtype.itemsize == 8 and array.size and array.max() >= 1 << 63:
-            raise RegistrationError(
-                f"{name} holds whole numbers of 2^63 and more; number its labels anew."
-            )
+            raise RegistrationError(f"{name} holds integers of 2^63 or more; renumber its labels.")
         array = array.astype({2: np.int32, 4: np.int64, 8: np.int64}[array.dtype.itemsize])
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -190,7 +188,7 @@ def read_image(path: str | Path, *, series: Sequence[str] = (), frame: int | Non
         read = read_dicom(path, series, frame)
         if len(read.layers) > 1:
             raise RegistrationError(
-                f"{path} holds segments that overlap, which one label map cannot; give it where "
+                f"{path} holds overlapping segments, which one label map cannot; give it where "
                 "labels are expected (--labels, --fixed-labels, --moving-labels)."
             )
         return image_of_dicom(read, path)
@@ -279,4 +277,6 @@ def write_sitk(image: sitk.Image, path: Path) -> None:
             "free disk space."
         ) from error
     if not is_complete(path):  # ITK's NIfTI writer says nothing when the disk is full
-        raise RegistrationError(f"{path} could not be written whole; check the free disk space.")
+        raise RegistrationError(
+            f"{path} could not be written completely; check the free disk space."
+        )

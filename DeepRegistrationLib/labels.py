@@ -154,7 +154,7 @@ def write_labels(labels: Labels, path: str | Path) -> list[str]:
         write_sitk(set_geometry(sitk.GetImageFromArray(arrays[0]), grid), path)
         if not labels.segments:
             return []
-        return [f"{path.name} keeps no names and colors of segments; {SEGMENTATION} would"]
+        return [f"{path.name} stores no segment names and colors; {SEGMENTATION} would"]
     kind = np.result_type(*arrays)
     if len(arrays) == 1:
         image = sitk.GetImageFromArray(arrays[0])

@@ -49,8 +49,8 @@ def find_masks(
     why = _doubt(found, looked)
     if why:
         notes.append(
-            f"The lungs that were found are doubtful ({why}): they are not used as masks. Look at "
-            "the images, or give masks."
+            f"The lungs that were found may be wrong ({why}), so they are not used as masks. Look "
+            "at the images, or give masks."
         )
         return given[0], given[1]
     sides = [side for side, look in zip(("fixed", "moving"), looked, strict=True) if look]

@@ -82,7 +82,7 @@ def read_card(path: Path) -> ModelCard:
             f"The model card {path} cannot be read ({words}); get the weights again."
         ) from error
     if card.name != path.stem:
-        raise RegistrationError(f"The model card {path} is of {card.name}; rename it back.")
+        raise RegistrationError(f"The model card {path} describes {card.name}; rename it back.")
     return card
 
 

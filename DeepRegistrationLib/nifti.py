@@ -102,9 +102,9 @@ def check_geometry(header: NiftiHeader, name: str) -> None:
     if np.abs(cosines).max() > _SHEAR:
         angle = math.degrees(math.asin(min(1.0, float(np.abs(cosines).max()))))
         raise RegistrationError(
-            f"{name} has sheared axes (its sform is off the right angle by {angle:.2f} degrees, "
-            "as after gantry tilt or an affine registration); resample it on a straight grid "
-            "first."
+            f"{name} has sheared axes (the axes of its sform deviate from right angles by "
+            f"{angle:.2f} degrees, as after gantry tilt or an affine registration); resample it on "
+            "an orthogonal grid first."
         )
     if header.qform is None and not _same_size(lengths, header.pixdim):
         if not (_is_unit(lengths) or _is_unit(header.pixdim)):
@@ -138,8 +138,8 @@ def read_geometry(header: NiftiHeader, name: str, grid: Grid) -> tuple[Grid, lis
     taken = [float(np.abs(p - grid.corners()).max()) for p in places]
     which = "sform" if taken[0] < taken[1] else "qform"
     return grid, [
-        f"{name} says in two ways where it lies: its sform and its qform are up to {apart:.1f} mm "
-        f"apart; the {which} was taken, as ITK and Slicer do (nibabel, FSL and SPM take the sform)"
+        f"{name} states two different positions: its sform and its qform are up to {apart:.1f} mm "
+        f"apart; the {which} was used, as ITK and Slicer do (nibabel, FSL and SPM use the sform)"
     ]
 
 
@@ -151,13 +151,13 @@ def _by_sform(
         return grid, []
     if _is_unit(lengths):
         return grid, [
-            f"{name} says two sizes of a voxel: {_times(header.pixdim)} by its pixdim and "
-            "1 x 1 x 1 by its sform; the pixdim was taken"
+            f"{name} states two voxel sizes: {_times(header.pixdim)} by its pixdim and 1 x 1 x 1 "
+            "by its sform; the pixdim was used"
         ]
     spacing = tuple(float(v) for v in lengths * header.unit)
     return Grid(grid.size, spacing, grid.origin, grid.direction), [  # type: ignore[arg-type]
-        f"{name} says two sizes of a voxel: 1 x 1 x 1 by its pixdim and {_times(lengths)} by its "
-        "sform; the sform was taken (ITK and Slicer take the pixdim)"
+        f"{name} states two voxel sizes: 1 x 1 x 1 by its pixdim and {_times(lengths)} by its "
+        "sform; the sform was used (ITK and Slicer use the pixdim)"
     ]
 
 

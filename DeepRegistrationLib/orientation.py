@@ -49,9 +49,9 @@ def check_orientation(pair: Pair, initial: Transform | None = None) -> None:
         return
     axes = ", and ".join(_AXES[axis] for axis in best)
     raise RegistrationError(
-        f"{moving.name} shows the chest with {axes} swapped against {fixed.name} (around the lungs "
-        f"they correlate by {scores[best]:.2f} so, by {scores[()]:.2f} as their headers say); "
-        "correct the header of one of them, or give an initial transform."
+        f"{moving.name} shows the chest with {axes} swapped relative to {fixed.name} (around the "
+        f"lungs the correlation is {scores[best]:.2f} that way and {scores[()]:.2f} as their "
+        "headers say); correct the header of one of them, or give an initial transform."
     )
 
 

@@ -126,8 +126,7 @@ def check_modality(fixed: Image, moving: Image) -> None:
     for image, other in ((fixed, moving), (moving, fixed)):
         if is_ct(image) and not is_ct(other) and float(other.data.min()) > _NO_FAT:
             raise RegistrationError(
-                f"{image.name} is CT and {other.name} is not: both images have to be of one "
-                "modality."
+                f"{image.name} is CT and {other.name} is not: both images must be of one modality."
             )
 
 
@@ -136,7 +135,7 @@ def check_image(image: Image) -> None:
     if min(image.grid.size) < 2:
         size = " x ".join(str(n) for n in image.grid.size)
         raise RegistrationError(
-            f"{image.name} is one voxel thin (size {size}); give a volume of several slices."
+            f"{image.name} is only one voxel thick (size {size}); give a volume of several slices."
         )
     length = float(image.grid.extent.max())
     if length > _LARGEST:
@@ -171,7 +170,9 @@ def note_on_offset(image: Image) -> str | None:
     offset = offset_of(image)
     if not offset:
         return None
-    return f"{image.name} holds Hounsfield units with {-offset:.0f} added; that was taken off."
+    return (
+        f"{image.name} holds Hounsfield units with {-offset:.0f} added; this offset was subtracted."
+    )
 
 
 def note_on_size(image: Image) -> str | None:

@@ -153,8 +153,8 @@ def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.sha256:
         raise RegistrationError(
-            f"The weights {card.path} are damaged or were changed (their SHA-256 is not the model "
-            "card's); get them again."
+            f"The weights {card.path} are damaged or were changed (their SHA-256 does not match "
+            "the model card's); get them again."
         )
     if card.path.parent in _shipped_folders() and SHIPPED.get(card.name) != digest:
         raise RegistrationError(

@@ -20,7 +20,7 @@ class AutomaticText:
         """Rich text, for the volumes, the mask and the anatomy that are chosen."""
         fixed, moving = parameters.fixedVolume, parameters.movingVolume
         if fixed is None or moving is None or fixed is moving:
-            return _("Which method it takes is shown here once two volumes are chosen.")
+            return _("Choose two volumes to see here which method it uses.")
         anatomy = changedParameters(parameters).get("anatomy", "auto")
         nodes = [node for node in (fixed, moving, parameters.fixedMask) if node is not None]
         key = (anatomy, *((node.GetID(), _changed(node)) for node in nodes))

@@ -67,7 +67,7 @@ class TransformImport:
         if self._imported is not None and p.transform is self._imported.node:
             self._placed.append(record)
         self._panel.update()
-        text = _("{volume} lies under {transform} now: the views show it registered.")
+        text = _("{volume} is now under {transform}: the views show it registered.")
         self._panel.section(RunSection).say(
             text.format(volume=p.movingVolume.GetName(), transform=p.transform.GetName())
         )
@@ -77,4 +77,4 @@ class TransformImport:
         self.forget()
         records = [*reversed(placed), imported.record]
         self._panel.undo(records, {"transform": (imported.node, before)})
-        self._panel.section(RunSection).say(_("The import is undone."))
+        self._panel.section(RunSection).say(_("Import undone."))

@@ -83,7 +83,7 @@ class InputsSection(Section):
             )
         if self.parameters.device == "auto":
             return _(
-                "An NVIDIA GPU where PyTorch can use one, else the CPU; the result says which."
+                "An NVIDIA GPU if PyTorch can use one, otherwise the CPU; the result says which."
             )
         return ""
 

@@ -200,7 +200,7 @@ class LandmarksSection(Section):
             self._plots.update(self.state)
 
     def _onExport(self, _checked=False):
-        path = askForFile(_("Save the landmarks' errors"), "landmarks.csv", _("Table (*.csv)"))
+        path = askForFile(_("Save the landmark errors"), "landmarks.csv", _("Table (*.csv)"))
         if not path:
             return
         try:
@@ -251,12 +251,12 @@ def _hint(state):
 
 def _prompts():
     """What to do next, by the side that the next point belongs to."""
-    end = _("Press Place landmarks again, or the right mouse button in a view, to end.")
+    end = _("To finish, press Place landmarks again, or right-click in a view.")
     return {
         None: "",
         "fixed": _("Landmark {label}: click on it in the FIXED image, in the upper row.")
         + f" {end}",
-        "moving": _("Landmark {label}: now click on the same place in the MOVING image, below.")
+        "moving": _("Landmark {label}: now click on the same point in the MOVING image, below.")
         + f" {end}",
     }
 

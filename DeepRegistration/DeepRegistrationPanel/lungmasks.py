@@ -57,9 +57,9 @@ class LungMasks:
         other = side_views(slicer.mrmlScene, _OTHER[mask])
         outline_in([view for view in views if view not in other], result.node)
         self._panel.update()
-        text = _("Found the lungs, {liters:.1f} liters: {name} is the mask now. Look at it.")
+        text = _("Found the lungs, {liters:.1f} liters: {name} is now the mask. Check it.")
         if result.doubts:
-            text += " " + _("It is doubtful: {doubts}.")
+            text += " " + _("It may be wrong: {doubts}.")
         doubts = "; ".join(result.doubts)
         self._panel.section(RunSection).say(
             text.format(liters=result.liters, name=result.node.GetName(), doubts=doubts)
@@ -69,4 +69,4 @@ class LungMasks:
         found, (mask, before) = self._found, self._chosenBefore
         self.forget()
         self._panel.undo([found.record], {mask: (found.node, before)})
-        self._panel.section(RunSection).say(_("The mask is undone."))
+        self._panel.section(RunSection).say(_("Mask undone."))

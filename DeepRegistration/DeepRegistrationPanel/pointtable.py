@@ -148,7 +148,10 @@ def _brushes():
 
 def _tips():
     return (
-        _("Landmarks with a check mark count in the statistics. A click shows it in all views."),
+        _(
+            "Checked landmarks count in the statistics. Click a row to show its landmark in all "
+            "views."
+        ),
         _("Distance of the two points without registration, mm"),
         _("Target registration error |T(fixed) - moving|, mm"),
         _("Remaining error towards the patient's left, mm"),

@@ -88,7 +88,7 @@ class PropagationSection(Section):
     def _place(self):
         node = self.ui.nodeSelector.currentNode()
         self._record = place(node, self.parameters.transform, self.direction)
-        return _("{name} lies under {transform} now.").format(
+        return _("{name} is now under {transform}.").format(
             name=node.GetName(), transform=node.GetParentTransformNode().GetName()
         )
 
@@ -100,10 +100,10 @@ class PropagationSection(Section):
         if made is None:
             return _("Canceled. The scene is as it was.")
         result, self._record = made
-        text = _("Made {name}.").format(name=result.GetName())
+        text = _("Created {name}.").format(name=result.GetName())
         if direction is Direction.TO_MOVING and p.transform in _parents(p.movingVolume):
             text += " " + _(
-                "It fits the moving volume as it was scanned: take the volume from under the "
+                "It fits the moving volume as it was scanned: remove the volume from the "
                 "transform to see them together."
             )
         return text
@@ -129,9 +129,9 @@ def _directions():
 
 def _explanations():
     return {
-        Direction.TO_FIXED: _("It was drawn on the moving volume and is wanted on the fixed one."),
+        Direction.TO_FIXED: _("It was drawn on the moving volume and is needed on the fixed one."),
         Direction.TO_MOVING: _(
-            "It was drawn on the fixed volume and is wanted on the moving one; this uses the "
+            "It was drawn on the fixed volume and is needed on the moving one; this uses the "
             "inverse of the transform."
         ),
     }

@@ -73,7 +73,7 @@ class QualitySection(Section):
                 self._say("")
             if self._measured is not None and self.measures is None:
                 self._measured = self._measuredOf = None
-                self._say(_("Something has changed since it was measured; measure again."))
+                self._say(_("Something has changed since the measurement; measure again."))
         self._showVerdict()
 
     def onRegistered(self, result):

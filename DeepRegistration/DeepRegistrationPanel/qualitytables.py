@@ -51,11 +51,11 @@ def missingHtml(parameters, landmarks, quality):
     if quality is None:
         hints.append(_("press Measure for folding, inverse consistency and similarity"))
     if counted < 10:
-        hints.append(_("place at least 10 pairs of landmarks all over the region of interest"))
+        hints.append(_("place at least 10 pairs of landmarks throughout the region of interest"))
     if not (parameters.fixedSegmentation and parameters.movingSegmentation):
         hints.append(_("choose segmentations of both volumes, drawn independently"))
     if not parameters.fixedMask and (quality is None or quality["region"]["source"] == "image"):
-        hints.append(_("choose a fixed mask under Inputs, to know the folding in the organ"))
+        hints.append(_("choose a fixed mask under Inputs, to measure folding in the organ"))
     if not hints:
         return ""
     items = "".join(f"<li>{escape(hint)}</li>" for hint in hints)

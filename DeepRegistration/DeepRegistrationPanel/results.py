@@ -83,13 +83,13 @@ class ResultsSection(Section):
             )
 
     def _onMade(self, kind):
-        self.panel.section(RunSection).say(_("Made {what}.").format(what=_TIPS[kind]))
+        self.panel.section(RunSection).say(_("Created {what}.").format(what=_TIPS[kind]))
         self.panel.update()
         self._show(kind)
 
     def _onInverseMade(self, result):
         text = _(
-            "The inverse is made; it misses by {mean:.2f} mm on average, {max:.2f} mm at most."
+            "Created the inverse; its error is {mean:.2f} mm on average, {max:.2f} mm at most."
         )
         self.panel.section(RunSection).say(text.format(**result.residual_mm))
         self.panel.update()
@@ -123,7 +123,7 @@ class ResultsSection(Section):
 def describeTransform(node):
     """What kind of transform it is, in one line."""
     if node is None:
-        return _("None yet: register, import one, or choose any transform of the scene.")
+        return _("None yet: register, import one, or choose any transform in the scene.")
     direction = node.GetAttribute(IMPORTED)
     return _kind(node) if direction is None else f"{_kind(node)}. {direction}"
 

@@ -218,5 +218,9 @@ def _summary(run, browser):
     count = run.transforms.GetNumberOfDataNodes()
     text = _("Registered {count} frames to the fixed one.").format(count=count - 1)
     if browser is None:
-        return text + " " + _("No sequence browser plays this sequence; make one in Sequences.")
+        return (
+            text
+            + " "
+            + _("No sequence browser plays this sequence; create one in the Sequences module.")
+        )
     return text + " " + _("Press Play: what was registered well stands still.")

@@ -259,12 +259,12 @@ def explanations():
         "edges": _("Outlines of the moving image; they should lie on the fixed image's own."),
         "jacobian": _(
             "Blue: the tissue is smaller in the moving image, red: larger, yellow: folding. "
-            "No color below 10 % of change."
+            "Changes below 10 % are not colored."
         ),
-        "displacement": _("How far each point moves, up to 20 mm; no color below 1 mm."),
+        "displacement": _("How far each point moves, up to 20 mm; below 1 mm there is no color."),
         "predicted": _(
-            "A hint where to look, no error bar: true errors are often several times larger, and "
-            "can be large where there is no color (below 0.5 mm)."
+            "Shows where to look; it is not an error bar: true errors are often several times "
+            "larger, and can be large where there is no color (below 0.5 mm)."
         ),
     }
 

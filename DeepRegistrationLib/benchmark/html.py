@@ -109,7 +109,7 @@ def text_table(table: Table) -> str:
     return (
         f'<div class="tables"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(lines)}'
         f'</tbody></table></div>\n<p class="soft">{escape(table.note)}'
-        f"{' Published figures are of the data named beside them.' if sourced else ''}</p>\n"
+        f"{' Published figures refer to the data named beside them.' if sourced else ''}</p>\n"
     )
 
 
@@ -132,14 +132,14 @@ def _comparisons(comparisons: Sequence[Comparison], reference: str) -> str:
     ]
     metric = METRICS[first.metric]
     note = (
-        f"{metric.title}, method minus {reference}, over the {first.unit}s that both have; "
-        f"{'less' if metric.lower else 'more'} is better. Wilcoxon's signed-rank test, two-sided; "
-        "Holm's correction over the methods."
+        f"{metric.title}, method minus {reference}, over the {first.unit}s measured with both; "
+        f"{'lower' if metric.lower else 'higher'} is better. Wilcoxon's signed-rank test, "
+        "two-sided; Holm's correction over the methods."
     )
     if first.unit == "landmark":
         note += (
             " There are too few pairs to test: landmarks are compared instead. Those of one pair "
-            "are not independent, so p and interval say less than they seem to."
+            "are not independent, so p values and intervals look more certain than they are."
         )
     elif first.n < FEWEST_PAIRS:
         note += f" With fewer than {FEWEST_PAIRS} pairs p cannot fall below 0.05."
@@ -157,10 +157,7 @@ def _summary(summaries: Mapping[str, Mapping[str, Summary]]) -> str:
     for method, own in summaries.items():
         cells = [_with_interval(s) if s else "–" for s in (own.get(name) for name in names)]
         lines.append([method, str(max(s.n for s in own.values())), *cells])
-    note = (
-        "Mean over the pairs, with its 95 % bootstrap interval; fewer than "
-        f"{FEWEST_PAIRS} pairs have none."
-    )
+    note = f"Mean over the pairs, with its 95 % bootstrap interval from {FEWEST_PAIRS} pairs on."
     return section("All measures", text_table(Table("", "", head, lines, note)) * bool(lines))
 
 
@@ -192,9 +189,12 @@ def _boxes(rows: Sequence[Row], colors: Mapping[str, str], protocol: Protocol) -
         for title, found in data.items()
         if any(value != 0 for numbers in found.values() for value in numbers)
     )
-    note = "Box: quartiles and median; whiskers: 5 and 95 %; a dot a pair"
-    note += " (TRE: a landmark)" if few and data[METRICS["tre"].title] else ""
-    note += ". What is 0 everywhere (folding, mostly) has no plot; nor has the error before."
+    note = "Box: quartiles and median; whiskers: 5 and 95 %; dots: pairs"
+    note += " (TRE: landmarks)" if few and data[METRICS["tre"].title] else ""
+    note += (
+        ". Measures that are 0 everywhere (mostly folding) are not plotted, nor is the error "
+        "before."
+    )
     key = plots.key(methods, colors, numbered=shown is not None)
     return section(
         "Box plots",
@@ -209,7 +209,8 @@ def _components(rows: Sequence[Row], colors: Mapping[str, str]) -> str:
     figures = "".join(f"<figure>{svg}</figure>" for _, svg in drawn)
     methods = [m for m in methods_of(rows) if m != BEFORE]
     note = f'<p class="soft">{plots.key(methods, colors)}</p>' + caption_text(
-        "A dot a landmark. What a method leaves undone lies on the falling diagonal."
+        "One dot per landmark. Motion that a method leaves uncorrected lies on the falling "
+        "diagonal."
     )
     return section("Errors by component", f'<div class="plots">{figures}</div>{note}')
 
@@ -270,7 +271,7 @@ def _failures(rows: Sequence[Row]) -> str:
         f'<td class="words failed">{escape(error)}</td></tr>'
         for pair, method, error in lines
     )
-    text = "These count in no mean."
+    text = "Not included in any mean."
     return section("Failures", f'<div class="tables"><table>{caption(text)}{body}</table></div>\n')
 
 

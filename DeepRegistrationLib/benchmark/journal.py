@@ -39,7 +39,7 @@ class Journal:
         if self.path.exists():
             if not resume:
                 raise RegistrationError(
-                    f"{folder} holds a benchmark already; add --resume to go on with it, or choose "
+                    f"{folder} already holds a benchmark; add --resume to continue it, or choose "
                     "another --output."
                 )
             self._read(settings)
@@ -74,8 +74,8 @@ class Journal:
             except OSError as error:
                 os.ftruncate(descriptor, whole)
                 raise RegistrationError(
-                    f"{self.path} cannot be written to ({error}); free some space and go on with "
-                    "--resume."
+                    f"{self.path} cannot be written to ({error}); free some space, then continue "
+                    "with --resume."
                 ) from error
         finally:
             os.close(descriptor)

@@ -50,7 +50,7 @@ def each_pair(rows: Sequence[Row]) -> Table | None:
         lines,
         "TRE, median and 95 %: over the landmarks of the pair. J and LCC: in the region (given "
         "mask, lungs or labels). Seconds: wall time of the whole registration with warped image "
-        "and Jacobian map; processor seconds: of all threads and of programs that were started.",
+        "and Jacobian map; processor seconds: of all threads and child processes.",
     )
 
 

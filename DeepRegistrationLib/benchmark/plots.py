@@ -186,7 +186,7 @@ def time_and_accuracy(
     axes = Axes(
         (min(seconds), max(seconds)),
         (min(metric) - room, max(metric) + room),
-        ("seconds a pair, logarithmic", title),
+        ("seconds per pair, logarithmic", title),
         log=True,
         label="Time against accuracy",
     )

@@ -113,7 +113,7 @@ PROTOCOLS = {
             "pairs of one patient, landmarks (RegNet, Eppenhof, mlVIRNET)",
             same_patient,
             "none",
-            "no patient has two cases in the list; give both images of a patient a row",
+            "no patient has two cases in the list; list both images of a patient",
         ),
         Protocol(
             "synthetic",
@@ -135,7 +135,7 @@ PROTOCOLS = {
             "pairs of one patient, labels (end-diastole to end-systole)",
             same_patient,
             "none",
-            "no patient has two cases in the list; give both frames of a patient a row",
+            "no patient has two cases in the list; list both frames of a patient",
             LABEL_NAMES,
         ),
     )
@@ -202,8 +202,8 @@ def check_mask(case: Case) -> None:
     if case.mask is not None and case.labels is not None:
         if os.path.realpath(case.mask) == os.path.realpath(case.labels):
             raise RegistrationError(
-                f"{case.mask.name} is given as mask and as labels of {case.patient}; labels are "
-                "for measuring only and must not reach a method: leave the mask out."
+                f"{case.mask.name} is listed as both mask and labels of {case.patient}; labels are "
+                "only for measuring and must not reach a method: remove the mask."
             )
 
 
@@ -213,7 +213,7 @@ def _check_landmarks(pair: Pair) -> None:
         return
     if files[0] is None or files[1] is None:
         raise RegistrationError(
-            f"The pair {pair.name} has landmarks for one image only; add the other's to the list, "
-            "or leave them out."
+            f"The pair {pair.name} has landmarks for one image only; add those of the other image "
+            "to the list, or remove these."
         )
     read_landmark_pairs(files[0], files[1])  # refuse what are no pairs before any work

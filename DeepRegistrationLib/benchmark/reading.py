@@ -102,8 +102,9 @@ def mean_heart() -> torch.Tensor:
         mean = load_weights(find_weights("svfnet")).get("mean_heart")
     except RegistrationError as error:
         raise RegistrationError(
-            f"Hearts are found by the mean heart of SVF-Net's weights, which are missing; {advice}."
+            "Hearts are located with the mean heart in SVF-Net's weights, which are missing; "
+            f"{advice}."
         ) from error
     if mean is None or not bool(np.any(mean.numpy())):
-        raise RegistrationError(f"SVF-Net's weights hold no mean heart; {advice}.")
+        raise RegistrationError(f"SVF-Net's weights contain no mean heart; {advice}.")
     return mean.float()

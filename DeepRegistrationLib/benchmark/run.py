@@ -193,7 +193,7 @@ def explained(error: Exception) -> str:
         return text
     if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
         return "There is not enough memory for this pair; use another quality or coarser images."
-    return f"Unexpected error ({type(error).__name__}: {text[:200]}); a defect of the method."
+    return f"Unexpected error ({type(error).__name__}: {text[:200]}); this is a bug in the method."
 
 
 def _one(

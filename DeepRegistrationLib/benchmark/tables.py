@@ -79,8 +79,8 @@ def regnet(rows: Sequence[Row]) -> Table | None:
             *(f"|{axis}|, mm" for axis in "xyz"),
             "source",
         ],
-        note="Mean ± standard deviation over all landmarks (MAE: over images; the sum of the "
-        "three components, which the network minimizes). TRE' is of the landmarks within "
+        note="Mean ± standard deviation over all landmarks (MAE: over images; the sum of the three "
+        "components, which the network minimizes). TRE' is taken over the landmarks within "
         f"{NEAR_MM:g} mm after the method affine"
         + ("." if near else ", which is not among the methods of this run."),
     )
@@ -98,9 +98,9 @@ def eppenhof_cases(rows: Sequence[Row]) -> Table | None:
         "eppenhof-2",
         "Eppenhof and Pluim, Table II",
         ["case: TRE, mm", *methods],
-        note="TRE in mm, mean ± standard deviation over the landmarks of a case; after the slash "
-        "the mean after T(x) is rounded to the moving image's voxels (the official DIR-Lab way). "
-        "Last rows: the mean of the case means, and all landmarks pooled.",
+        note="TRE in mm, mean ± standard deviation over the landmarks of a case; after the slash, "
+        "the mean with T(x) rounded to the moving image's voxels (as the official DIR-Lab "
+        "evaluation does). Last rows: the mean of the case means, and all landmarks pooled.",
     )
     for pair in dict.fromkeys(row["pair"] for row in rows):
         cells = []

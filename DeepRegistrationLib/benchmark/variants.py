@@ -100,7 +100,7 @@ def _settings(text: str, given: str) -> dict[str, str]:
         if not equals:
             raise RegistrationError(f"{text!r}: {entry!r} is not NAME=VALUE; write it so.")
         if key in settings:
-            raise RegistrationError(f"{text!r} says {key} twice; say it once.")
+            raise RegistrationError(f"{text!r} sets {key} twice; set it once.")
         settings[key] = value
     return settings
 

@@ -47,8 +47,9 @@ def apply_files(arguments: argparse.Namespace) -> None:
     points_in, points_out = is_landmark_file(arguments.input), is_landmark_file(arguments.output)
     if points_in != points_out:
         raise RegistrationError(
-            f"{Path(arguments.input).name} and {Path(arguments.output).name} are not of one kind; "
-            "points give points (.csv, .fcsv, .mrk.json) and images give images (.nii.gz ...)."
+            f"{Path(arguments.input).name} and {Path(arguments.output).name} are of different "
+            "kinds; points are written as points (.csv, .fcsv, .mrk.json), images as images "
+            "(.nii.gz ...)."
         )
     check_folder(Path(arguments.output).absolute().parent)
     if points_in:
@@ -88,12 +89,12 @@ def _applied_image(arguments: argparse.Namespace) -> tuple[Writer, int]:
     if arguments.reference is None:
         side = "moving" if arguments.inverse else "fixed"
         raise RegistrationError(
-            f"An image needs a grid to be put on; give the {side} image with --reference."
+            f"An image needs an output grid; give the {side} image with --reference."
         )
     if not arguments.labels and arguments.input.lower().endswith(SEGMENTATION):
         raise RegistrationError(
-            f"{Path(arguments.input).name} is a segmentation, whose numbers must not be blended; "
-            "add --labels."
+            f"{Path(arguments.input).name} is a segmentation, whose labels must not be "
+            "interpolated; add --labels."
         )
     load = load_labels if arguments.labels else load_image
     given = load(arguments.input, *choice(arguments, 0))

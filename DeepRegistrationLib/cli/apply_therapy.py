@@ -35,8 +35,8 @@ def apply_to_object(arguments: argparse.Namespace, kind: str) -> None:
         )
     if arguments.reference is None:
         raise RegistrationError(
-            "Structures and dose need the image that they come to; give its DICOM folder with "
-            "--reference."
+            "Structures and dose need the image that they are mapped to; give its DICOM folder "
+            "with --reference."
         )
     check_folder(output.absolute().parent)
     notes: list[str] = []

@@ -53,7 +53,7 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
             rows = run(protocol, pairs, variants, output, options)
         except (Cancelled, KeyboardInterrupt) as stop:
             raise RegistrationError(
-                f"Interrupted; the rows so far are in {output / NAME}, go on with --resume."
+                f"Interrupted; the rows so far are in {output / NAME}; continue with --resume."
             ) from stop
     about = {
         "command": shlex.join([PROGRAM, *_told(arguments)]),
@@ -69,10 +69,10 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
         failed = sum(row["status"] != "ok" for row in rows)
         print(
             f"\nWrote {HTML} and its tables (.json, .csv, .md) to {output}"
-            + (f"; {failed} of {len(rows)} rows failed, they are listed there." if failed else "")
+            + (f"; {failed} of {len(rows)} rows failed (listed there)." if failed else "")
         )
     if all(row["status"] != "ok" for row in rows):
-        raise RegistrationError(f"Every row failed; the first says: {rows[0]['error']}")
+        raise RegistrationError(f"Every row failed; the first error: {rows[0]['error']}")
 
 
 def _check_output(output: Path, resume: bool) -> None:
@@ -81,7 +81,7 @@ def _check_output(output: Path, resume: bool) -> None:
         raise RegistrationError(f"{output} is a file; name a folder for --output.")
     if (output / NAME).exists() and not resume:
         raise RegistrationError(
-            f"{output} holds a benchmark already; add --resume to go on with it, or choose another "
+            f"{output} already holds a benchmark; add --resume to continue it, or choose another "
             "--output."
         )
 
@@ -110,8 +110,8 @@ def chosen_cases(arguments: argparse.Namespace, output: Path, progress: Progress
         )
     if not any(case.split == split for case in cases):
         raise RegistrationError(
-            f"No case is in the split {split}; mark held-out patients so, or choose "
-            "another --split (methods may have been trained on these patients)."
+            f"No case is in the split {split}; assign held-out patients to it, or choose another "
+            "--split (methods may have been trained on these patients)."
         )
     return cases_of(cases, split)
 

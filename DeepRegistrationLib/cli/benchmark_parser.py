@@ -10,9 +10,10 @@ def add_benchmark(commands: Any) -> None:
     parser = commands.add_parser(
         "benchmark",
         help="register many pairs by several methods and fill the papers' tables",
-        description="Register the pairs of DATA by each method, and measure them: a row a pair and "
-        "method in DIR/rows.jsonl as it finishes; at the end results.json, results.csv and "
-        "report.html. Landmarks and labels are read after a method has ended. The methods are "
+        description="Register the pairs of DATA with each method and measure the results: one row "
+        "per pair and method goes to DIR/rows.jsonl as it finishes; at the end "
+        "results.json, results.csv, tables.md and report.html are written. Landmarks "
+        "and labels are read only after a method has finished. The methods are "
         "compared with the first one.",
     )
     parser.add_argument(
@@ -37,13 +38,13 @@ def add_benchmark(commands: Any) -> None:
         "(default: %(default)s)",
     )
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    parser.add_argument("--resume", action="store_true", help="go on with the rows in DIR")
+    parser.add_argument("--resume", action="store_true", help="continue the benchmark in DIR")
     parser.add_argument(
         "--quality",
         nargs="+",
         default=["default"],
         metavar="QUALITY",
-        help="of methods that say none: fast, default, best (default: default)",
+        help="for methods that set none: fast, default, best (default: default)",
     )
     parser.add_argument(
         "--masks",
@@ -67,10 +68,10 @@ def add_benchmark(commands: Any) -> None:
         "--patients",
         nargs="+",
         metavar="NAME",
-        help="these patients alone; FIRST..LAST stands for all between, patterns like 'case1*' for "
-        "those that match",
+        help="only these patients; FIRST..LAST means all from FIRST to LAST, a pattern like "
+        "'case1*' all that match",
     )
-    parser.add_argument("--limit", metavar="N", type=int, help="N pairs, drawn from all")
+    parser.add_argument("--limit", metavar="N", type=int, help="draw N of all pairs")
     parser.add_argument(
         "--pictures", metavar="N", type=int, default=3, help="overlays of N pairs (default: 3)"
     )

@@ -63,7 +63,7 @@ def run_list(arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         finished = sum(store.is_finished(pair) for pair in pairs)
         raise RegistrationError(
-            f"Interrupted with {finished} of {len(pairs)} pairs finished; go on with --resume."
+            f"Interrupted with {finished} of {len(pairs)} pairs finished; continue with --resume."
         ) from None
     finally:
         store.sweep()
@@ -130,7 +130,7 @@ def _tell(rows: list[dict[str, Any]], table: Path, quiet: bool) -> None:
     failures = [row for row in rows if row["status"] != "ok"]
     if len(failures) == len(rows):
         raise RegistrationError(
-            f"All {len(rows)} pairs failed; the first says: {failures[0]['error']}"
+            f"All {len(rows)} pairs failed; the first error: {failures[0]['error']}"
         )
     if quiet:
         return
@@ -139,5 +139,5 @@ def _tell(rows: list[dict[str, Any]], table: Path, quiet: bool) -> None:
     if len(failures) > _SHOWN_FAILURES:
         print(f"... and {len(failures) - _SHOWN_FAILURES} more, in the table")
     if failures:
-        print("--resume tries the failed pairs again.")
+        print("--resume retries the failed pairs.")
     print(f"{len(rows) - len(failures)} pairs done, {len(failures)} failed; wrote {table}")

@@ -15,9 +15,10 @@ def add_cohort(
         "cohort",
         help="register the pairs of a list on many workers",
         description="Register pairs of the cases in LIST (CSV or JSON with the columns image, "
-        "patient, split and, where there are any, mask, labels, landmarks) on the workers of a "
-        "Dask cluster. Writes cohort.parquet, one row a pair, and a folder a pair with "
-        "transform.h5 and report.json. Landmarks and labels only measure the results.",
+        "patient, split and, optionally, mask, labels, landmarks) on the workers of a "
+        "Dask cluster. Writes cohort.parquet, one row per pair, and one folder per "
+        "pair with transform.h5 and report.json. Landmarks and labels only measure the "
+        "results.",
     )
     parser.add_argument("list", metavar="LIST", help="list of cases, .csv or .json")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
@@ -26,8 +27,8 @@ def add_cohort(
         "--pairs",
         metavar="WHICH",
         default="same-patient",
-        help="same-patient (default), all, or a CSV file with columns fixed and moving that hold "
-        "images as LIST names them",
+        help="same-patient (default), all, or a CSV file with columns fixed and moving that name "
+        "images as LIST does",
     )
     which.add_argument(
         "--reference",
@@ -42,23 +43,26 @@ def add_cohort(
         "--workers",
         metavar="N",
         type=int,
-        help="processes on this machine (default: one a GPU, or one a core with 4 GB)",
+        help="processes on this machine (default: one per GPU, or one per core with 4 GB)",
     )
     parser.add_argument(
-        "--memory", metavar="GB", type=float, help="limit of each worker (default: an equal part)"
+        "--memory",
+        metavar="GB",
+        type=float,
+        help="memory limit of each worker (default: an equal share)",
     )
     parser.add_argument(
         "--retries",
         metavar="N",
         type=int,
         default=2,
-        help="for a pair whose worker died (default: %(default)s)",
+        help="retries of a pair whose worker died (default: %(default)s)",
     )
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a running Dask cluster, or its scheduler file"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the cohort in DIR; failed pairs again"
+        "--resume", action="store_true", help="continue the cohort in DIR and retry failed pairs"
     )
     parser.add_argument(
         "--images", action="store_true", help="also write warped images and Jacobian maps"

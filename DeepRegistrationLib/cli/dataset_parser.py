@@ -10,10 +10,11 @@ def add_dataset(commands: Any) -> None:
     """Add ``dataset`` to the parser of all."""
     parser = commands.add_parser(
         "dataset",
-        help="make a list of cases of a public data set",
+        help="make a list of cases from a public data set",
         description="Check a data set in the layout in which it is distributed and write cases.csv "
-        "for 'train', with what it needs (landmarks in LPS mm, raw volumes in HU), to the output "
-        "folder. Layouts: acdc, dirlab-4dct, dirlab-copdgene, empire10, learn2reg, popi.",
+        "for 'train', with the files that it needs (landmarks in LPS mm, raw volumes "
+        "in HU), to the output folder. Layouts: acdc, dirlab-4dct, dirlab-copdgene, "
+        "empire10, learn2reg, popi.",
     )
     parser.add_argument("layout", metavar="LAYOUT")
     parser.add_argument("folder", metavar="FOLDER", help="of the unpacked data set")
@@ -33,8 +34,12 @@ def add_phantom(commands: Any) -> None:
     )
     parser.add_argument("kind", metavar="KIND", help="heart or thorax")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    parser.add_argument("--count", type=int, default=10, help="persons (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first (default: %(default)s)")
+    parser.add_argument(
+        "--count", type=int, default=10, help="number of phantoms (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the first (default: %(default)s)"
+    )
     _add_list_options(parser)
     parser.set_defaults(command="dataset:make_phantoms")
 

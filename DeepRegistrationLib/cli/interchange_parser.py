@@ -17,14 +17,14 @@ def add_convert(commands: Any) -> None:
         "registration object. Written transforms map fixed to moving points.",
     )
     parser.add_argument(
-        "transforms", metavar="TRANSFORM", nargs="+", help="one file; of ANTs affine and warp"
+        "transforms", metavar="TRANSFORM", nargs="+", help="one file; for ANTs, its affine and warp"
     )
     parser.add_argument("output", metavar="OUTPUT", help="file to write")
     parser.add_argument(
         "--from",
         dest="tool",
         choices=TOOLS,
-        help="what wrote it (default: recognized from the file)",
+        help="program that wrote it (default: recognized from the file)",
     )
     parser.add_argument(
         "--reference",
@@ -41,8 +41,8 @@ def add_convert(commands: Any) -> None:
         metavar="ID",
         action="append",
         default=[],
-        help="DICOM series of a folder that holds several: its number in the list that the "
-        "refusal gives, or its UID; once, or for --reference and for --moving",
+        help="DICOM series in a folder that holds several: its number in the list that the error "
+        "message shows, or its UID; once, or once each for --reference and --moving",
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
     parser.set_defaults(command="convert:convert_files")

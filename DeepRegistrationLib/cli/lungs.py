@@ -32,8 +32,8 @@ def write_lungs(arguments: argparse.Namespace) -> None:
     if not arguments.quiet:
         litres = float(mask.data.sum()) * float(np.prod(mask.grid.spacing)) / 1e6
         print(
-            f"Wrote {arguments.output}: {litres:.2f} l of lung ({evidence.text}); look at it "
-            "before you rely on it."
+            f"Wrote {arguments.output}: {litres:.2f} l of lung ({evidence.text}); check it before "
+            "you rely on it."
         )
     if evidence.doubts:
-        print(f"It is doubtful: {'; '.join(evidence.doubts)}.", file=sys.stderr)
+        print(f"It may be wrong: {'; '.join(evidence.doubts)}.", file=sys.stderr)

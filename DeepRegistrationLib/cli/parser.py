@@ -61,10 +61,10 @@ def _add_register(commands: Any) -> None:
         "register",
         help="register a moving to a fixed image",
         description="Register MOVING to FIXED. Writes transform.h5 (maps fixed points to moving "
-        "points, LPS mm; Slicer and ITK read it), warped.nii.gz, jacobian.nii.gz and report.json "
-        "to the output folder; with --inverse also inverse.h5, with --uncertainty "
-        "uncertainty.nii.gz, consistency.nii.gz and, where there are several estimates, "
-        "spread.nii.gz.",
+        "points, LPS mm; Slicer and ITK read it), warped.nii.gz, jacobian.nii.gz and "
+        "report.json to the output folder; with --inverse also inverse.h5, with "
+        "--uncertainty uncertainty.nii.gz, consistency.nii.gz and, if there are "
+        "several estimates, spread.nii.gz.",
     )
     parser.add_argument("fixed", metavar="FIXED", help="image file or folder of a DICOM series")
     parser.add_argument("moving", metavar="MOVING", help="image file or folder of a DICOM series")
@@ -73,13 +73,19 @@ def _add_register(commands: Any) -> None:
     parser.add_argument(
         "--uncertainty",
         action="store_true",
-        help="also predict the error in mm, from a backward registration and, for networks, "
-        "changed inputs; takes about twice the time, for networks up to five times",
+        help="also estimate the error in mm, from a backward registration and, for networks, from "
+        "changed inputs; takes about twice as long, with networks up to five times as long",
     )
-    parser.add_argument("--fixed-mask", metavar="FILE", help="non-zero where FIXED counts")
-    parser.add_argument("--moving-mask", metavar="FILE", help="non-zero where MOVING counts")
     parser.add_argument(
-        "--initial", metavar="FILE", help="transform fixed to moving to start from (.h5, .tfm)"
+        "--fixed-mask", metavar="FILE", help="mask of FIXED; only voxels other than 0 count"
+    )
+    parser.add_argument(
+        "--moving-mask", metavar="FILE", help="mask of MOVING; only voxels other than 0 count"
+    )
+    parser.add_argument(
+        "--initial",
+        metavar="FILE",
+        help="transform from fixed to moving points to start from (.h5, .tfm)",
     )
     _add_landmark_options(parser)
     add_series_options(parser)
@@ -94,7 +100,7 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         "--quality",
         choices=("fast", "default", "best"),
         default="default",
-        help="trade of time for accuracy (default: %(default)s)",
+        help="trades time for accuracy (default: %(default)s)",
     )
     parser.add_argument(
         "--set",
@@ -122,8 +128,8 @@ def add_series_options(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         action="append",
         default=[],
-        help="DICOM series of a folder that holds several: its number in the list that the "
-        "refusal gives, or its UID; may be given once for each image, in their order",
+        help="DICOM series in a folder that holds several: its number in the list that the error "
+        "message shows, or its UID; may be given once for each image, in their order",
     )
     parser.add_argument(
         "--frame",
@@ -160,7 +166,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--fixed", metavar="FILE", help="fixed image")
     parser.add_argument("--moving", metavar="FILE", help="moving image")
     _add_landmark_options(parser)
-    parser.add_argument("--fixed-mask", metavar="FILE", help="measure inside it")
+    parser.add_argument("--fixed-mask", metavar="FILE", help="measure inside this mask")
     parser.add_argument("--moving-mask", metavar="FILE", help="for the overlap of the masks")
     parser.add_argument("--fixed-labels", metavar="FILE", help="label map of the fixed image")
     parser.add_argument("--moving-labels", metavar="FILE", help="label map of the moving image")
@@ -174,9 +180,9 @@ def _add_apply(commands: Any) -> None:
     parser = commands.add_parser(
         "apply",
         help="transform an image, a label map, points, structures or dose",
-        description="Images, DICOM structures and dose of the moving space come to the fixed "
-        "space, on the reference's grid. Points of the fixed space (.csv, .fcsv, .mrk.json) go to "
-        "the moving space. --inverse turns both round.",
+        description="Map an image, label map, DICOM structures or dose from the moving to the "
+        "fixed image, on the reference's grid, or points (.csv, .fcsv, .mrk.json) from "
+        "the fixed to the moving image. --inverse reverses both.",
     )
     parser.add_argument("transform", metavar="TRANSFORM", help="fixed to moving: .h5, .tfm ...")
     parser.add_argument(
@@ -188,7 +194,7 @@ def _add_apply(commands: Any) -> None:
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
-        "--labels", action="store_true", help="INPUT is a label map: labels are never blended"
+        "--labels", action="store_true", help="INPUT is a label map: labels are never interpolated"
     )
     kind.add_argument(
         "--interpolation",
@@ -206,7 +212,8 @@ def _add_lungs(commands: Any) -> None:
     parser = commands.add_parser(
         "lungs",
         help="find the lungs in a chest CT",
-        description="Write a mask of the lungs of a chest CT, and say what speaks against it.",
+        description="Write a mask of the lungs in a chest CT, and report any sign that it is "
+        "wrong.",
     )
     parser.add_argument("image", metavar="IMAGE", help="image file or folder of a DICOM series")
     parser.add_argument("--output", "-o", metavar="FILE", required=True, help="the mask")
@@ -235,7 +242,7 @@ def _add_demo(commands: Any) -> None:
 def _add_atlas(commands: Any) -> None:
     parser = commands.add_parser(
         "atlas",
-        help="segment a heart by the segmentations of others",
+        help="segment a heart from the segmentations of other hearts",
         description="Register the cases of the list's split 'train' to IMAGE and fuse their "
         "labels (RV 1, myocardium 2, LV 3). Writes labels.nii.gz, and a surface of each wall (.vtk "
         "for Slicer) with the spread of the atlases in mm.",
@@ -256,11 +263,11 @@ def _add_train(commands: Any) -> None:
         "train",
         help="train a network",
         description="Train RECIPE on a list of cases: CSV or JSON with the columns image, patient, "
-        "split (train, validation or test) and, where there are any, mask, labels, landmarks. "
+        "split (train, validation or test) and, optionally, mask, labels, landmarks. "
         "Ctrl-C stops with a checkpoint. Several GPUs: torchrun --nproc-per-node N -m "
         "DeepRegistrationLib train ...",
     )
-    parser.add_argument("recipe", metavar="RECIPE", help="an unknown one lists all")
+    parser.add_argument("recipe", metavar="RECIPE", help="an unknown name lists all")
     parser.add_argument(
         "--data", metavar="LIST", required=True, help="list of cases, .csv or .json"
     )
@@ -268,10 +275,12 @@ def _add_train(commands: Any) -> None:
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--resume", action="store_true", help="continue the run in DIR")
     begin.add_argument(
-        "--start", metavar="WEIGHTS", help="begin with these weights, as 'deepreg weights' lists"
+        "--start",
+        metavar="WEIGHTS",
+        help="start from these weights, named as 'deepreg weights' lists them",
     )
     parser.add_argument(
-        "--time-limit", metavar="MIN", type=float, help="stop after so many minutes"
+        "--time-limit", metavar="MIN", type=float, help="stop after this many minutes"
     )
     parser.add_argument("--iterations", metavar="N", type=int, help="instead of the recipe's")
     parser.add_argument(

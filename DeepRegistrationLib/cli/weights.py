@@ -50,7 +50,7 @@ def list_weights(arguments: argparse.Namespace) -> None:
         own = [card for card in cards if card.method == method]
         for number, card in enumerate(own):
             state = ", preview" if card.preview else ""
-            taken = f"; taken where you name none: {why_first(own)}" if number == 0 else ""
+            taken = f"; used if you name none: {why_first(own)}" if number == 0 else ""
             print(f"{card.name}: for {card.method}{state}{taken}")
             print(f"    {card.title}; {card.licence}")
             print(f"    {card.path.parent}")
@@ -113,11 +113,11 @@ def readme(cards: list[ModelCard]) -> str:
             f"`{card.command}`.",
             f"- Validation: {_figures(card.metrics.get('validation', {})) or 'none'}.",
             *(
-                f"- Compared by `--method auto`: {each.text} on {each.data}"
-                f"{', refined' if each.refined else ''}."
+                f"- Accuracy used by `--method auto`: {each.text} on "
+                f"{each.data}{', refined' if each.refined else ''}."
                 for each in card.expected
             ),
-            *(f"- Fails: {failure}" for failure in card.failures),
+            *(f"- Limitation: {failure}" for failure in card.failures),
             f"- Terms: {card.licence}",
             f"- Cite: {card.citation}",
         ]

@@ -19,7 +19,7 @@ def add_weights(
     weights.add_argument(
         "--picture",
         metavar="NAME",
-        help="draw a pair before and after registration by the weights NAME, as NAME.case.png "
+        help="draw a pair before and after registration with the weights NAME, as NAME.case.png "
         "beside them",
     )
     weights.add_argument(
@@ -36,7 +36,7 @@ def add_export(commands: Any) -> None:
     """``deepreg export``."""
     parser = commands.add_parser(
         "export",
-        help="make weights of a training run",
+        help="export the weights of a training run",
         description="Write NAME.safetensors and its model card NAME.json from the best weights of "
         "a run.",
     )
@@ -49,7 +49,7 @@ def add_export(commands: Any) -> None:
         "--data", metavar="TEXT", action="append", required=True, help="a data set; may be repeated"
     )
     parser.add_argument(
-        "--licence", required=True, help="terms of the weights, the data's included"
+        "--licence", required=True, help="terms of use of the weights, including those of the data"
     )
     parser.add_argument(
         "--held-out", metavar="TEXT", action="append", default=[], help="more held-out patients"
@@ -78,5 +78,5 @@ def add_export(commands: Any) -> None:
         default=[],
         help="where the network is known to fail; may be repeated",
     )
-    parser.add_argument("--preview", action="store_true", help="mark as trained for a short time")
+    parser.add_argument("--preview", action="store_true", help="mark as trained only briefly")
     parser.set_defaults(command="train:export_run")

@@ -65,7 +65,7 @@ def _to_reference(cases: Sequence[Case], reference: str) -> list[tuple[Case, Cas
     """Each patient's frames to one of them: the reference is the fixed image."""
     if reference != "first" and not reference.isdecimal():
         raise RegistrationError(
-            f"--reference {reference} is no frame; write first, or the frame's number from 0."
+            f"--reference {reference} is not a frame; write first, or the frame's number from 0."
         )
     index = 0 if reference == "first" else int(reference)
     patients: dict[str, list[Case]] = {}
@@ -99,8 +99,8 @@ def _given(cases: Sequence[Case], path: Path, root: Path) -> list[tuple[Case, Ca
         found = by_file.get(os.path.abspath(root / text))
         if found is None:
             raise RegistrationError(
-                f"{path.name}, pair {number}: {text or 'an empty cell'} is no image of the list; "
-                "write it as the list does, in columns fixed and moving."
+                f"{path.name}, pair {number}: {text or 'an empty cell'} is not an image in the "
+                "list; write it as the list does, in columns fixed and moving."
             )
         return found
 
@@ -112,7 +112,7 @@ def _given(cases: Sequence[Case], path: Path, root: Path) -> list[tuple[Case, Ca
     for number, (a, b) in enumerate(chosen, start=1):
         if count[id(a), id(b)] > 1:
             raise RegistrationError(
-                f"{path.name}, pair {number}: {a.image.name} and {b.image.name} are given twice; "
+                f"{path.name}, pair {number}: {a.image.name} and {b.image.name} are listed twice; "
                 "keep one."
             )
     return chosen

@@ -37,12 +37,12 @@ class Standing:
     seconds: float
 
     def line(self) -> str:
-        """For a terminal: counts, pairs a minute, time left."""
+        """For a terminal: counts, pairs per minute, time left."""
         text = f"{self.done} done, {self.failed} failed, {self.left} left"
         if not self.computed or self.seconds <= 0:
             return text
         rate = 60 * self.computed / self.seconds
-        return f"{text}, {rate:.3g} a minute, {_duration(60 * self.left / rate)} to go"
+        return f"{text}, {rate:.3g} per minute, {_duration(60 * self.left / rate)} to go"
 
 
 def run_cohort(
@@ -145,8 +145,8 @@ def _row_of(future: Future, job: Job, deaths: int) -> Row:
     if _deaths(future):
         return failed(
             job,
-            f"Its worker process died, {deaths} times in all (above its memory limit, or killed); "
-            "use fewer --workers, a larger --memory or --quality fast, and --resume.",
+            f"Its worker process died {deaths} times (over its memory limit, or killed); use fewer "
+            "--workers, a larger --memory or --quality fast, then --resume.",
         )
     return failed(job, unexpected(future.exception()))
 

@@ -177,8 +177,8 @@ def _read_json(path: Path) -> Row:
             raise ValueError("no object")
     except (RegistrationError, ValueError) as error:
         raise RegistrationError(
-            f"{path} is damaged; delete it (a pair's whole folder), and its pair is registered "
-            "again."
+            f"{path} is damaged; delete it (the pair's whole folder), and its pair will be "
+            "registered again."
         ) from error
     return value
 
@@ -186,7 +186,7 @@ def _read_json(path: Path) -> Row:
 def _check_settings(folder: Path, settings: Row, resume: bool) -> None:
     if not resume:
         raise RegistrationError(
-            f"{folder} holds a cohort already; add --resume to go on with it, or choose another "
+            f"{folder} already holds a cohort; add --resume to continue it, or choose another "
             "--output."
         )
     before = _read_json(folder / SETTINGS)

@@ -59,7 +59,7 @@ def _phases(patient: str, frames: dict[int, Path], info: Path | None) -> tuple[i
         number = int(match.group(1))
         if number not in frames:
             raise RegistrationError(
-                f"{patient} has no frame {number:02d}, which Info.cfg names {phase}; unpack the "
+                f"{patient} has no frame {number:02d}, which Info.cfg calls {phase}; unpack the "
                 "patient completely."
             )
         numbers.append(number)

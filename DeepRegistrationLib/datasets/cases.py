@@ -59,7 +59,7 @@ def read_cases(path: str | Path) -> list[Case]:
     path = Path(path)
     rows = _read_rows(path)
     if not rows:
-        raise RegistrationError(f"{path.name} lists no cases; give one row an image.")
+        raise RegistrationError(f"{path.name} lists no cases; write one row per image.")
     cases = [_case(path, number, row) for number, row in enumerate(rows, start=1)]
     _check_patients(path, cases)
     for case in cases:
@@ -76,7 +76,7 @@ def cases_of(cases: Sequence[Case], split: Split) -> list[Case]:
     chosen = [case for case in cases if case.split == split]
     if not chosen:
         raise RegistrationError(
-            f"The list has no cases in the split {split!r}; mark some patients so."
+            f"The list has no cases in the split {split!r}; assign some patients to it."
         )
     return chosen
 
@@ -102,7 +102,9 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise RegistrationError(f"{path.name} is not JSON ({error}); correct it.") from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise RegistrationError(f"{path.name} is not an array of objects; give one a case.")
+            raise RegistrationError(
+                f"{path.name} is not an array of objects; write one object per case."
+            )
         names = [str(name) for row in rows for name in row]
     else:
         names, rows = read_records(text, path.name)
@@ -116,7 +118,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     if rows and missing:
         raise RegistrationError(
             f"{path.name} has no column {' and no column '.join(missing)}; the columns are "
-            f"{', '.join(COLUMNS)}, of which {', '.join(_REQUIRED)} are needed."
+            f"{', '.join(COLUMNS)}, of which {', '.join(_REQUIRED)} are required."
         )
     return rows
 
@@ -162,7 +164,7 @@ def _check_patients(path: Path, cases: Sequence[Case]) -> None:
             if before != case.split:
                 raise RegistrationError(
                     f"{path.name}: {kind} {key} is in the splits {before} and {case.split}; keep "
-                    "each patient in one, or the evaluation means nothing."
+                    "each patient in one, or the evaluation is meaningless."
                 )
 
 
@@ -177,8 +179,9 @@ def _check_geometry(path: Path, case: Case) -> None:
         image, other = _header(case.image), _header(file)
         if image != other:
             raise RegistrationError(
-                f"{path.name}: the {name} {file.name} have another geometry than {case.image.name} "
-                f"(size {other[0]} and {image[0]}); resample them to the image's grid."
+                f"{path.name}: the {name} {file.name} and the image {case.image.name} differ in "
+                f"geometry (size {other[0]} and {image[0]}); resample the {name} to the image's "
+                "grid."
             )
 
 

@@ -102,11 +102,11 @@ def check_inside(points: np.ndarray, grid: Grid, path: Path) -> None:
     outside = ~grid.contains(points)
     if not outside.any():
         return
-    advice = "they belong to another image or are no millimeters"
+    advice = "they belong to another image or are not in millimeters"
     if grid.contains(points * (-1.0, -1.0, 1.0)).all():
         advice = "with x and y negated all lie inside, so they are RAS instead of LPS"
     elif grid.contains(grid.to_physical(points)).all():
-        advice = "all lie inside as voxel indices, so they are no millimeters"
+        advice = "all lie inside as voxel indices, so they are not in millimeters"
     raise RegistrationError(
         f"{path.name}: {int(outside.sum())} of {len(points)} landmarks lie outside the image; "
         f"probably {advice}."
@@ -123,5 +123,5 @@ def save_points(points: np.ndarray, folder: Path, name: str) -> Path:
 def nothing_found(folder: Path, expected: Sequence[str]) -> RegistrationError:
     """The error for a folder of another layout."""
     return RegistrationError(
-        f"{folder} does not have this layout; expected are files such as {' and '.join(expected)}."
+        f"{folder} does not have this layout, which has files such as {' and '.join(expected)}."
     )

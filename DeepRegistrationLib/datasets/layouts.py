@@ -65,7 +65,9 @@ def open_dataset(
         )
     folder, output = Path(folder).absolute(), Path(output)
     if not folder.is_dir():
-        raise RegistrationError(f"{folder} is no folder; give the one of the unpacked data set.")
+        raise RegistrationError(
+            f"{folder} is not a folder; give the folder of the unpacked data set."
+        )
     check_shares(shares)
     check_folder(output, owned=(LIST,))
     with atomic_folder(output) as partial:

@@ -78,7 +78,7 @@ def _description(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RegistrationError(f"{files[0]} is not JSON ({error}); unpack it again.") from error
     if not isinstance(content, dict):
-        raise RegistrationError(f"{files[0]} is no object; unpack it again.")
+        raise RegistrationError(f"{files[0]} is not a JSON object; unpack it again.")
     return content
 
 

@@ -60,7 +60,7 @@ def read_object(path: str | Path, *, pixels: bool = True) -> Any:
     pydicom = load_pydicom()
     path = Path(path)
     if not path.is_file():
-        raise RegistrationError(f"{path} is no file; check the name of the DICOM file.")
+        raise RegistrationError(f"{path} is not a file; check the name of the DICOM file.")
     try:
         return pydicom.dcmread(path, stop_before_pixels=not pixels, force=is_dicom(path))
     except Exception as error:  # noqa: BLE001 - a damaged file makes pydicom raise anything

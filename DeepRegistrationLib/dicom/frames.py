@@ -92,15 +92,16 @@ def plane_axes(orientation: Iterable[Any]) -> np.ndarray:
     values = np.array([float(v) for v in orientation or []])
     if values.shape != (6,) or not np.isfinite(values).all():
         raise RegistrationError(
-            "A DICOM object does not say how its planes lie (Image Orientation); export it again."
+            "A DICOM object does not say how its planes are oriented (Image Orientation); export "
+            "it again."
         )
     row, column = values.reshape(2, 3)
     lengths = np.linalg.norm([row, column], axis=1)
     if np.abs(lengths - 1).max() > 0.01 or abs(row @ column) > 2e-3:
         shown = ", ".join(f"{v:g}" for v in values)
         raise RegistrationError(
-            f"The Image Orientation ({shown}) of a DICOM object is not two directions at right "
-            "angles; export it again."
+            f"The Image Orientation ({shown}) of a DICOM object is not a pair of perpendicular "
+            "directions; export it again."
         )
     row = row / lengths[0]
     column = column - (column @ row) * row
@@ -120,14 +121,14 @@ def _planes(file: Path, texts: Texts, per_frame: list[Texts]) -> list[Frame]:
     if per_frame:
         if len(per_frame) != count:
             raise RegistrationError(
-                f"{file} holds {count} frames and describes {len(per_frame)}; export it again."
+                f"{file} holds {count} frames but describes {len(per_frame)}; export it again."
             )
         return [_frame(file, k, count, texts | own) for k, own in enumerate(per_frame)]
     if kind == DOSE:
         return _dose_planes(file, count, texts)
     if count > 1:
         raise RegistrationError(
-            f"{file} holds {count} frames and does not say where each lies; export it as single "
+            f"{file} holds {count} frames but does not say where each lies; export it as single "
             "slices or as an enhanced multi-frame object."
         )
     return [_frame(file, 0, 1, texts)]

@@ -103,7 +103,7 @@ def _stored(frames: Sequence[Frame]) -> np.ndarray:
         if result is None:
             result = np.empty((len(frames), *array.shape[1:]), array.dtype)
         if result.shape[1:] != array.shape[1:]:
-            raise RegistrationError(f"{file} has frames of another size than the other files.")
+            raise RegistrationError(f"{file} has frames of a different size from the other files.")
         result[places] = array
     assert result is not None
     return result

@@ -86,8 +86,8 @@ def stack_of(frames: Sequence[Frame], path: Path) -> Stack:
     ):
         if value is None:
             raise RegistrationError(
-                f"{path.name}: the image does not say where it lies (no {name} in its DICOM "
-                "header); give the original series."
+                f"{path.name}: the image has no position in space (no {name} in its DICOM header); "
+                "give the original series."
             )
     return make_stack(frames, str(path))
 
@@ -113,8 +113,8 @@ def _read_time(volume: Volume, index: int, path: Path) -> Read:
     if stack.tilted:
         values, grid = straightened(stack, values)
         notes.append(
-            f"{path.name}: its slices are tilted by {stack.tilt:.1f} degrees against their stack "
-            "(gantry tilt); they were resampled on a straight grid"
+            f"{path.name}: its slices are tilted by {stack.tilt:.1f} degrees to their stack "
+            "(gantry tilt); they were resampled on an orthogonal grid"
         )
     if volume.left_out:
         notes.append(f"{path.name}: {volume.left_out} localizer images in the series were left out")

@@ -82,7 +82,7 @@ def _placed(frames: Sequence[Frame]) -> tuple[Grid, list[int]]:
     if len(places) > 1 and np.ptp(across, axis=0).max() > 0.3 * min(first.spacing):
         raise RegistrationError(
             f"The planes of {first.file.name} are not stacked along their normal; export the "
-            "segmentation on a straight grid."
+            "segmentation on an orthogonal grid."
         )
     gaps = np.diff(offsets)
     step = first.number_of("SpacingBetweenSlices") or first.number_of("SliceThickness") or 1.0
@@ -92,7 +92,7 @@ def _placed(frames: Sequence[Frame]) -> tuple[Grid, list[int]]:
     if np.abs(index - np.rint(index)).max() > 0.2:
         raise RegistrationError(
             f"The planes of {first.file.name} lie {gaps.min():.2f} to {gaps.max():.2f} mm apart; "
-            "export the segmentation on an even grid."
+            "export the segmentation on an evenly spaced grid."
         )
     order = {id(f): round(n) for n, place in zip(index, places, strict=True) for f in place}
     grid = Grid(

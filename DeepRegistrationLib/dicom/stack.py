@@ -109,7 +109,7 @@ def make_stack(frames: Sequence[Frame], name: str) -> Stack:
     if across.max() > max(_LATERAL, 0.6 * rounding / min(pixel)):
         raise RegistrationError(
             f"The slices of {name} are shifted against each other by up to "
-            f"{residual[:2].max():.1f} mm without a rule; give one series that was acquired as a "
+            f"{residual[:2].max():.1f} mm, irregularly; give one series that was acquired as a "
             "stack."
         )
     shear = step[:2] / pixel
@@ -136,8 +136,8 @@ def _uneven(offsets: np.ndarray, name: str, one_object: bool) -> RegistrationErr
     apart = f"lie {gaps.min():.2f} to {gaps.max():.2f} mm apart"
     if one_object:
         return RegistrationError(
-            f"The planes of {name} {apart}, so they are not evenly spaced; export it whole and on "
-            "an even grid."
+            f"The planes of {name} {apart}, so they are not evenly spaced; export all of it on an "
+            "evenly spaced grid."
         )
     return RegistrationError(
         f"The slices in {name} {apart}: some are missing or belong to another series; give the "

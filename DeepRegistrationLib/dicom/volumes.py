@@ -163,8 +163,8 @@ def _volumes_of(series: list[Frame]) -> list[Volume]:
     if len(stacks) > 3 and all(len(stack) == 1 for stack in stacks):
         raise RegistrationError(
             f"The {len(stacks)} images of the DICOM series {series[0].text('SeriesInstanceUID')} "
-            "are not parallel or differ in size, so they make no volume; give a series of parallel "
-            "slices."
+            "are not parallel or differ in size, so they do not form a volume; give a series of "
+            "parallel slices."
         )
     left_out = sum(len(s) for s in localizers)
     return [replace(v, left_out=left_out) for stack in stacks for v in _time_points(stack)]
@@ -233,7 +233,7 @@ def _time_points(stack: list[Frame]) -> list[Volume]:
     counts = [len(place) for place in places]
     repeated = sum(count > 1 for count in counts)
     why = (
-        "nothing says what sets the images apart"
+        "nothing tells these images apart"
         if _equal(places)
         else f"not all equally often ({min(counts)} to {max(counts)} times), so images are missing"
     )

@@ -99,7 +99,7 @@ def run_elastix(
         _watch(folder, sum(stage.iterations for stage in stages), progress)
         result = json.loads((folder / "result.json").read_text())
         if "error" in result:
-            raise RegistrationError(f"elastix gave up: {_reason(result['error'])}")
+            raise RegistrationError(f"elastix failed: {_reason(result['error'])}")
         field = torch.from_numpy(np.load(folder / "field.npy")) if deformable else None
     return Found(_transform(result, field, grid, fixed.data.device), result["seconds"])
 

@@ -41,9 +41,9 @@ class Swapped:
     def text(self) -> str:
         """One sentence."""
         return (
-            f"The wrong way round? With the {self.n} fixed and moving landmarks swapped, or with "
-            f"the transform inverted, the mean error is {self.swapped:.2f} mm, as given it is "
-            f"{self.given:.2f} mm and larger than without any transform."
+            f"Wrong direction? With the {self.n} fixed and moving landmarks swapped, or with the "
+            f"transform inverted, the mean error is {self.swapped:.2f} mm; as given it is "
+            f"{self.given:.2f} mm, larger than without any transform."
         )
 
 
@@ -121,4 +121,4 @@ def _reason(points: np.ndarray, grid: Grid, exchanged: bool) -> str:
         )
     if grid.contains(points * TO_LPS["RAS"]).all():
         return "with x and y negated all lie inside, so they are RAS: convert them to LPS"
-    return "check that they belong to this image and are LPS mm"
+    return "check that they belong to this image and are in LPS mm"

@@ -231,8 +231,8 @@ def _rows(landmarks: LandmarkErrors | None) -> str:
     out = [not counted for counted in landmarks.counted]
     rows = [[label, *row] for label, row in zip(landmarks.labels, numbers.tolist(), strict=True)]
     caption = (
-        "In mm; dx, dy, dz: T(fixed) - moving to the patient's left, back and head. Struck out: "
-        "does not count."
+        "In mm; dx, dy, dz: T(fixed) - moving to the patient's left, back and head. Struck "
+        "through: not counted."
     )
     return section("Landmarks one by one", table(head, rows, caption, out))
 

@@ -79,7 +79,7 @@ def _checked(path: Path, text: str) -> LandmarkList:
     found = read(path, text)
     points = found.points
     if len(points) == 0:
-        raise RegistrationError(f"{path.name} holds no landmarks; give one x,y,z row a landmark.")
+        raise RegistrationError(f"{path.name} holds no landmarks; give one x,y,z row per landmark.")
     if not np.all(np.isfinite(points)):
         row = int(np.argmax(~np.isfinite(points).all(axis=1))) + 1
         raise RegistrationError(
@@ -134,8 +134,8 @@ def _read_markups(path: Path, text: str) -> LandmarkList:
         selected = [bool(point.get("selected", True)) for point in points]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RegistrationError(
-            f"{path.name} is not a markups file of Slicer's; save the points as .mrk.json, .fcsv "
-            "or .csv."
+            f"{path.name} is not a Slicer markups file; save the points as .mrk.json, .fcsv or "
+            ".csv."
         ) from error
     return LandmarkList(values * scale * TO_LPS[system], tuple(labels), np.array(selected, bool))
 

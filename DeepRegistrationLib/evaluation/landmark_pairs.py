@@ -127,7 +127,7 @@ def read_landmark_pairs(
     kept = one.selected[first] & other.selected[second]
     first, second = first[kept], second[kept]
     if len(first) == 0:
-        raise RegistrationError(f"{names} hold no pair of landmarks that are selected.")
+        raise RegistrationError(f"{names} hold no pair of selected landmarks.")
     pairs = LandmarkPairs(
         [one.labels[row] for row in first],
         one.points[first],

@@ -64,7 +64,7 @@ def read_csv(name: str, text: str) -> LandmarkTable:
         if len(row.cells) > len(first) and any(row.cells[len(first) :]):
             raise RegistrationError(
                 f"{name}, line {row.line} has {len(row.cells)} cells and the header {len(first)}; "
-                "if these are decimal commas, write points instead."
+                "if these are decimal commas, write decimal points instead."
             )
     return _of_rows(name, body, names, columns, label, system)
 
@@ -85,8 +85,8 @@ def _without_header(name: str, rows: Sequence[TableRow]) -> LandmarkTable:
     kinds = [is_number(cell) for cell in first]
     if first[-3:] == ("0", "1", "2") and first[:-3] in ((), ("",)):
         raise RegistrationError(
-            f"{name} begins with the numbers 0, 1, 2, which are most likely those of the columns; "
-            "name the columns x,y,z in the first line."
+            f"{name} begins with the numbers 0, 1, 2, which are most likely column numbers; name "
+            "the columns x,y,z in the first line."
         )
     if count == 3 or kinds == [False, True, True, True]:
         columns, label = list(range(count - 3, count)), 0 if count == 4 else None
@@ -96,9 +96,9 @@ def _without_header(name: str, rows: Sequence[TableRow]) -> LandmarkTable:
         columns, label = [0, 1, 2], None  # too few cells: the row is named below
     else:
         raise RegistrationError(
-            f"{name} has {count} columns and no header, so it is not certain which are x,y,z "
-            "(or whether its commas are decimal ones, which have to be points instead); name the "
-            "columns in the first line."
+            f"{name} has {count} columns and no header, so it is not certain which are x,y,z (or "
+            "whether its commas are decimal commas, which must be points); name the columns in "
+            "the first line."
         )
     for row in rows:
         if len(row.cells) != count:

@@ -58,7 +58,7 @@ def check_landmarks(
             "of one file has to match row i of the other."
         )
     if len(fixed_points) == 0:
-        raise RegistrationError("The landmark files are empty; give one x,y,z row a landmark.")
+        raise RegistrationError("The landmark files are empty; give one x,y,z row per landmark.")
     problem = outside_problem(fixed_points, moving_points, fixed_grid, moving_grid)
     if problem is not None:
         raise RegistrationError(problem)

@@ -18,7 +18,7 @@ def overlap_findings(overlap: dict[str, Any] | None, allowed: Tolerance) -> list
         name = called(key)
         before, after = values.get("before"), values.get("after")
         if not after or after.get("hausdorff95") is None:
-            findings.append(Finding("unknown", f"{name} is missing in one of the two images."))
+            findings.append(Finding("unknown", f"{name} is missing from one of the two images."))
             continue
         findings.append(_overlap_of(name, before, after, allowed))
         far = _farther(name, before, after, allowed)

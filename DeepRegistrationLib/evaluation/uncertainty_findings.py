@@ -18,7 +18,8 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     allowed = tolerance(values.get("voxel_mm"))
     text = f"Error estimate above {limit:g} mm in {percent(share)} of the {region}"
     text += f" (median {figure(values['median'])} mm, 95 % below {figure(values['p95'])} mm): "
-    text += "a hint where to look, no error bar; true errors were larger, and only loosely related."
+    text += "this shows where to look; it is not an error bar. True errors were larger, and only "
+    text += "loosely related."
     basis = f"{allowed.basis}; a caution from {UNCERTAIN_SHARE:g} %: {OWN}; at real landmarks "
     basis += (
         "true errors were 4 to 11 times as large with 'optimize' (rank correlation 0.27), 1 to "

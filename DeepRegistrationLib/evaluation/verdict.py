@@ -150,7 +150,7 @@ def _landmarks(
     findings = [Finding(level, text, basis)]
     if len(before) == count and after.mean() > before.mean():
         findings.append(
-            Finding("problem", "The landmarks are further apart than before the registration.")
+            Finding("problem", "The landmarks are farther apart than before the registration.")
         )
     if count < FEW_LANDMARKS:
         few = f"Only {count} landmark{'s' if count > 1 else ''}: "

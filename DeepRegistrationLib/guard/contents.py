@@ -61,7 +61,7 @@ def check_voxels(path: Path, contents: Contents, voxels: memoryview) -> None:
         return
     if not _unpacks(contents):
         raise RegistrationError(
-            f"{shown(path.name)} is damaged: its compressed voxels do not fit their checksum or "
+            f"{shown(path.name)} is damaged: its compressed voxels do not match their checksum or "
             "length; copy or download it again."
         )
 

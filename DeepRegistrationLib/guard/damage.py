@@ -44,5 +44,5 @@ def damage_explained(path: str | Path, what: str = "such a file") -> Iterator[No
         said = words if isinstance(error, Unreadable) else f"{type(error).__name__}: {words}"
         raise RegistrationError(
             f"{shown(Path(path).name)} cannot be read as {what} ({said.rstrip(': ')}); it is "
-            "damaged, or written in a way that is not known here."
+            "damaged, or written in an unsupported way."
         ) from error

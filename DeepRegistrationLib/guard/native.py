@@ -55,14 +55,14 @@ def read_transform(name: str, grid: Grid | None) -> list[Map]:
         if "is not of type" not in str(error):
             raise
         raise RegistrationError(
-            "The file holds a kind of transform (a velocity field, or an affine class of its own) "
-            "that SimpleITK cannot use; write it as a displacement field or plain affine "
-            "transform in the program that made it."
+            "The file holds a kind of transform (a velocity field, or a custom affine class) that "
+            "SimpleITK cannot use; write it as a displacement field or plain affine transform in "
+            "the program that made it."
         ) from error
     if any("more than one transform" in text for text in warnings.texts):
         raise RegistrationError(
-            "The file holds several transforms that are no composite, so their order is not "
-            "known; save the one that is meant, or a composite transform."
+            "The file holds several transforms that do not form a composite, so their order is "
+            "unknown; save the intended one, or a composite transform."
         )
     return maps_of(transform, grid)
 

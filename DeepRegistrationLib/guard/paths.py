@@ -44,10 +44,12 @@ def require_readable(path: str | Path, *, folder: bool = False) -> Path:
         raise RegistrationError(f"{name} is a folder; give a file.")
     if not stat.S_ISREG(mode):
         raise RegistrationError(
-            f"{name} is no regular file (a pipe, device or socket); give a file."
+            f"{name} is not a regular file (a pipe, device or socket); give a file."
         )
     if not os.access(path, os.R_OK):
-        raise RegistrationError(f"{name} cannot be read (permission denied); change its rights.")
+        raise RegistrationError(
+            f"{name} cannot be read (permission denied); change its permissions."
+        )
     return Path(path)
 
 
@@ -55,11 +57,11 @@ def unreachable(path: str | Path, error: OSError | ValueError) -> str:
     """The sentence for a path that the operating system does not know or accept."""
     name = shown(path)
     if isinstance(error, ValueError):
-        return f"{name} is no valid path ({error}); check the name."
+        return f"{name} is not a valid path ({error}); check the name."
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return f"{name} does not exist; check the file's name."
     if error.errno == errno.ELOOP:
         return f"{name} is a link that leads to itself; give the file."
     if error.errno == errno.ENAMETOOLONG:
         return f"{name} has too long a name; check or shorten it."
-    return f"{name} cannot be read ({error.strerror or error}); check the file and its rights."
+    return f"{name} cannot be read ({error.strerror or error}); check the file and its permissions."

@@ -166,15 +166,14 @@ class _Reader:
             line = self._lines.get(timeout=wait)
         except queue.Empty:
             raise RegistrationError(
-                f"{name} was given up: reading it did not come to an end; the file is damaged."
+                f"Reading {name} did not finish and was stopped; the file is damaged."
             ) from None
         except OSError:
             line = b""
         if not line:
             raise RegistrationError(
                 f"{name} cannot be read: the library that reads this format "
-                f"{_ending(self._process)}; the file is damaged, or of a kind that it does not "
-                "know."
+                f"{_ending(self._process)}; the file is damaged, or of an unsupported kind."
             )
         return json.loads(line)
 
@@ -187,5 +186,5 @@ class _Reader:
 
 def _ending(process: subprocess.Popen) -> str:
     code = process.wait()
-    names = {-24: "did not come to an end", -9: "was ended, most likely for lack of memory"}
+    names = {-24: "did not finish", -9: "was ended, most likely for lack of memory"}
     return names.get(code, f"crashed ({'signal' if code < 0 else 'exit code'} {abs(code)})")

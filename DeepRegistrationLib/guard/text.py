@@ -33,7 +33,7 @@ def read_text(path: str | Path, limit: int = TEXT_LIMIT) -> str:
         raise RegistrationError(f"{shown(path)} cannot be read ({reason}).") from error
     if len(content) > limit:
         raise RegistrationError(
-            f"{shown(path.name)} has more than {limit >> 20} MB, too much for such a file; check "
+            f"{shown(path.name)} is larger than {limit >> 20} MB, too large for such a file; check "
             "which file you gave."
         )
     kind = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "")

@@ -43,7 +43,7 @@ def network_for(
         ) from error
     if card.preview:
         context.notes.append(
-            f"The weights {card.name} were trained for a short time only, as a preview."
+            f"The weights {card.name} are a preview: they were trained only briefly."
         )
     dtype = torch.float32 if precision == "float32" else None
     return ready(network, context.device, dtype), rest

@@ -147,8 +147,9 @@ def register(
     largest = float(field.norm(dim=0).max()) * spacing
     if largest > capture * spacing:
         context.notes.append(
-            f"Displacements of up to {largest:.1f} mm were found after the affine; RegNet was "
-            f"trained on {capture * spacing:g} mm along each axis: check the result there."
+            f"Displacements of up to {largest:.1f} mm were found after the affine alignment; "
+            f"RegNet was trained on at most {capture * spacing:g} mm along each axis: check the "
+            "result there."
         )
     steps = tuple(stride * s for s in wanted.spacing)
     coarse = Grid(tuple(field.shape[:0:-1]), steps, wanted.origin, wanted.direction)  # type: ignore[arg-type]

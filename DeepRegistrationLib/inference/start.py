@@ -34,8 +34,8 @@ def bring_together(pair: Pair, notes: list[str], progress: Progress) -> Transfor
     middle = "images" if pair.fixed_mask is None or pair.moving_mask is None else common
     notes.append(
         f"Warning: the two images do not overlap in space (their centers are {apart:.0f} mm "
-        f"apart). The registration began with the centers of the {middle} on each other; check "
-        "the result."
+        f"apart). The registration started with the centers of the {middle} aligned; check the "
+        "result."
     )
     masks = pair.fixed_mask, pair.moving_mask
     return align(fixed, moving, *masks, progress=progress, notes=notes)

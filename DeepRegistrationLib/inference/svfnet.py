@@ -65,7 +65,7 @@ def _frames(network: SVFNet, fixed: Image, moving: Image, context: Context) -> l
             frame, place = _shared_frame(network, images, masks)
             context.notes.append(
                 "Both images are on one grid and look like frames of one heart (correlation "
-                f"{likeness:.2f}): for both, the heart was taken to be {place}."
+                f"{likeness:.2f}): in both, the heart was assumed to be {place}."
             )
             return [frame] * len(needed)
     return [_frame(network, images[side], masks[side], side, context) for side in needed]
@@ -80,13 +80,13 @@ def _shared_frame(
     """
     for side, mask in masks.items():
         if mask is not None:
-            return frame_of_labels(mask), f"where the {side} mask has it"
+            return frame_of_labels(mask), f"where the {side} mask shows it"
     finds = {side: _find(network, image, side) for side, image in images.items()}
     side = max(finds, key=lambda each: (finds[each].sure, finds[each].score))
     place = f"where the {side} image looks most like one {_likeness(finds[side])}"
     if not finds[side].sure:
         place += (
-            ", and it is not sure that it is there. Give a mask of it in one of the images "
+            ", but its position is uncertain. Give a mask of it in one of the images "
             "(--fixed-mask or --moving-mask), or look closely at the result"
         )
     return finds[side].frame, place
@@ -97,14 +97,14 @@ def _frame(network: SVFNet, image: Image, mask: Image | None, side: str, context
     if mask is not None:
         return frame_of_labels(mask)
     found = _find(network, image, side)
-    text = f"No {side} mask was given: the heart was looked for in the image"
+    text = f"No {side} mask was given: the heart was searched for in the image"
     if found.sure:
         context.notes.append(f"{text} and found {_likeness(found)}.")
     else:
         context.notes.append(
-            f"{text}, and it is not sure that it was found {_likeness(found)}: the hearts may be "
-            f"aligned wrongly. Give a mask of the heart in the {side} image (--{side}-mask), or "
-            "look closely at the result."
+            f"{text}, and its position is uncertain {_likeness(found)}: the hearts may be aligned "
+            f"wrongly. Give a mask of the heart in the {side} image (--{side}-mask), or look "
+            "closely at the result."
         )
     return found.frame
 
@@ -114,8 +114,8 @@ def _find(network: SVFNet, image: Image, side: str) -> Found:
     mean = network.mean_heart.float()
     if not bool(mean.any()):
         raise RegistrationError(
-            f"These weights of SVF-Net know no mean heart to look for in the {side} image; give a "
-            f"mask of its heart (--{side}-mask)."
+            f"These SVF-Net weights contain no mean heart to search for in the {side} image; give "
+            f"a mask of its heart (--{side}-mask)."
         )
     return frame_of_image(image, mean)
 

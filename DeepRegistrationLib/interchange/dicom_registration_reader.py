@@ -46,8 +46,8 @@ def _read(path: str | Path, source: str | None) -> Imported:
     if kind == SPATIAL_REGISTRATION:
         return _read_spatial(dataset, name, source)
     raise RegistrationError(
-        f"{name} is no DICOM registration (its SOP class is {kind or 'missing'}); give a Spatial "
-        "Registration or Deformable Spatial Registration object."
+        f"{name} is not a DICOM registration (its SOP class is {kind or 'missing'}); give a "
+        "Spatial Registration or Deformable Spatial Registration object."
     )
 
 
@@ -99,7 +99,7 @@ def _read_deformable(dataset: Any, name: str, source: str | None) -> Imported:
     if not np.array_equal(after, _IDENTITY):
         members.append(Affine(after[:3, :3], after[:3, 3]))
     transform = members[0] if len(members) == 1 else Composite(members or [Affine()])
-    return Imported(transform, "DICOM stores registered to source points: as it is", tuple(notes))
+    return Imported(transform, "DICOM stores registered to source points: unchanged", tuple(notes))
 
 
 def _single(found: list[Any], name: str) -> Any:

@@ -55,19 +55,19 @@ def read_series(path: str | Path, series: Sequence[str] = ()) -> Series:
         raise RegistrationError(f"{path} does not exist; check the folder's name.")
     if path.is_file() and not is_dicom(path):
         raise RegistrationError(
-            f"{path} is no folder of a DICOM series; a DICOM object takes patient, study and frame "
-            "of reference from there, so give the folder of the original slices."
+            f"{path} is not a folder of a DICOM series; a DICOM object gets patient, study and "
+            "frame of reference from there, so give the folder of the original slices."
         )
     volumes = find_volumes(path)
     if not volumes:
         raise RegistrationError(
-            f"{path} holds no DICOM slices; a DICOM object takes patient, study and frame of "
+            f"{path} holds no DICOM slices; a DICOM object gets patient, study and frame of "
             "reference from there, so give the folder of the original slices."
         )
     volume = choose_volume(volumes, path, series)
     if len(volume.times) > 1:
         raise RegistrationError(
-            f"{path} holds {len(volume.times)} volumes of one place by {volume.order}, so no "
+            f"{path} holds {len(volume.times)} volumes of one position by {volume.order}, so no "
             "object can refer to it as one image; give a folder with the slices of one of them."
         )
     stack = stack_of(volume.times[0], path)

@@ -45,7 +45,7 @@ def _read(path: str | Path) -> tuple[Image, Any]:
     dataset = read_object(path, pixels=False)
     name = Path(path).name
     if str(dataset.get("SOPClassUID", "")) != DOSE:
-        raise RegistrationError(f"{name} is no RT Dose; give one (Modality RTDOSE).")
+        raise RegistrationError(f"{name} is not an RT Dose; give one (Modality RTDOSE).")
     if str(dataset.get("DoseUnits", "")) != "GY":
         raise RegistrationError(
             f"{name} is in {dataset.get('DoseUnits', 'no')} units, not Gy; export absolute dose."

@@ -69,8 +69,8 @@ def _named_file(parameters: Parameters, path: Path, grid: Grid | None) -> Transf
         )
     if _initial_file(parameters, path) is not None:
         raise RegistrationError(
-            f"{path.name} points to a transform file and has an initial transform too; convert "
-            f"{file.name} and the initial transform by themselves."
+            f"{path.name} points to a transform file and also has an initial transform; convert "
+            f"{file.name} and the initial transform separately."
         )
     return read_transform(file, grid)
 
@@ -117,13 +117,13 @@ def parse(path: Path) -> Parameters:
             values = [quoted or plain for quoted, plain in _VALUE.findall(match[2])]
             parameters[match[1]] = values
     if not parameters.get("Transform"):
-        raise RegistrationError(f"{path.name} is no TransformParameters file of elastix.")
+        raise RegistrationError(f"{path.name} is not an elastix TransformParameters file.")
     if _text(parameters, "FixedImageDimension", "3") != "3":
         raise RegistrationError(f"{path.name} is not 3D; give a transform of 3D images.")
     if _text(parameters, "UseDirectionCosines", "true") != "true":
         raise RegistrationError(
-            f"{path.name} was made with UseDirectionCosines false, so it does not live in physical "
-            "space; register again with true."
+            f"{path.name} was made with UseDirectionCosines false, so it is not defined in "
+            "physical space; register again with true."
         )
     return parameters
 
@@ -139,7 +139,7 @@ def _toml(text: str, path: Path) -> Parameters:
     try:
         entries = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RegistrationError(f"{path.name} is no TOML file ({error}).") from error
+        raise RegistrationError(f"{path.name} is not a TOML file ({error}).") from error
     return {
         name: [
             str(v).lower() if isinstance(v, bool) else str(v)
@@ -161,10 +161,10 @@ def _numbers(parameters: Parameters, name: str, count: int | None, path: Path) -
     try:
         values = np.array([float(v) for v in words])
     except ValueError as error:
-        raise RegistrationError(f"{path.name}: {name} is not made of numbers.") from error
+        raise RegistrationError(f"{path.name}: {name} does not consist of numbers.") from error
     if count is not None and len(values) != count:
         raise RegistrationError(
-            f"{path.name} has {len(values)} numbers in {name} where {count} belong; the file is "
+            f"{path.name} has {len(values)} numbers in {name} instead of {count}; the file is "
             "damaged."
         )
     return values
@@ -178,7 +178,7 @@ def _binary(words: list[str], count: int | None, path: Path) -> np.ndarray:
     values = np.fromfile(require_readable(file), "<f8")
     if count is not None and len(values) != count:
         raise RegistrationError(
-            f"{file.name} holds {len(values)} numbers where {count} belong; it is damaged."
+            f"{file.name} holds {len(values)} numbers instead of {count}; it is damaged."
         )
     return values
 
@@ -228,8 +228,8 @@ def _itk_transform(parameters: Parameters, path: Path) -> sitk.Transform:
     }
     if kind not in makers:
         raise RegistrationError(
-            f"{path.name} is a {kind[:60]}, which is not known here; make a deformation field of "
-            "it (transformix -def all) and convert that."
+            f"{path.name} is a {kind[:60]}, which is not supported; make a deformation field of it "
+            "(transformix -def all) and convert that."
         )
     maker, count = makers[kind]
     values = _numbers(parameters, "TransformParameters", count, path)
@@ -246,7 +246,7 @@ def _itk_transform(parameters: Parameters, path: Path) -> sitk.Transform:
 def _spline(parameters: Parameters, path: Path) -> sitk.Transform:
     if _text(parameters, "UseCyclicTransform", "false") == "true":
         raise RegistrationError(
-            f"{path.name} is a cyclic spline, which is not known here; make a deformation field of "
+            f"{path.name} is a cyclic spline, which is not supported; make a deformation field of "
             "it (transformix -def all) and convert that."
         )
     grid = _grid(parameters, ("GridSize", "GridSpacing", "GridOrigin", "GridDirection"), path)

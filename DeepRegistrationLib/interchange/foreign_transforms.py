@@ -30,7 +30,7 @@ TOOLS = ("ants", "dicom", "elastix", "itk", "niftyreg", "plastimatch")
 _TEXTS = (".txt", ".toml")
 _ANTS_NAME = re.compile(r"\d(GenericAffine\.mat|(Inverse)?Warp\.nii(\.gz)?)$")  # after the prefix
 
-_AS_IT_IS = "{} stores fixed to moving points{}: as it is"
+_AS_IT_IS = "{} stores fixed to moving points{}: unchanged"
 
 
 def read_foreign(
@@ -62,8 +62,8 @@ def _read(files: Sequence[Path], tool: str, grid: Grid | None, source: str | Non
         return _ants(files)
     if len(files) != 1:
         raise RegistrationError(
-            f"{len(files)} files were given; only ANTs needs two (its affine and its warp). Of "
-            "elastix's chain give the last file, which names the others."
+            f"{len(files)} files were given; only ANTs needs two (its affine and its warp). Of an "
+            "elastix chain give the last file, which names the others."
         )
     file = files[0]
     if tool == "dicom":
@@ -125,12 +125,14 @@ def _ants(files: Sequence[Path]) -> Imported:
     warps = [f for f in files if f.name.lower().endswith(FIELD_FILES)]
     affines = [f for f in files if f not in warps]
     if len(warps) > 1 or len(affines) > 1:
-        raise RegistrationError("Give ANTs' affine (.mat) and one warp (.nii.gz), not two alike.")
+        raise RegistrationError(
+            "Give ANTs' affine (.mat) and one warp (.nii.gz), not two of the same kind."
+        )
     affine = read_transform(affines[0]) if affines else None
     if affine is not None and not isinstance(affine, Affine):
         if warps:
             raise RegistrationError(
-                f"{affines[0].name} is no affine transform; give ANTs' 0GenericAffine.mat."
+                f"{affines[0].name} is not an affine transform; give ANTs' 0GenericAffine.mat."
             )
         return Imported(affine, _AS_IT_IS.format("ANTs", ", LPS mm"))
     if not warps:

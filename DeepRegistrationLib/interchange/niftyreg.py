@@ -52,14 +52,14 @@ def read_niftyreg(path: Path, grid: Grid | None = None) -> Transform:
         image = read_itk_image(path)
     except Unreadable as error:
         raise RegistrationError(
-            f"{path.name} cannot be read as a transform of NiftyReg ({error})."
+            f"{path.name} cannot be read as a NiftyReg transform ({error})."
         ) from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
-        raise RegistrationError(f"{path.name} is no 3D transform of NiftyReg.")
+        raise RegistrationError(f"{path.name} is not a 3D NiftyReg transform.")
     if intent_name(path) != INTENT_NAME:
         raise RegistrationError(
-            f"{path.name} does not say which kind of transform of NiftyReg it is; write it again "
-            "with reg_transform -def."
+            f"{path.name} does not say which kind of NiftyReg transform it is; write it again with "
+            "reg_transform -def."
         )
     return _from_image(image, int(float(image.GetMetaData("intent_p1"))), path.name, grid)
 
@@ -89,8 +89,8 @@ def _affine(path: Path) -> Affine:
     try:
         matrix = np.loadtxt(read_text(path, _TEXT_LIMIT).splitlines(), ndmin=2)
     except (OSError, ValueError) as error:
-        raise RegistrationError(f"{path.name} is no 4 x 4 matrix of reg_aladin.") from error
+        raise RegistrationError(f"{path.name} is not a 4 x 4 matrix of reg_aladin.") from error
     if matrix.shape != (4, 4) or not np.allclose(matrix[3], [0, 0, 0, 1]):
-        raise RegistrationError(f"{path.name} is no 4 x 4 matrix of reg_aladin.")
+        raise RegistrationError(f"{path.name} is not a 4 x 4 matrix of reg_aladin.")
     flip = np.diag(_TO_LPS)
     return Affine(flip @ matrix[:3, :3] @ flip, flip @ matrix[:3, 3])

@@ -54,7 +54,7 @@ def read_spline(path: Path, grid: Grid | None = None) -> Transform:
     control = Grid(tuple(count), tuple(step * spacing), tuple(origin), tuple(cosines))
     if len(numbers) != 3 * control.voxels:
         raise RegistrationError(
-            f"{path.name} has {len(numbers)} coefficients where {3 * control.voxels} belong; the "
+            f"{path.name} has {len(numbers)} coefficients instead of {3 * control.voxels}; the "
             "file is damaged."
         )
     spline = spline_transform(numbers.reshape(3, *control.shape), control)

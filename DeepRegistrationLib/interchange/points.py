@@ -78,6 +78,6 @@ def pull_back(transform: Transform, grid: Grid, inverse: bool) -> Transform:
     if not found.residual_max <= max(grid.spacing):
         raise RegistrationError(
             f"The transform has no inverse everywhere (residual up to {found.residual_max:.2f} "
-            "mm): it folds; register again with a stiffer setting, or carry over the other way."
+            "mm): it folds; register again with a stiffer setting, or map in the other direction."
         )
     return found.field

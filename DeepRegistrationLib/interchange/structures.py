@@ -74,7 +74,7 @@ def _propagated(
     dataset = read_object(source)
     name = Path(source).name
     if str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
-        raise RegistrationError(f"{name} is no RT Structure Set; give one (Modality RTSTRUCT).")
+        raise RegistrationError(f"{name} is not an RT Structure Set; give one (Modality RTSTRUCT).")
     if len(target.instances) != target.grid.size[2]:
         raise RegistrationError(
             "Structures need the slices of an image to be drawn on; give the folder of the image "
@@ -157,7 +157,7 @@ def _drawn_once(
         kept[number] = [c for c in contours if id(c[1]) not in copies]
         if copies:
             twice.append(f"{names.get(number, number)} ({len(copies)})")
-    notes = [f"contours that were drawn twice count once: {', '.join(twice)}"] if twice else []
+    notes = [f"duplicate contours count once: {', '.join(twice)}"] if twice else []
     return kept, notes
 
 

@@ -63,7 +63,7 @@ def require_lungs(image: Image) -> Found:
     """
     found = look_for_lungs(image)
     if found.mask is None:
-        raise RegistrationError(f"No lungs were found in {image.name}; it has to be a chest CT.")
+        raise RegistrationError(f"No lungs were found in {image.name}; it must be a chest CT.")
     return found
 
 

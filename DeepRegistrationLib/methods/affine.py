@@ -25,7 +25,7 @@ class AffineParameters:
         choices=("translation", "rigid", "affine"),
     )
     iterations: int = parameter(
-        30, "Most Gauss-Newton iterations a level.", minimum=1, maximum=1000
+        30, "Maximum number of Gauss-Newton iterations per level.", minimum=1, maximum=1000
     )
 
 

@@ -43,14 +43,15 @@ class Automatic(Method):
     name = AUTOMATIC
     title = "Automatic"
     card = Card(
-        description="Looks at the pair and takes the method, with the weights that are installed, "
-        "that was measured to be the most accurate on such images; says which, and why.",
+        description="Recognizes what the images show and uses the method, with the installed "
+        "weights, that was measured to be the most accurate on such images; says "
+        "which, and why.",
         anatomy="any; lung CT and cardiac cine MRI are recognized",
         modality="both images of one modality (CT, MRI)",
-        citation="of the method that is taken",
-        licence="of the method that is taken",
-        expected_time="that of the method that is taken",
-        expected_error="that of the method that is taken",
+        citation="that of the chosen method",
+        licence="that of the chosen method",
+        expected_time="that of the chosen method",
+        expected_error="that of the chosen method",
         uses_masks=True,
     )
     Parameters = AutomaticParameters
@@ -63,7 +64,7 @@ class Automatic(Method):
         if name == "auto":
             anatomy = recognize(fixed, moving, context.fixed_mask)
         else:
-            anatomy = Anatomy(name, "you said so")
+            anatomy = Anatomy(name, "your choice")
         choice = choose_method(anatomy)
         context.notes.append(choice.why)
         kind = method_class(choice.method)

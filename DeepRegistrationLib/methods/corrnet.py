@@ -27,13 +27,13 @@ class CorrnetRegistration(Method):
     name = "corrnet"
     title = "Correlation network"
     card = Card(
-        description="A network of our own that finds the lungs' motion by comparing features.",
+        description="Our own network; finds the lungs' motion by comparing features.",
         anatomy="lungs, breathing motion",
         modality="CT, both images, Hounsfield units",
         citation="of this project; see its documentation",
         licence="see the weights' model card",
         expected_time="5 s for a chest CT at 2 mm, 10 s with quality best (1 CPU core)",
-        expected_error="1.1 mm (4D-CT) to 1.6 mm (follow-up CT) at lung landmarks",
+        expected_error="1.1 mm (4D-CT) to 1.5 mm (follow-up CT) at lung landmarks",
         uses_masks=True,
     )
     Parameters = NetworkParameters

@@ -27,7 +27,7 @@ class DemonsParameters:
     )
     spacing: float = parameter(
         2.0,
-        "Smallest voxels to work on; larger voxels of the fixed image stay.",
+        "Smallest voxel size to work with; larger voxels of the fixed image are kept.",
         unit="mm",
         minimum=0.5,
         maximum=10.0,
@@ -41,7 +41,7 @@ class DemonsParameters:
     )
     noise: float = parameter(
         0.15,
-        "Trade between likeness and short steps (sigma I); larger makes shorter steps.",
+        "Trade-off between similarity and short steps (sigma I); larger makes shorter steps.",
         minimum=0.01,
         maximum=10.0,
     )
@@ -125,7 +125,6 @@ def iteration_counts(text: str) -> list[int]:
     words = text.replace(",", "x").lower().split("x")
     if len(words) > 8 or not all(w.strip().isdigit() and 0 < int(w) <= 10_000 for w in words):
         raise RegistrationError(
-            f"lcc-demons: iterations={text!r} are not counts like 30x20x10, one for each level; "
-            "write them so."
+            f"lcc-demons: iterations={text!r} must be counts like 30x20x10, one for each level."
         )
     return [int(word) for word in words]

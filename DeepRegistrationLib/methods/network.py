@@ -14,6 +14,6 @@ class NetworkParameters:
     weights: str = parameter("auto", "Name of the weights; auto prefers your own to shipped ones.")
     precision: str = parameter(
         "auto",
-        "Of the convolutions; auto takes 16 bits where the processor has them.",
+        "Number format of the convolutions; auto uses 16 bits if the processor supports them.",
         choices=("auto", "float32"),
     )

@@ -48,7 +48,7 @@ class OptimizeParameters:
     )
     iterations: float = parameter(
         1.0,
-        "Factor on the number of iterations; a level has 4 at least.",
+        "Factor on the number of iterations; each level has at least 4.",
         minimum=0.1,
         maximum=20.0,
     )
@@ -68,7 +68,7 @@ class Optimize(Method):
     name = "optimize"
     title = "Instance optimization"
     card = Card(
-        description="Fits a smooth deformation to this very pair; needs no training. The default.",
+        description="Fits a smooth deformation to this pair; needs no training. The default.",
         anatomy="lung CT, cardiac cine MRI; general settings for the rest",
         modality="both images of one modality (CT, MRI)",
         citation="Rueckert et al. 1999 (B-splines); Cachier & Ayache 2000 (local correlation).",

@@ -20,7 +20,7 @@ class SVFNetParameters(NetworkParameters):
     both_ways: bool = parameter(
         False,
         "Also register the other way and take the mean: exchanging the images then gives the "
-        "inverse, but the result is a little less accurate and takes twice the time (our choice; "
+        "inverse, but the result is a little less accurate and takes twice as long (our choice; "
         "the paper: one way).",
     )
 

@@ -21,12 +21,12 @@ class VirnetParameters:
     start: str = parameter(
         "auto",
         "What comes before the network: an affine alignment, or only the lungs' centers shifted "
-        "onto each other; auto takes what the weights were trained with.",
+        "onto each other; auto uses what the weights were trained with.",
         choices=("auto", "affine", "lungs"),
     )
     precision: str = parameter(
         "auto",
-        "Of the convolutions; auto takes 16 bits where the processor has them.",
+        "Number format of the convolutions; auto uses 16 bits if the processor supports them.",
         choices=("auto", "float32"),
     )
 

@@ -82,7 +82,7 @@ def align(
     if notes is not None and fit.is_by_chance:
         notes.append(
             "Warning: the affine alignment found hardly anything in common between the images "
-            f"(correlation {max(fit.correlation, 0.0):.2f}); the result may mean nothing. Check "
+            f"(correlation {max(fit.correlation, 0.0):.2f}); the result may be meaningless. Check "
             "that both show the same anatomy."
         )
     return Affine.about(center, pose.matrix, pose.shift, device=str(fixed.data.device))

@@ -20,7 +20,7 @@ def choice_for(fixedNode, movingNode, fixedMaskNode=None, anatomy: str = "auto")
         RegistrationError: A node without voxels, or a wrong one.
     """
     if anatomy != "auto":
-        return choose_method(Anatomy(anatomy, "you said so"))
+        return choose_method(Anatomy(anatomy, "your choice"))
     above = result_above(fixedNode, movingNode)
     fixed = volume_from_node(fixedNode, "the fixed volume")
     moving = volume_from_node(movingNode, "the moving volume", ignoring=above)

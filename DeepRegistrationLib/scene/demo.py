@@ -59,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     for side in ("fixed", "moving"):
         parser.add_argument(f"--{side}", type=Path, metavar="FILE", help=f"the {side} image")
         parser.add_argument(
-            f"--{side}-landmarks", type=Path, metavar="FILE", help="LPS x,y,z a row, .fcsv or .json"
+            f"--{side}-landmarks",
+            type=Path,
+            metavar="FILE",
+            help="LPS x,y,z per row, .fcsv or .json",
         )
     parser.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR")
     parser.add_argument("--method", default="optimize", choices=method_names())

@@ -158,7 +158,7 @@ def _doubts(
         there = target.contains(flipped(map_points(mapping, flipped(points))))
         if not there.any():
             doubts.append(
-                "It takes the fixed volume to where the moving volume is not: it is probably not a "
-                "transform of these two volumes."
+                "It maps the fixed volume entirely outside the moving volume: it is probably not "
+                "a transform of these two volumes."
             )
     return doubts

@@ -218,13 +218,13 @@ class LiveLandmarks:
         if self._transform is not None and lost.any():
             return (
                 f"{self._transform.GetName()!r} stores the map from the moving to the fixed image "
-                f"and has no inverse at {lost.sum()} landmarks, which do not count."
+                f"and has no inverse at {lost.sum()} landmarks, which are not counted."
             )
         other = _deformation_above(self._moving, self._transform)
         if other is not None:
             return (
-                f"The moving landmarks are taken where {other.GetName()!r} puts them; move them "
-                "out of it to measure in the moving image."
+                f"The moving landmarks are measured where {other.GetName()!r} puts them; remove "
+                "them from it to measure in the moving image."
             )
         if paired.all():
             return None

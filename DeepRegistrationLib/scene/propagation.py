@@ -66,7 +66,7 @@ def place(node, transform, direction: Direction) -> Record:
         above = _above(transform, direction)
         if above in parents_of(node):
             raise RegistrationError(
-                f"{node.GetName()!r} already lies under {above.GetName()!r}; choose another node, "
+                f"{node.GetName()!r} is already under {above.GetName()!r}; choose another node, "
                 "or make a copy."
             )
         before = node.GetNodeReferenceID(_PLACED_UNDER)

@@ -45,8 +45,8 @@ _DICOM = {
     "study date": "DICOM.StudyDate",
 }
 _ESTIMATE = (
-    "How far several registrations disagree. No error bar: true errors are usually larger, and can "
-    "be large where there is no color."
+    "How far several registrations disagree. Not an error bar: true errors are usually larger, "
+    "and can be large where there is no color."
 )
 _OVERLAY = "Green: only in the fixed image, magenta: only in the moving image, gray: both agree."
 _HALF_WAY = 12  # steps after which a picture counts as half done

@@ -133,7 +133,9 @@ class RegistrationRun:
         except StopIteration as prepared:
             self._prepared = prepared.value
         except (OSError, MemoryError) as error:
-            self._fail("memory", f"The results could not be taken over ({error}); try again.")
+            self._fail(
+                "memory", f"The results could not be added to the scene ({error}); try again."
+            )
 
     def _commit(self) -> None:
         try:

@@ -109,7 +109,7 @@ def check_volume_node(node, role: str) -> None:
     components = data.GetNumberOfScalarComponents()
     if components != 1:
         raise RegistrationError(
-            f"{role[0].upper()}{role[1:]} {node.GetName()!r} has {components} values a voxel "
+            f"{role[0].upper()}{role[1:]} {node.GetName()!r} has {components} values per voxel "
             "(color or vector volume); choose a scalar volume, or convert it in the Vector to "
             "Scalar Volume module."
         )

@@ -157,7 +157,7 @@ def _scaled_part(part: vtk.vtkAbstractTransform, share: float) -> vtk.vtkAbstrac
     else:
         raise RegistrationError(
             f"A transform of the kind {part.GetClassName().removeprefix('vtk')} cannot be applied "
-            "in part; convert it to a displacement field in the Transforms module."
+            "partially; convert it to a displacement field in the Transforms module."
         )
     return result
 

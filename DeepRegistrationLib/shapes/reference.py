@@ -89,8 +89,8 @@ def reference_velocity(
         if error <= settings.tolerance:
             return velocity.vectors / spacing
     raise RegistrationError(
-        f"The two hearts are too unlike: the map between them has no logarithm (error {error:.1f} "
-        f"voxels, {settings.tolerance} allowed); leave the pair out."
+        "The two hearts are too different: the map between them has no logarithm (error "
+        f"{error:.1f} voxels, {settings.tolerance} allowed); leave the pair out."
     )
 
 

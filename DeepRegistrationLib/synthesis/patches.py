@@ -169,7 +169,7 @@ def _centers(
     if not len(usable):
         raise RegistrationError(
             f"An image of {tuple(lungs.shape[::-1])} voxels has no lungs {room} voxels or more "
-            "from its border, where a patch would fit; take larger images."
+            "from its border, where a patch would fit; use larger images."
         )
     points = _random_rows(usable, _CANDIDATES, generator)
     size = field[:, points[:, 0], points[:, 1], points[:, 2]].norm(dim=0)

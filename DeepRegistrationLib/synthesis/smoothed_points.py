@@ -118,7 +118,7 @@ def _places(
     if int(room.min()) < 1:
         raise RegistrationError(
             f"An image of {shape[::-1]} voxels has no room inside the {family.border} voxels of "
-            "its border that are kept without displacement; take a larger image."
+            "its border that are kept without displacement; use a larger image."
         )
     if family.separation <= 0:
         share = torch.rand(family.points, 3, generator=generator)

@@ -49,7 +49,7 @@ def export(
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise RegistrationError(
-            f"{name!r} is no name for weights; take letters, digits, '.', '_' and '-'."
+            f"{name!r} is not a valid name for weights; use letters, digits, '.', '_' and '-'."
         )
     state, record = Run(run).kept()
     recipe = make_recipe(record["recipe"], record["values"])

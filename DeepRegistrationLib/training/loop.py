@@ -107,8 +107,8 @@ def _begin_with(network: nn.Module, recipe: Recipe, name: str) -> None:
         network.load_state_dict(load_weights(card))
     except RuntimeError as error:
         raise RegistrationError(
-            f"The weights {name} are of another architecture ({card.architecture}) than the "
-            f"recipe's ({recipe.architecture()}); change the recipe's values with --set."
+            f"The weights {name} have another architecture ({card.architecture}) than the recipe "
+            f"({recipe.architecture()}); change the recipe's values with --set."
         ) from error
 
 

@@ -45,16 +45,18 @@ class Recipe(ABC):
 
     iterations: int = parameter(1000, "Steps of the optimizer.", minimum=1)
     batches: int = parameter(
-        1, "Calls of batch() a step, their gradients averaged; shared by the processes.", minimum=1
+        1, "Batches per step, whose gradients are averaged; shared by the processes.", minimum=1
     )
     validate_every: int = parameter(100, "Steps between validations.", minimum=1)
-    clip: float = parameter(0.0, "Largest norm of the gradient; 0: not clipped.", minimum=0.0)
+    clip: float = parameter(0.0, "Maximum norm of the gradient; 0: not clipped.", minimum=0.0)
     precision: str = parameter(
-        "bfloat16", "Of convolutions; fields stay float32.", choices=("bfloat16", "float32")
+        "bfloat16",
+        "Number format of the convolutions; fields stay float32.",
+        choices=("bfloat16", "float32"),
     )
     snapshots: int = parameter(0, "Snapshots to average at the end; 0: the best one.", minimum=0)
     snapshot_every: int = parameter(50, "Steps between snapshots to average.", minimum=1)
-    seed: int = parameter(0, "Of every random choice.")
+    seed: int = parameter(0, "Seed of every random choice.")
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:

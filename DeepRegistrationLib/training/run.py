@@ -52,7 +52,7 @@ class Run:
         """
         if (self.folder / CHECKPOINT).exists():
             raise RegistrationError(
-                f"{self.folder} holds a run already; continue it with --resume or choose another "
+                f"{self.folder} already holds a run; continue it with --resume or choose another "
                 "folder."
             )
         check_folder(self.folder)
@@ -86,7 +86,8 @@ class Run:
                 raise ValueError(f"without {', '.join(sorted(missing))}")
         except Exception as error:  # whatever unpickling a damaged file raises
             raise RegistrationError(
-                f"The checkpoint {path} cannot be read; it is damaged: start anew elsewhere."
+                f"The checkpoint {path} cannot be read; it is damaged: start again in another "
+                "folder."
             ) from error
         if state["recipe"] != recipe.name or shapes != _shapes(network):
             raise RegistrationError(
@@ -99,7 +100,7 @@ class Run:
         changed = [n for n, v in recipe.values().items() if n not in _FREE and before[n] != v]
         if changed:
             raise RegistrationError(
-                f"The run in {self.folder} was begun with other values of {', '.join(changed)}; "
+                f"The run in {self.folder} was started with other values of {', '.join(changed)}; "
                 "continue it with the same --set options."
             )
         network.load_state_dict(state["network"])

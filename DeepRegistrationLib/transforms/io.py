@@ -181,8 +181,8 @@ def read_transform(path: str | Path, grid: Grid | None = None) -> Transform:
         if not name.endswith((*TRANSFORM_FILES, *FIELD_FILES)):
             raise RegistrationError(
                 f"{shown(path)} cannot be read as a transform; give an ITK .h5 or .tfm file or a "
-                "displacement image, which `deepreg convert` makes of other programs' transforms "
-                "and of DICOM registrations."
+                "displacement image, which `deepreg convert` makes from other programs' "
+                "transforms and from DICOM registrations."
             ) from error
         raise RegistrationError(
             f"{shown(path)} cannot be read as a transform ({reason(error)}); give an ITK .h5 or "
@@ -195,7 +195,7 @@ def _read_field(path: Path) -> DisplacementField:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
         raise RegistrationError(
             f"{shown(path)} is not a displacement field: it needs three dimensions and three "
-            "components a voxel."
+            "components per voxel."
         )
     field = _named(path, field_of, image)
     return _inverted(field, path.name) if is_modeling(path) else field

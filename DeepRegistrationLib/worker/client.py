@@ -131,7 +131,7 @@ class EngineProcess:
         assert self._folder is not None
         self._folder.require(3 * job.needed_bytes)  # the results take about as much again
         if self._jobs:
-            job.stage = "Waiting for the end of what is being computed"
+            job.stage = "Waiting for the current computation to finish"
         self._jobs.append(job)
         return job
 

@@ -43,7 +43,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         return "missing", MISSING
     name = type(error).__name__
-    return "defect", f"The engine failed ({name}); this is a defect, please report the details."
+    return "defect", f"The engine failed ({name}); this is a bug, please report the details."
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -96,10 +96,10 @@ BAD_FILES = {
     "infinity in .nii": ("i.nii", lambda path: with_value(path, -np.inf), "-inf at index 5, 4, 3"),
     "constant": ("constant.nii.gz", flat(12), "the value 12 in every voxel"),
     "all padding": ("padding.nii.gz", flat(-3024), "only padding"),
-    "one voxel thin": (
+    "one voxel thick": (
         "thin.nii.gz",
         lambda path: volume(path, size=(14, 12, 1)),
-        "one voxel thin .size 14 x 12 x 1",
+        "one voxel thick .size 14 x 12 x 1",
     ),
     "negative spacing": ("n.mha", lambda path: metaimage(path, "-1 1 1"), "spacing of -1 x 1 x 1"),
     "zero spacing": ("z.mha", lambda path: metaimage(path, "1 0 1"), "spacing of 1 x 0 x 1"),
@@ -205,7 +205,7 @@ def test_a_bad_option_is_refused(options, says, good, refuse, tmp_path):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_where_there_is_none_is_refused(good, refuse, tmp_path):
     sentence = refuse(*register(*good, tmp_path / "out", "--device", "cuda"))
-    assert_says(sentence, "cuda was asked for.*--device cpu")
+    assert_says(sentence, "cuda was requested.*--device cpu")
 
 
 @pytest.mark.parametrize("name", ["bad.h5", "bad.tfm", "bad.nii.gz"])
@@ -226,7 +226,7 @@ def test_apply_and_evaluate_refuse_what_does_not_fit(good, refuse, tmp_path):
     write_landmarks(INSIDE, tmp_path / "p.csv")
     out = tmp_path / "out.nii.gz"
     assert_says(refuse("apply", transform, good[0], "-o", out), "--reference")
-    assert_says(refuse("apply", transform, tmp_path / "p.csv", "-o", out), "not of one kind")
+    assert_says(refuse("apply", transform, tmp_path / "p.csv", "-o", out), "of different kinds")
     other = ("apply", transform, good[0], "--reference", good[0], "-o", tmp_path / "a.png")
     assert_says(refuse(*other), "images are written as")
     assert_says(refuse("evaluate", transform, "--fixed-labels", good[0]), "Only one label map")

@@ -119,7 +119,7 @@ def test_labels_given_as_a_mask_are_refused(tmp_path, shift):
     cells = rows[1].split(",")
     cells[1] = cells[2]
     path.write_text("\n".join([rows[0], ",".join(cells), *rows[2:]]) + "\n")
-    with pytest.raises(RegistrationError, match="given as mask and as labels of anna"):
+    with pytest.raises(RegistrationError, match="listed as both mask and labels of anna"):
         go(path, tmp_path / "out")
 
 
@@ -218,7 +218,7 @@ def test_cancel_keeps_the_rows_so_far(tmp_path, shift, monkeypatch):
 def test_a_run_is_not_mixed_with_another(tmp_path, shift):
     path = benchmarks.small_list(tmp_path, labels=True)
     go(path, tmp_path / "out")
-    with pytest.raises(RegistrationError, match="holds a benchmark already; add --resume"):
+    with pytest.raises(RegistrationError, match="already holds a benchmark; add --resume"):
         go(path, tmp_path / "out")
     with pytest.raises(RegistrationError, match="made with seed 0, not 3"):
         go(path, tmp_path / "out", resume=True, seed=3)

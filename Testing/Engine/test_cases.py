@@ -82,7 +82,10 @@ def test_an_empty_split_is_refused(folder):
         (("c.nii.gz", "a.nii.gz"), "image .*a.nii.gz is in the splits train and validation"),
         (("b.nii.gz", "absent.nii.gz"), "case 2: the image .*absent.nii.gz does not exist"),
         (("mask.nii.gz", "absent.nii.gz"), "the mask .*absent.nii.gz does not exist"),
-        (("mask.nii.gz", "small.nii.gz"), "mask small.nii.gz have another geometry than a.nii.gz"),
+        (
+            ("mask.nii.gz", "small.nii.gz"),
+            "mask small.nii.gz and the image a.nii.gz differ in geometry",
+        ),
         (("landmarks", "points"), r"unknown columns \(points\)"),
         (("one,train\nb", "one,\nb"), "case 1 has no split"),
         (("one,train\nb", ",train\nb"), "case 1 has no patient"),
@@ -101,7 +104,9 @@ def test_each_mistake_is_one_sentence(folder, change, sentence):
 
 def test_labels_of_another_geometry_are_refused(folder):
     text = "image,labels,patient,split\na.nii.gz,small.nii.gz,one,train\n"
-    with pytest.raises(RegistrationError, match="labels small.nii.gz have another geometry"):
+    with pytest.raises(
+        RegistrationError, match="labels small.nii.gz and the image a.nii.gz differ in geometry"
+    ):
         read_cases(_list(folder, text))
 
 
@@ -164,7 +169,7 @@ def test_a_list_from_a_spreadsheet_is_read(separator, encoding, tmp_path):
         ('[{"image": {"a": 1}, "patient": "p", "split": "test"}]', "neither text nor a number"),
         ('[{"image": ["a"], "patient": "p", "split": "test"}]', "neither text nor a number"),
         ('[{"image": "%s", "patient": "p", "split": "test"}]' % ("n" * 300), "too long a name"),
-        ('[{"image": "a\\u0000b", "patient": "p", "split": "test"}]', "no valid path"),
+        ('[{"image": "a\\u0000b", "patient": "p", "split": "test"}]', "not a valid path"),
         ('[{"image": "\\ud800", "patient": "p", "split": "test"}]', "not UTF-8"),
     ],
 )

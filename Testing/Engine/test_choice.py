@@ -104,7 +104,7 @@ def test_without_a_better_network_the_optimization_is_taken_and_both_figures_are
     choice = choose_method(LUNGS)
     assert (choice.method, choice.weights, choice.refine) == ("optimize", "", False)
     assert "lung CT: because" in choice.why
-    assert "mlVIRNET (slow), was measured beside optimize: 1.85 mm against 1.07 mm" in choice.why
+    assert "mlVIRNET (slow), was compared with optimize: 1.85 mm against 1.07 mm" in choice.why
 
 
 def test_a_network_that_was_measured_to_be_better_is_taken_with_its_weights(add_weights):
@@ -189,7 +189,7 @@ def test_the_result_of_auto_is_said_with_its_reason(add_weights):
     card, (note,) = choose_weights("mlvirnet", "auto", LUNGS)
     assert card.name == "one"
     assert note == (
-        "The weights one were taken: they are the first by name of those shipped with the program."
+        "The weights one were used: they are the first by name of those shipped with the program."
     )
 
 
@@ -214,7 +214,7 @@ def test_weights_for_other_anatomy_alone_are_taken_with_a_warning(add_weights):
     for name in ("auto", "lung"):
         card, notes = choose_weights("mlvirnet", name, HEARTS)
         assert card.name == "lung"
-        assert "were measured on lung CT only, and this is cardiac cine MRI" in notes[-1]
+        assert "were measured only on lung CT, but this is cardiac cine MRI" in notes[-1]
 
 
 @pytest.mark.parametrize("shown", [CARDIAC_MRI, CARDIAC_MRI_PATIENTS])
@@ -303,7 +303,7 @@ def test_the_result_says_which_method_was_taken_and_why(chest, monkeypatch, add_
     assert result.provenance["method"] == "mlvirnet"
     assert result.provenance["asked_for"] == "auto"
     assert result.provenance["parameters"]["weights"] == "winner"
-    assert any("(winner) was taken for lung CT" in note for note in result.notes)
+    assert any("(winner) was chosen for lung CT" in note for note in result.notes)
     point = torch.tensor([[1.0, 2.0, 3.0]])
     assert torch.allclose(result.transform(point) - point, torch.tensor([trivial.SHIFT]).float())
 
@@ -317,7 +317,7 @@ def test_the_result_says_which_weights_of_a_network_were_taken(chest, monkeypatc
     result = register(*images, method="mlvirnet", device="cpu", uncertainty=True, **masks)
     assert result.provenance["parameters"]["weights"] == "lung"
     assert [note for note in result.notes if "a-heart" in note] == [
-        "The weights lung were taken: there are no others for such images (a-heart: measured on "
+        "The weights lung were used: there are no others for such images (a-heart: measured on "
         "others)."
     ]
     named = {"parameters": {"weights": "a-heart"}}
@@ -342,4 +342,4 @@ def test_the_command_line_takes_auto_and_reports_what_ran(tmp_path, monkeypatch,
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["method"] == "optimize" and report["asked_for"] == "auto"
     assert report["refine"] is False
-    assert any("was taken for any anatomy" in note for note in report["notes"])
+    assert any("was chosen for any anatomy" in note for note in report["notes"])

@@ -94,7 +94,7 @@ def test_weights_that_do_not_fit_or_exist_are_refused(data, monkeypatch, capfd):
     _exported(data, monkeypatch)
     second = ["--output", str(data.parent / "second")]
     assert _train(data, *second, "--start", "toy-1", "--set", "width=3") == 2
-    trivial.assert_says(capfd.readouterr().err, "toy-1 are of another architecture.*--set")
+    trivial.assert_says(capfd.readouterr().err, "toy-1 have another architecture.*--set")
     assert _train(data, *second, "--start", "toy-2") == 2
     trivial.assert_says(capfd.readouterr().err, "no weights called 'toy-2'; there are toy-1")
     assert not (data.parent / "second").exists()

@@ -61,7 +61,7 @@ def test_the_list_says_which_weights_are_taken_and_why_and_where_they_are(folder
         next(k for k, line in enumerate(lines) if line.startswith(f"{name}: "))
         for name in ("zeal", "tiny")
     )
-    assert lines[first].startswith("zeal: for svfnet; taken where you name none: ")
+    assert lines[first].startswith("zeal: for svfnet; used if you name none: ")
     assert first < second and "taken" not in lines[second]
     assert lines[second + 2].strip() == str(folder)
 
@@ -83,8 +83,8 @@ def test_the_readme_states_what_the_card_states(folder):
         assert part in text
     assert "Validation: dice 0.512" in text
     assert "](tiny.case.png)" in text and "](tiny.curves.png)" in text
-    assert "- Fails: where nothing moves" in text
-    assert "- Compared by `--method auto`: 1.50 mm on a pair, refined." in text
+    assert "- Limitation: where nothing moves" in text
+    assert "- Accuracy used by `--method auto`: 1.50 mm on a pair, refined." in text
 
 
 def test_a_picture_of_unknown_weights_names_those_that_are_there(folder, capfd):

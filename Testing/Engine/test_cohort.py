@@ -97,7 +97,7 @@ def test_a_killed_worker_a_bad_image_and_a_deadly_pair_lose_no_other_pair(client
     }
     says = {row["moving"]: row["error"] for row in rows}
     assert "broken.nii.gz" in says["broken.nii.gz"]
-    assert f"{RETRIES + 1} times in all" in says["deadly.nii.gz"]
+    assert f"died {RETRIES + 1} times" in says["deadly.nii.gz"]
     (process, pair), tries = killed[0], traces(steps)
     assert [(p, t) for p, what, t in tries if what == pair][0] == (process, "begun")
     assert [t for p, what, t in tries if what == pair and p != process] == ["ended"]

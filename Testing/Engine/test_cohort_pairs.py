@@ -96,7 +96,7 @@ def test_a_bad_file_of_pairs_is_refused(five, tmp_path, text, says):
     [
         ({"pairs": "absent.csv"}, "neither all, same-patient nor a readable CSV"),
         ({"reference": "2"}, "b has 2 frames and none of number 2"),
-        ({"reference": "-1"}, "is no frame"),
+        ({"reference": "-1"}, "is not a frame"),
         ({"with_self": True}, "needs --pairs all"),
     ],
 )

@@ -285,7 +285,7 @@ def test_the_list_may_be_moved_with_its_folder_and_read_again(acdc_folder, tmp_p
 )
 def test_a_folder_of_another_layout_is_refused_with_what_is_expected(layout, tmp_path):
     (tmp_path / "set").mkdir()
-    assert "expected are files such as" in refusal(layout, tmp_path / "set", tmp_path)
+    assert "which has files such as" in refusal(layout, tmp_path / "set", tmp_path)
 
 
 def test_shares_divide_by_patient_and_are_always_the_same(tmp_path):

@@ -156,8 +156,11 @@ def test_copies_of_files_count_once(tmp_path):
         ({"position": None}, "no Image Position"),
         ({"axes": None}, "no Image Orientation"),
         ({"PixelSpacing": None}, "no Pixel Spacing"),
-        ({"ImageOrientationPatient": [1, 0, 0, 0.3, 1, 0]}, "not two directions at right angles"),
-        ({"ImageOrientationPatient": [0] * 6}, "not two directions at right angles"),
+        (
+            {"ImageOrientationPatient": [1, 0, 0, 0.3, 1, 0]},
+            "not a pair of perpendicular directions",
+        ),
+        ({"ImageOrientationPatient": [0] * 6}, "not a pair of perpendicular directions"),
         ({"rescale": (0, 0)}, "Rescale Slope of 0"),
     ],
 )

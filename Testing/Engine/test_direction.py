@@ -1,4 +1,4 @@
-"""Landmarks, images and transforms that are the wrong way round are noticed."""
+"""Landmarks, images and transforms that are the Wrong direction are noticed."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def test_the_report_and_what_a_terminal_shows_say_it():
     report = evaluation_report(TRUTH, fixed_landmarks=MOVING, moving_landmarks=FIXED)
     assert report["swapped"]["given"] == report["tre"]["after"]["mean"]
     assert report["swapped"]["swapped"] < 1.5
-    assert any("wrong way round" in line for line in told(report))
+    assert any("Wrong direction" in line for line in told(report))
     report = evaluation_report(TRUTH, fixed_landmarks=FIXED, moving_landmarks=MOVING)
     assert report["swapped"] is None
-    assert not any("wrong way round" in line for line in told(report))
+    assert not any("Wrong direction" in line for line in told(report))
 
 
 def test_lists_that_lie_in_each_other_s_image_are_said_to_be_swapped():

@@ -302,7 +302,7 @@ def test_a_wrong_option_is_answered_in_one_sentence(pair, options, sentence):
 def test_cuda_is_refused_where_there_is_none(pair):
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    with pytest.raises(RegistrationError, match="cuda was asked for"):
+    with pytest.raises(RegistrationError, match="cuda was requested"):
         register(*pair, device="cuda")
 
 

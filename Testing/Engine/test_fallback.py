@@ -148,9 +148,9 @@ def test_other_errors_are_no_reason_to_try_again():
 
     def broken(pair):
         calls.append(pair)
-        raise RuntimeError("a defect")
+        raise RuntimeError("a bug")
 
-    with pytest.raises(RuntimeError, match="a defect"):
+    with pytest.raises(RuntimeError, match="a bug"):
         work.coarsening("it", broken)
     assert len(calls) == 1
 

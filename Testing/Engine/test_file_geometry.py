@@ -73,9 +73,9 @@ def test_the_form_that_was_taken_is_named(tmp_path_factory, shift, codes):
     image = read_image(nifti(path, sform=moved, qoffset=AFFINE[:, 3], codes=codes))
     place = image.grid.to_physical(ENDS)
     if np.abs(shift).max() > 0.2:
-        form = "sform" if "the sform was taken" in image.notes[0] else "qform"
+        form = "sform" if "the sform was used" in image.notes[0] else "qform"
         expected = {"sform": moved, "qform": AFFINE}[form]
-        assert f"the {form} was taken" in image.notes[0]
+        assert f"the {form} was used" in image.notes[0]
         said = float(re.search(r"up to (\S+) mm apart", image.notes[0])[1])
         assert abs(said - np.abs(shift).max()) < 0.0501  # rounded; the header holds float32
         np.testing.assert_allclose(place, ends_of(expected), atol=1e-3)
@@ -87,7 +87,7 @@ def test_shear_is_refused(tmp_path, qform, where):
     sheared = AFFINE.copy()
     sheared[where] += 0.3
     offset = AFFINE[:, 3] if qform else None
-    with pytest.raises(RegistrationError, match="sheared axes.*straight grid"):
+    with pytest.raises(RegistrationError, match="sheared axes.*orthogonal grid"):
         read_image(nifti(tmp_path / "a.nii", sform=sheared, qoffset=offset))
 
 
@@ -103,9 +103,9 @@ def test_a_turned_sform_is_no_shear(tmp_path):
 def test_two_sizes_of_a_voxel_are_told_or_refused(tmp_path):
     ones = np.column_stack([np.diag([-1.0, -1, 1]), AFFINE[:, 3]])  # as in the ACDC data
     image = read_image(nifti(tmp_path / "a.nii", sform=ones))
-    assert image.grid.spacing == PIXDIM and "the pixdim was taken" in image.notes[0]
+    assert image.grid.spacing == PIXDIM and "the pixdim was used" in image.notes[0]
     image = read_image(nifti(tmp_path / "b.nii", sform=AFFINE, pixdim=(1, 1, 1)))
-    assert image.grid.spacing == PIXDIM and "the sform was taken" in image.notes[0]
+    assert image.grid.spacing == PIXDIM and "the sform was used" in image.notes[0]
     with pytest.raises(RegistrationError, match="contradicts itself: a voxel is 2 x 2 x 2"):
         read_image(nifti(tmp_path / "c.nii", sform=AFFINE, pixdim=(2, 2, 2)))
 

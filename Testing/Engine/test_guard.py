@@ -181,14 +181,14 @@ def test_what_ends_the_reading_process_is_a_sentence_and_the_next_file_is_read(
 
 def test_a_reader_that_never_ends_is_ended_by_its_processor_time(here, monkeypatch):
     monkeypatch.setattr(process, "_SECONDS", 0.5)
-    with pytest.raises(RegistrationError, match="did not come to an end"):
+    with pytest.raises(RegistrationError, match="did not finish"):
         guarded(spin, files=[here])
 
 
 def test_a_reader_that_waits_for_ever_is_given_up(here, monkeypatch):
     guarded(number, files=[here])
     monkeypatch.setattr(process, "_SECONDS", 0.2)
-    with pytest.raises(RegistrationError, match="did not come to an end"):
+    with pytest.raises(RegistrationError, match="did not finish"):
         guarded(sleep, files=[here])
 
 
@@ -226,11 +226,11 @@ def make_socket(path):
 @pytest.mark.parametrize(
     ("name", "make", "says"),
     [
-        ("pipe", make_pipe, "no regular file"),
-        ("socket", make_socket, "no regular file"),
+        ("pipe", make_pipe, "not a regular file"),
+        ("socket", make_socket, "not a regular file"),
         ("loop", lambda p: p.symlink_to(p.name), "leads to itself"),
         ("n" * 300, lambda p: None, "too long a name"),
-        ("a\0b", lambda p: None, "no valid path"),
+        ("a\0b", lambda p: None, "not a valid path"),
         ("gone", lambda p: None, "does not exist"),
         ("folder", lambda p: p.mkdir(), "is a folder"),
         ("\udcff", lambda p: None, "not UTF-8"),
@@ -263,7 +263,7 @@ def test_binary_content_is_no_text(content, tmp_path):
 
 def test_too_long_a_text_is_refused(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"1,2,3\n" * 1000)
-    with pytest.raises(RegistrationError, match="too much"):
+    with pytest.raises(RegistrationError, match="too large"):
         read_text(tmp_path / "a.csv", limit=100)
 
 

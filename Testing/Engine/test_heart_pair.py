@@ -105,7 +105,7 @@ def test_frames_of_one_heart_are_aligned_by_nothing_but_their_grid(network):
     frame, rigid, (note,) = registered(network, fixed, moving)
     assert is_identity(rigid)
     assert np.linalg.norm((frame.center() - frame_of_labels(labels()).center())[:2]) < 8
-    assert "look like frames of one heart" in note and "not sure" not in note
+    assert "look like frames of one heart" in note and "uncertain" not in note
 
 
 def test_exchanged_frames_of_one_heart_share_the_same_place(network):
@@ -155,7 +155,7 @@ def test_the_surer_of_two_finds_serves_both(network, monkeypatch, first, second,
 def test_doubt_in_both_finds_is_said_once_with_what_to_do(network, monkeypatch):
     finds(monkeypatch, first=placed(10.0, 0.4, 0.1), second=placed(-10.0, 0.3, 0.1))
     _, _, (note,) = registered(network, *two_frames())
-    assert "not sure that it is there. Give a mask of it in one of the images" in note
+    assert "its position is uncertain. Give a mask of it in one of the images" in note
     assert "(--fixed-mask or --moving-mask)" in note
 
 
@@ -163,7 +163,7 @@ def test_doubt_in_both_finds_is_said_once_with_what_to_do(network, monkeypatch):
 def test_the_mask_of_one_frame_places_the_heart_in_both(network, side):
     frame, rigid, (note,) = registered(network, *two_frames(), **{f"{side}_mask": labels()})
     np.testing.assert_allclose(frame.corners(), frame_of_labels(labels()).corners())
-    assert is_identity(rigid) and f"where the {side} mask has it" in note
+    assert is_identity(rigid) and f"where the {side} mask shows it" in note
 
 
 def test_with_both_masks_each_heart_keeps_its_own_frame(network):

@@ -99,14 +99,14 @@ def test_a_doubtful_heart_is_said_once_with_what_to_do(mean, side):
     context = Context()
     _frame(network, noise(), None, side, context)
     (note,) = context.notes
-    assert "not sure" in note
+    assert "uncertain" in note
     assert f"Give a mask of the heart in the {side} image (--{side}-mask)" in note
 
     labels = heart_labels(stack_grid(pixels=100), turn=-20.0, shift=(0, 0, 10))
     context = Context()
     _frame(network, heart_picture(labels), None, side, context)
     (note,) = context.notes
-    assert "found" in note and "not sure" not in note
+    assert "found" in note and "uncertain" not in note
 
 
 def test_an_image_of_one_value_leaves_the_search_unsure(mean):

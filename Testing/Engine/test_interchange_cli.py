@@ -111,4 +111,4 @@ def test_what_is_unclear_is_refused_in_one_sentence(tmp_path, folders, refuse):
     assert "--reference" in refuse("apply", t, dose, "-o", tmp_path / "o.dcm")
     assert "structures are written" in refuse("apply", t, drawn, "-o", tmp_path / "o.csv")
     missing = ("-o", tmp_path / "o.dcm", "--reference", tmp_path / "t.h5")
-    assert "no folder of a DICOM series" in refuse("apply", t, dose, *missing)
+    assert "not a folder of a DICOM series" in refuse("apply", t, dose, *missing)

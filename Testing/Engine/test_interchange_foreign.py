@@ -312,11 +312,11 @@ def test_unclear_files_are_refused(tmp_path):
         ([circle], None, "circle"),
         ([flat], None, "2 numbers in TransformParameters where 3 belong"),
         ([odd, chain, flat], None, "only ANTs needs two"),
-        ([chain, flat], None, "Of elastix's chain give the last file"),
+        ([chain, flat], None, "Of an elastix chain give the last file"),
         ([tmp_path / "none.h5"], None, "does not exist"),
         ([tmp_path / "scalar.nii.gz"], None, "not a displacement field"),
-        ([tmp_path / "scalar.nii.gz"], "niftyreg", "no 3D transform"),
-        ([tmp_path / "scalar.nii.gz"] * 2, "ants", "not two alike"),
+        ([tmp_path / "scalar.nii.gz"], "niftyreg", "not a 3D NiftyReg transform"),
+        ([tmp_path / "scalar.nii.gz"] * 2, "ants", "not two of the same kind"),
     ]
     for files, tool, message in cases:
         with pytest.raises(RegistrationError, match=message):

@@ -247,7 +247,7 @@ def test_what_slicer_rt_sends_back_is_the_same_map(tmp_path, sides):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda d: setattr(d, "SOPClassUID", dicom_pair.CT), "no DICOM registration"),
+        (lambda d: setattr(d, "SOPClassUID", dicom_pair.CT), "not a DICOM registration"),
         (lambda d: setattr(d, "DeformableRegistrationSequence", []), "holds 0 registrations"),
         (
             lambda d: setattr(

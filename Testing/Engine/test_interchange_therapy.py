@@ -170,7 +170,7 @@ def test_structures_are_refused_where_they_cannot_be_meant(tmp_path, pair):
     propagate_structures(MAP, drawn, target, out)
     with pytest.raises(RegistrationError, match="drawn on the reference itself"):
         propagate_structures(MAP, out, target, tmp_path / "again.dcm")
-    with pytest.raises(RegistrationError, match="no RT Structure Set"):
+    with pytest.raises(RegistrationError, match="not an RT Structure Set"):
         propagate_structures(MAP, next(fixed.folder.iterdir()), target, tmp_path / "again.dcm")
     tilted = [c + np.outer(c[:, 0], [0, 0, 0.3]) for c in ball_contours()[:2]]
     uneven = [ball_contours()[k] for k in (0, 1)] + [ball_contours()[1] + [0, 0, 3.9]]
@@ -309,9 +309,12 @@ def test_the_dose_object_has_what_the_standard_requires(tmp_path, pair):
         ({"GridFrameOffsetVector": [0, 3, 9]}, "not evenly spaced"),
         ({"GridFrameOffsetVector": [0, 3]}, "not a 3D dose grid"),
         ({"GridFrameOffsetVector": [5, 8, 11]}, "neither 0 nor the z"),
-        ({"ImageOrientationPatient": [1, 0, 0, 0.5, 1, 0]}, "not two directions at right angles"),
+        (
+            {"ImageOrientationPatient": [1, 0, 0, 0.5, 1, 0]},
+            "not a pair of perpendicular directions",
+        ),
         ({"DoseGridScaling": "0"}, "no Dose Grid Scaling"),
-        ({"SOPClassUID": dicom_pair.CT}, "no RT Dose"),
+        ({"SOPClassUID": dicom_pair.CT}, "not an RT Dose"),
     ],
 )
 def test_unclear_doses_are_refused(tmp_path, pair, changes, message):

@@ -121,7 +121,7 @@ def test_names_that_a_format_cannot_keep_are_told(tmp_path, identity, capsys):
     path = write(tmp_path / "s.seg.nrrd", np.ones((4, 4, 4), np.uint8), Segment0_Name="Liver")
     out = tmp_path / "o.nii.gz"
     assert run("apply", identity, path, "--labels", "--reference", path, "-o", out) == 0
-    assert "keeps no names" in capsys.readouterr().out
+    assert "stores no segment names" in capsys.readouterr().out
 
 
 def test_overlapping_segments_are_compared_by_name(tmp_path, identity, capsys):
@@ -215,7 +215,7 @@ def test_overlapping_segments_of_dicom_stay_apart(tmp_path):
     path = dicom_segmentation(tmp_path / "ct", masks)
     labels = read_labels(path)
     assert [int((layer.data != 0).sum()) for layer in labels.layers] == [96, 8]
-    with pytest.raises(RegistrationError, match="segments that overlap"):
+    with pytest.raises(RegistrationError, match="overlapping segments"):
         read_image(path)
 
 

@@ -90,7 +90,7 @@ def test_pairs_unselected_in_slicer_do_not_count(tmp_path):
     np.testing.assert_allclose(pairs.fixed, POINTS[[0, 2]])
     assert "2 landmark pair(s) that are unselected" in pairs.notes[0]
     none = fcsv(tmp_path / "c.fcsv", POINTS, list("abcd"), [0, 0, 0, 0])
-    with pytest.raises(RegistrationError, match="no pair of landmarks"):
+    with pytest.raises(RegistrationError, match="no pair of selected landmarks"):
         read_landmark_pairs(fixed, none)
 
 

@@ -116,8 +116,8 @@ def test_slicer_reads_written_landmarks_at_the_same_place(tmp_path, name):
         ("p.fcsv", "# CoordinateSystem = IJK\n1,2,3,4\n", "'IJK'"),
         ("p.fcsv", "# CoordinateSystem = 2\n1,2,3,4\n", "'2'"),
         ("p.fcsv", "# CoordinateSystem = LPS\nid,a,b,c\n", "line 2"),
-        ("p.mrk.json", "not json", "not a markups file"),
-        ("p.mrk.json", "[1, 2]", "not a markups file"),
+        ("p.mrk.json", "not json", "not a Slicer markups file"),
+        ("p.mrk.json", "[1, 2]", "not a Slicer markups file"),
         ("p.mrk.json", '{"markups": []}', "0 point lists"),
         ("p.mrk.json", '{"markups": [{"controlPoints": []}]}', "holds no landmarks"),
         (

@@ -62,7 +62,7 @@ def a_registration(with_inverse=False):
             "quality": "fast",
             "parameters": {"weight": np.float32(0.5), "levels": (1, 2)},
             "device": "cpu",
-            "device_reason": "CPU, as asked.",
+            "device_reason": "CPU, as requested.",
             "seed": 3,
             "peak_memory_mb": {"main": 300.0},
         },

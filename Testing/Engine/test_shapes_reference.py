@@ -85,7 +85,7 @@ def test_minus_v_is_the_reference_of_the_way_back():
 def test_a_map_that_folds_is_rejected_with_the_reason():
     points = ellipsoid(FIRST).vertices
     mirrored = points * [-1.0, 1.0, 1.0]
-    with pytest.raises(RegistrationError, match="too unlike.*voxels"):
+    with pytest.raises(RegistrationError, match="too different.*voxels"):
         reference_velocity(points, mirrored, ReferenceSettings(ridges=(1e-3, 1e-2)))
 
 

@@ -212,7 +212,7 @@ def test_two_processes_leave_one_run_with_the_weights_of_one(together):
 
 
 def test_a_run_in_the_way_is_refused(whole):
-    with pytest.raises(RegistrationError, match="holds a run already; continue it with --resume"):
+    with pytest.raises(RegistrationError, match="already holds a run; continue it with --resume"):
         train(ToyRecipe(), CASES, whole[0], device="cpu")
 
 
@@ -227,7 +227,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(whole):
 
 
 def test_other_values_are_refused(whole):
-    with pytest.raises(RegistrationError, match="begun with other values of clip"):
+    with pytest.raises(RegistrationError, match="started with other values of clip"):
         train(ToyRecipe(clip=1.0), CASES, whole[0], device="cpu", resume=True)
 
 
@@ -235,7 +235,7 @@ def test_a_run_from_before_a_value_was_there_continues_with_its_default(whole, t
     state = torch.load(whole[0] / "checkpoint.pt", weights_only=True)
     del state["values"]["clip"]
     torch.save(state, tmp_path / "checkpoint.pt")
-    with pytest.raises(RegistrationError, match="begun with other values of clip"):
+    with pytest.raises(RegistrationError, match="started with other values of clip"):
         train(ToyRecipe(clip=1.0), CASES, tmp_path, device="cpu", resume=True)
     longer = ToyRecipe(iterations=21)
     assert train(longer, CASES, tmp_path, device="cpu", resume=True).step == 21

@@ -209,7 +209,7 @@ def test_parameters_in_a_binary_file_are_read_and_counted(tmp_path):
     np.array([5.0, 6.0, 7.0]).tofile(tmp_path / "T.0.dat")
     np.testing.assert_allclose(mapped(read_elastix(tmp_path / "T.0.txt")), POINTS + [5, 6, 7])
     np.array([5.0, 6.0]).tofile(tmp_path / "T.0.dat")
-    with pytest.raises(RegistrationError, match="2 numbers where 3 belong"):
+    with pytest.raises(RegistrationError, match="2 numbers instead of 3"):
         read_elastix(tmp_path / "T.0.txt")
 
 

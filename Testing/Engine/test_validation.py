@@ -75,7 +75,7 @@ def test_an_image_of_nothing_but_padding_is_refused():
 @pytest.mark.parametrize("size", [(12, 10, 1), (1, 10, 8), (12, 1, 8)])
 def test_an_image_one_voxel_thin_is_refused(size):
     grid = Grid(size, GRID.spacing, GRID.origin)
-    says = refused(ct(grid), ct(), says="one voxel thin")
+    says = refused(ct(grid), ct(), says="one voxel thick")
     assert " x ".join(str(n) for n in size) in says
 
 

@@ -98,7 +98,7 @@ def test_the_voxels_of_the_images_can_be_given_before_anything_is_measured():
 def test_landmarks_that_got_worse_are_a_problem():
     found = verdict(measured(), labels=["a"] * 12, before=[1.0] * 12, after=[2.0] * 12)
     assert found.level == "problem"
-    assert "further apart than before" in found.headline
+    assert "farther apart than before" in found.headline
 
 
 def test_without_landmarks_and_segments_accuracy_is_not_known():
@@ -154,7 +154,7 @@ def test_overlap_is_judged_and_a_loss_is_a_problem():
 def test_a_segment_on_one_side_only_is_said_to_be_missing():
     values = {"before": None, "after": {"dice": 0.0, "hausdorff95": None}}
     found = verdict(measured(overlap={"aorta": values}))
-    assert "aorta is missing in one of the two images" in found.text()
+    assert "aorta is missing from one of the two images" in found.text()
 
 
 def test_a_segment_that_shrinks_or_folds_is_named():

@@ -32,13 +32,13 @@ def test_the_method_for_two_chest_cts_is_told_with_its_reason_and_figures(panel,
     add_pair(panel.parameters)
     panel.parameters.method = "auto"
     text = ui.methodText.text
-    assert "Instance optimization was taken for lung CT" in text
+    assert "Instance optimization was chosen for lung CT" in text
     assert "mm against 1.07 mm on 4D-CT T00/T50" in text
 
 
 def test_before_two_volumes_are_chosen_it_says_what_is_missing(panel, ui):
     panel.parameters.method = "auto"
-    assert "once two volumes are chosen" in ui.methodText.text
+    assert "Choose two volumes" in ui.methodText.text
 
 
 def test_the_reason_follows_the_voxels(panel, ui):
@@ -53,7 +53,7 @@ def test_an_anatomy_named_in_the_settings_is_believed(panel, ui):
     add_pair(panel.parameters)
     panel.parameters.method = "auto"
     panel.parameters.methodParameters = '{"auto": {"anatomy": "cardiac_mri"}}'
-    assert "two frames of a patient: you said so" in ui.methodText.text
+    assert "two frames of a patient: your choice" in ui.methodText.text
 
 
 def test_refinement_is_not_asked_for_where_the_automatic_decides(panel, ui):

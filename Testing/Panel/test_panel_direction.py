@@ -61,7 +61,7 @@ def test_swapped_lists_are_noticed_and_swapped_by_a_click(slicer_host, panel, se
     node.SetAttribute(METHOD, "truth")  # a registration made here: its direction is known
     panel.parameters.movingVolume.SetAndObserveTransformNodeID(node.GetID())
     exchange(panel.parameters)
-    said(slicer_host, section, "wrong way round")
+    said(slicer_host, section, "Wrong direction")
     assert panel.landmarks.after.mean() > panel.landmarks.before.mean()
     assert section.ui.swapPointsButton.visible and not section.ui.invertButton.visible
     slicer_host.click(section.ui.swapPointsButton)
@@ -75,7 +75,7 @@ def test_swapped_lists_are_noticed_and_swapped_by_a_click(slicer_host, panel, se
 def test_a_transform_of_the_other_direction_is_noticed_and_inverted(slicer_host, panel, section):
     node = add_true_transform(panel.parameters)
     node.Inverse()
-    said(slicer_host, section, "wrong way round")
+    said(slicer_host, section, "Wrong direction")
     slicer_host.click(section.ui.invertButton)
     assert nothing_said(slicer_host, section)
     assert panel.landmarks.after.mean() < 0.2

@@ -87,7 +87,7 @@ def test_a_tick_makes_the_maps_and_the_next_run_without_it_takes_them_away(slice
     run, results = section_of(panel, "Run"), section_of(panel, "Results")
     p = panel.parameters
     p.method, p.quality = "affine", "fast"
-    assert "twice the time" in run.ui.estimateBox.toolTip
+    assert "twice as long" in run.ui.estimateBox.toolTip
     slicer_host.click(run.ui.estimateBox, 8, 8)  # on the box itself
     assert p.estimateError
     slicer_host.click(run.ui.registerButton)
@@ -137,7 +137,7 @@ def test_the_overlay_has_a_legend_in_mm_an_opacity_and_words_of_caution(slicer_h
     shown = foreground()
     legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(shown)
     assert legend.GetTitleText() == KINDS["predicted"] == "Error estimate, mm"
-    assert "no error bar" in ui.modeText.text
+    assert "not an error bar" in ui.modeText.text
     assert unwrap(ui.opacitySlider).isVisible() and unwrap(ui.errorMapBox).isVisible()
     hands.type_text(ui.opacitySlider, "30")
     assert composite_of(red()).GetForegroundOpacity() == pytest.approx(0.3)
@@ -205,6 +205,6 @@ def test_a_measurement_lists_the_estimate_and_the_verdict_says_what_it_is_worth(
     words = " ".join(re.sub("<[^>]*>|&nbsp;", " ", quality.ui.tablesText.text).split())
     assert "Error estimate, mm median 95 % max combined 1.00 1.00 1.00" in words
     assert "inverse consistency 2.00 2.00 2.00 spread 0.50 0.50 0.50" in words
-    assert "no error bar" in quality.ui.verdictText.text
+    assert "not an error bar" in quality.ui.verdictText.text
     assert "Registered in both directions" in quality.ui.verdictText.text
     assert "0.27" in quality.ui.verdictText.toolTip

@@ -62,7 +62,7 @@ def test_a_node_is_placed_under_the_transform_once(panel, section):
     click(section.ui.placeButton)
     assert node.GetParentTransformNode() is transform
     click(section.ui.placeButton)
-    assert "already lies under" in section.ui.statusText.text
+    assert "is already under" in section.ui.statusText.text
 
 
 def test_a_volume_without_a_target_grid_is_refused_in_one_sentence(slicer_host, panel, section):

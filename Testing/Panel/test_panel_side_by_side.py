@@ -157,7 +157,7 @@ def test_a_transform_that_cannot_be_scaled_is_said_and_the_rest_goes_on(
     panel.parameters.transform = node
     slicer_host.process_events(0.05)
     slicer_host.click(section.ui.blendButton)
-    assert "cannot be applied in part" in section.ui.modeText.text
+    assert "cannot be applied partially" in section.ui.modeText.text
     assert volumes_shown(red())[1] is panel.parameters.movingVolume
     slicer_host.click(section.ui.linkedButton)
     assert slicer.app.layoutManager().layout == SIDE_BY_SIDE

@@ -92,7 +92,7 @@ def test_without_opengl_all_but_the_pictures_is_written(tmp_path, capsys, monkey
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--data", "{folder}/nothing"], "is no folder"),
+        (["--data", "{folder}/nothing"], "is not a folder"),
         (["--fixed", "{folder}/patient_fixed.nii.gz"], "Give both images"),
         (["--data", "a", "b", "c"], "one folder or two image files"),
         (["--data", "{folder}", "--fixed", "x"], "either --data or --fixed"),

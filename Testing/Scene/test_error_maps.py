@@ -174,7 +174,7 @@ def test_a_measurement_gets_the_maps_of_the_transform(run, volumes):
 
 def test_the_summary_of_a_run_says_what_the_estimate_is_worth(run):
     text = "\n".join(run().summary())
-    assert "above 3 mm" in text and "no error bar" in text
+    assert "above 3 mm" in text and "not an error bar" in text
     assert "3 mm" not in "\n".join(run(None).summary())
 
 
@@ -226,4 +226,4 @@ def test_the_report_has_the_picture_where_there_is_a_map(run, volumes, monkeypat
         write_report(path, *volumes, made.nodes.transform)
         text = path.read_text(encoding="utf-8")
         assert ('alt="Error estimate: where to look"' in text) is wanted
-        assert ("No error bar" in text) is wanted
+        assert ("Not an error bar" in text) is wanted

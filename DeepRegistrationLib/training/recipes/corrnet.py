@@ -41,7 +41,7 @@ class CorrnetRecipe(LungVolumesRecipe):
 
     iterations: int = parameter(1500, "Steps, of one pair each.", minimum=1)
     validate_every: int = parameter(100, "Steps between validations.", minimum=1)
-    clip: float = parameter(1.0, "Largest norm of the gradient; 0: not clipped.", minimum=0.0)
+    clip: float = parameter(1.0, "Maximum norm of the gradient; 0: not clipped.", minimum=0.0)
     width: int = parameter(16, "Channels of the finest part.", minimum=2, maximum=64)
     rate: float = parameter(
         2e-3, "Learning rate of Adam at the start; falls to zero along a cosine.", minimum=1e-7

@@ -57,7 +57,9 @@ class EppenhofRecipe(LungVolumesRecipe):
         "adagrad", "Adagrad with eps 1e-8 (paper), or Adam.", choices=("adagrad", "adam")
     )
     rate: float = parameter(1e-2, "Learning rate (paper, of Adagrad).", minimum=1e-6)
-    decay: bool = parameter(False, "Let the rate fall to zero along a cosine; not in the paper.")
+    decay: bool = parameter(
+        False, "Let the learning rate fall to zero along a cosine; not in the paper."
+    )
     randomized: float = parameter(
         0.0,
         "Share of the pairs that show random shapes in random contrasts (our choice; paper: 0).",
@@ -128,14 +130,14 @@ class EppenhofPreview(EppenhofRecipe):
     size: int = parameter(64, "Voxels along each axis of the image; a multiple of 16.", minimum=16)
     norm: str = parameter(
         "batch",
-        "Batch norm in training; by the running values a short training learns less.",
+        "Batch norm in training; with the running values a short training learns less.",
         choices=("running", "batch"),
     )
     optimizer_name: str = parameter("adam", "Which optimizer.", choices=("adagrad", "adam"))
     rate: float = parameter(2e-3, "Learning rate at the start.", minimum=1e-6)
-    decay: bool = parameter(True, "Let the rate fall to zero along a cosine.")
+    decay: bool = parameter(True, "Let the learning rate fall to zero along a cosine.")
     appearance: float = parameter(
-        1.0, "How much the looks of the two images differ.", minimum=0.0, maximum=2.0
+        1.0, "How much the appearance of the two images differs.", minimum=0.0, maximum=2.0
     )
     density: float = parameter(
         1.0, "Largest share of the change of volume in the density.", minimum=0.0, maximum=1.0

@@ -72,7 +72,7 @@ class LungVolumesRecipe(Recipe):
         128, "Voxels along each axis of the image (paper); a multiple of 16.", minimum=16
     )
     landmark_pairs: int = parameter(
-        4, "Most validation pairs whose landmark error is measured too.", minimum=0
+        4, "Maximum number of validation pairs whose landmark error is also measured.", minimum=0
     )
     appearance: float = parameter(
         0.0,

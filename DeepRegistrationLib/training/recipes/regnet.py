@@ -78,15 +78,15 @@ class RegNetRecipe(Recipe):
     variant: str = parameter(
         "late", "Late or early fusion of two scales, or a single scale (paper).", choices=VARIANTS
     )
-    patches: int = parameter(50, "Patches a step (paper).", minimum=1)
+    patches: int = parameter(50, "Patches per step (paper).", minimum=1)
     outputs: int = parameter(
-        1, "Vectors a patch has along each axis; the paper trains on one.", minimum=1, maximum=16
+        1, "Vectors per patch along each axis; the paper trains on one.", minimum=1, maximum=16
     )
     rate: float = parameter(1e-3, "Learning rate of Adam at the start (paper).", minimum=1e-7)
     epoch: int = parameter(
         2520,
-        "Steps of an epoch, after which the rate is divided by 1.25 (paper); 60 deformed pairs of "
-        "42 steps, our choice.",
+        "Steps of an epoch, after which the learning rate is divided by 1.25 (paper); 60 deformed "
+        "pairs of 42 steps, our choice.",
         minimum=1,
     )
     life: int = parameter(
@@ -126,13 +126,14 @@ class RegNetRecipe(Recipe):
     )
     reach: float = parameter(
         1.0,
-        "Factor on all lengths of the deformations and their border; for images of other voxels.",
+        "Factor on all lengths of the deformations and their border; for images with other voxel "
+        "sizes.",
         minimum=0.01,
         maximum=2.0,
     )
     spacing: float = parameter(1.0, "Voxels (paper).", unit="mm", minimum=0.5, maximum=8.0)
     landmark_pairs: int = parameter(
-        2, "Most validation pairs whose landmark error is measured too.", minimum=0
+        2, "Maximum number of validation pairs whose landmark error is also measured.", minimum=0
     )
 
     def architecture(self) -> dict[str, Any]:
@@ -297,15 +298,17 @@ class RegNetPreview(RegNetRecipe):
 
     iterations: int = parameter(8000, "Steps.", minimum=1)
     validate_every: int = parameter(250, "Steps between validations.", minimum=1)
-    patches: int = parameter(8, "Patches a step.", minimum=1)
-    outputs: int = parameter(5, "Vectors a patch has along each axis.", minimum=1, maximum=16)
-    epoch: int = parameter(1000, "Steps after which the rate is divided by 1.25.", minimum=1)
+    patches: int = parameter(8, "Patches per step.", minimum=1)
+    outputs: int = parameter(5, "Vectors per patch along each axis.", minimum=1, maximum=16)
+    epoch: int = parameter(
+        1000, "Steps after which the learning rate is divided by 1.25.", minimum=1
+    )
     textures: int = parameter(1500, "First steps, on random textures.", minimum=0)
     life: int = parameter(60, "Steps that a deformed pair is used.", minimum=1)
     sources: int = parameter(6, "Deformed pairs in use at a time.", minimum=1)
     block: int = parameter(176, "Edge of the part that is deformed, voxels.", minimum=0)
     appearance: float = parameter(
-        1.0, "How much the looks of the two images differ.", minimum=0.0, maximum=2.0
+        1.0, "How much the appearance of the two images differs.", minimum=0.0, maximum=2.0
     )
     density: float = parameter(
         1.0, "Largest share of the change of volume in the density.", minimum=0.0, maximum=1.0

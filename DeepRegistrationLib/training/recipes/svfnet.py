@@ -65,18 +65,23 @@ class SVFNetRecipe(Recipe):
 
     iterations: int = parameter(100_000, "Steps of the optimizer (paper).", minimum=1)
     validate_every: int = parameter(500, "Steps between validations.", minimum=1)
-    clip: float = parameter(1.0, "Largest norm of the gradient (our choice); 0: not clipped.")
+    clip: float = parameter(1.0, "Maximum norm of the gradient (our choice); 0: not clipped.")
     width: int = parameter(32, "Channels of the first level (our choice).", minimum=1)
-    pairs: int = parameter(2, "Pairs a batch (our choice).", minimum=1)
+    pairs: int = parameter(2, "Pairs per batch (our choice).", minimum=1)
     rate: float = parameter(
-        1e-3, "Adam's first learning rate; falls to 0 as a cosine (our choice).", minimum=0.0
+        1e-3,
+        "Learning rate of Adam at the start; falls to 0 along a cosine (our choice).",
+        minimum=0.0,
     )
     decay: float = parameter(1e-5, "Weight decay (our choice).", minimum=0.0)
     shift: float = parameter(
         4.0, "Largest common shift of both images in x and y (paper).", unit="voxels", minimum=0.0
     )
     turn: float = parameter(
-        15.0, "Largest common turn in the slice (our choice; paper: 0).", unit="degrees", minimum=0
+        15.0,
+        "Largest common rotation in the slice (our choice; paper: 0).",
+        unit="degrees",
+        minimum=0,
     )
     zoom: float = parameter(
         0.1, "Largest common change of size in the slice (our choice; paper: 0).", minimum=0.0
@@ -111,12 +116,14 @@ class SVFNetRecipe(Recipe):
     )
     overlap_pairs: int = parameter(100, "Validation pairs that are measured.", minimum=1)
     reference_pairs: int = parameter(
-        0, "Most training pairs with a reference, both directions counted once; 0: all.", minimum=0
+        0,
+        "Maximum number of training pairs with a reference, both directions counted once; 0: all.",
+        minimum=0,
     )
     references: str = parameter(
         "", f"Folder of the references; empty: ${FOLDER}, or the user's cache folder."
     )
-    workers: int = parameter(0, "Processes that make references; 0: one a CPU core.", minimum=0)
+    workers: int = parameter(0, "Processes that make references; 0: one per CPU core.", minimum=0)
 
     def architecture(self) -> dict[str, Any]:
         return {"width": self.width}

@@ -60,21 +60,23 @@ class VirnetRecipe(Recipe):
         choices=("lungs", "affine"),
     )
     appearance: float = parameter(
-        0.0, "How much the looks of the two images differ.", minimum=0.0, maximum=2.0
+        0.0, "How much the appearance of the two images differs.", minimum=0.0, maximum=2.0
     )
     density: float = parameter(
         0.0, "Largest share of the change of volume in the density.", minimum=0.0, maximum=1.0
     )
     warm_start: bool = parameter(True, "Finer levels begin with the coarser weights [paper].")
-    step_size: float = parameter(1e-3, "Adam's at the start of a stage [our choice].", minimum=0.0)
+    step_size: float = parameter(
+        1e-3, "Learning rate of Adam at the start of a stage [our choice].", minimum=0.0
+    )
     coarse_share: float = parameter(
-        1 / 3, "Of the iterations, for the coarsest level [paper].", minimum=0.0, maximum=1.0
+        1 / 3, "Share of the iterations for the coarsest level [paper].", minimum=0.0, maximum=1.0
     )
     fine_share: float = parameter(
-        1 / 3, "Of the iterations, for the finest level [paper].", minimum=0.0, maximum=1.0
+        1 / 3, "Share of the iterations for the finest level [paper].", minimum=0.0, maximum=1.0
     )
-    coarse_batch: int = parameter(1, "Pairs a batch, coarsest level [our choice].", minimum=1)
-    fine_batch: int = parameter(1, "Pairs a batch, other levels [our choice].", minimum=1)
+    coarse_batch: int = parameter(1, "Pairs per batch, coarsest level [our choice].", minimum=1)
+    fine_batch: int = parameter(1, "Pairs per batch, other levels [our choice].", minimum=1)
     crop: int = parameter(0, "Block trained at the finest level; 0: all [paper].", minimum=0)
     ngf: float = parameter(1.0, "Weight of the normalized gradient fields [paper].", minimum=0.0)
     ngf_form: str = parameter("parallel", "Form [paper].", choices=("parallel", "cross"))
@@ -100,8 +102,8 @@ class VirnetRecipe(Recipe):
     def build(self) -> nn.Module:
         if self.size % (4 << (self.levels - 1)):
             raise RegistrationError(
-                f"size={self.size} cannot be halved for {self.levels} levels and their U-Nets; "
-                f"take a multiple of {4 << (self.levels - 1)}."
+                f"size={self.size} cannot be halved for {self.levels} levels and their U-Nets; use "
+                f"a multiple of {4 << (self.levels - 1)}."
             )
         return MultilevelVirnet(self.levels, self.width)
 
@@ -241,16 +243,18 @@ class VirnetPreviewRecipe(VirnetRecipe):
 
     iterations: int = parameter(3000, "Our choice.", minimum=1)
     validate_every: int = parameter(250, "Our choice.", minimum=1)
-    step_size: float = parameter(2e-3, "Adam's at the start of a stage.", minimum=0.0)
+    step_size: float = parameter(
+        2e-3, "Learning rate of Adam at the start of a stage.", minimum=0.0
+    )
     coarse_share: float = parameter(
-        0.5, "Of the iterations, for the coarsest level.", minimum=0.0, maximum=1.0
+        0.5, "Share of the iterations for the coarsest level.", minimum=0.0, maximum=1.0
     )
     fine_share: float = parameter(
-        0.1, "Of the iterations, for the finest level.", minimum=0.0, maximum=1.0
+        0.1, "Share of the iterations for the finest level.", minimum=0.0, maximum=1.0
     )
-    coarse_batch: int = parameter(2, "Pairs a batch, coarsest level.", minimum=1)
+    coarse_batch: int = parameter(2, "Pairs per batch, coarsest level.", minimum=1)
     appearance: float = parameter(
-        1.0, "How much the looks of the two images differ.", minimum=0.0, maximum=2.0
+        1.0, "How much the appearance of the two images differs.", minimum=0.0, maximum=2.0
     )
     density: float = parameter(
         1.0, "Largest share of the change of volume in the density.", minimum=0.0, maximum=1.0
