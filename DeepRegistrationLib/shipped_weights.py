@@ -1,4 +1,4 @@
-"""SHA-256 of the weights that come along: what their model cards say is compared with this.
+"""SHA-256 of the shipped weights: what their model cards say is compared with this.
 
 A card lies beside its weights, so whoever can change one can change both; the code is the root
 that is trusted. After an export into the folder of these weights, ``deepreg weights --json`` shows

@@ -1,7 +1,7 @@
 """Trained weights: <name>.safetensors with a model card <name>.json; found, verified, loaded.
 
 Where nobody names weights, the first of their order are taken (:func:`weight_cards`): final ones
-before previews; then by folder, the user's own before what comes along; then the newest; then the
+before previews; then by folder, the user's own before the shipped ones; then the newest; then the
 first by name. :func:`DeepRegistrationLib.choice.choose_weights` also looks at what a pair shows.
 
 Cards are read without PyTorch, so that a panel can show them before the engine is loaded.
@@ -37,7 +37,7 @@ def folders() -> list[Path]:
 
 
 def _shipped_folders() -> list[Path]:
-    """Where weights that come along lie: beside the package, or in it."""
+    """Where the shipped weights lie: beside the package, or in it."""
     package = Path(__file__).resolve().parent
     return [package.parent / "weights", package / "weights"]
 

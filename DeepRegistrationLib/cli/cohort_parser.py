@@ -38,7 +38,9 @@ def add_cohort(
     parser.add_argument(
         "--with-self", action="store_true", help="with --pairs all, also each case with itself"
     )
-    parser.add_argument("--split", choices=("train", "validation", "test"), help="only its cases")
+    parser.add_argument(
+        "--split", choices=("train", "validation", "test"), help="only the cases of this split"
+    )
     parser.add_argument(
         "--workers",
         metavar="N",

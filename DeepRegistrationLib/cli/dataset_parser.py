@@ -17,7 +17,7 @@ def add_dataset(commands: Any) -> None:
         "empire10, learn2reg, popi.",
     )
     parser.add_argument("layout", metavar="LAYOUT")
-    parser.add_argument("folder", metavar="FOLDER", help="of the unpacked data set")
+    parser.add_argument("folder", metavar="FOLDER", help="folder of the unpacked data set")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
     _add_list_options(parser)
     parser.set_defaults(command="dataset:open_layout")

@@ -190,7 +190,7 @@ def _add_apply(commands: Any) -> None:
     )
     parser.add_argument("--output", "-o", metavar="FILE", required=True, help="file to write")
     parser.add_argument(
-        "--reference", metavar="FILE", help="image that gives the output grid (images only)"
+        "--reference", metavar="FILE", help="image that gives the output grid (not for points)"
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
@@ -250,7 +250,7 @@ def _add_atlas(commands: Any) -> None:
     parser.add_argument("image", metavar="IMAGE", help="image file or folder of a DICOM series")
     parser.add_argument("--atlases", metavar="LIST", required=True, help="list of cases")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    parser.add_argument("--mask", metavar="FILE", help="non-zero where the heart is in IMAGE")
+    parser.add_argument("--mask", metavar="FILE", help="mask of the heart in IMAGE")
     parser.add_argument("--method", metavar="NAME", default="svfnet", help="default: %(default)s")
     _add_device_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
@@ -267,7 +267,9 @@ def _add_train(commands: Any) -> None:
         "Ctrl-C stops with a checkpoint. Several GPUs: torchrun --nproc-per-node N -m "
         "DeepRegistrationLib train ...",
     )
-    parser.add_argument("recipe", metavar="RECIPE", help="an unknown name lists all")
+    parser.add_argument(
+        "recipe", metavar="RECIPE", help="name of a recipe; an unknown one lists all"
+    )
     parser.add_argument(
         "--data", metavar="LIST", required=True, help="list of cases, .csv or .json"
     )

@@ -21,13 +21,13 @@ from DeepRegistrationLib.weights import (
 
 _HEAD = """# Trained weights
 
-Made by `deepreg weights --readme FOLDER` from the model cards (`<name>.json`), which also state
-citations, recipe values and hashes. Weights load only when their SHA-256 is the card's. *Preview*
-means: trained for a short time, to show that the method works, not to be relied on.
+Written by `deepreg weights --readme FOLDER` from the model cards (`<name>.json`), which also list
+citations, recipe values and hashes. Weights load only if their SHA-256 matches the card's.
+*Preview* means: trained only briefly, to show that the method works; not to be relied on.
 
-Where no weights of a method are named, final ones are taken before previews, those in the user's
-own folders before these, then the newest, then the first by name; those whose cards have figures of
-other anatomy alone come after all others, with a warning. The result says which were taken and why.
+If no weights are named for a method, final weights come before previews, those in the user's own
+folders before these, then the newest, then the first by name; weights whose cards have figures for
+other anatomy only come last, with a warning. The result says which were used and why.
 """
 
 

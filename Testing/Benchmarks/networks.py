@@ -152,7 +152,7 @@ def main() -> None:
     lines = [
         f"# Forward time of the networks ({options.device})",
         "",
-        f"{where}. Warm, median of {REPEATS}, bfloat16 convolutions where the processor has them.",
+        f"{where}. Warm, median of {REPEATS}; bfloat16 convolutions where the processor has them.",
         "",
         "| network | s | target | the paper | memory beyond the inputs, MB |",
         "|---|---|---|---|---|",

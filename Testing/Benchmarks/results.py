@@ -116,8 +116,8 @@ def written(found: dict[str, dict[str, Any]], titles: dict[str, str], note: str)
         "# Accuracy and time, measured",
         "",
         "Made by `make bench`, which runs `deepreg benchmark` ([how it measures]"
-        "(../../docs/benchmark.md)) with the tools of others as further methods. Published figures "
-        "stand below the measured ones, with their source; they are of the papers' own data. "
+        "(../../docs/benchmark.md)) with other groups' tools as further methods. Published figures "
+        "stand below the measured ones, with their source; they refer to the papers' own data. "
         + note,
     ]
     for name, result in found.items():

@@ -192,13 +192,13 @@ Limits measured in the same run: a copy moves {bandwidth:.1f} GB/s; the faster o
 and a convolution of 64 channels does {peaks}.
 
 - GFLOP: for networks by `torch.utils.flop_counter` (convolutions and matrix products), for warp
-  and Jacobian by hand ({warp} and {jacobian} a voxel; the formulas stand in the script).
-- GB moved: all operands and results of every operation, counted as they are dispatched; what stays
-  in a cache between two operations counts, so a share above 100 % is possible.
-- GB at least: every input read once and every result written once, which one fused kernel would do.
+  and Jacobian by hand ({warp} and {jacobian} per voxel; the formulas are in the script).
+- GB moved: all operands and results of every operation, counted as they are dispatched; data that
+  stay in a cache between two operations count too, so a share above 100 % is possible.
+- GB at least: every input read once and every result written once, as one fused kernel would do.
 - Share reached: the time that the moved bytes or the FLOPs need at the limit, whichever is longer
   ("bound by"), over the measured time; then the same with the fewest bytes: what fusing could gain.
-- The least that a launch-bound GPU needs is the number of operations times some microseconds.
+- A launch-bound GPU needs at least the number of operations times a few microseconds.
 
 | | precision | GFLOP | GB moved | at least | FLOP/B | operations | s | bound by | share | fused |
 |---|---|---|---|---|---|---|---|---|---|---|
@@ -224,7 +224,9 @@ def main() -> None:
         machine=machine(),
         option=" --device cuda" if options.device == "cuda" else "",
         repeats=options.repeats,
-        beside=", processor seconds over threads; other work ran beside it" if busy else "",
+        beside=", processor seconds divided by threads, as other work ran at the same time"
+        if busy
+        else "",
         bandwidth=roof["bandwidth"] / 1e9,
         peaks=peaks,
         warp=WARP_FLOPS,

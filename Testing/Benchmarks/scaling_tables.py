@@ -14,20 +14,20 @@ _TEXT = """# Time and memory against the size of the image
 {machines}. Made by `python -m Testing.Benchmarks.scaling`; part of `make bench`.
 
 Chest phantom in a box of 350 x 350 x 282 mm, int16, so that only the number of voxels changes.
-Each figure comes from a process of its own: cold is the first call in it, warm the second, imports
-not counted. Seconds are wall time, in brackets processor seconds of all threads and child
-processes; peak memory is that of the whole process with Python, PyTorch (about
+Each figure comes from its own process: cold is the first call, warm the second, both without
+imports. Seconds are wall time, with the processor seconds of all threads and child processes in
+parentheses; peak memory is that of the whole process, including Python, PyTorch (about
 {least:.0f} MB) and the images.{beside}
 """
 _BESIDE = """ Load is the mean number of processes that ran or waited in the last five
-minutes. Where it is larger than the row's threads by more than one, other work ran at the same
-time: trust the processor seconds.
+minutes. If it exceeds the row's threads by more than one, other work ran at the same time: rely
+on the processor seconds.
 """
 _METHODS = """## Whole registrations
 
-Images in memory to transform, warped image and Jacobian map, for all methods. The lungs are found
-first, and used by all but SimpleITK's symmetric demons; TRE is that of the phantom's
-landmarks. Networks run with the weights that `auto` takes.
+From images in memory to transform, warped image and Jacobian map, for all methods. The lungs are
+found first and used by all methods but SimpleITK's symmetric demons; TRE is that of the phantom's
+landmarks. Networks use the weights that `auto` chooses.
 
 ![Seconds and memory against voxels]({stem}.png)
 """
