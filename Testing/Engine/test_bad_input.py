@@ -85,7 +85,7 @@ BAD_FILES = {
         lambda path: volume(path, size=(8, 8, 8, 3), spacing=(1.0,) * 4, origin=(0.0,) * 4),
         "4D.*one frame",
     ),
-    "color": ("rgb.nii.gz", color, "3 values a voxel .color"),
+    "color": ("rgb.nii.gz", color, "3 values per voxel .color"),
     "NaN": (
         "nan.mha",
         lambda path: with_value(path, np.nan),

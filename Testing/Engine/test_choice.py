@@ -323,7 +323,7 @@ def test_the_result_says_which_weights_of_a_network_were_taken(chest, monkeypatc
     named = {"parameters": {"weights": "a-heart"}}
     result = register(*images, method="mlvirnet", device="cpu", **named, **masks)
     assert result.provenance["parameters"]["weights"] == "a-heart"
-    assert any("measured on cardiac cine MRI, two frames" in note for note in result.notes)
+    assert any("measured only on cardiac cine MRI, two frames" in note for note in result.notes)
 
 
 def test_the_anatomy_that_the_user_names_is_believed(tmp_path, monkeypatch, add_weights):

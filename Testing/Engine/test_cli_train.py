@@ -155,7 +155,7 @@ def test_a_run_without_weights_cannot_be_exported(tmp_path, capfd):
 def test_a_name_that_is_a_path_is_refused(tmp_path, capfd):
     more = ["--name", "../x", "--licence", "CC0", "--data", "none", "--output", str(tmp_path)]
     assert main(["export", str(tmp_path), *more]) == 2
-    assert "'../x' is no name for weights" in capfd.readouterr().err
+    assert "'../x' is not a valid name for weights" in capfd.readouterr().err
 
 
 def test_the_card_is_plain_json(data, tmp_path):

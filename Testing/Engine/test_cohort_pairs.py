@@ -78,7 +78,7 @@ def test_given_pairs_keep_their_order(five, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("fixed,moving\na0.nii.gz,c0.nii.gz\n", r"pair 1: c0.nii.gz is no image of the list"),
+        ("fixed,moving\na0.nii.gz,c0.nii.gz\n", r"pair 1: c0.nii.gz is not an image in the list"),
         ("fixed,other\na0.nii.gz,a1.nii.gz\n", r"pair 1: an empty cell .* columns fixed and movi"),
         ("fixed,moving\n", "gives no pairs"),
         ("fixed,moving\n" + "a0.nii.gz,a1.nii.gz\n" * 2, "pair 1: .* twice"),

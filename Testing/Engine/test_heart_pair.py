@@ -120,7 +120,7 @@ def test_two_hearts_on_one_grid_are_found_each_on_its_own(network):
     _, rigid, notes = registered(network, heart_picture(labels()), heart_picture(other, 1))
     moved = rigid(torch.from_numpy(frame_of_labels(labels()).center()[None])).numpy()[0]
     assert np.linalg.norm((moved - frame_of_labels(other).center())[:2]) < 12
-    assert len(notes) == 2 and all("was looked for in the image and found" in n for n in notes)
+    assert len(notes) == 2 and all("was searched for in the image and found" in n for n in notes)
 
 
 def finds(monkeypatch, **found: Found):

@@ -310,7 +310,7 @@ def test_unclear_files_are_refused(tmp_path):
         ([odd], None, "transformix -def all"),
         ([chain], None, "gone.txt, which is missing"),
         ([circle], None, "circle"),
-        ([flat], None, "2 numbers in TransformParameters where 3 belong"),
+        ([flat], None, "2 numbers in TransformParameters instead of 3"),
         ([odd, chain, flat], None, "only ANTs needs two"),
         ([chain, flat], None, "Of an elastix chain give the last file"),
         ([tmp_path / "none.h5"], None, "does not exist"),

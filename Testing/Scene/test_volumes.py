@@ -143,7 +143,7 @@ def test_a_color_volume_is_refused(scene):
     data.SetDimensions(4, 4, 4)
     data.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
     node.SetAndObserveImageData(data)
-    with pytest.raises(RegistrationError, match="'photo' has 3 values a voxel"):
+    with pytest.raises(RegistrationError, match="'photo' has 3 values per voxel"):
         image_from_node(node)
 
 
