@@ -44,7 +44,7 @@ def require_memory(needed: float, what: str, advice: str) -> None:
     free = available_memory()
     if needed > free - _SPARE:
         raise RegistrationError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory, but only {free / 1e9:.1f} GB are "
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
             f"free; {advice}."
         )
 
