@@ -113,5 +113,5 @@ def _hint(quality):
     if quality.complete:
         return ""
     if quality.measuring:
-        return _("Wait for the end of the measurement under Quality to have it in the report.")
+        return _("Wait until the measurement under Quality has finished to have it in the report.")
     return _("Press Measure under Quality first to have its measures in the report.")

@@ -148,7 +148,7 @@ def test_figures_on_other_data_anatomy_or_measure_do_not_count(add_weights):
         Expected(LUNG_CT, DICE, 0.99, T00),
     )
     choice = choose_method(LUNGS)
-    assert choice.method == "optimize" and "No network" in choice.why
+    assert choice.method == "optimize" and "No available network" in choice.why
 
 
 def test_a_larger_dice_is_better(add_weights):

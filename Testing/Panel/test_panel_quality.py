@@ -182,7 +182,7 @@ def test_what_is_measured_fast_is_shown_before_the_rest(slicer_host, panel, sect
     assert "No folding in the lungs" in said and "local correlation in the lungs" in said.lower()
     assert "Inverse, mm" not in tables and "Not measured yet: inverse consistency." in said
     assert status == "Still being measured: inverse consistency."
-    assert "Wait for the end of the measurement" in hint
+    assert "Wait until the measurement" in hint
     complete, tables, said, status, hint = seen[-1]
     assert complete and "Inverse, mm" in tables
     assert "Not measured yet" not in said and status == hint == ""
