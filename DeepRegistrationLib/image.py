@@ -273,7 +273,7 @@ def write_sitk(image: sitk.Image, path: Path) -> None:
         sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
         raise RegistrationError(
-            f"{path} cannot be written ({reason(error)}); check the folder's rights and the "
+            f"{path} cannot be written ({reason(error)}); check the folder's permissions and the "
             "free disk space."
         ) from error
     if not is_complete(path):  # ITK's NIfTI writer says nothing when the disk is full

@@ -30,6 +30,6 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
         text = f"Registered in both directions, 95 % of the {region} returns within "
         text += f"{figure(consistency['p95'])} mm (largest {figure(consistency['max'])} mm)."
         kept = consistency["p95"] <= allowed.limit
-        basis = f"{allowed.basis}; for 95 %: {OWN}; both directions can be wrong alike"
+        basis = f"{allowed.basis}; for 95 %: {OWN}; both directions can share an error"
         found.append(Finding("ok" if kept else "caution", text, basis))
     return found

@@ -175,7 +175,7 @@ def _similarity(quality: dict[str, Any]) -> list[Finding]:
     text = f"Local correlation in {region_in_words(quality)} {before:.2f} before, {after:.2f} after"
     basis = f"lower than before, or below {UNRELATED:g}: {OWN}"
     if after < before:
-        return [Finding("problem", f"{text}: the images are less alike now.", basis)]
+        return [Finding("problem", f"{text}: the images are less similar now.", basis)]
     if after < UNRELATED:
         return [Finding("caution", f"{text}: the images hardly resemble each other.", basis)]
     return [Finding("ok", f"{text}, which does not show accuracy.", basis)]

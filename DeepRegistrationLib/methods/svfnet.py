@@ -41,7 +41,7 @@ class SVFNetRegistration(Method):
         description="Cardiac MRI between patients or frames, in a fraction of a second; never "
         "folds; the inverse is exact.",
         anatomy="short-axis cardiac cine MRI, whole ventricles in the picture",
-        modality="MRI (balanced SSFP cine), both images alike",
+        modality="MRI (balanced SSFP cine), both images of the same kind",
         citation="Rohe, Datar, Heimann, Sermesant, Pennec: SVF-Net, MICCAI 2017.",
         licence="that of the training data, see the weights' card",
         expected_time="0.5 s with masks, 2 s where the hearts are searched for (1 CPU core)",

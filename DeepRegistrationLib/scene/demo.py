@@ -214,7 +214,8 @@ def _arrange(scene, result: RegistrationResult, fixed, moving) -> None:
 def _save(scene, path: Path) -> None:
     if not scene.WriteToMRB(str(path)):
         raise RegistrationError(
-            f"{path.name} cannot be written; check the folder's rights and the free disk space."
+            f"{path.name} cannot be written; check the folder's permissions and the free disk "
+            "space."
         )
 
 

@@ -88,7 +88,7 @@ def folder_pair(folder: Path) -> DemoPair:
         RegistrationError: The folder does not exist or does not hold exactly two images.
     """
     if not folder.is_dir():
-        raise RegistrationError(f"{folder} is no folder; give one that holds two images.")
+        raise RegistrationError(f"{folder} is not a folder; give one that holds two images.")
     files = sorted(path for path in folder.iterdir() if path.is_file())
     images = [path for path in files if path.name.lower().endswith(IMAGES)]
     masks = [path for path in images if "mask" in path.name.lower()]

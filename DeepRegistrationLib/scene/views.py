@@ -236,5 +236,5 @@ def write_png(pixels: np.ndarray, path) -> None:
             file.write(png_of(pixels))
     except OSError as error:
         raise RegistrationError(
-            f"{path} cannot be written ({error.strerror}); check the folder's rights."
+            f"{path} cannot be written ({error.strerror}); check the folder's permissions."
         ) from error

@@ -158,7 +158,7 @@ def write_transform(transform: Transform, path: str | Path) -> None:
             )
     except RuntimeError as error:
         raise RegistrationError(
-            f"{path} cannot be written ({reason(error)}); check the folder's rights and the "
+            f"{path} cannot be written ({reason(error)}); check the folder's permissions and the "
             "free disk space."
         ) from error
 
