@@ -20,8 +20,8 @@ parentheses; peak memory is that of the whole process, including Python, PyTorch
 {least:.0f} MB) and the images.{beside}
 """
 _BESIDE = """ Load is the mean number of processes that ran or waited in the last five
-minutes. If it exceeds the row's threads by more than one, other work ran at the same time: rely
-on the processor seconds.
+minutes. If it exceeds the row's threads by more than one, other work ran at the same time:
+trust the processor seconds.
 """
 _METHODS = """## Whole registrations
 
