@@ -62,7 +62,7 @@ def test_the_list_says_which_weights_are_taken_and_why_and_where_they_are(folder
         for name in ("zeal", "tiny")
     )
     assert lines[first].startswith("zeal: for svfnet; used if you name none: ")
-    assert first < second and "taken" not in lines[second]
+    assert first < second and "used if" not in lines[second]
     assert lines[second + 2].strip() == str(folder)
 
 

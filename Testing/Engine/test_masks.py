@@ -64,7 +64,7 @@ def test_a_given_mask_of_another_organ_does_not_go_with_the_lungs(chest):
     fixed_mask, moving_mask = find_masks(chest.fixed, chest.moving, given, None, notes)
     assert torch.equal(fixed_mask.data, given.data)
     assert moving_mask is None
-    assert "doubtful" in notes[0]
+    assert "may be wrong" in notes[0]
 
 
 def test_doubtful_lungs_are_not_used_and_it_is_said(chest):
