@@ -326,7 +326,7 @@ def test_images_that_lie_apart_are_brought_together_and_it_is_said(modality, met
     notes = [note for note in result.notes if "do not overlap" in note]
     assert len(notes) == 1
     assert notes[0].startswith("Warning: ")
-    assert ("lungs" if modality == "CT" else "images on") in notes[0]
+    assert ("lungs" if modality == "CT" else "of the images aligned") in notes[0]
 
 
 def test_a_mask_on_another_grid_is_refused(pair):
