@@ -5,6 +5,9 @@
 It needs a display (or xvfb-run) and, for what registers, the engine's packages in Slicer's Python
 (``PythonSlicer -m pip install torch safetensors scipy``): nothing is installed here, and what needs
 them is skipped without them. Slicer's exit code is 0 when nothing failed.
+
+The checks have run in the stand-in only (Testing/Panel/test_slicer_checks.py), and this file in no
+Slicer yet: whoever runs it first may have to correct it.
 """
 
 import sys
