@@ -18,7 +18,16 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, as_tensor
 from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
 from DeepRegistrationLib.interchange.imported import sentence
-from DeepRegistrationLib.plain import AffineMap, FieldMap, Map, Outcome, Task, Volume
+from DeepRegistrationLib.plain import (
+    AffineMap,
+    FieldMap,
+    GivenMap,
+    Map,
+    Outcome,
+    StoredField,
+    Task,
+    Volume,
+)
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.transforms import (
     Affine,
@@ -90,7 +99,7 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
     )
 
 
-def inverse_of(transform: Map, grid: Grid, progress: Progress = silent) -> dict[str, Any]:
+def inverse_of(transform: GivenMap, grid: Grid, progress: Progress = silent) -> dict[str, Any]:
     """The inverse of a transform and its residual in mm.
 
     Args:
@@ -137,7 +146,7 @@ def imported_transform(files: list[str], grid: Grid | None) -> dict[str, Any]:
 
 
 def derived_volume(
-    transform: Map, grid: Grid, kind: str, moving: Volume | None, progress: Progress = silent
+    transform: GivenMap, grid: Grid, kind: str, moving: Volume | None, progress: Progress = silent
 ) -> Volume:
     """A volume made of a transform.
 
@@ -159,7 +168,7 @@ def derived_volume(
         return volume_of(warp(image, forward, grid, fill=fill, progress=progress))
 
 
-def measures_of(transform: Map, **given: Volume | np.ndarray | None) -> dict[str, Any]:
+def measures_of(transform: GivenMap, **given: Volume | np.ndarray | None) -> dict[str, Any]:
     """``evaluation.measures.measure`` of plain data; masks and labels may be on any grid."""
     values: dict[str, Any] = {}
     for name, value in given.items():
@@ -232,11 +241,12 @@ def mask_of(volume: Volume | None, grid: Grid) -> Image | None:
     return Image(resampled.data.to(torch.uint8), grid, volume.name)
 
 
-def transform_of(mapping: Map) -> Affine | DisplacementField:
+def transform_of(mapping: GivenMap) -> Affine | DisplacementField:
     """The engine's transform."""
     if isinstance(mapping, AffineMap):
         return Affine(mapping.matrix, mapping.translation)
-    return DisplacementField(torch.from_numpy(np.array(mapping.vectors)), mapping.grid)
+    field = mapping.field() if isinstance(mapping, StoredField) else mapping
+    return DisplacementField(torch.from_numpy(np.array(field.vectors)), field.grid)
 
 
 def map_of(transform: Affine | DisplacementField) -> Map:

@@ -6,6 +6,8 @@ types and back.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +66,46 @@ Map = AffineMap | FieldMap
 
 
 @dataclass(frozen=True, eq=False)
+class Blocks:
+    """An array that is made block by block while it is handed over, so that nothing waits for it.
+
+    Attributes:
+        shape, dtype: Of the array.
+        make: Gives its blocks, in the order of an array in C's layout; called at each use.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    make: Callable[[], Iterator[np.ndarray]]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the array."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def whole(self) -> np.ndarray:
+        """The array, all of it at once."""
+        return np.concatenate([block.reshape(-1) for block in self.make()]).reshape(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredField:
+    """A :class:`FieldMap` with the components last, as Slicer and ITK keep it: [z, y, x, 3]."""
+
+    vectors: np.ndarray | Blocks
+    grid: Grid
+
+    def field(self) -> FieldMap:
+        """The same field with its components first."""
+        whole = self.vectors.whole() if isinstance(self.vectors, Blocks) else self.vectors
+        return FieldMap(np.moveaxis(whole, -1, 0), self.grid)
+
+
+GivenMap = Map | StoredField
+"""A map as a request may hold it."""
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """What to register: everything that the engine's ``register`` takes.
 
@@ -79,7 +121,7 @@ class Task:
     moving: Volume
     fixed_mask: Volume | None = None
     moving_mask: Volume | None = None
-    initial: Map | None = None
+    initial: GivenMap | None = None
     method: str = "optimize"
     quality: str = "default"
     parameters: dict[str, Any] = field(default_factory=dict)

@@ -33,7 +33,7 @@ from DeepRegistrationLib.jobs import (
     transform_of,
     volume_of,
 )
-from DeepRegistrationLib.plain import LUNGS, Map, Volume
+from DeepRegistrationLib.plain import LUNGS, GivenMap, Volume
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import Transform, jacobian
 
@@ -41,7 +41,9 @@ INVERSE, ERRORS = "inverse consistency", "error estimate"
 """What takes longest to measure, as :func:`quality_in_parts` names what is ``pending``."""
 
 
-def measure_quality(transform: Map, fixed: Volume, moving: Volume, **given: Any) -> dict[str, Any]:
+def measure_quality(
+    transform: GivenMap, fixed: Volume, moving: Volume, **given: Any
+) -> dict[str, Any]:
     """All measures at once; arguments, result and errors are those of :func:`quality_in_parts`."""
     parts = quality_in_parts(transform, fixed, moving, **given)
     while True:
@@ -52,7 +54,7 @@ def measure_quality(transform: Map, fixed: Volume, moving: Volume, **given: Any)
 
 
 def quality_in_parts(
-    transform: Map,
+    transform: GivenMap,
     fixed: Volume,
     moving: Volume,
     *,
@@ -63,7 +65,7 @@ def quality_in_parts(
     fixed_labels: Volume | Sequence[Volume] | None = None,
     moving_labels: Volume | Sequence[Volume] | None = None,
     label_names: dict[str, str] | None = None,
-    inverse: Map | None = None,
+    inverse: GivenMap | None = None,
     error_maps: dict[str, Volume] | None = None,
     fixed_landmarks: np.ndarray | None = None,
     moving_landmarks: np.ndarray | None = None,

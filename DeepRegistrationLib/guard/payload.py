@@ -1,7 +1,7 @@
 """Requests and results between two processes: JSON, with the arrays as files beside it.
 
-A payload is any nesting of dicts, lists, plain values, numpy arrays and the dataclasses of
-:mod:`DeepRegistrationLib.plain`. Arrays are written as ``.npy``.
+A payload is any nesting of dicts, lists, plain values, numpy arrays, :class:`Blocks` (arrays at the
+other end) and the dataclasses of :mod:`DeepRegistrationLib.plain`. Arrays are written as ``.npy``.
 """
 
 from __future__ import annotations
@@ -14,14 +14,23 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import AffineMap, FieldMap, Outcome, Task, Volume
+from DeepRegistrationLib.plain import (
+    AffineMap,
+    Blocks,
+    FieldMap,
+    Outcome,
+    StoredField,
+    Task,
+    Volume,
+)
 
-_TYPES = {kind.__name__: kind for kind in (Grid, Volume, AffineMap, FieldMap, Task, Outcome)}
+_KINDS = (Grid, Volume, AffineMap, FieldMap, StoredField, Task, Outcome)
+_TYPES = {kind.__name__: kind for kind in _KINDS}
 _TYPE, _ARRAY = "$type", "$array"
 _BLOCK = 4 << 20  # bytes written at once: a few milliseconds
 
 
-def pack(value: Any, arrays: list[np.ndarray]) -> Any:
+def pack(value: Any, arrays: list[np.ndarray | Blocks]) -> Any:
     """The payload as JSON can hold it; its arrays are appended to ``arrays``.
 
     Raises:
@@ -31,7 +40,7 @@ def pack(value: Any, arrays: list[np.ndarray]) -> Any:
         return value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | Blocks):
         arrays.append(value)
         return {_ARRAY: file_name(len(arrays) - 1)}
     if isinstance(value, dict):
@@ -69,7 +78,7 @@ def file_name(number: int) -> str:
     return f"{number}.npy"
 
 
-def write_arrays(arrays: list[np.ndarray], folder: Path) -> Iterator[int]:
+def write_arrays(arrays: list[np.ndarray | Blocks], folder: Path) -> Iterator[int]:
     """Write the arrays of a payload, block by block; yields the bytes written so far.
 
     They are written, not mapped: a full disk is then an ``OSError``, where writing to mapped
@@ -84,7 +93,7 @@ def write_arrays(arrays: list[np.ndarray], folder: Path) -> Iterator[int]:
                 "shape": array.shape,
             }
             np.lib.format.write_array_header_2_0(file, header)  # type: ignore[arg-type]
-            for block in _blocks(array):
+            for block in array.make() if isinstance(array, Blocks) else _blocks(array):
                 file.write(np.ascontiguousarray(block).data)
                 done += block.nbytes
                 yield done

@@ -6,7 +6,7 @@ world to what lies under the node), so a moving volume placed under it appears r
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import AffineMap, FieldMap, Map
+from DeepRegistrationLib.plain import AffineMap, Blocks, FieldMap, Map, StoredField
 from DeepRegistrationLib.scene.space import (
     FLIP,
     between,
@@ -32,6 +32,7 @@ from DeepRegistrationLib.scene.volumes import exhausted
 if TYPE_CHECKING:
     from DeepRegistrationLib.transforms import Transform
 
+_BLOCK = 20_000  # vectors of a field read at once: some 20 ms through splines
 _TO_RAS = np.array([-1, -1, 1], dtype=np.float32)  # of vectors; its own inverse
 
 
@@ -113,12 +114,14 @@ def transform_node_from(transform: Transform | Map, scene, name: str, grid: Grid
     return node
 
 
-def map_from_node(node, grid: Grid | None = None, role: str = "the transform") -> Map:
+def map_from_node(
+    node, grid: Grid | None = None, role: str = "the transform"
+) -> AffineMap | StoredField:
     """The map from the world to what lies under a transform node, its parents included.
 
-    Linear chains become an :class:`AffineMap`, and an oriented grid a :class:`FieldMap` of the
+    Linear chains become an :class:`AffineMap`, and an oriented grid a :class:`StoredField` of the
     same samples; everything else (B-splines, thin plates, inverses, chains) is sampled on
-    ``grid``.
+    ``grid``. Fields are read block by block when they are handed over.
 
     Args:
         node: Any transform node of the scene.
@@ -141,13 +144,22 @@ def map_from_node(node, grid: Grid | None = None, role: str = "the transform") -
             f"{role[0].upper()}{role[1:]} {node.GetName()!r} has to be sampled on a grid; give the "
             "fixed volume too."
         )
-    grid = grid.with_spacing(spacing_of_samples(grid))
-    vectors = np.empty((3, *grid.shape), np.float32)
-    for slab in grid.slabs(500_000):
+    samples = grid.with_spacing(spacing_of_samples(grid))
+    return _stored(samples, lambda: _sampled(general, samples, node.GetName()))
+
+
+def _stored(grid: Grid, make: Callable[[], Iterator[np.ndarray]]) -> StoredField:
+    return StoredField(Blocks((*grid.shape, 3), np.dtype(np.float32), make), grid)
+
+
+def _sampled(general: vtk.vtkAbstractTransform, grid: Grid, name: str) -> Iterator[np.ndarray]:
+    """Displacements on a grid, block by block."""
+    time = general.GetMTime()
+    for slab in grid.slabs(_BLOCK):
+        if general.GetMTime() != time:
+            raise RegistrationError(f"{name!r} was changed while it was read; try again.")
         points = grid.positions(slab)
-        mapped = flipped(map_points(general, flipped(points)))
-        vectors[:, slab] = np.moveaxis(mapped - points, -1, 0)
-    return FieldMap(vectors, grid)
+        yield np.float32(flipped(map_points(general, flipped(points))) - points)
 
 
 def spacing_of_samples(grid: Grid) -> tuple[float, float, float]:
@@ -162,7 +174,7 @@ def transform_from_node(node, grid: Grid | None = None, role: str = "the transfo
     return transform_of(map_from_node(node, grid, role))
 
 
-def _own_field(node) -> FieldMap | None:
+def _own_field(node) -> StoredField | None:
     """The displacement field that a node stores from parent, if any.
 
     Slicer interpolates the fields of files cubically, the engine linearly: the samples are the
@@ -187,9 +199,16 @@ def _own_field(node) -> FieldMap | None:
     array = numpy_support.vtk_to_numpy(data.GetPointData().GetScalars())
     rows = array.reshape(-1, 3 * grid.size[0])
     scale, shift = stored.GetDisplacementScale(), stored.GetDisplacementShift()
-    if (scale, shift) != (1, 0):
-        rows = rows * scale + shift
+    return _stored(grid, lambda: _in_lps(rows, scale, shift))
+
+
+def _in_lps(rows: np.ndarray, scale: float, shift: float) -> Iterator[np.ndarray]:
+    """Rows of RAS vectors as MRML stores them, some at a time: float32, LPS."""
+    count = max(1, 3 * _BLOCK // rows.shape[1])
     # Row by row: a loop over the three components of each vector takes many times as long.
-    vectors = np.empty(rows.shape, np.float32)
-    np.multiply(rows, np.tile(_TO_RAS, grid.size[0]), out=vectors, casting="same_kind")
-    return FieldMap(np.moveaxis(vectors.reshape(*grid.shape, 3), -1, 0), grid)
+    signs = np.tile(_TO_RAS, rows.shape[1] // 3)
+    for begin in range(0, len(rows), count):
+        block = rows[begin : begin + count]
+        if (scale, shift) != (1, 0):
+            block = block * scale + shift
+        yield np.float32(block * signs)

@@ -211,6 +211,10 @@ class EngineProcess:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             job.failed("disk", failures.DISK if full else failures.not_written(error))
             return
+        except RegistrationError as error:
+            self._finished()
+            job.failed("user", str(error))
+            return
         self._steps = None
         self._send(job.message_to_child())
         job.state, job.sent = State.RUNNING, True

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.guard.payload import pack, unpack, write_arrays
+from DeepRegistrationLib.plain import Blocks
 
 
 class State(str, Enum):
@@ -66,7 +67,7 @@ class Job:
         self._on_change = on_change
         self._clock = clock
         self._first: tuple[float, float] | None = None
-        self._arrays: list[np.ndarray] = []
+        self._arrays: list[np.ndarray | Blocks] = []
         self._request = pack(request, self._arrays)
         self._folder: Path | None = None
 
@@ -112,6 +113,7 @@ class Job:
 
         Raises:
             OSError: The disk is full.
+            RegistrationError: An array that is made meanwhile cannot be made.
         """
         self._folder = folder
         for name in ("in", "out"):

@@ -88,6 +88,12 @@ def make_outcome(size: tuple[int, int, int]) -> Outcome:
     )
 
 
+def released(record) -> Generator[None, None, None]:
+    """Release a record in the panel's steps."""
+    while record.release():
+        yield
+
+
 class Session:
     """The panel with a pair of volumes, and what a user does in it.
 
@@ -127,16 +133,18 @@ class Session:
         self.settle()
 
     def undo(self, name: str) -> None:
-        """Take the last result back."""
+        """Take the last result back, and its memory, which the panel gives back by itself."""
+        record = self.panel.result.record
         self.clock.one(name, self.panel.undoResult)
+        self.clock.steps("giving back memory", released(record))
         self.settle()
 
     def read_field(self) -> None:
         """What a measurement hands to the engine."""
         from DeepRegistrationLib.scene.transforms import map_from_node
 
-        node = self.panel.parameters.transform
-        self.clock.one("reading the field", lambda: map_from_node(node))
+        field = map_from_node(self.panel.parameters.transform)
+        self.clock.steps("reading the field", field.vectors.make())
 
     def landmarks(self) -> None:
         """Lists are chosen; points are added to them, dragged and removed."""

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.guard.locks import hold, release
-from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.plain import Blocks, StoredField, Volume
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State, client
 
 CHILD = str(Path(__file__).with_name("odd_child.py"))
@@ -78,6 +79,7 @@ def test_a_payload_comes_back_as_it_went(ended):
         "volume": Volume(data, grid, "Ünï"),
         "strided": np.moveaxis(np.arange(24.0).reshape(2, 3, 4), -1, 0),
         "nested": [{"a": 1, "b": None}, "text", 0.5, True],
+        "made": StoredField(blocks_of(np.arange(180, dtype=np.float32).reshape(3, 4, 5, 3)), grid),
     }
     result = ended("echo", request).result
     assert result["nested"] == request["nested"]
@@ -86,6 +88,24 @@ def test_a_payload_comes_back_as_it_went(ended):
     assert result["volume"].data.dtype == np.uint16
     assert np.array_equal(result["volume"].data, data)
     assert np.array_equal(result["strided"], request["strided"])
+    made = result["made"].field()
+    assert made.grid == grid
+    assert np.array_equal(made.vectors[1], np.arange(1, 180, 3).reshape(3, 4, 5))
+
+
+def blocks_of(array) -> Blocks:
+    return Blocks(array.shape, array.dtype, lambda: iter(array))
+
+
+def test_an_array_that_cannot_be_made_is_the_users_sentence_and_the_next_job_runs(ended):
+    def make():
+        yield np.zeros(2, np.float32)
+        raise RegistrationError("It was changed meanwhile; try again.")
+
+    job = ended("echo", {"array": Blocks((4,), np.dtype(np.float32), make)})
+    assert (job.state, job.kind) == (State.FAILED, "user")
+    assert job.message == "It was changed meanwhile; try again."
+    assert ended("echo", {"a": 1}).result == {"a": 1}
 
 
 def test_a_part_of_the_answer_is_there_before_the_rest(engine, transport, tmp_path_factory):

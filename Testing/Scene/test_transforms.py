@@ -12,7 +12,9 @@ from scenery import bump, centered_grid, rotation, smooth
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import to_sitk
+from DeepRegistrationLib.plain import FieldMap
 from DeepRegistrationLib.scene.space import matrix_to_vtk
 from DeepRegistrationLib.scene.transforms import (
     map_from_node,
@@ -115,7 +117,7 @@ def test_a_scaled_field_of_doubles_is_read_as_slicer_applies_it(scene):
     grid.SetDisplacementShift(0.5)
     node = scene.AddNewNodeByClass("vtkMRMLGridTransformNode")
     node.SetAndObserveTransformFromParent(grid)
-    read = map_from_node(node)
+    read = map_from_node(node).field()
     points = read.grid.positions(slice(None)).reshape(-1, 3)
     moved = through_mrml(node, points) - points
     assert np.allclose(np.moveaxis(read.vectors, 0, -1).reshape(-1, 3), moved, atol=1e-5)
@@ -160,6 +162,30 @@ def test_a_b_spline_of_the_scene_is_sampled(scene, fixed_image):
     assert error.max() < 0.05
     with pytest.raises(RegistrationError, match="'B' has to be sampled on a grid"):
         transform_from_node(node)
+
+
+def test_a_large_field_is_read_in_small_blocks(scene):
+    grid = Grid((60, 50, 70), (2.0, 2.0, 2.0))
+    field = FieldMap(np.random.default_rng(0).normal(size=(3, 70, 50, 60)).astype("f4"), grid)
+    node = transform_node_from(field, scene, "T")
+    stored = map_from_node(node)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.ApplyTransformMatrix(matrix_to_vtk(np.diag([1, 1, 1.01, 1])))
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    for read in (stored, map_from_node(node, grid)):
+        assert max(block.size for block in read.vectors.make()) <= 60_000
+    assert np.array_equal(stored.field().vectors, field.vectors)
+
+
+def test_a_transform_that_changes_while_it_is_read_is_refused(scene, field):
+    node = transform_node_from(field, scene, "T")
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    blocks = map_from_node(node, Grid((60, 50, 70), (2.0, 2.0, 2.0))).vectors.make()
+    next(blocks)
+    parent.ApplyTransformMatrix(matrix_to_vtk(np.diag([1, 1, 1.01, 1])))
+    with pytest.raises(RegistrationError, match="'T' was changed while it was read"):
+        list(blocks)
 
 
 def test_what_is_no_transform_is_refused(scene):
