@@ -108,6 +108,24 @@ def test_a_folder_that_vanishes_before_the_end_is_said(tmp_path):
             shutil.rmtree(partial)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder a process works in")
+def test_a_working_folder_that_vanishes_while_computing_is_said(good, monkeypatch, tmp_path, capfd):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    shift = Shift.register
+
+    def removing(self, *arguments):
+        shutil.rmtree(here)
+        return shift(self, *arguments)
+
+    monkeypatch.setattr(Shift, "register", removing)
+    assert main([*map(str, register(*good, "out"))]) == 2
+    said = capfd.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert_says(said, "removed or renamed")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path):
     code = (
