@@ -25,14 +25,18 @@ _PAUSE = 0.05  # seconds between two messages of progress
 _NICENESS = 5  # Slicer's views come first
 
 
-def main(arguments: list[str]) -> int:
-    """Serve until stdin closes."""
+def main(arguments: list[str]) -> None:
+    """Serve until stdin closes, or nobody listens any more; ends the process."""
     faulthandler.enable()
     answers = _own_stdout()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
-    Child(Path(arguments[0]), answers).serve()
-    return 0
+    folder = Path(arguments[0])
+    try:
+        Child(folder, answers).serve()
+    except BrokenPipeError:  # the parent is gone, which the other thread has not noticed yet
+        remove_folder(folder)
+        os._exit(0)  # that thread still reads stdin
 
 
 def _own_stdout() -> IO[bytes]:

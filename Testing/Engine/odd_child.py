@@ -124,4 +124,4 @@ def inverse(request, progress):
 
 
 if __name__ == "__main__":
-    sys.exit(child.main(sys.argv[1:]))
+    child.main(sys.argv[1:])

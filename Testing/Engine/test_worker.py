@@ -293,6 +293,24 @@ def test_the_child_ends_and_removes_the_folder_when_its_parent_is_killed(tmp_pat
     assert not is_alive(child)
 
 
+def test_a_child_that_nobody_listens_to_removes_its_folder(tmp_path):
+    """Of a killed parent it may find the end of the one pipe before that of the other."""
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "DeepRegistrationLib.worker", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    child.stdout.close()
+    assert child.wait(600) == 0, child.stderr.read()
+    assert not folder.exists()
+    child.stdin.close()
+    child.stderr.close()
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that has ended but was not waited for does not."""
     try:
