@@ -6,17 +6,24 @@ Nothing here loads PyTorch, so that a panel can tell before the engine runs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.hounsfield import hounsfield_offset
 from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.preparation.heart_pair import likeness_in_place, show_one_heart
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
 
 LUNG_CT = "lung_ct"
 CARDIAC_MRI = "cardiac_mri"
 CARDIAC_MRI_PATIENTS = "cardiac_mri_patients"
 GENERAL = "general"
+
+HEARTS = (CARDIAC_MRI, CARDIAC_MRI_PATIENTS)
 
 TITLES = {
     LUNG_CT: "lung CT",
@@ -50,27 +57,29 @@ class Anatomy:
         return TITLES[self.name]
 
 
-def anatomy_of(fixed: Grid, moving: Grid, *, ct: bool, density: float | None) -> Anatomy:
+def anatomy_of(
+    fixed: Volume | Image, moving: Volume | Image, *, ct: bool, density: float | None
+) -> Anatomy:
     """The rule, from a few facts.
 
-    CT with a mask of lung density: lungs. Stacks of few thick slices that are not CT: on one grid,
-    frames of a cine series; on two, with the voxels of short-axis MRI, hearts of two patients.
-    Everything else: general.
+    CT with a mask of lung density: lungs. Stacks of few thick slices that are not CT: alike voxel
+    by voxel, frames of a cine series; else, with the voxels of short-axis MRI, hearts of two
+    patients. Everything else: general.
 
     Args:
-        fixed, moving: The images' grids.
         ct: Both are CT.
         density: Median HU of the fixed image inside the mask (given, or the lungs); None without.
     """
     if ct and density is not None and density < _LUNG_DENSITY:
         return Anatomy(LUNG_CT, f"CT with a mask of lung density (median {density:.0f} HU)")
-    if not ct and all(_is_stack(grid) for grid in (fixed, moving)):
-        if fixed.same_as(moving, tolerance=0.5):
+    if not ct and all(_is_stack(image.grid) for image in (fixed, moving)):
+        likeness = likeness_in_place(fixed, moving)
+        if show_one_heart(likeness):
             return Anatomy(CARDIAC_MRI, "both images are stacks of few thick slices on one grid")
-        if all(_is_short_axis(grid) for grid in (fixed, moving)):
+        if all(_is_short_axis(image.grid) for image in (fixed, moving)):
+            grids = "each on its own grid" if likeness is None else "unlike each other"
             return Anatomy(
-                CARDIAC_MRI_PATIENTS,
-                "both images are stacks of few thick slices, each on its own grid",
+                CARDIAC_MRI_PATIENTS, f"both images are stacks of few thick slices, {grids}"
             )
     return Anatomy(
         GENERAL, "neither lungs in CT nor two frames of a thick-slice series were recognized"
@@ -94,7 +103,7 @@ def look_at(fixed: Volume, moving: Volume, fixed_mask: Volume | None = None) -> 
     elif ct and examine(moving).sure:
         lungs = examine(fixed)
         density = lungs.density if lungs.sure else None
-    return anatomy_of(fixed.grid, moving.grid, ct=ct, density=density)
+    return anatomy_of(fixed, moving, ct=ct, density=density)
 
 
 def _density_inside(image: Volume, mask: Volume) -> float | None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.inference.heartnet import METHOD, find_heart
 from DeepRegistrationLib.preparation.heart import frame_of_labels
-from DeepRegistrationLib.preparation.heart_search import frame_of_image
+from DeepRegistrationLib.weights import find_weights
 
 _KEPT = 1 << 30  # bytes of images; those used longest ago go first
 
@@ -29,7 +27,6 @@ class Reader:
         self._limit = kept
         self._images: OrderedDict[Path, tuple[tuple[int, int], Image]] = OrderedDict()
         self._frames: dict[tuple[Path, str], Grid] = {}
-        self._mean: torch.Tensor | None = None
 
     def image(self, path: Path) -> Image:
         """The image of a file, or of a folder with a DICOM series.
@@ -71,9 +68,7 @@ class Reader:
             return frame_of_labels(self.image(require_labels(case)))
         if case.mask is not None:
             return frame_of_labels(self.image(case.mask))
-        if self._mean is None:
-            self._mean = mean_heart()
-        return frame_of_image(self.image(case.image), self._mean)[0]
+        return find_heart(self.image(case.image)).frame
 
 
 def require_labels(case: Case) -> Path:
@@ -89,22 +84,16 @@ def require_labels(case: Case) -> Path:
     return case.labels
 
 
-def mean_heart() -> torch.Tensor:
-    """The mean of framed hearts that SVF-Net's weights carry: [16, 64, 64].
+def require_finder() -> None:
+    """Check that hearts can be looked for.
 
     Raises:
-        RegistrationError: There are no weights, or they know none.
+        RegistrationError: There are no weights to do it with.
     """
-    from DeepRegistrationLib.weights import find_weights, load_weights
-
-    advice = "choose --alignment segmentations (the paper's) or none, or list masks of the hearts"
     try:
-        mean = load_weights(find_weights("svfnet")).get("mean_heart")
+        find_weights(METHOD)
     except RegistrationError as error:
         raise RegistrationError(
-            "Hearts are located with the mean heart in SVF-Net's weights, which are missing; "
-            f"{advice}."
+            "Hearts are located with HeartNet, whose weights are missing; choose --alignment "
+            "segmentations (the paper's) or none, or list masks of the hearts."
         ) from error
-    if mean is None or not bool(np.any(mean.numpy())):
-        raise RegistrationError(f"SVF-Net's weights contain no mean heart; {advice}.")
-    return mean.float()

@@ -18,7 +18,7 @@ from DeepRegistrationLib.benchmark.loading import PairImages, everywhere, load_p
 from DeepRegistrationLib.benchmark.measuring import measure_row, region_for
 from DeepRegistrationLib.benchmark.overlay import overlay_png
 from DeepRegistrationLib.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol
-from DeepRegistrationLib.benchmark.reading import Reader, mean_heart, require_labels
+from DeepRegistrationLib.benchmark.reading import Reader, require_finder, require_labels
 from DeepRegistrationLib.benchmark.variants import Variant, check_available
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.engine import Registration, register
@@ -80,7 +80,7 @@ def run(
     if options.alignment == "hearts" and not all(
         c.mask for pair in pairs for c in (pair.fixed, pair.moving)
     ):
-        mean_heart()
+        require_finder()
     if options.alignment == "segmentations":
         for case in (c for pair in pairs for c in (pair.fixed, pair.moving)):
             require_labels(case)

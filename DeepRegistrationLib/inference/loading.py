@@ -11,6 +11,7 @@ from torch import nn
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.inference.precision import ready
 from DeepRegistrationLib.methods.base import Context
+from DeepRegistrationLib.model_card import ModelCard
 from DeepRegistrationLib.weights import find_weights, load_weights
 
 
@@ -30,6 +31,24 @@ def network_for(
         RegistrationError: No such weights, damaged ones, or those of another architecture.
     """
     card = find_weights(method, weights)
+    network, rest = network_of(card, kind)
+    if card.preview:
+        context.notes.append(
+            f"The weights {card.name} are a preview: they were trained only briefly."
+        )
+    dtype = torch.float32 if precision == "float32" else None
+    return ready(network, context.device, dtype), rest
+
+
+def network_of(card: ModelCard, kind: type[nn.Module]) -> tuple[Any, dict[str, Any]]:
+    """The network with the weights of a card, on the CPU, and what else the card says.
+
+    Args:
+        kind: As for :func:`network_for`.
+
+    Raises:
+        RegistrationError: Damaged weights, or those of another architecture.
+    """
     taken = set(inspect.signature(kind).parameters)
     arguments = {k: v for k, v in card.architecture.items() if k in taken}
     rest = {k: v for k, v in card.architecture.items() if k not in taken}
@@ -41,9 +60,4 @@ def network_for(
             f"The weights {card.name} do not fit the network that their model card describes; get "
             "them again."
         ) from error
-    if card.preview:
-        context.notes.append(
-            f"The weights {card.name} are a preview: they were trained only briefly."
-        )
-    dtype = torch.float32 if precision == "float32" else None
-    return ready(network, context.device, dtype), rest
+    return network, rest

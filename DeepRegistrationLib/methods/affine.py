@@ -34,7 +34,8 @@ class AffineRegistration(Method):
     """Maximizes the normalized correlation inside the fixed mask (or the lungs, or everywhere).
 
     Starts from the images' headers, from the centres of the images and, with masks, from the
-    masks' centroids; the best of these after a search for the shift goes on. The matrix is the
+    masks' centroids; the best of these after a search for the shift goes on. With the hearts of two
+    patients it starts from their places, and what is near them counts. The matrix is the
     exponential of its parameters, so it can never flip or collapse.
     """
 
@@ -57,17 +58,25 @@ class AffineRegistration(Method):
     Parameters = AffineParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Affine:
+        from DeepRegistrationLib.inference.hearts import align_hearts, heart_region
         from DeepRegistrationLib.optimization.affine import align
+        from DeepRegistrationLib.optimization.presets import PRESETS, choose_preset
         from DeepRegistrationLib.transforms import Affine
 
+        start = context.initial if isinstance(context.initial, Affine) else None
+        region = context.fixed_mask
+        name, _ = choose_preset(fixed, moving, context.fixed_mask)
+        if PRESETS[name].start == "hearts":
+            region = heart_region(fixed, context)
+            start = align_hearts(fixed, moving, context) if context.initial is None else start
         return align(
             fixed,
             moving,
-            context.fixed_mask,
+            region,
             context.moving_mask,
             freedom=self.parameters.freedom,
             iterations=self.parameters.iterations,
             progress=context.progress,
             notes=context.notes,
-            start=context.initial if isinstance(context.initial, Affine) else None,
+            start=start,
         )

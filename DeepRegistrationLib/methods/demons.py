@@ -82,10 +82,10 @@ class LogDemons(Method):
     Parameters = DemonsParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        from DeepRegistrationLib.optimization.affine import align
+        from DeepRegistrationLib.inference.start import preset_start
         from DeepRegistrationLib.optimization.log_demons import DemonsSettings, register_demons
         from DeepRegistrationLib.optimization.presets import PRESETS, choose_preset
-        from DeepRegistrationLib.transforms import Affine, Composite
+        from DeepRegistrationLib.transforms import Composite
 
         values = self.parameters
         factor = _FACTORS[context.quality]
@@ -94,15 +94,12 @@ class LogDemons(Method):
         preset = PRESETS[name]
         context.notes.append(f"Intensities were scaled as for {preset.title}: {why}.")
         masks = context.fixed_mask, context.moving_mask
-        start: Transform | None = context.initial
-        if start is None and preset.affine:
-            report = part(context.progress, 0.0, 0.15)
-            start = align(fixed, moving, *masks, progress=report, notes=context.notes)
+        start = preset_start(preset, fixed, moving, context, part(context.progress, 0.0, 0.15))
         flow = register_demons(
             fixed,
             moving,
             masks,
-            start or Affine(device=fixed.data.device),
+            start,
             DemonsSettings(
                 iterations,
                 values.spacing,
@@ -113,7 +110,8 @@ class LogDemons(Method):
             ),
             part(context.progress, 0.15, 1.0),
         )
-        return flow if start is None else Composite([flow, start])
+        in_place = context.initial is None and preset.start == "grids"
+        return flow if in_place else Composite([flow, start])
 
 
 def iteration_counts(text: str) -> list[int]:

@@ -88,16 +88,17 @@ class Optimize(Method):
     Parameters = OptimizeParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        from DeepRegistrationLib.inference.start import preset_region, preset_start
         from DeepRegistrationLib.optimization.instance import deform
 
         preset = self._preset(fixed, moving, context)
-        start = self._start(fixed, moving, preset, context)
+        start = preset_start(preset, fixed, moving, context, part(context.progress, 0.0, 0.15))
         progress = part(context.progress, 0.15, 1.0)
         schedules = tuple(self._levels(preset, name) for name in _FITS[context.quality])
         return deform(
             fixed,
             moving,
-            context.fixed_mask,
+            preset_region(preset, fixed, context),
             start,
             preset,
             schedules,
@@ -118,21 +119,4 @@ class Optimize(Method):
         return tuple(
             replace(level, iterations=max(_FEWEST, round(level.iterations * factor)))
             for level in preset.levels[quality]
-        )
-
-    def _start(self, fixed: Image, moving: Image, preset: Preset, context: Context) -> Transform:
-        from DeepRegistrationLib.optimization.affine import align
-        from DeepRegistrationLib.transforms import Affine
-
-        if context.initial is not None:
-            return context.initial
-        if not preset.affine:
-            return Affine(device=fixed.data.device)
-        return align(
-            fixed,
-            moving,
-            context.fixed_mask,
-            context.moving_mask,
-            progress=part(context.progress, 0.0, 0.15),
-            notes=context.notes,
         )

@@ -29,7 +29,6 @@ from torch import Tensor, nn
 
 _KERNELS = ((1, 3, 3), (1, 3, 3), (3, 3, 3), (3, 3, 3))  # (z, y, x)
 _POOLS = ((1, 2, 2), (1, 2, 2), (2, 2, 2))
-_MOMENTUM = 0.005
 
 
 class SVFNet(nn.Module):
@@ -37,12 +36,7 @@ class SVFNet(nn.Module):
 
     Args:
         width: Channels of the first level; they double at each level.
-
-    Attributes:
-        mean_heart: Running mean of the images seen in training: [16, 64, 64].
     """
-
-    mean_heart: Tensor
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
@@ -59,9 +53,8 @@ class SVFNet(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         nn.init.normal_(self.output.weight, std=1e-3)  # training starts from the identity
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
-        # What the hearts look like on average, learned as batch norm learns its statistics: the
-        # heart is looked for with it where no segmentation tells its place.
-        self.register_buffer("mean_heart", torch.zeros(16, 64, 64))
+        # Earlier weights bring along a mean heart, which hearts were looked for with.
+        self.register_load_state_dict_pre_hook(lambda _, state, *__: state.pop("mean_heart", None))
 
     def forward(self, images: Tensor) -> Tensor:
         """The velocity field of a batch.
@@ -74,8 +67,6 @@ class SVFNet(nn.Module):
             v in voxels of the frame, (x, y, z): float32 [batch, 3, 16, 64, 64]; exp(v) maps fixed
             to moving voxels.
         """
-        if self.training and images.shape[2:] == self.mean_heart.shape:
-            self.mean_heart.lerp_(images.detach().mean(dim=(0, 1)).float(), _MOMENTUM)
         features = images.to(self.output.weight.dtype)
         features = features.contiguous(memory_format=torch.channels_last_3d)
         skips = []

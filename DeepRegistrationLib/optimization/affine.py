@@ -67,7 +67,7 @@ def align(
         if fixed_mask is not None and moving_mask is not None:
             shifts.append(_centroid(moving_mask) - center)
     factor = level_factor(fixed.grid, moving.grid)
-    region = None if fixed_mask is None else _grown(fixed_mask, factor * _MARGIN)
+    region = None if fixed_mask is None else grown(fixed_mask, factor * _MARGIN)
     stages = _stages(fixed.grid, moving.grid)
     levels = [_Level(fixed, moving, region, center, factor * spacing) for spacing in _LEVELS]
     found = []
@@ -257,7 +257,7 @@ class _Level:
         return float(np.linalg.norm(turned @ step[:9].reshape(3, 3).T + step[9:], axis=1).max())
 
 
-def _grown(mask: Image, margin: float) -> Image:
+def grown(mask: Image, margin: float) -> Image:
     """The mask with a margin (mm) around it as 0 and 1: a box of the margin's size dilates it.
 
     Bytes and shifts of growing length, which take a twentieth of the time of a pooling.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from DeepRegistrationLib import anatomy
 from DeepRegistrationLib.anatomy import Anatomy, anatomy_of
@@ -38,7 +38,8 @@ class Preset:
 
     Attributes:
         title: For messages.
-        affine: Align affinely first.
+        start: What brings the images near where nothing is given: an affine alignment, the places
+            of the two hearts, or the grids alone.
         range: Intensities are clamped to this; None: 1st to 99th percentile become 0 and 1.
         noise: Squared intensity below which windows do not count.
         bending: Weight of the bending energy.
@@ -47,7 +48,7 @@ class Preset:
     """
 
     title: str
-    affine: bool
+    start: Literal["affine", "hearts", "grids"]
     range: tuple[float, float] | None
     noise: float
     bending: float
@@ -57,7 +58,7 @@ class Preset:
 
 LUNG_CT = Preset(
     title="breathing lungs in CT",
-    affine=True,
+    start="affine",
     range=(-1000.0, 300.0),
     noise=400.0,
     bending=0.2,
@@ -76,7 +77,7 @@ LUNG_CT = Preset(
 
 CARDIAC_MRI = Preset(
     title="cardiac cine MRI",
-    affine=False,
+    start="grids",
     range=None,
     noise=5e-4,
     bending=0.1,
@@ -88,9 +89,11 @@ CARDIAC_MRI = Preset(
     },
 )
 
+CARDIAC_MRI_PATIENTS = replace(CARDIAC_MRI, title="the hearts of two patients", start="hearts")
+
 GENERAL = Preset(
     title="any anatomy",
-    affine=True,
+    start="affine",
     range=None,
     noise=2e-3,
     bending=0.3,
@@ -105,23 +108,27 @@ GENERAL = Preset(
 PRESETS = {
     anatomy.LUNG_CT: LUNG_CT,
     anatomy.CARDIAC_MRI: CARDIAC_MRI,
+    anatomy.CARDIAC_MRI_PATIENTS: CARDIAC_MRI_PATIENTS,
     anatomy.GENERAL: GENERAL,
 }
 
 
 def recognize(fixed: Image, moving: Image, fixed_mask: Image | None) -> Anatomy:
     """What a pair shows; see :func:`DeepRegistrationLib.anatomy.anatomy_of`."""
+    from DeepRegistrationLib.inference.heartnet import show_hearts
     from DeepRegistrationLib.validation import is_ct
 
     ct = is_ct(fixed) and is_ct(moving)
     density = None
     if ct and fixed_mask is not None:
         density = float(fixed.data[fixed_mask.data != 0].float().median())
-    return anatomy_of(fixed.grid, moving.grid, ct=ct, density=density)
+    found = anatomy_of(fixed, moving, ct=ct, density=density)
+    if found.name in anatomy.HEARTS and fixed_mask is None and not show_hearts(fixed, moving):
+        return Anatomy(anatomy.GENERAL, f"{found.why}, but no heart was found in them")
+    return found
 
 
 def choose_preset(fixed: Image, moving: Image, fixed_mask: Image | None) -> tuple[str, str]:
-    """The preset's name for a pair, and a clause that says why; ``general`` where none is made
-    for the anatomy."""
+    """The preset's name for a pair, and a clause that says why."""
     found = recognize(fixed, moving, fixed_mask)
-    return found.name if found.name in PRESETS else anatomy.GENERAL, found.why
+    return found.name, found.why

@@ -34,6 +34,8 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     Returns:
         A deformation followed by an affine.
     """
+    from DeepRegistrationLib.inference.start import preset_region
+
     name, why = choose_preset(fixed, moving, context.fixed_mask)
     preset = PRESETS[name]
     coarsest, first, last = preset.levels[context.quality][0], *preset.levels[context.quality][-2:]
@@ -48,7 +50,7 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     return deform(
         fixed,
         moving,
-        context.fixed_mask,
+        preset_region(preset, fixed, context),
         affine,
         preset,
         ((first, last),),

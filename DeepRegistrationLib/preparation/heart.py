@@ -33,6 +33,8 @@ LABEL_NAMES = {RIGHT: "RV", MYOCARDIUM: "myocardium", LEFT: "LV"}
 USUAL_TURN = np.deg2rad(-25.0)  # of the axis RV -> LV against the rows of an unturned image
 """In radians: where a heart of which only the shape is known is taken to point."""
 
+_THICKER = 1.3  # times the voxel's other edges, of slices
+
 
 def standard_frame() -> Grid:
     """The frame in its own coordinates: axes along x, y, z, the middle at 0 mm."""
@@ -51,6 +53,13 @@ def heart_frame(center: np.ndarray, axes: np.ndarray) -> Grid:
     return Grid(FRAME_SIZE, FRAME_SPACING, tuple(origin), tuple(np.asarray(axes).ravel()))  # type: ignore[arg-type]
 
 
+def middle_frame(grid: Grid) -> Grid:
+    """The frame in the middle of a stack, as most are planned: where no heart was found."""
+    across = slice_axis(grid)
+    direction = np.asarray(grid.direction).reshape(3, 3)
+    return heart_frame(grid.center(), _axes(_usual(grid, across), direction[:, across]))
+
+
 def frame_map(frame: Grid) -> Affine:
     """The rigid map from the standard frame's coordinates (mm) to LPS."""
     return Affine(np.asarray(frame.direction).reshape(3, 3), frame.center())
@@ -59,6 +68,20 @@ def frame_map(frame: Grid) -> Affine:
 def rigid_between(fixed: Grid, moving: Grid) -> Affine:
     """The rigid map that takes each voxel of the fixed frame to its like in the moving frame."""
     return frame_map(fixed).inverse().then(frame_map(moving))
+
+
+def slice_axis(grid: Grid) -> int:
+    """The axis across the slices (0: x, 1: y, 2: z).
+
+    That of a single plane, else that of clearly thicker voxels, else the shortest: stacks of
+    hearts are wider than deep, also where they were resampled.
+    """
+    if min(grid.size) == 1:
+        return int(np.argmin(grid.size))
+    spacing = np.array(grid.spacing)
+    if spacing.max() > _THICKER * np.median(spacing):
+        return int(np.argmax(spacing))
+    return int(np.argmin(grid.extent))
 
 
 def frame_of_labels(labels: Image) -> Grid:
@@ -82,13 +105,13 @@ def frame_of_labels(labels: Image) -> Grid:
     kinds = values[values != 0]
     points = labels.grid.to_physical(index)
     center = points.mean(axis=0)
-    slice_axis = int(np.argmax(labels.grid.spacing))
-    apex = np.asarray(labels.grid.direction).reshape(3, 3)[:, slice_axis]
+    axis = slice_axis(labels.grid)
+    apex = np.asarray(labels.grid.direction).reshape(3, 3)[:, axis]
     right, left = points[kinds == RIGHT], points[(kinds == LEFT) | (kinds == MYOCARDIUM)]
     if len(right) and len(left):
         across = left.mean(axis=0) - right.mean(axis=0)
     else:
-        across = _longer_axis(points - center, labels.grid, slice_axis)
+        across = _longer_axis(points - center, labels.grid, axis)
     tail = (((points - center) @ apex) ** 3).mean()  # the heart thins out towards the apex
     return heart_frame(center, _axes(across, apex if tail >= 0 else -apex))
 
@@ -100,16 +123,20 @@ def _axes(across: np.ndarray, apex: np.ndarray) -> np.ndarray:
     return np.stack([x, np.cross(apex, x), apex], axis=1)
 
 
-def _longer_axis(offsets: np.ndarray, grid: Grid, slice_axis: int) -> np.ndarray:
+def _longer_axis(offsets: np.ndarray, grid: Grid, across: int) -> np.ndarray:
     """The in-plane principal axis of a mask, on the side where unturned images have it: [3]."""
-    first, second = (
-        np.asarray(grid.direction).reshape(3, 3)[:, k] for k in range(3) if k != slice_axis
-    )
-    plane = np.stack([first, second], axis=1)
+    plane = np.asarray(grid.direction).reshape(3, 3)[:, [k for k in range(3) if k != across]]
     _, vectors = np.linalg.eigh(np.cov((offsets @ plane).T))
     axis = plane @ vectors[:, -1]
-    usual = np.cos(USUAL_TURN) * first + np.sin(USUAL_TURN) * second
-    return axis if axis @ usual >= 0 else -axis
+    return axis if axis @ _usual(grid, across) >= 0 else -axis
+
+
+def _usual(grid: Grid, across: int) -> np.ndarray:
+    """Where unturned images have the axis RV -> LV: [3]."""
+    first, second = (
+        np.asarray(grid.direction).reshape(3, 3)[:, k] for k in range(3) if k != across
+    )
+    return np.cos(USUAL_TURN) * first + np.sin(USUAL_TURN) * second
 
 
 def framed(image: Image, frame: Grid, transform: Transform | None = None) -> torch.Tensor:

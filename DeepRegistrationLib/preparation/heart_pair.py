@@ -14,16 +14,21 @@ and the mean Dice between the two phases of SVF-Net (earlier weights) rises from
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
-from DeepRegistrationLib.image import Image
+import numpy as np
+
+from DeepRegistrationLib.plain import Volume
+
+if TYPE_CHECKING:  # a panel asks before PyTorch is loaded
+    from DeepRegistrationLib.image import Image
 
 _SAME = 0.7  # correlation: between the figures above
 _TOLERANCE = 0.5  # mm between the voxels of one grid, as where the anatomy is recognized
 _SAMPLES = 1_000_000  # voxels by which the range of the values is found
 
 
-def likeness_in_place(fixed: Image, moving: Image) -> float | None:
+def likeness_in_place(fixed: Image | Volume, moving: Image | Volume) -> float | None:
     """Correlation of the two images, voxel by voxel (-1 to 1); None where their grids differ.
 
     Values are held between the 2nd and the 98th percentile of each image, as the brightest blood
@@ -32,8 +37,8 @@ def likeness_in_place(fixed: Image, moving: Image) -> float | None:
     if not fixed.grid.same_as(moving.grid, tolerance=_TOLERANCE):
         return None
     first, second = (_centered(image) for image in (fixed, moving))
-    energy = first.square().sum() * second.square().sum()
-    return float((first * second).sum() / energy.sqrt()) if float(energy) > 0 else 0.0
+    energy = float(first @ first) * float(second @ second)
+    return float(first @ second) / energy**0.5 if energy > 0 else 0.0
 
 
 def show_one_heart(likeness: float | None) -> bool:
@@ -41,10 +46,10 @@ def show_one_heart(likeness: float | None) -> bool:
     return likeness is not None and likeness >= _SAME
 
 
-def _centered(image: Image) -> torch.Tensor:
+def _centered(image: Image | Volume) -> np.ndarray:
     """The clamped values less their mean: float64 [n]."""
-    values = image.data.double().flatten()
-    share = torch.tensor([0.02, 0.98], dtype=values.dtype, device=values.device)
-    low, high = torch.quantile(values[:: -(-len(values) // _SAMPLES)], share)
-    values = values.clamp(low, high)
+    data = image.data if isinstance(image.data, np.ndarray) else image.data.cpu().numpy()
+    values = data.astype(np.float64).ravel()
+    low, high = np.quantile(values[:: -(-len(values) // _SAMPLES)], [0.02, 0.98])
+    values = values.clip(low, high)
     return values - values.mean()

@@ -5,7 +5,6 @@ import os
 import benchmarks
 import hearts
 import numpy as np
-import torch
 import trivial
 
 from DeepRegistrationLib.benchmark import reading
@@ -13,7 +12,6 @@ from DeepRegistrationLib.benchmark.loading import load_pair
 from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, pairs_for
 from DeepRegistrationLib.benchmark.reading import Reader
 from DeepRegistrationLib.datasets.cases import read_cases
-from DeepRegistrationLib.preparation import heart_search
 
 
 def counted(monkeypatch, name):
@@ -57,17 +55,3 @@ def test_what_was_used_longest_ago_goes_first(tmp_path, monkeypatch):
     for k in (0, 1, 0, 2, 0, 1):
         reader.image(paths[k])
     assert [path.name[0] for (path,) in calls] == ["a", "b", "c", "b"]
-
-
-def test_hearts_are_compared_by_the_weighted_correlation_of_every_place():
-    generator = torch.Generator().manual_seed(0)
-    field = torch.rand((1, 3, 9, 8), generator=generator)
-    template = torch.rand((1, 3, 4, 5), generator=generator)
-    window = (torch.rand((1, 1, 4, 5), generator=generator) > 0.3).float()
-    found = heart_search._correlation(field, template, window)[0, 0].numpy()
-    inside = window[0, 0].numpy().astype(bool)
-    for y in range(6):
-        for x in range(4):
-            part = field[0, :, y : y + 4, x : x + 5].numpy()[:, inside]
-            expected = np.corrcoef(part.ravel(), template[0].numpy()[:, inside].ravel())[0, 1]
-            assert abs(found[y, x] - expected) < 1e-4

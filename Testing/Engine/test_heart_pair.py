@@ -9,13 +9,13 @@ import torch
 from hearts import heart_labels, heart_picture, stack_grid
 
 from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.inference import svfnet
+from DeepRegistrationLib.inference import hearts, svfnet
+from DeepRegistrationLib.inference.heartnet import Found
 from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.networks.svfnet import SVFNet
 from DeepRegistrationLib.phantoms.heart import heart
-from DeepRegistrationLib.preparation.heart import frame_of_labels, framed, heart_frame
+from DeepRegistrationLib.preparation.heart import frame_of_labels, heart_frame
 from DeepRegistrationLib.preparation.heart_pair import likeness_in_place, show_one_heart
-from DeepRegistrationLib.preparation.heart_search import Found
 from DeepRegistrationLib.transforms import Affine
 
 ACDC = Path(__file__).resolve().parents[3] / "shared" / "data" / "cardiac_acdc"
@@ -28,13 +28,10 @@ def labels(**how) -> Image:
 
 @pytest.fixture(scope="module")
 def network():
-    """Untrained, but it knows the mean heart and says something."""
+    """Untrained, but it says something."""
     torch.manual_seed(0)
     network = SVFNet(width=4).eval()
-    hearts = [heart_labels(stack_grid(), size=(s, s, 1.0)) for s in (0.9, 1.0, 1.1)]
-    mean = torch.stack([framed(heart_picture(x), frame_of_labels(x)) for x in hearts]).mean(0)
     with torch.no_grad():
-        network.mean_heart.copy_(mean)
         network.output.weight.normal_(std=0.1)
     return network
 
@@ -125,11 +122,12 @@ def test_two_hearts_on_one_grid_are_found_each_on_its_own(network):
 
 def finds(monkeypatch, **found: Found):
     """Let the search find what is said for each name of an image."""
-    monkeypatch.setattr(svfnet, "frame_of_image", lambda image, mean: found[image.name])
+    monkeypatch.setattr(hearts, "find_heart", lambda image: found[image.name])
 
 
-def placed(x: float, score: float, lead: float) -> Found:
-    return Found(heart_frame(np.array([x, 0.0, 0.0]), np.eye(3)), score, lead)
+def placed(x: float, score: float, sure: bool) -> Found:
+    region = Image(torch.ones(GRID.shape, dtype=torch.uint8), GRID)
+    return Found(heart_frame(np.array([x, 0.0, 0.0]), np.eye(3)), region, score, sure)
 
 
 def two_frames() -> list[Image]:
@@ -140,20 +138,20 @@ def two_frames() -> list[Image]:
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ((0.6, 0.1), (0.5, 0.1), 10.0),  # both sure: the likelier
-        ((0.4, 0.1), (0.5, 0.1), -10.0),
-        ((0.6, 0.01), (0.5, 0.1), -10.0),  # only the second is sure
+        ((0.9, True), (0.8, True), 10.0),  # both sure: the clearer
+        ((0.7, True), (0.8, True), -10.0),
+        ((0.9, False), (0.8, True), -10.0),  # only the second is sure
     ],
 )
 def test_the_surer_of_two_finds_serves_both(network, monkeypatch, first, second, expected):
     finds(monkeypatch, first=placed(10.0, *first), second=placed(-10.0, *second))
     frame, rigid, (note,) = registered(network, *two_frames())
     assert frame.center()[0] == pytest.approx(expected) and is_identity(rigid)
-    assert f"where the {'fixed' if expected > 0 else 'moving'} image looks most like one" in note
+    assert f"where it was found in the {'fixed' if expected > 0 else 'moving'} image" in note
 
 
 def test_doubt_in_both_finds_is_said_once_with_what_to_do(network, monkeypatch):
-    finds(monkeypatch, first=placed(10.0, 0.4, 0.1), second=placed(-10.0, 0.3, 0.1))
+    finds(monkeypatch, first=placed(10.0, 0.4, False), second=placed(-10.0, 0.3, False))
     _, _, (note,) = registered(network, *two_frames())
     assert "its position is uncertain. Give a mask of it in one of the images" in note
     assert "(--fixed-mask or --moving-mask)" in note

@@ -1,0 +1,236 @@
+"""HeartNet: trained on segmented slices that are turned, cut and disguised, and on no hearts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.methods.base import parameter
+from DeepRegistrationLib.networks.heartnet import HeartNet
+from DeepRegistrationLib.preparation.heart import LABEL_NAMES
+from DeepRegistrationLib.preparation.heart_slices import PIXEL, in_slices, slices_of
+from DeepRegistrationLib.progress import Progress
+from DeepRegistrationLib.pyramid import smoothed
+from DeepRegistrationLib.shapes.contours import read_labels
+from DeepRegistrationLib.training.recipe import Recipe, register_recipe
+
+_KEPT = 128  # pixels of a prepared slice along both axes
+_SEEN = 72  # of a slice in training
+_SHAPES = 9  # in a picture of no heart
+_TEXTURE = 12  # cells of its texture along each axis
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One split.
+
+    Attributes:
+        slices: [n, 1, 128, 128], 0 to 1.5.
+        shares: Of RV, myocardium and LV in each pixel: [n, 3, 128, 128].
+    """
+
+    slices: Tensor
+    shares: Tensor
+
+
+@register_recipe
+@dataclass(frozen=True)
+class HeartNetRecipe(Recipe):
+    """Cross entropy and Dice on single slices, Adam; everything here is our choice."""
+
+    name: ClassVar[str] = "heartnet"
+    title: ClassVar[str] = "HeartNet, where the ventricles are in short-axis cardiac MRI"
+    method: ClassVar[str] = "heartnet"
+    citation: ClassVar[str] = (
+        "Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image "
+        "Segmentation. MICCAI 2015."
+    )
+    criterion: ClassVar[str] = "1 - Dice"
+
+    iterations: int = parameter(2000, "Steps of the optimizer.", minimum=1)
+    validate_every: int = parameter(200, "Steps between validations.", minimum=1)
+    precision: str = parameter("float32", "Of convolutions.", choices=("bfloat16", "float32"))
+    width: int = parameter(12, "Channels of the first level.", minimum=1)
+    slices: int = parameter(12, "Slices a batch.", minimum=1)
+    rate: float = parameter(
+        3e-3, "Adam's first learning rate; falls to 0 as a cosine.", minimum=0.0
+    )
+    shift: float = parameter(60.0, "Largest shift along rows and columns.", unit="mm", minimum=0.0)
+    zoom: float = parameter(0.25, "Largest change of size.", minimum=0.0)
+    bent: float = parameter(
+        0.35, "Standard deviation of the logarithm of a smooth change of brightness.", minimum=0.0
+    )
+    contrast: float = parameter(0.4, "Standard deviation of log gamma.", minimum=0.0)
+    noise: float = parameter(0.08, "Largest standard deviation of noise.", minimum=0.0)
+    cut: float = parameter(0.3, "Share of the slices that are cut, a constant around.", minimum=0.0)
+    strange: float = parameter(0.15, "Share of pictures of random shapes: no heart.", minimum=0.0)
+
+    def architecture(self) -> dict[str, Any]:
+        return {"width": self.width}
+
+    def build(self) -> nn.Module:
+        return HeartNet(**self.architecture())
+
+    def prepare(self, cases: Sequence[Case], device: torch.device, progress: Progress) -> Prepared:
+        slices, shares = [], []
+        for number, case in enumerate(cases):
+            progress(number / len(cases), "Reading slices")
+            if case.labels is None:
+                raise RegistrationError(
+                    f"HeartNet learns from segmentations, but {case.image.name} has no labels; "
+                    "give a label map (RV 1, myocardium 2, LV 3) for every case."
+                )
+            image = read_image(case.image)
+            found, known = _learned(image, read_labels(case.labels, image))
+            slices.append(found)
+            shares.append(known)
+        return Prepared(torch.cat(slices).to(device), torch.cat(shares).to(device))
+
+    def batch(self, prepared: Prepared, step: int, generator: torch.Generator) -> Any:
+        device = prepared.slices.device
+        chosen = torch.randint(len(prepared.slices), (self.slices,), generator=generator)
+        places = self._places(generator).to(device)
+        both = torch.cat([prepared.slices[chosen], prepared.shares[chosen]], dim=1)
+        pictures, shares = F.grid_sample(both, places, align_corners=False).split([1, 3], dim=1)
+        strange = torch.rand(self.slices, generator=generator) < self.strange
+        if bool(strange.any()):
+            count = int(strange.sum())
+            pictures[strange] = _random_shapes(count, generator).to(device)
+            shares[strange] = 0.0
+        pictures, inside = self._disguised(pictures, generator)
+        return pictures, _with_surroundings(shares * inside)
+
+    def _places(self, generator: torch.Generator) -> Tensor:
+        """Where each pixel of the batch is looked up: any turn, half of them mirrored."""
+        n = self.slices
+        draw = 2 * torch.rand(5, n, generator=generator) - 1
+        angle = math.pi * draw[0] * torch.where(draw[4] < 0, 0.25, 1.0)
+        size = torch.exp(math.log1p(self.zoom) * draw[1]) * _SEEN / _KEPT
+        cos, sin = size * torch.cos(angle), size * torch.sin(angle)
+        mirrored = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+        shift = draw[2:4] * 2 * self.shift / (PIXEL * _KEPT)
+        rows = [
+            torch.stack([cos * mirrored, -sin, shift[0]], -1),
+            torch.stack([sin * mirrored, cos, shift[1]], -1),
+        ]
+        return F.affine_grid(torch.stack(rows, 1), [n, 1, _SEEN, _SEEN], align_corners=False)
+
+    def _disguised(self, pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Contrast, coil, blur, noise and padding as of scanners and archives, and what is left.
+
+        Returns:
+            Pictures, and 1 inside what was not cut off: [n, 1, y, x] both.
+        """
+        n, device = self.slices, pictures.device
+        gamma = torch.exp(self.contrast * torch.randn(n, 1, 1, 1, generator=generator))
+        field = torch.exp(self.bent * _smooth(n, 3, generator))
+        gain = torch.exp(0.2 * torch.randn(n, 1, 1, 1, generator=generator))
+        changed = pictures.clamp(min=1e-4) ** gamma.clamp(0.4, 2.5).to(device)
+        changed = changed * (field * gain).to(device)
+        soft = F.avg_pool2d(changed, 3, 1, 1, count_include_pad=False)
+        mix = torch.rand(n, 1, 1, 1, generator=generator).to(device)
+        changed = torch.lerp(changed, soft, mix * (mix > 0.5))
+        deviation = self.noise * torch.rand(n, 1, 1, 1, generator=generator)
+        noise = deviation * torch.randn(n, 1, _SEEN, _SEEN, generator=generator)
+        changed = (changed + noise.to(device)).clamp(0.0, 1.5)
+        inside = self._window(generator).to(device)
+        return changed * inside, inside
+
+    def _window(self, generator: torch.Generator) -> Tensor:
+        """1 inside what is left of the slices, 0 outside: [n, 1, y, x]."""
+        n = self.slices
+        cut = torch.rand(n, generator=generator) < self.cut
+        draw = torch.rand(n, 4, generator=generator) * 0.4 * cut[:, None]
+        along = (torch.arange(_SEEN) + 0.5) / _SEEN
+        x = (along > draw[:, :1]) & (along < 1 - draw[:, 1:2])
+        y = (along > draw[:, 2:3]) & (along < 1 - draw[:, 3:])
+        return (y[:, :, None] & x[:, None, :])[:, None].float()
+
+    def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        pictures, shares = batch
+        logits = network(pictures)
+        entropy = -(shares * F.log_softmax(logits, dim=1)).sum(1).mean()
+        missed = 1 - _dice(F.softmax(logits, dim=1), shares).mean()
+        return entropy + missed, {
+            "entropy": float(entropy.detach()),
+            "overlap": float(missed.detach()),
+        }
+
+    def validate(
+        self, network: nn.Module, prepared: Prepared, device: torch.device, progress: Progress
+    ) -> dict[str, float]:
+        found = []
+        for number, some in enumerate(prepared.slices.split(self.slices)):
+            progress(number * self.slices / len(prepared.slices), "Validating")
+            found.append(network(some).argmax(1))
+        labels = F.one_hot(torch.cat(found), 4).movedim(-1, 1).float()
+        known = F.one_hot(_with_surroundings(prepared.shares).argmax(1), 4).movedim(-1, 1).float()
+        dice = _dice(labels, known)
+        each = {f"Dice {LABEL_NAMES[k + 1]}": float(dice[k]) for k in range(3)}
+        return {"1 - Dice": 1 - float(dice.mean()), **each}
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(network.parameters(), lr=self.rate)
+
+    def learning_rate(self, step: int) -> float:
+        return self.rate * 0.5 * (1 + math.cos(math.pi * min(step / self.iterations, 1.0)))
+
+
+def _dice(found: Tensor, known: Tensor) -> Tensor:
+    """Of each structure over the whole batch: [3]."""
+    both = (found * known).sum(dim=(0, 2, 3))[1:]
+    return 2 * both / ((found + known).sum(dim=(0, 2, 3))[1:] + 1e-6)
+
+
+def _learned(image: Image, labels: Image) -> tuple[Tensor, Tensor]:
+    """A case's slices and the shares of the structures in them, see :class:`Prepared`."""
+    slices, grid = slices_of(image)
+    parts = [
+        in_slices(smoothed(Image((labels.data == k).float(), labels.grid), PIXEL).data, grid)
+        for k in LABEL_NAMES
+    ]
+    return _fitted(slices[:, None]), _fitted(torch.stack(parts, dim=1).clamp(0.0, 1.0))
+
+
+def _with_surroundings(shares: Tensor) -> Tensor:
+    """Before the shares of the structures, that of all else: [n, 4, y, x]."""
+    return torch.cat([1.0 - shares.sum(1, keepdim=True), shares], dim=1)
+
+
+def _fitted(values: Tensor) -> Tensor:
+    """Cut or padded with 0 around the middle of the slice."""
+    height, width = values.shape[-2:]
+    down, right = _KEPT - height, _KEPT - width
+    return F.pad(values, (right // 2, right - right // 2, down // 2, down - down // 2))
+
+
+def _smooth(n: int, cells: int, generator: torch.Generator) -> Tensor:
+    """Smooth standard normal noise: [n, 1, y, x]."""
+    values = torch.randn(n, 1, cells, cells, generator=generator)
+    return F.interpolate(values, size=(_SEEN, _SEEN), mode="bicubic", align_corners=True)
+
+
+def _random_shapes(n: int, generator: torch.Generator) -> Tensor:
+    """Bodies with organs of random shape and brightness, some in a bright shell: [n, 1, y, x]."""
+    axis = torch.linspace(-1, 1, _SEEN)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    draw = torch.rand(5, n, 1, 1, generator=generator)
+    middle = 0.6 * draw[:2] - 0.3
+    radius = torch.hypot(
+        (x - middle[0]) / (0.4 + 0.6 * draw[2]), (y - middle[1]) / (0.4 + 0.6 * draw[3])
+    )
+    heights = torch.stack([_smooth(n, 3 + k, generator)[:, 0] for k in range(_SHAPES)], 1)
+    brightness = torch.rand(n, _SHAPES, generator=generator)
+    organs = brightness.gather(1, heights.argmax(1).flatten(1)).reshape(n, _SEEN, _SEEN)
+    organs = organs * (1 + 0.2 * _smooth(n, _TEXTURE, generator)[:, 0])
+    shell = ((radius - 1).abs() < 0.08) & (draw[4] < 0.5)
+    return torch.where(shell, 1.0, organs * (radius < 1))[:, None].clamp(0.0, 1.5)
