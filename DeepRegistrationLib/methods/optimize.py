@@ -58,6 +58,9 @@ class OptimizeParameters:
 class Optimize(Method):
     """Affine start, then cubic B-splines with local correlation, from 8 mm down to 2 or 1.5 mm.
 
+    Frames of one heart are not aligned first; the hearts of two patients are by their places, and
+    only what is around the fixed one counts.
+
     Loss: 1 - local normalized correlation, averaged over the mask, plus bending energy and a
     penalty on control cells that come near folding; Adam with smooth steps of the control points.
     Quality ``best`` is the mean of two such fits, of different window and control spacing (of
@@ -82,7 +85,7 @@ class Optimize(Method):
             Expected(LUNG_CT, TRE, 1.38, "follow-up CT"),
             Expected(CARDIAC_MRI, DICE, 0.842, "ACDC 061-080, end-diastole to end-systole"),
             Expected(CARDIAC_MRI_PATIENTS, DICE, 0.810, "40 pairs of ACDC 061-080, aligned"),
-            Expected(CARDIAC_MRI_PATIENTS, DICE, 0.426, "40 pairs of ACDC 061-080, unaligned"),
+            Expected(CARDIAC_MRI_PATIENTS, DICE, 0.804, "12 pairs of ACDC 061-080, unaligned"),
         ),
     )
     Parameters = OptimizeParameters

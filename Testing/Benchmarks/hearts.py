@@ -89,7 +89,7 @@ VARIANTS: dict[str, Variant] = {
     "mirrored arrays": flipped(0, 2),
     "axes in another order": sagittal,
     **{f"turned by {angle} degrees": turned(2, angle, 0) for angle in (-30, -15, 15, 30, 90)},
-    "inverted scale": values(lambda data: 0.01 * data + 7),
+    "small values": values(lambda data: 0.01 * data + 7),
     "large values": values(lambda data: 30 * data - 1000),
     "bright at one side": values(_coil),
     "noise of 5 %": _noisy(0.05),
