@@ -10,12 +10,14 @@ import torch
 from DeepRegistrationLib.benchmark.loading import PairImages
 from DeepRegistrationLib.benchmark.protocol import Pair
 from DeepRegistrationLib.benchmark.reading import Reader
+from DeepRegistrationLib.evaluation.alignment import alignment
 from DeepRegistrationLib.evaluation.correlation import similarity
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points, paired_errors
 from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.region import Region, labeled_region
+from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Transform
 
@@ -55,8 +57,9 @@ def measure_row(
     Returns:
         ``region`` (its source), ``lcc`` and ``ncc`` in it; ``jacobian`` (``region`` and ``image``,
         each as :func:`jacobian_statistics` with ``var_log``, and ``histogram`` of J in the
-        region); and of what is known: ``tre``, ``snapped``, ``errors`` (T(x_F) - x_M, mm, LPS, a
-        vector a landmark), ``mae``, ``overlap`` by label.
+        region); ``alignment`` (see :func:`alignment`) and ``verdict``, the level of one that knows
+        neither landmarks nor labels; and of what is known: ``tre``, ``snapped``, ``errors``
+        (T(x_F) - x_M, mm, LPS, a vector a landmark), ``mae``, ``overlap`` by label.
 
     Raises:
         RegistrationError: Landmarks lie outside their image, labels are no whole numbers.
@@ -75,6 +78,7 @@ def measure_row(
             "histogram": np.histogram(clipped, HISTOGRAM)[0].tolist(),
         },
     }
+    row.update(_judged(transform, images, warped, region, row["jacobian"]))
     if images.truth is not None:
         row["mae"] = absolute_error(transform, images.truth, images.fixed, mask)
         return row
@@ -85,6 +89,24 @@ def measure_row(
         found = registered_overlap(*labels, transform, images.fixed.grid)
         row["overlap"] = {str(label): values for label, values in found.items()}
     return row
+
+
+def _judged(
+    transform: Transform,
+    images: PairImages,
+    warped: Image,
+    region: Region,
+    jacobian: dict[str, Any],
+) -> dict[str, Any]:
+    """The verdict without landmarks and labels, and how structures lie on another."""
+    aligned = alignment(transform, images.fixed, images.moving, warped, region)
+    inside = None if region.mask is None else jacobian["region"]
+    quality = {
+        "region": region.described(),
+        "jacobian": {**jacobian["image"], "in_mask": inside},
+        "alignment": aligned,
+    }
+    return {"alignment": aligned, "verdict": verdict(quality).level}
 
 
 def _with_variance(statistics: dict[str, float]) -> dict[str, float]:

@@ -23,6 +23,7 @@ _COLUMNS: dict[str, tuple[Callable[[Row], float | None], int]] = {
     "SD log J": (METRICS["sd_log"].of, 3),
     "J <= 0, %": (METRICS["folding"].of, 4),
     "J <= 0 in the image, %": (METRICS["folding_image"].of, 4),
+    "remaining shift, mm": (METRICS["shift"].of, 2),
     "seconds": (METRICS["seconds"].of, 1),
     "processor seconds": (METRICS["cpu_seconds"].of, 1),
 }
@@ -35,10 +36,12 @@ def each_pair(rows: Sequence[Row]) -> Table | None:
         return None
     numbers = {title: [of(row) for row in rows] for title, (of, _) in _COLUMNS.items()}
     shown = [title for title, column in numbers.items() if any(v is not None for v in column)]
+    judged = any(row.get("verdict") for row in rows)
     lines = [
         [
             row["pair"],
             row["method"],
+            *([row.get("verdict") or "–"] * judged),
             *(_text(numbers[title][k], _COLUMNS[title][1]) for title in shown),
         ]
         for k, row in enumerate(rows)
@@ -46,11 +49,12 @@ def each_pair(rows: Sequence[Row]) -> Table | None:
     return Table(
         "pairs",
         "Pair by pair",
-        ["pair (fixed < moving)", "method", *shown],
+        ["pair (fixed < moving)", "method", *(["verdict"] * judged), *shown],
         lines,
         "TRE, median and 95 %: over the landmarks of the pair. J and LCC: in the region (given "
         "mask, lungs or labels). Seconds: wall time of the whole registration with warped image "
-        "and Jacobian map; processor seconds: of all threads and child processes.",
+        "and Jacobian map; processor seconds: of all threads and child processes. Verdict: without "
+        "landmarks and labels; remaining shift: by block matching in the region.",
     )
 
 

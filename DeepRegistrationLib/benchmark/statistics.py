@@ -12,6 +12,7 @@ from scipy import stats
 from DeepRegistrationLib.benchmark.journal import Row
 from DeepRegistrationLib.benchmark.protocol import BEFORE
 from DeepRegistrationLib.evaluation.html_parts import nested
+from DeepRegistrationLib.evaluation.verdict import faulty
 
 RESAMPLES = 5000
 FEWEST_PAIRS = 6  # fewer than this give no p below 0.05 by a two-sided signed-rank test
@@ -21,6 +22,12 @@ def mean_over_labels(row: Row, key: str) -> float | None:
     """The mean of an overlap measure over the labels that have it."""
     values = [v[key] for v in (row.get("overlap") or {}).values() if v.get(key) is not None]
     return float(np.mean(values)) if values else None
+
+
+def _faulty(row: Row) -> float | None:
+    """100 where the verdict finds fault, else 0: its mean is a share in percent."""
+    level = row.get("verdict")
+    return None if level is None else 100.0 * faulty(level)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ METRICS: dict[str, Metric] = {
     "folding_image": Metric(
         "J <= 0 in the image, %", lambda r: nested(r, "jacobian", "image", "percent_nonpositive")
     ),
+    "shift": Metric("remaining shift, mm", lambda r: nested(r, "alignment", "shift", "mean")),
+    "faulty": Metric("faults found, %", _faulty),
     "seconds": Metric("seconds", lambda r: r.get("seconds")),
     "cpu_seconds": Metric("processor seconds", lambda r: r.get("cpu_seconds")),
 }

@@ -1,7 +1,8 @@
 """The command ``deepreg``: exit codes and signals. Only a command's own module imports PyTorch.
 
 Exit codes: 0 done; 2 something the user can correct, or an interruption, said in one sentence on
-stderr with nothing written; 1 a defect of the software.
+stderr with nothing written; 3 done, but the verdict finds fault and ``--strict`` was given; 1 a
+defect of the software.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def _run(arguments: argparse.Namespace) -> int:
             if not debug:
                 warnings.simplefilter("ignore")
             module, function = arguments.command.split(":")
-            getattr(importlib.import_module(f"{__name__}.{module}"), function)(arguments)
+            code = getattr(importlib.import_module(f"{__name__}.{module}"), function)(arguments)
             sys.stdout.flush()
-        return 0
+        return code or 0
     except (KeyboardInterrupt, Cancelled):
         return _refuse("Interrupted; nothing was written.")
     except BrokenPipeError:  # the reader of our output, for example head, has gone

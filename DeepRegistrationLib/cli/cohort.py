@@ -16,6 +16,7 @@ from DeepRegistrationLib.cli.inputs import method_options
 from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.datasets.cases import cases_of, read_cases
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.verdict import faulty
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.cohort.run import Standing
@@ -140,4 +141,9 @@ def _tell(rows: list[dict[str, Any]], table: Path, quiet: bool) -> None:
         print(f"... and {len(failures) - _SHOWN_FAILURES} more, in the table")
     if failures:
         print("--resume retries the failed pairs.")
+    doubted = [row for row in rows if faulty(row.get("verdict") or "")]
+    for row in doubted[:_SHOWN_FAILURES]:
+        print(f"Warning: {row['pair']}: {row['verdict_text']}")
+    if len(doubted) > _SHOWN_FAILURES:
+        print(f"... and {len(doubted) - _SHOWN_FAILURES} more, in the table (verdict)")
     print(f"{len(rows) - len(failures)} pairs done, {len(failures)} failed; wrote {table}")

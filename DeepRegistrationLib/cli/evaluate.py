@@ -17,20 +17,21 @@ from DeepRegistrationLib.cli.inputs import (
     load_optional,
     load_transform,
 )
+from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.report import (
     evaluation_report,
     report_text,
-    told,
     write_report,
 )
+from DeepRegistrationLib.evaluation.summary import told
 from DeepRegistrationLib.labels import paired
 from DeepRegistrationLib.output import atomic_file
 from DeepRegistrationLib.validation import check_image, check_mask
 
 
-def evaluate_files(arguments: argparse.Namespace) -> None:
-    """``deepreg evaluate``: the report of a transform that came from anywhere."""
+def evaluate_files(arguments: argparse.Namespace) -> int:
+    """``deepreg evaluate``: the report of a transform that came from anywhere; the exit code."""
     check_landmark_options(arguments)
     if (arguments.fixed_labels is None) != (arguments.moving_labels is None):
         raise RegistrationError(
@@ -79,8 +80,9 @@ def evaluate_files(arguments: argparse.Namespace) -> None:
         )
     if not arguments.output:
         print(report_text(report), end="")
-        return
+        return warned(report, arguments.strict)
     with atomic_file(arguments.output) as path:
         write_report(report, path)
     if not arguments.quiet:
         print("\n".join([*told(report), f"Wrote {arguments.output}"]))
+    return warned(report, arguments.strict)

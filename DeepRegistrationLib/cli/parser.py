@@ -88,8 +88,17 @@ def _add_register(commands: Any) -> None:
         help="transform from fixed to moving points to start from (.h5, .tfm)",
     )
     _add_landmark_options(parser)
+    _add_strict_option(parser)
     add_series_options(parser)
     parser.set_defaults(command="register:register_files")
+
+
+def _add_strict_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end with exit code 3 where the verdict finds fault with the result (it is written)",
+    )
 
 
 def _add_method_options(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +127,7 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--inverse", action="store_true", help="also write the inverse transform")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same result (default: 0)")
-    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
 
 
 def add_series_options(parser: argparse.ArgumentParser) -> None:
@@ -171,7 +180,8 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--fixed-labels", metavar="FILE", help="label map of the fixed image")
     parser.add_argument("--moving-labels", metavar="FILE", help="label map of the moving image")
     parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
-    parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
+    _add_strict_option(parser)
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
     add_series_options(parser)
     parser.set_defaults(command="evaluate:evaluate_files")
 

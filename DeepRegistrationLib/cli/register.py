@@ -20,11 +20,12 @@ from DeepRegistrationLib.cli.inputs import (
     load_transform,
     method_options,
 )
-from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
+from DeepRegistrationLib.cli.terminal import native_silence, shown_progress, warned
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
-from DeepRegistrationLib.evaluation.report import MASK_FILE, build_report, told, write_report
+from DeepRegistrationLib.evaluation.report import MASK_FILE, build_report, write_report
+from DeepRegistrationLib.evaluation.summary import told
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, write_image
 from DeepRegistrationLib.output import atomic_folder, check_folder
@@ -48,8 +49,8 @@ _CHEST = (320.0, 256.0, 288.0)  # mm, the box of the phantom
 _FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
 
 
-def register_files(arguments: argparse.Namespace) -> None:
-    """``deepreg register``."""
+def register_files(arguments: argparse.Namespace) -> int:
+    """``deepreg register``; returns the exit code."""
     started = time.perf_counter()
     options = method_options(arguments)
     owned = (*RESULTS, *UNCERTAINTY.values())
@@ -84,6 +85,7 @@ def register_files(arguments: argparse.Namespace) -> None:
         report = build_report(result, fixed, moving, **landmarks)
         write_results(result, report, folder)
     _tell(arguments, report, result)
+    return warned(report, arguments.strict)
 
 
 def run_demo(arguments: argparse.Namespace) -> None:
@@ -114,6 +116,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
         for name, points in zip(PHANTOM[2:], landmarks.values(), strict=True):
             write_landmarks(points, folder / name)
     _tell(arguments, report, result)
+    warned(report, strict=False)
 
 
 def output_size(grid: Grid, inverse: bool) -> int:

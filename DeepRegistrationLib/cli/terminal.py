@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from DeepRegistrationLib.errors import printable
+from DeepRegistrationLib.evaluation.verdict import faulty
 from DeepRegistrationLib.progress import Progress, silent
 
 
@@ -51,6 +52,18 @@ def give_up_output() -> None:
     """Let nothing more be written to stdout, whose reader has gone or whose disk is full."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+DOUBTED = 3
+"""Exit code of ``--strict`` where the verdict finds fault."""
+
+
+def warned(report: dict[str, Any], strict: bool) -> int:
+    """Print the verdict on stderr, in one line, where it finds fault; return the exit code."""
+    if not faulty(report["verdict"]["level"]):
+        return 0
+    print(printable(f"Warning: {report['verdict']['headline']}"), file=sys.stderr, flush=True)
+    return DOUBTED if strict else 0
 
 
 @contextlib.contextmanager

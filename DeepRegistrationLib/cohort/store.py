@@ -40,6 +40,8 @@ TEXTS = (
     "method",
     "quality",
     "device",
+    "verdict",
+    "verdict_text",
     "folder",
 )
 """The table's columns of text, which come first; all others are numbers, by name."""

@@ -14,7 +14,15 @@ from DeepRegistrationLib.benchmark.protocol import Pair
 from DeepRegistrationLib.cohort.store import ROW, Row, write_json
 from DeepRegistrationLib.errors import DEBUG, mendable, unexpected
 
-_MEASURED = ("tre", "jacobian", "similarity", "overlap", "inverse_residual_mm", "peak_memory_mb")
+_MEASURED = (
+    "tre",
+    "jacobian",
+    "similarity",
+    "overlap",
+    "alignment",
+    "inverse_residual_mm",
+    "peak_memory_mb",
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,8 @@ def _registered(job: Job) -> Row:
             "method": report["method"],
             "quality": report["quality"],
             "device": report["device"],
+            "verdict": report["verdict"]["level"],
+            "verdict_text": report["verdict"]["headline"],
             **_numbers("", {name: report[name] for name in _MEASURED}),
             "seconds": time.perf_counter() - started,
         }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from DeepRegistrationLib.evaluation.alignment import alignment
 from DeepRegistrationLib.evaluation.correlation import similarity
 from DeepRegistrationLib.evaluation.direction import better_swapped
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
@@ -62,7 +63,8 @@ def measure(
         way round, see :class:`direction.Swapped`), ``jacobian`` (of the whole image, see
         :func:`jacobian_statistics`; ``in_mask`` holds the same inside the region where it is not
         the whole image), ``similarity`` in the region (``before``, ``after``), ``overlap`` (label,
-        or ``mask``, to ``before``, ``after``), ``voxel_mm`` (the largest voxel dimension of the
+        or ``mask``, to ``before``, ``after``), ``alignment`` (see :func:`alignment.alignment`; with
+        both images), ``voxel_mm`` (the largest voxel dimension of the
         images, mm, see :mod:`tolerance`).
     """
     tre = swapped = None
@@ -80,6 +82,9 @@ def measure(
             moving_mask=moving_mask,
             fixed_labels=fixed_labels,
         )
+    if warped is None and fixed is not None and moving is not None:
+        clamped = finite(moving)
+        warped = warp(clamped, transform, fixed.grid, fill=background(clamped))
     return {
         "region": region.described(),
         "tre": tre,
@@ -91,6 +96,7 @@ def measure(
             **_label_overlap(transform, fixed_labels, moving_labels, fixed, label_names or {}),
         }
         or None,
+        "alignment": _alignment(transform, fixed, moving, warped, region),
         "voxel_mm": largest_voxel(
             *(None if i is None else i.grid.spacing for i in (fixed, moving))
         ),
@@ -120,14 +126,24 @@ def _similarity(
 ) -> dict[str, Any] | None:
     if fixed is None or moving is None:
         return None
+    assert warped is not None
     fixed, clamped = finite(fixed), finite(moving)
-    fill = background(clamped)
-    before = similarity(fixed, clamped.resampled(fixed.grid, fill=fill), mask)
-    if warped is None:
-        warped = warp(clamped, transform, fixed.grid, fill=fill)
-    elif is_ct(moving):
+    before = similarity(fixed, clamped.resampled(fixed.grid, fill=background(clamped)), mask)
+    if is_ct(moving):
         warped = finite(warped)
     return {"before": before, "after": similarity(fixed, warped, mask)}
+
+
+def _alignment(
+    transform: Transform,
+    fixed: Image | None,
+    moving: Image | None,
+    warped: Image | None,
+    region: Region,
+) -> dict[str, Any] | None:
+    if fixed is None or moving is None or warped is None:
+        return None
+    return alignment(transform, fixed, moving, warped, region)
 
 
 def _binary(mask: Image | None) -> Image | None:

@@ -22,10 +22,11 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.consistency import inverse_consistency
 from DeepRegistrationLib.evaluation.direction import Swapped
+from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
-from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
+from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Transform
 
@@ -80,8 +81,9 @@ def build_report(
         ``parameters``, ``device``, ``device_reason``, ``seed``, ``seconds`` (by stage, and
         ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
         :func:`measure`: ``region``, ``tre``, ``swapped``, ``jacobian``, ``similarity``,
-        ``overlap``, ``voxel_mm``; ``inverse_consistency`` where the inverse was asked for (see
-        :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
+        ``overlap``, ``alignment``, ``voxel_mm``; ``verdict`` (``level``, ``headline``,
+        ``findings``, see :mod:`verdict`); ``inverse_consistency`` where the inverse was asked for
+        (see :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
         :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
         which is large where T folds) and ``notes``. What was not measured is None; there is no
         NaN.
@@ -116,8 +118,9 @@ def build_report(
             moving.grid,
             region.mask,
         )
+    judged = _judged(measured, registration.transform, fixed_landmarks, moving_landmarks)
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
-    return _assembled(fixed, moving, measured, registration, seconds, notes)
+    return _assembled(fixed, moving, measured, judged, registration, seconds, notes)
 
 
 def evaluation_report(
@@ -148,14 +151,34 @@ def evaluation_report(
         measured["inverse_consistency"] = inverse_consistency(
             transform, None, fixed.grid, moving.grid, region.mask
         )
+    points = more.get("fixed_landmarks"), more.get("moving_landmarks")
+    judged = _judged(measured, transform, *points)
     read = [note for image in (fixed, moving) if image is not None for note in image.notes]
-    return _assembled(fixed, moving, measured, None, {}, [*read, *notes])
+    return _assembled(fixed, moving, measured, judged, None, {}, [*read, *notes])
+
+
+def _judged(
+    measured: dict[str, Any],
+    transform: Transform,
+    fixed_landmarks: np.ndarray | None,
+    moving_landmarks: np.ndarray | None,
+) -> dict[str, Any]:
+    """The verdict on what was measured, and on the landmarks where there are any."""
+    errors = {}
+    if fixed_landmarks is not None and moving_landmarks is not None:
+        mapped = mapped_points(transform, fixed_landmarks)
+        errors = {
+            "before": np.linalg.norm(np.subtract(fixed_landmarks, moving_landmarks), axis=1),
+            "after": np.linalg.norm(mapped - moving_landmarks, axis=1),
+        }
+    return verdict(without_places(measured), **errors).plain()
 
 
 def _assembled(
     fixed: Image | None,
     moving: Image | None,
     measured: dict[str, Any],
+    judged: dict[str, Any],
     registration: Registration | None,
     seconds: dict[str, float],
     notes: Sequence[str],
@@ -181,7 +204,8 @@ def _assembled(
         "peak_memory_mb": known.get("peak_memory_mb"),
         "fixed": describe(fixed),
         "moving": describe(moving),
-        **_without_places(measured),
+        **without_places(measured),
+        "verdict": judged,
         "inverse_residual_mm": residual,
         "notes": [
             *(registration.notes if registration else []),
@@ -193,7 +217,7 @@ def _assembled(
     return json_safe(report)
 
 
-def _without_places(measured: dict[str, Any]) -> dict[str, Any]:
+def without_places(measured: dict[str, Any]) -> dict[str, Any]:
     """Measures without positions in the image; every report has the same keys."""
     overlap = {
         label: {
@@ -202,8 +226,17 @@ def _without_places(measured: dict[str, Any]) -> dict[str, Any]:
         }
         for label, pair in (measured["overlap"] or {}).items()
     }
+    aligned = measured.get("alignment")
+    if aligned:
+        area = {key: value for key, value in aligned["area"].items() if key != "point"}
+        aligned = {**aligned, "area": area}
     consistency = measured.get("inverse_consistency")
-    return {**measured, "overlap": overlap or None, "inverse_consistency": consistency}
+    return {
+        **measured,
+        "overlap": overlap or None,
+        "alignment": aligned,
+        "inverse_consistency": consistency,
+    }
 
 
 def describe(image: Image | None) -> dict[str, Any] | None:
@@ -246,46 +279,3 @@ def write_report(report: dict[str, Any], path: str | Path) -> None:
         Path(path).write_text(report_text(report), encoding="utf-8")
     except OSError as error:
         raise RegistrationError(f"{path} cannot be written ({error.strerror}).") from error
-
-
-def told(report: dict[str, Any]) -> list[str]:
-    """What the report notes of this registration alone, and its main numbers, for a terminal."""
-    return [note for note in report["notes"] if note not in STANDING_NOTES] + summary(report)
-
-
-def summary(report: dict[str, Any]) -> list[str]:
-    """The report's main numbers as lines for a terminal."""
-    lines = []
-    if tre := report["tre"]:
-        before, after = tre["before"], tre["after"]
-        lines.append(
-            f"Target registration error over {tre['n']} landmarks: {before['mean']:.2f} mm before, "
-            f"{after['mean']:.2f} mm after (median {after['median']:.2f}, 95 % {after['p95']:.2f}, "
-            f"max {after['max']:.2f})"
-        )
-    if similar := report["similarity"]:
-        before, after = similar["before"]["local_ncc"], similar["after"]["local_ncc"]
-        if before is not None and after is not None:
-            where = f"in the {report['region']['name']}"
-            lines.append(f"Local correlation {where}: {before:.3f} before, {after:.3f} after")
-    for label, overlap in (report["overlap"] or {}).items():
-        dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
-        what = "the masks" if label == "mask" else f"label {label}"
-        lines.append(f"Dice of {what}: {dice[0]:.3f} before, {dice[1]:.3f} after")
-    if volume := report["jacobian"]:
-        text = f"Jacobian {volume['min']:.2f} to {volume['max']:.2f}, "
-        text += f"folding in {volume['percent_nonpositive']:.3f} % of the image"
-        if inside := volume["in_mask"]:
-            text += f", {inside['percent_nonpositive']:.3f} % of the {report['region']['name']}"
-        lines.append(text)
-    lines += [finding.text for finding in uncertainty_findings(report.get("uncertainty"))]
-    if consistency := report["inverse_consistency"]:
-        lines.append(
-            f"Inverse consistency: {consistency['mean']:.3f} mm mean, {consistency['p95']:.3f} mm "
-            f"at 95 %, {consistency['max']:.3f} mm max"
-        )
-    if residual := report["inverse_residual_mm"]:
-        lines.append(
-            f"Inverse: residual {residual['mean']:.3f} mm mean, {residual['max']:.3f} mm max"
-        )
-    return lines

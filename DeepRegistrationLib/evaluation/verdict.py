@@ -21,11 +21,12 @@ is marked so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from DeepRegistrationLib.evaluation.alignment_findings import alignment_findings
 from DeepRegistrationLib.evaluation.deformation_findings import (
     consistency_findings,
     folding_findings,
@@ -56,9 +57,18 @@ class Verdict:
     headline: str
     findings: tuple[Finding, ...]
 
+    def plain(self) -> dict[str, Any]:
+        """As JSON can hold it: ``level``, ``headline``, ``findings`` (level, text, basis)."""
+        return asdict(self) | {"findings": [asdict(finding) for finding in self.findings]}
+
     def text(self) -> str:
         """Headline and findings, one a line."""
         return "\n".join([self.headline, *(finding.text for finding in self.findings)])
+
+
+def faulty(level: str) -> bool:
+    """Whether a verdict of this level finds fault with the result: a warning is due."""
+    return level in ("caution", "problem")
 
 
 def verdict(
@@ -89,6 +99,7 @@ def verdict(
             np.asarray(after, float),
             allowed,
         ),
+        *alignment_findings(quality.get("alignment"), region_in_words(quality)),
         *folding_findings(quality),
         *segment_findings(quality.get("segments")),
         *overlap_findings(quality.get("overlap"), allowed),

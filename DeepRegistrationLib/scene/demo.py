@@ -15,7 +15,8 @@ import slicer
 
 from DeepRegistrationLib.cli.terminal import shown_progress
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
-from DeepRegistrationLib.evaluation.report import build_report, summary, write_report
+from DeepRegistrationLib.evaluation.report import build_report, write_report
+from DeepRegistrationLib.evaluation.summary import summary
 from DeepRegistrationLib.methods import method_names
 from DeepRegistrationLib.output import atomic_folder
 from DeepRegistrationLib.scene import pictures

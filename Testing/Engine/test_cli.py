@@ -100,7 +100,8 @@ def test_register_writes_exactly_the_promised_files(shift, pair, tmp_path, capfd
     assert register(pair, out) == 0
     assert {path.name for path in out.iterdir()} == RESULTS
     captured = capfd.readouterr()
-    assert captured.err == ""
+    assert len(captured.err.splitlines()) == 1  # the images of this pair are unrelated noise
+    assert captured.err.startswith("Warning: Look closely: Local correlation")
     assert f"Wrote {out}" in captured.out
     assert list(tmp_path.rglob("*partial*")) == []
 
@@ -160,10 +161,37 @@ def test_swapped_landmark_files_are_noticed(shift, pair, landmarks, tmp_path, ca
     assert report["swapped"]["given"] == report["tre"]["after"]["mean"]
 
 
-def test_quiet_prints_nothing(shift, pair, tmp_path, capfd):
-    assert register(pair, tmp_path / "out", "--quiet") == 0
+def test_quiet_prints_nothing_but_a_warning(shift, good, pair, tmp_path, capfd):
+    options = "--quiet", "--set", "scale=0"  # one image twice, left where it is: no fault
+    assert register(good, tmp_path / "same", *options) == 0
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+    assert register(pair, tmp_path / "out", "--quiet") == 0
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Warning: ")
+
+
+def test_strict_ends_with_3_where_the_verdict_finds_fault_and_writes_all_the_same(
+    shift, good, pair, tmp_path, capfd
+):
+    assert register(good, tmp_path / "same", "--strict", "--set", "scale=0") == 0
+    capfd.readouterr()
+    assert register(pair, tmp_path / "out", "--strict") == 3
+    captured = capfd.readouterr()
+    assert len(captured.err.splitlines()) == 1
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert captured.err.strip() == f"Warning: {report['verdict']['headline']}"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == RESULTS
+
+
+def test_an_evaluation_warns_and_is_strict_in_the_same_way(pair, tmp_path, capfd):
+    write_transform(Affine(), tmp_path / "identity.h5")
+    images = "--fixed", str(pair[0]), "--moving", str(pair[1]), "-o", str(tmp_path / "e.json")
+    assert main(["evaluate", str(tmp_path / "identity.h5"), *images]) == 0
+    assert capfd.readouterr().err.startswith("Warning: ")
+    assert main(["evaluate", str(tmp_path / "identity.h5"), *images, "--strict"]) == 3
+    assert (tmp_path / "e.json").exists()
 
 
 def test_parameters_reach_the_method_with_their_types(shift, pair, tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.direction import better_swapped, outside_problem
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks
-from DeepRegistrationLib.evaluation.report import evaluation_report, told
+from DeepRegistrationLib.evaluation.report import evaluation_report
+from DeepRegistrationLib.evaluation.summary import told
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.transforms import Affine
 

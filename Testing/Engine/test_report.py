@@ -11,7 +11,8 @@ from test_evaluation import GRID, image, noisy_pair, two_label_maps
 
 from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.evaluation import build_report, evaluation_report
-from DeepRegistrationLib.evaluation.report import json_safe, summary
+from DeepRegistrationLib.evaluation.report import json_safe
+from DeepRegistrationLib.evaluation.summary import summary
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Affine, DisplacementField, Inversion, jacobian, warp
 from DeepRegistrationLib.validation import background, finite
@@ -36,8 +37,10 @@ KEYS = [
     "jacobian",
     "similarity",
     "overlap",
+    "alignment",
     "voxel_mm",
     "inverse_consistency",
+    "verdict",
     "inverse_residual_mm",
     "notes",
 ]

@@ -1,0 +1,176 @@
+"""What speaks for or against a registration without landmarks: how well structures lie on another.
+
+Loads PyTorch; the result is plain data that :mod:`alignment_findings` puts into words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from DeepRegistrationLib.evaluation.block_matching import (
+    HALF,
+    REACH,
+    Matches,
+    match_blocks,
+    neighbors,
+)
+from DeepRegistrationLib.evaluation.region import Region
+from DeepRegistrationLib.evaluation.segment_statistics import box_of, place_in_words
+from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.lungs import look_for_lungs
+from DeepRegistrationLib.plain import GIVEN
+from DeepRegistrationLib.pyramid import smoothed
+from DeepRegistrationLib.transforms import Transform
+from DeepRegistrationLib.validation import finite, is_ct
+
+SPACING = 2.0  # mm, of the voxels that are compared; of thick slices only within the slice
+VESSELS, STRUCTURES = "vessels", "structures"
+FEWEST = 20  # places; fewer say nothing
+_AREA = 16  # neighboring places over which the largest shift is averaged
+_CT = (-1000.0, 300.0)  # HU
+_CT_NOISE = 400.0  # HU^2; of other images, of which the values become 0 to 1:
+_NOISE = 1e-3
+_LUNG = -500.0  # HU: the median in a mask below this is that of lungs
+_DEPTH = 8.0  # mm below the surface of the lungs: a block holds nothing but lung there
+_VESSEL_VARIANCE = 3600.0  # HU^2: blocks with vessels or airways have more variance
+_SAMPLES = 200_000  # voxels at which ranges and medians are taken
+_TOUCHED = 0.1  # a mask over less of the lungs is not meant for them
+
+
+def alignment(
+    transform: Transform, fixed: Image, moving: Image, warped: Image, region: Region
+) -> dict[str, Any] | None:
+    """Match blocks of the fixed and of the warped image all over a region.
+
+    Args:
+        transform: Fixed to moving.
+        fixed, moving: The images.
+        warped: The moving image on the fixed image's grid.
+        region: Where to judge.
+
+    Returns:
+        ``kind``: ``vessels`` where the places for ``shift`` and ``alike`` are those with structure
+        well inside lungs (vessels and airways), else ``structures``: all places; ``places``: their
+        number; ``shift``: ``median``, ``mean``, ``p95`` in mm of the remaining shifts; ``alike``:
+        median correlation; ``area``: over all places ``shift`` in mm, the largest mean over
+        neighboring ones, ``where`` in words, ``point`` (LPS mm); ``percent_outside``: of all
+        places, those that T takes out of the moving image; ``percent_covered``: of the lungs in
+        the fixed image, how much a given mask covers, None where no lungs are meant. None where
+        the region has too few places with structure.
+    """
+    covered = _percent_covered(fixed, region)
+    first, second, noise = _comparable(finite(fixed), finite(warped))
+    box = _box(region, fixed.grid)
+    first, second = (smoothed(_cropped(image, box), SPACING) for image in (first, second))
+    inside = torch.ones(first.grid.shape, dtype=torch.bool)
+    if region.mask is not None:
+        inside = region.mask.resampled(first.grid, interpolation="nearest").data != 0
+    everywhere = match_blocks(first, second, inside, noise)
+    seen = _seen(everywhere, transform, moving.grid)
+    everywhere = everywhere.only(seen)
+    if len(everywhere.points) < FEWEST:
+        return None
+    found, kind = everywhere, STRUCTURES
+    if region.mask is not None and _is_lung(fixed, region.mask):
+        deep = match_blocks(first, second, _deep(inside, first.grid), _VESSEL_VARIANCE)
+        deep = deep.only(_seen(deep, transform, moving.grid))
+        if len(deep.points) >= FEWEST:
+            found, kind = deep, VESSELS
+    length = np.linalg.norm(found.shift, axis=1)
+    return {
+        "kind": kind,
+        "places": len(length),
+        "shift": {
+            "median": float(np.median(length)),
+            "mean": float(length.mean()),
+            "p95": float(np.percentile(length, 95)),
+        },
+        "alike": float(np.median(found.alike)),
+        "area": _worst_area(everywhere, box_of(first.grid, inside.numpy())),
+        "percent_outside": 100.0 * float((~seen).mean()),
+        "percent_covered": covered,
+    }
+
+
+def _comparable(fixed: Image, warped: Image) -> tuple[Image, Image, float]:
+    """Both images in one range of values, and the variance of blocks without structure.
+
+    CT in HU, without what lies above soft tissue; of others the 1st to 99th percentile as 0 to 1.
+    """
+    scaled = []
+    if is_ct(fixed):
+        scaled = [replace(image, data=image.data.clamp(*_CT)) for image in (fixed, warped)]
+        return scaled[0], scaled[1], _CT_NOISE
+    for image in (fixed, warped):
+        some = image.data.flatten()[:: max(1, image.data.numel() // _SAMPLES)].float()
+        low, high = (float(torch.quantile(some, share)) for share in (0.01, 0.99))
+        values = (image.data.float() - low) / max(high - low, 1e-6)
+        scaled.append(replace(image, data=values.clamp(0, 1)))
+    return scaled[0], scaled[1], _NOISE
+
+
+def _box(region: Region, grid: Grid) -> tuple[slice, slice, slice]:
+    """The region with room for blocks and shifts around it: slices along z, y, x."""
+    if region.mask is None:
+        return slice(None), slice(None), slice(None)
+    found = ndimage.find_objects((region.mask.data != 0).numpy().astype(np.uint8))[0]
+    room = [int(np.ceil((HALF + REACH + 2 * SPACING) / s)) for s in grid.spacing[::-1]]
+    z, y, x = (
+        slice(max(0, side.start - more), min(side.stop + more, n))
+        for side, more, n in zip(found, room, grid.shape, strict=True)
+    )
+    return z, y, x
+
+
+def _cropped(image: Image, box: tuple[slice, slice, slice]) -> Image:
+    ends = [side.indices(n)[:2] for side, n in zip(box[::-1], image.grid.size, strict=True)]
+    low, high = zip(*ends, strict=True)
+    return Image(image.data[box], image.grid.cropped(low, high), image.name)
+
+
+def _seen(found: Matches, transform: Transform, moving: Grid) -> np.ndarray:
+    """Which places the transform takes into the moving image: bool [n]."""
+    return moving.contains(transform(torch.from_numpy(found.points)).numpy())
+
+
+def _worst_area(found: Matches, box: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    """Where shifts are largest over neighboring places, and how large."""
+    length = np.linalg.norm(found.shift, axis=1)
+    mean = length[neighbors(found.points, _AREA)].mean(1)
+    point = found.points[int(np.argmax(mean))]
+    return {
+        "shift": float(mean.max()),
+        "where": place_in_words(point, *box),
+        "point": [float(mm) for mm in point],
+    }
+
+
+def _is_lung(fixed: Image, mask: Image) -> bool:
+    if not is_ct(fixed):
+        return False
+    values = finite(fixed).data[mask.data != 0]
+    return float(values[:: max(1, len(values) // _SAMPLES)].median()) < _LUNG
+
+
+def _deep(inside: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """What lies well inside a mask."""
+    depth = ndimage.distance_transform_edt(inside.numpy(), sampling=grid.spacing[::-1])
+    return torch.from_numpy(depth >= _DEPTH)
+
+
+def _percent_covered(fixed: Image, region: Region) -> float | None:
+    """How much of the lungs that a CT shows a given mask covers; None where they are not meant."""
+    if region.source != GIVEN or region.mask is None or not is_ct(fixed):
+        return None
+    lungs = look_for_lungs(fixed)
+    if lungs.mask is None or not lungs.evidence.sure:
+        return None
+    shown = lungs.mask.data != 0
+    share = float((region.mask.data[shown] != 0).float().mean())
+    return 100.0 * share if share >= _TOUCHED else None

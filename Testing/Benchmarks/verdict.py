@@ -1,0 +1,93 @@
+"""How well the verdict tells wrong results from good ones, where the truth is known.
+
+    python -m Testing.Benchmarks.verdict [--data FOLDER]
+
+Phantoms and real pairs are registered well, badly and wrongly, and good results are changed (see
+``verdict_failures``). Each result is measured and judged as by the commands, without landmarks and
+labels, by which its true error is measured then. Writes VERDICT.md beside this file. What was
+measured is kept in build/benchmarks/verdict, so that a run that was ended goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from DeepRegistrationLib.evaluation.measures import measure
+from DeepRegistrationLib.evaluation.report import json_safe
+from Testing.Benchmarks.verdict_failures import results
+from Testing.Benchmarks.verdict_pairs import Pair, all_pairs
+from Testing.Benchmarks.verdict_tables import Row, page
+
+HERE = Path(__file__).parent
+STORE = HERE.parent.parent / "build" / "benchmarks" / "verdict"
+
+
+def rows_of(pair: Pair, other: Pair, folder: Path) -> list[Row]:
+    """All results of a pair, measured; read from the folder where they were measured before."""
+    name = pair.name.replace(" ", "_")
+    file, transforms = folder / f"{name}.json", folder / f"{name}.pickle"
+    if file.exists():
+        return [Row(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
+    kept = pickle.loads(transforms.read_bytes()) if transforms.exists() else {}
+    expected, rows = pair.least, []
+    known = len(kept)
+    for result in results(pair, other, kept):
+        if len(kept) > known:
+            transforms.write_bytes(pickle.dumps(kept))
+            known = len(kept)
+        if result.title == "default":
+            expected = max(expected, result.error)
+        begin = time.process_time()
+        with torch.no_grad():
+            quality = measure(
+                result.transform, fixed=pair.fixed, moving=result.moving, region=result.region
+            )
+        seconds = time.process_time() - begin
+        rows.append(
+            Row(
+                pair=pair.name,
+                kind=pair.kind,
+                tuning=pair.tuning,
+                title=result.title,
+                error=result.error if result.error < 1e6 else None,
+                expected=expected,
+                away=result.away,
+                quality=json_safe(quality),
+                seconds=round(seconds, 3),
+            )
+        )
+    plain: list[dict[str, Any]] = [row.__dict__ for row in rows]
+    file.write_text(json.dumps(plain), encoding="utf-8")
+    print(f"{pair.name}: {len(rows)} results", flush=True)
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with the real pairs")
+    parser.add_argument("--only", nargs="+", help="names of pairs; the page has those measured")
+    parser.add_argument("--again", action="store_true", help="forget what was measured before")
+    options = parser.parse_args()
+    STORE.mkdir(parents=True, exist_ok=True)
+    for old in STORE.iterdir() if options.again else ():
+        old.unlink()
+    pairs = list(all_pairs(options.data))
+    rows: list[Row] = []
+    for number, pair in enumerate(pairs):
+        if options.only and pair.name not in options.only:
+            continue
+        alike = [p for p in pairs if p.kind == pair.kind and p.patient != pair.patient]
+        rows += rows_of(pair, alike[number % len(alike)], STORE)
+    (HERE / "VERDICT.md").write_text(page(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
