@@ -57,7 +57,10 @@ def match_blocks(first: Image, second: Image, where: torch.Tensor, noise: float)
     """
     grid = first.grid
     spacing = grid.spacing[::-1]
-    half = [min(round(HALF / s), (n - 1) // 2) for s, n in zip(spacing, grid.shape, strict=True)]
+    half = [  # of slices thicker than that a block holds one: the next show something else
+        min(round(HALF / s), (n - 1) // 2) if s <= HALF else 0
+        for s, n in zip(spacing, grid.shape, strict=True)
+    ]
     reach = [int(REACH / s) for s in spacing]
     index = _places(first.data, where, grid, half, reach, noise)
     if len(index) == 0:

@@ -22,19 +22,20 @@ import torch
 from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.report import json_safe
 from Testing.Benchmarks.verdict_failures import results
-from Testing.Benchmarks.verdict_pairs import Pair, all_pairs
+from Testing.Benchmarks.verdict_pairs import Source, sources
 from Testing.Benchmarks.verdict_tables import Row, page
 
 HERE = Path(__file__).parent
 STORE = HERE.parent.parent / "build" / "benchmarks" / "verdict"
 
 
-def rows_of(pair: Pair, other: Pair, folder: Path) -> list[Row]:
+def rows_of(source: Source, another: Source, folder: Path) -> list[Row]:
     """All results of a pair, measured; read from the folder where they were measured before."""
-    name = pair.name.replace(" ", "_")
+    name = source.name.replace(" ", "_")
     file, transforms = folder / f"{name}.json", folder / f"{name}.pickle"
     if file.exists():
         return [Row(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
+    pair, other = source.make(), another.make()
     kept = pickle.loads(transforms.read_bytes()) if transforms.exists() else {}
     expected, rows = pair.least, []
     known = len(kept)
@@ -79,13 +80,13 @@ def main() -> None:
     STORE.mkdir(parents=True, exist_ok=True)
     for old in STORE.iterdir() if options.again else ():
         old.unlink()
-    pairs = list(all_pairs(options.data))
+    found = sources(options.data)
     rows: list[Row] = []
-    for number, pair in enumerate(pairs):
-        if options.only and pair.name not in options.only:
+    for number, source in enumerate(found):
+        if options.only and source.name not in options.only:
             continue
-        alike = [p for p in pairs if p.kind == pair.kind and p.patient != pair.patient]
-        rows += rows_of(pair, alike[number % len(alike)], STORE)
+        alike = [s for s in found if s.kind == source.kind and s.patient != source.patient]
+        rows += rows_of(source, alike[number % len(alike)], STORE)
     (HERE / "VERDICT.md").write_text(page(rows), encoding="utf-8")
 
 

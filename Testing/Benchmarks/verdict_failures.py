@@ -18,6 +18,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.plain import GIVEN
 from DeepRegistrationLib.similarity import gaussian_mean
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
@@ -156,7 +157,7 @@ def results(pair: Pair, other: Pair, kept: dict[str, Transform]) -> Iterator[Res
                 continue
         transform, region = kept[title], pair.region
         if "mask" in differs:
-            region = replace(region, mask=differs["mask"])
+            region = Region(GIVEN, differs["mask"])
         truth = Composite([transform, differs["after"]]) if "after" in differs else transform
         error = math.inf if "alien" in differs else pair.error(truth)
         moving = differs.get("moving", pair.moving)

@@ -6,8 +6,9 @@ phantoms of other seeds, say what they are worth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,7 @@ class Pair:
         fixed, moving: CT in HU, or cine MRI.
         error: Of a transform fixed to moving: mean over landmarks in mm; of hearts 1 - mean Dice.
         points: LPS mm, float64 [n, 3]: landmarks of the fixed image, or voxels of its labels.
+        matching: Where they are in the moving image; none of hearts.
         least: An error below this cannot be told from none: a quarter of a voxel and at least 1 mm,
             as observers place landmarks; of hearts 0.1, by which two observers differ.
         region: Where a result is judged.
@@ -64,9 +66,24 @@ class Pair:
     moving: Image
     error: Callable[[Transform], float]
     points: torch.Tensor
+    matching: torch.Tensor
     least: float
     region: Region
     moving_mask: Image | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A pair that is made, or read, when it is asked for.
+
+    Attributes:
+        name, kind: As in :class:`Pair`.
+        make: Gives the pair.
+    """
+
+    name: str
+    kind: str
+    make: Callable[[], Pair]
 
     @property
     def patient(self) -> str:
@@ -74,23 +91,42 @@ class Pair:
         return self.name if self.name.startswith("phantom") else self.name.split()[0]
 
 
-def all_pairs(data: Path | None) -> Iterator[Pair]:
+def sources(data: Path | None) -> list[Source]:
     """Phantoms, and where there is a data folder its patients."""
-    for seed, motion, sliding, noise, tuning in PHANTOMS:
-        made = thorax(_SIZE, _SPACING, motion=motion, sliding=sliding, noise=noise, seed=seed)
-        points = made.fixed_landmarks, made.moving_landmarks
-        yield _lung(f"phantom {seed}", tuning, made.fixed, made.moving, points)
+    found = [Source(f"phantom {row[0]}", LUNG, partial(_phantom, *row)) for row in PHANTOMS]
     if data is None:
-        return
-    for pair in lung_pairs(data):
-        points = pair.fixed_landmarks, pair.moving_landmarks
-        masks = pair.fixed_mask, pair.moving_mask
-        tuning = pair.name == "lung_inhale_exhale"
-        yield _lung(pair.name, tuning, pair.fixed, pair.moving, points, masks)
-    yield from _popi(data / "lung_4dct_popi" / "phases")
-    yield from _two_kernels(data / "chest_ct_dicom")
-    yield from _synthetic(data / "thorax_single" / "cip_ct-64.nrrd")
-    yield from _hearts(data / "cardiac_acdc")
+        return found
+    for name in ("lung_inhale_exhale", "lung_followup"):
+        found += _source(data / name, name, partial(_scans, data, name))
+    folder = data / "lung_4dct_popi" / "phases"
+    for phase in (20, 60):
+        found += _source(folder, f"popi 00-{phase}", partial(_popi, folder, phase))
+    folder = data / "chest_ct_dicom"
+    found += _source(folder, "two kernels", partial(_two_kernels, folder))
+    scan = data / "thorax_single" / "cip_ct-64.nrrd"
+    found += _source(scan, "deformed scan", partial(_synthetic, scan))
+    for tuning, numbers in PATIENTS.items():
+        for number in numbers:
+            place = data / "cardiac_acdc" / f"patient{number:03d}"
+            found += _source(place, place.name, partial(_heart, place, tuning), HEART)
+    return found
+
+
+def _source(needs: Path, name: str, make: Callable[[], Pair], kind: str = LUNG) -> list[Source]:
+    return [Source(name, kind, make)] if needs.exists() else []
+
+
+def _phantom(seed: int, motion: float, sliding: bool, noise: float, tuning: bool) -> Pair:
+    made = thorax(_SIZE, _SPACING, motion=motion, sliding=sliding, noise=noise, seed=seed)
+    points = made.fixed_landmarks, made.moving_landmarks
+    return _lung(f"phantom {seed}", tuning, made.fixed, made.moving, points)
+
+
+def _scans(data: Path, name: str) -> Pair:
+    pair = next(pair for pair in lung_pairs(data) if pair.name == name)
+    points = pair.fixed_landmarks, pair.moving_landmarks
+    masks = pair.fixed_mask, pair.moving_mask
+    return _lung(name, name == "lung_inhale_exhale", pair.fixed, pair.moving, points, masks)
 
 
 def _lung(
@@ -109,39 +145,32 @@ def _lung(
 
     least = max(1.0, 0.25 * max(*fixed.grid.spacing, *moving.grid.spacing))
     region = Region(LUNGS, found[0])
-    return Pair(name, LUNG, tuning, fixed, moving, error, ours, least, region, found[1])
+    return Pair(name, LUNG, tuning, fixed, moving, error, ours, theirs, least, region, found[1])
 
 
-def _popi(folder: Path) -> Iterator[Pair]:
-    if not folder.is_dir():
-        return
-    for phase in (20, 60):
-        sides = ("00", f"{phase}")
-        images = [finite(read_image(folder / f"phase{k}_light_100x100x47.nii.gz")) for k in sides]
-        files = [folder / f"landmarks_{k}_physical_LPS_mm.csv" for k in sides]
-        pairs = read_landmark_pairs(*files)
-        yield _lung(f"popi 00-{phase}", False, *images, (pairs.fixed, pairs.moving))
+def _popi(folder: Path, phase: int) -> Pair:
+    sides = ("00", f"{phase}")
+    images = [finite(read_image(folder / f"phase{k}_light_100x100x47.nii.gz")) for k in sides]
+    files = [folder / f"landmarks_{k}_physical_LPS_mm.csv" for k in sides]
+    pairs = read_landmark_pairs(*files)
+    return _lung(f"popi 00-{phase}", False, *images, (pairs.fixed, pairs.moving))
 
 
-def _two_kernels(folder: Path) -> Iterator[Pair]:
+def _two_kernels(folder: Path) -> Pair:
     """One acquisition, two kernels: the truth is the identity."""
-    if not folder.is_dir():
-        return
     images = [finite(read_image(folder / f"A0001_kernel_{k}")) for k in ("B", "L")]
     images = [image.resampled(image.grid.with_spacing(_KERNEL_SPACING)) for image in images]
-    yield _lung("two kernels", False, *images, _inside_lungs(images[0], None))
+    return _lung("two kernels", False, *images, _inside_lungs(images[0], None))
 
 
-def _synthetic(path: Path) -> Iterator[Pair]:
+def _synthetic(path: Path) -> Pair:
     """A real scan, and the same deformed by a known field, with noise."""
-    if not path.exists():
-        return
     fixed = finite(read_image(path))
     truth = random_field(fixed.grid, _SYNTHETIC, 60.0, 5)
     moving = warp(fixed, truth.inverse(), fixed.grid, fill=-1000.0)
     noise = 25.0 * torch.randn(moving.data.shape, generator=torch.Generator().manual_seed(5))
     moving = replace(moving, data=(moving.data + noise).clamp(min=-1000.0))
-    yield _lung("deformed scan", False, fixed, moving, _inside_lungs(fixed, truth))
+    return _lung("deformed scan", False, fixed, moving, _inside_lungs(fixed, truth))
 
 
 def _inside_lungs(fixed: Image, truth: Transform | None) -> tuple[np.ndarray, np.ndarray]:
@@ -154,19 +183,14 @@ def _inside_lungs(fixed: Image, truth: Transform | None) -> tuple[np.ndarray, np
     return points, points if truth is None else truth(torch.from_numpy(points)).numpy()
 
 
-def _hearts(folder: Path) -> Iterator[Pair]:
-    if not folder.is_dir():
-        return
-    for tuning, numbers in PATIENTS.items():
-        for number in numbers:
-            place = folder / f"patient{number:03d}"
-            frames = acdc.read(place, place, lambda *_: None)
-            images = [finite(read_image(frame.image)) for frame in frames]
-            labels = [read_image(frame.labels) for frame in frames if frame.labels]
-            inside = np.argwhere(labels[0].data.numpy() != 0)[::50, ::-1]
-            points = torch.from_numpy(labels[0].grid.to_physical(inside))
-            error = heart_error(*labels)
-            yield Pair(place.name, HEART, tuning, *images, error, points, 0.1, Region(), None)
+def _heart(place: Path, tuning: bool) -> Pair:
+    frames = acdc.read(place, place, lambda *_: None)
+    images = [finite(read_image(frame.image)) for frame in frames]
+    labels = [read_image(frame.labels) for frame in frames if frame.labels]
+    inside = np.argwhere(labels[0].data.numpy() != 0)[::50, ::-1]
+    points = torch.from_numpy(labels[0].grid.to_physical(inside))
+    error = heart_error(*labels)
+    return Pair(place.name, HEART, tuning, *images, error, points, points[:0], 0.1, Region(), None)
 
 
 def heart_error(fixed: Image, moving: Image) -> Callable[[Transform], float]:
