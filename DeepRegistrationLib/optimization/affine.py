@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import expm
 
+from DeepRegistrationLib.extents import centroid_index
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.optimization.correlation_fit import Fit, Pose, is_by_chance
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.pyramid import level_factor, smoothed, unresolved_axes
 from DeepRegistrationLib.reductions import mean, products
-from DeepRegistrationLib.sampling import indices_of, map_points, sample
+from DeepRegistrationLib.sampling import indices_of, sample
 from DeepRegistrationLib.transforms import Affine
 
 _LEVELS = (10.0, 6.0, 4.0)  # mm; of small images, see pyramid.level_factor
@@ -24,7 +25,7 @@ _LEAST_OVERLAP = 0.25  # of the smaller image: with less, a few voxels correlate
 _LONGEST_STEP = 2.0  # voxels of the level: further out its derivatives say nothing
 _SHORTEST_STEP = 1e-3  # voxels of the level
 _LEAST_GAIN = 1e-7  # of the correlation by one step
-_UNRELATED = 0.2  # correlation below which two images do not show the same
+_LOOK_EVERY = 4  # iterations of a search on a GPU: to look, the host waits for it
 
 
 _SEARCHES = {  # of each level
@@ -68,27 +69,31 @@ def align(
             shifts.append(_centroid(moving_mask) - center)
     factor = level_factor(fixed.grid, moving.grid)
     region = None if fixed_mask is None else grown(fixed_mask, factor * _MARGIN)
-    stages = _stages(fixed.grid, moving.grid)
+    stages = _stages(fixed.grid, moving.grid, fixed.data.device)
     levels = [_Level(fixed, moving, region, center, factor * spacing) for spacing in _LEVELS]
     found = []
     for k, shift in enumerate(_distinct(shifts, 2.0 * factor)):
         report = part(progress, 0.1 * k, 0.1 * (k + 1))
-        found.append(levels[0].search(_Pose(matrix, shift), stages["translation"], 20, report))
-    pose, fit = max(found, key=lambda pair: pair[1].correlation)
+        pose = Pose(*(torch.as_tensor(v, device=fixed.data.device) for v in (matrix, shift)))
+        found.append(levels[0].search(pose, stages["translation"], 20, report))
+    pose, _ = functools.reduce(levels[0].better, found)
     steps = [(level, stages[name]) for level in levels for name in _SEARCHES[freedom]]
     for k, (level, stage) in enumerate(steps):
         report = part(progress, 0.3 + 0.7 * k / len(steps), 0.3 + 0.7 * (k + 1) / len(steps))
         pose, fit = level.search(pose, stage, iterations, report)
-    if notes is not None and fit.is_by_chance:
+    result = torch.cat([pose.matrix.flatten(), pose.shift, fit.correlation[None], fit.count[None]])
+    *numbers, correlation, count = result.tolist()
+    if notes is not None and is_by_chance(correlation, count):
         notes.append(
             "Warning: the affine alignment found hardly anything in common between the images "
-            f"(correlation {max(fit.correlation, 0.0):.2f}); the result may be meaningless. Check "
+            f"(correlation {max(correlation, 0.0):.2f}); the result may be meaningless. Check "
             "that both show the same anatomy."
         )
-    return Affine.about(center, pose.matrix, pose.shift, device=str(fixed.data.device))
+    matrix, shift = np.reshape(numbers[:9], (3, 3)), np.array(numbers[9:])
+    return Affine.about(center, matrix, shift, device=str(fixed.data.device))
 
 
-def _stages(fixed: Grid, moving: Grid) -> dict[str, np.ndarray]:
+def _stages(fixed: Grid, moving: Grid, device: torch.device) -> dict[str, torch.Tensor]:
     """What each stage may change, as combinations of 9 matrix entries and 3 shifts: [12, k].
 
     Axes along which the pair fixes no motion stay as they are.
@@ -98,11 +103,11 @@ def _stages(fixed: Grid, moving: Grid) -> dict[str, np.ndarray]:
     entries = np.array([np.outer(a, b).ravel() for a in axes for b in axes])
     turns = [np.outer(a, b) - np.outer(b, a) for a, b in itertools.combinations(axes, 2)]
 
-    def stage(matrices: list[np.ndarray]) -> np.ndarray:
+    def stage(matrices: list[np.ndarray]) -> torch.Tensor:
         columns = np.zeros((12, len(matrices) + len(axes)))
         columns[:9, : len(matrices)] = np.reshape(matrices, (-1, 9)).T
         columns[9:, len(matrices) :] = axes.T
-        return columns
+        return torch.as_tensor(columns, device=device)
 
     return {"translation": stage([]), "rigid": stage(turns), "affine": stage(list(entries))}
 
@@ -116,66 +121,7 @@ def _distinct(shifts: list[np.ndarray], least: float) -> list[np.ndarray]:
 
 
 def _centroid(mask: Image) -> np.ndarray:
-    index = torch.nonzero(mask.data != 0).flip(1)
-    return mask.grid.to_physical((index.sum(0) / len(index)).double().cpu().numpy())
-
-
-@dataclass(frozen=True)
-class _Pose:
-    """x -> matrix (x - center) + center + shift, in mm."""
-
-    matrix: np.ndarray
-    shift: np.ndarray
-
-    def moved(self, step: np.ndarray) -> _Pose:
-        """Followed by a small map about the moved center: exp of 9 matrix entries, 3 shifts (mm).
-
-        The exponential can never flip or collapse, and of a skew matrix it is a rotation.
-        """
-        return _Pose(expm(step[:9].reshape(3, 3)) @ self.matrix, self.shift + step[9:])
-
-
-class _Fit:
-    """How well the images fit at one pose, and where a better one lies.
-
-    Args:
-        sums: Products of the rows [12 derivatives, moving, fixed, 1], summed: [15, 15].
-        fewest: Points below which the overlap is too small to count.
-        softening: Added to the standard deviation of the moving image, so that noise in an empty
-            place does not correlate.
-    """
-
-    def __init__(self, sums: np.ndarray, fewest: float, softening: float) -> None:
-        self.count = sums[14, 14]
-        self.correlation = -np.inf
-        if self.count < max(fewest, 1.0):
-            return
-        centered = sums[:14, :14] - np.outer(sums[14, :14], sums[14, :14]) / self.count
-        moving, fixed = np.sqrt(np.maximum(np.diag(centered)[12:], 0.0) / self.count)
-        self._moving = (moving + softening) * np.sqrt(self.count)
-        unit = (fixed + 1e-6) * np.sqrt(self.count)
-        self._hessian = centered[:12, :12]
-        self._by_moving, self._by_fixed = centered[:12, 12], centered[:12, 13] / unit
-        self.correlation = centered[12, 13] / (self._moving * unit)
-
-    @property
-    def is_by_chance(self) -> bool:
-        """Whether twelve parameters reach such a correlation on noise, or the overlap is lost."""
-        chance = 2 * np.sqrt(12 / self.count) if self.count else 1.0
-        return bool(self.correlation < max(_UNRELATED, chance))
-
-    def step(self, stage: np.ndarray, damping: float) -> np.ndarray:
-        """A damped Gauss-Newton step of the correlation (Evangelidis & Psarakis 2008, eq. 17).
-
-        The moving image, plus its change by the step, shall be the fixed image times a gain. With
-        this gain the right side is the gradient of the correlation.
-        """
-        gain = self._moving / max(self.correlation, 0.1)
-        gradient = stage.T @ (gain * self._by_fixed - self._by_moving)
-        hessian = stage.T @ self._hessian @ stage
-        diagonal = np.diag(hessian)
-        floor = 1e-9 * diagonal.max() + 1e-30
-        return stage @ np.linalg.solve(hessian + np.diag(damping * diagonal + floor), gradient)
+    return mask.grid.to_physical(centroid_index(mask.data))
 
 
 class _Level:
@@ -192,69 +138,87 @@ class _Level:
         coarse = smoothed(fixed, spacing)
         points, values = coarse.grid.points(device=fixed.data.device).reshape(-1, 3), coarse.data
         values = values.reshape(-1)
+        index = torch.arange(len(points), device=points.device)
         if region is not None:
-            chosen = region.sample(points) > 0.5
-            points, values = points[chosen], values[chosen]
-        stride = max(1, len(points) // _MOST_POINTS)
+            index = torch.nonzero(region.sample(points) > 0.5)[:, 0]
+        stride = max(1, len(index) // _MOST_POINTS)
+        index = index[::stride]
         self.spacing = spacing
         self.center = torch.as_tensor(center, dtype=torch.float64, device=points.device)
-        self.offsets = points[::stride].double() - self.center
-        self.fixed = values[::stride].double()
+        self.offsets = points[index].double() - self.center
+        self.fixed = values[index].double()
         self.moving = smoothed(moving, spacing)
         deviation = (self.moving.data - mean(self.moving.data).float()).square()
-        self.softening = 1e-3 * float(mean(deviation).sqrt()) + 1e-6
-        ends = torch.stack(self.offsets.aminmax(dim=0)).cpu().numpy()
-        self.corners = np.array(list(itertools.product(*ends.T)))
+        self.softening = 1e-3 * mean(deviation).sqrt() + 1e-6
+        self.corners = torch.cartesian_prod(*torch.stack(self.offsets.aminmax(dim=0)).unbind(1))
         size = np.array(self.moving.grid.size) * self.moving.grid.spacing
         most = float(np.prod(size) / (stride * np.prod(coarse.grid.spacing)))
         self.fewest = _LEAST_OVERLAP * min(most, len(self.offsets))
+        last = torch.tensor(self.moving.grid.size) - 0.5
+        self.last = last.to(points.device)
 
-    def at(self, pose: _Pose) -> _Fit:
+    def at(self, pose: Pose) -> Fit:
         """The fit at a pose; only points inside the moving image count."""
         grid = self.moving.grid
-        shift = torch.as_tensor(pose.shift).to(self.offsets)
-        turned = map_points(self.offsets, pose.matrix, np.zeros(3))
-        points = turned + self.center + shift
+        x, y, z = self.offsets.unbind(1)
+        rows = [torch.addcmul(torch.addcmul(x * a, y, b), z, c) for a, b, c in pose.matrix]
+        turned = torch.stack(rows).movedim(0, -1)
+        points = turned + self.center + pose.shift
         with torch.enable_grad():
             places = points.float().requires_grad_(True)
             values = sample(self.moving.data[None], grid, places, fill=None)[0]
             (slopes,) = torch.autograd.grad(values, places, torch.ones_like(values))
         index = indices_of(points, grid)
-        last = torch.tensor(grid.size, device=index.device) - 0.5
-        inside = ((index > -0.5) & (index < last)).all(-1).double()
+        inside = ((index > -0.5) & (index < self.last)).all(-1).double()
         slope, offset = slopes.double().unbind(1), turned.unbind(1)
         rows = [along * lever for along in slope for lever in offset]
         rows += [*slope, values.detach().double(), self.fixed, torch.ones_like(self.fixed)]
-        sums = products(torch.stack(rows) * inside)
-        return _Fit(sums.cpu().numpy(), self.fewest, self.softening)
+        return Fit(products(torch.stack(rows) * inside), self.fewest, self.softening)
 
     def search(
-        self, pose: _Pose, stage: np.ndarray, iterations: int, progress: Progress
-    ) -> tuple[_Pose, _Fit]:
-        """The best pose near ``pose`` and its fit (Levenberg-Marquardt)."""
-        fit, damping = self.at(pose), 1e-3
+        self, pose: Pose, stage: torch.Tensor, iterations: int, progress: Progress
+    ) -> tuple[Pose, Fit]:
+        """The best pose near ``pose`` and its fit (Levenberg-Marquardt).
+
+        Whether a step is taken is decided on the images' device. The host looks only now and then
+        whether the search has ended; what was computed since then changed nothing.
+        """
+        every = 1 if pose.shift.device.type == "cpu" else _LOOK_EVERY
+        best = pose, self.at(pose)
+        damping = torch.full_like(self.softening, 1e-3)
+        searching = best[1].correlation.isfinite()
         for k in range(iterations):
             progress(k / iterations, "Aligning (affine)")
-            if not np.isfinite(fit.correlation):
+            if k % every == 0 and not bool(searching):
                 break
-            step = fit.step(stage, damping)
-            length = self._length(pose, step)
-            step *= min(1.0, _LONGEST_STEP * self.spacing / max(length, 1e-12))
-            candidate = pose.moved(step)
-            new = self.at(candidate)
-            gain = new.correlation - fit.correlation
-            if gain > 0:
-                pose, fit, damping = candidate, new, max(damping / 10, 1e-6)
-            else:
-                damping *= 10
-            if length < _SHORTEST_STEP * self.spacing or 0 < gain < _LEAST_GAIN:
-                break
-        return pose, fit
+            step = best[1].step(stage, damping)
+            length = self._length(best[0], step)
+            step = step * (_LONGEST_STEP * self.spacing / length.clamp(min=1e-12)).clamp(max=1.0)
+            moved = best[0].moved(step)
+            new = moved, self.at(moved)
+            gain = new[1].correlation - best[1].correlation
+            best = self._chosen(searching & (gain > 0), new, best)
+            damping = torch.where(gain > 0, (damping / 10).clamp(min=1e-6), damping * 10)
+            ended = (length < _SHORTEST_STEP * self.spacing) | ((gain > 0) & (gain < _LEAST_GAIN))
+            searching = searching & ~ended
+        return best
 
-    def _length(self, pose: _Pose, step: np.ndarray) -> float:
+    def better(self, first: tuple[Pose, Fit], second: tuple[Pose, Fit]) -> tuple[Pose, Fit]:
+        """The pose with the higher correlation, and its fit; the first where both are as high."""
+        return self._chosen(second[1].correlation > first[1].correlation, second, first)
+
+    def _chosen(
+        self, choice: torch.Tensor, one: tuple[Pose, Fit], other: tuple[Pose, Fit]
+    ) -> tuple[Pose, Fit]:
+        """``one`` where the choice is true, without waiting for it."""
+        pairs = zip((*one[0], one[1].sums), (*other[0], other[1].sums), strict=True)
+        matrix, shift, sums = (torch.where(choice, a, b) for a, b in pairs)
+        return Pose(matrix, shift), Fit(sums, self.fewest, self.softening)
+
+    def _length(self, pose: Pose, step: torch.Tensor) -> torch.Tensor:
         """How far a step moves a corner of the region, in mm."""
         turned = self.corners @ pose.matrix.T
-        return float(np.linalg.norm(turned @ step[:9].reshape(3, 3).T + step[9:], axis=1).max())
+        return (turned @ step[:9].reshape(3, 3).T + step[9:]).norm(dim=1).max()
 
 
 def grown(mask: Image, margin: float) -> Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from DeepRegistrationLib.extents import mask_box
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.preparation.resampling import AIR
@@ -32,18 +33,6 @@ def isotropic_grid(
     length = (high - low + 2 * reach) * np.array(grid.spacing)
     size = np.floor(length / spacing + 1e-6).astype(int) + 1
     return Grid(tuple(size), (spacing,) * 3, tuple(begin), grid.direction).along_lps()  # type: ignore[arg-type]
-
-
-def mask_box(mask: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """First and last index (x, y, z) of the voxels that are not zero, float64 [3] each."""
-    inside = mask != 0
-    low, high = [], []
-    for axis in (2, 1, 0):
-        others = tuple(k for k in range(3) if k != axis)
-        line = torch.nonzero(inside.amax(others)).flatten()
-        low.append(int(line[0]))
-        high.append(int(line[-1]))
-    return np.array(low, dtype=float), np.array(high, dtype=float)
 
 
 def scaled(hounsfield: torch.Tensor) -> torch.Tensor:

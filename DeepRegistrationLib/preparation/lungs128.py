@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.extents import mask_box
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.lungs import find_lungs
-from DeepRegistrationLib.preparation.isotropic import mask_box
 from DeepRegistrationLib.preparation.resampling import AIR
 
 SIZE = 128

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from DeepRegistrationLib.extents import centroid_index, mask_box
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.sampling import map_points
@@ -124,8 +125,7 @@ def _centers(fixed_mask: Image | None, moving_mask: Image | None, device: torch.
 
 
 def _center(mask: Image) -> np.ndarray:
-    index = (mask.data != 0).nonzero().double().mean(0).flip(0).cpu().numpy()
-    return mask.grid.to_physical(index)
+    return mask.grid.to_physical(centroid_index(mask.data))
 
 
 def _box(
@@ -141,11 +141,10 @@ def _box(
         coarse = Grid(tuple(count), (_SEARCH,) * 3, tuple(first), grid.direction)  # type: ignore[arg-type]
         near = warp(moving_mask, start, coarse, interpolation="nearest").data != 0
         both = near | (fixed_mask.resampled(coarse, interpolation="nearest").data != 0)
-        found = both.nonzero().flip(1).cpu().numpy()
-        if len(found):
-            margin = MARGIN / np.asarray(grid.spacing)
-            low = grid.to_index(coarse.to_physical(found.min(0))) - margin
-            high = grid.to_index(coarse.to_physical(found.max(0))) + margin
+        if bool(both.any()):
+            margin, (first, last) = MARGIN / np.asarray(grid.spacing), mask_box(both)
+            low = grid.to_index(coarse.to_physical(first)) - margin
+            high = grid.to_index(coarse.to_physical(last)) + margin
     cell = (high - low) / size  # in voxels of the fixed image
     origin = grid.to_physical(low + cell / 2)
     spacing = cell * np.asarray(grid.spacing)

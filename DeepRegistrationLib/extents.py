@@ -1,0 +1,31 @@
+"""Where the voxels of a mask lie: found on its device, with one small copy to the host each."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+
+def mask_box(mask: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """First and last index (x, y, z) of the voxels that are not zero: float64 [3] each.
+
+    Args:
+        mask: [z, y, x], not all zero.
+    """
+    inside = mask != 0
+    lines = [inside.any(b).any(a) for a, b in ((0, 1), (0, 2), (1, 2))]  # along x, y, z
+    found = torch.cat(lines).cpu().split([len(line) for line in lines])
+    index = [np.flatnonzero(line.numpy()) for line in found]
+    return np.array([i[0] for i in index], float), np.array([i[-1] for i in index], float)
+
+
+def centroid_index(mask: torch.Tensor) -> np.ndarray:
+    """Mean index (x, y, z) of the voxels that are not zero: float64 [3].
+
+    Args:
+        mask: [z, y, x], not all zero.
+    """
+    inside = mask != 0
+    lines = [inside.sum((a, b)) for a, b in ((0, 1), (0, 2), (1, 2))]
+    counts = torch.cat(lines).cpu().split([len(line) for line in lines])
+    return np.array([np.average(np.arange(len(n)), weights=n.numpy()) for n in counts])
