@@ -142,7 +142,8 @@ def register(
 
     with _timed(seconds, "masks", place):
         progress(0.01, "Looking for the lungs")
-        work.set_masks(*work.in_slabs("finding the lungs", masks))
+        # The lung finder (scipy's labels and distances) works on the CPU, where the images are.
+        work.set_masks(*masks(work.pair))
         check_orientation(work.pair, initial)
         initial = _start(work, initial, notes, part(progress, 0.02, 0.05))
 

@@ -68,12 +68,9 @@ class Workplace:
         self._here: Pair | None = None
 
     def set_masks(self, fixed_mask: Image | None, moving_mask: Image | None) -> None:
-        """Let the following stages have these masks."""
-        found = replace(self.pair, fixed_mask=fixed_mask, moving_mask=moving_mask)
-        self.pair = found.to("cpu")
-        if self._here is not None:
-            images = replace(found, fixed=self._here.fixed, moving=self._here.moving)
-            self._here = images.to(self.device)
+        """Let the following stages have these masks, which are on the CPU as the images."""
+        self.pair = replace(self.pair, fixed_mask=fixed_mask, moving_mask=moving_mask)
+        self._here = None
 
     def in_slabs(self, what: str, compute: Callable[[Pair], T]) -> T:
         """``compute(pair)`` with slabs of the usual size, then with smaller ones, then on the CPU.

@@ -148,13 +148,13 @@ class Grid:
 
         dtype = dtype or torch.float32
         begin, end, _ = (slab or slice(None)).indices(self.size[2])
-        matrix = torch.as_tensor(self.matrix, dtype=torch.float64)
-        x, y, z = (torch.arange(n, dtype=torch.float64) for n in (*self.size[:2], end - begin))
+        counts = (*self.size[:2], end - begin)
+        x, y, z = (torch.arange(n, dtype=torch.float64, device=device) for n in counts)
         result = torch.empty(3, len(z), len(y), len(x), dtype=dtype, device=device)
         for k in range(3):
-            outer = (z + begin)[:, None] * matrix[k, 2] + y * matrix[k, 1] + self.origin[k]
-            inner = (x * matrix[k, 0]).to(device=device, dtype=dtype)
-            torch.add(outer.to(device=device, dtype=dtype)[..., None], inner, out=result[k])
+            a, b, c = self.matrix[k].tolist()
+            outer = (z + begin)[:, None] * c + y * b + self.origin[k]
+            torch.add(outer.to(dtype)[..., None], (x * a).to(dtype), out=result[k])
         return result.movedim(0, -1)
 
     def positions(self, slab: slice) -> np.ndarray:

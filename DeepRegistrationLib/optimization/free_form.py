@@ -67,8 +67,8 @@ def fit_level(
     # The energy is integrated over space and compared with the volume that counts, so that the
     # balance does not depend on how much surrounding the image has.
     cell = controls[0] * controls[1] * controls[2]
-    counted = float(total(weight)) * spacing[0] * spacing[1] * spacing[2]
-    share = torch.Size(lattice.control_shape).numel() * cell / counted
+    counted = total(weight) * spacing[0] * spacing[1] * spacing[2]
+    share = (torch.Size(lattice.control_shape).numel() * cell / counted).float()
     base, scale = _sampling(fixed.shape, pad, moving.shape, spacing, fixed.device)
     finest = min(spacing)
     first = lattice.fit(start, _STIFFNESS)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from DeepRegistrationLib.extents import mask_box
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.optimization.free_form import fit_level, taper
@@ -47,6 +48,7 @@ def deform(
         estimates: Gets the transform of each fit, where there are several.
     """
     fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
+    fill = background(moving)
     factor = level_factor(fixed.grid, moving.grid)
     schedules = tuple(
         _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
@@ -62,7 +64,7 @@ def deform(
             done += 1
             title = f"Deforming, level {done} of {total} ({level.spacing:g} mm)"
             named = _titled(report, title)
-            field = _level(fixed, moving, mask, start, field, level, preset, factor, named)
+            field = _level(fixed, moving, mask, start, field, level, preset, factor, fill, named)
         assert field is not None
         fields.append(field)
     if estimates is not None and len(fields) > 1:
@@ -88,6 +90,7 @@ def _level(
     level: Level,
     preset: Preset,
     factor: float,
+    fill: float,
     progress: Progress,
 ) -> DisplacementField:
     """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
@@ -103,7 +106,7 @@ def _level(
     grid = reference.grid
     outer, pad = _expanded(grid, factor * _REACH)
     coarse = smoothed(moving, level.spacing)
-    shifted = warp(coarse, start, outer, interpolation="cubic", fill=background(moving))
+    shifted = warp(coarse, start, outer, interpolation="cubic", fill=fill)
     if field is None:
         before = torch.zeros(3, *grid.shape, device=fixed.data.device)
     else:
@@ -152,8 +155,8 @@ def _scaled(image: Image, preset: Preset) -> Image:
         return replace(image, data=image.data.clamp(*preset.range))
     step = max(1, image.data.numel() // 1_000_000)
     some = image.data.flatten()[::step]
-    low, high = (float(torch.quantile(some, q)) for q in (0.01, 0.99))
-    scaled = (image.data - low) / max(high - low, 1e-6)
+    low, high = torch.quantile(some, 0.01), torch.quantile(some, 0.99)
+    scaled = (image.data - low) / (high - low).clamp(min=1e-6)
     return replace(image, data=scaled.clamp(-0.2, 1.5))
 
 
@@ -166,10 +169,10 @@ def _box(
     inside: torch.Tensor, grid: Grid, around: float
 ) -> tuple[tuple[slice, slice, slice], Grid]:
     """Array slices and grid of the box ``around`` mm around a mask."""
-    index = torch.nonzero(inside).cpu().numpy()[:, ::-1]
-    margin = np.ceil(around / np.array(grid.spacing)).astype(int)
-    low = np.maximum(index.min(0) - margin, 0)
-    high = np.minimum(index.max(0) + margin + 1, grid.size)
+    first, last = mask_box(inside)
+    margin = np.ceil(around / np.array(grid.spacing))
+    low = np.maximum(first - margin, 0).astype(int)
+    high = np.minimum(last + margin + 1, grid.size).astype(int)
     slices = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
     return slices, grid.cropped(tuple(low), tuple(high))  # type: ignore[return-value]
 

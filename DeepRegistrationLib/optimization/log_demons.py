@@ -24,7 +24,7 @@ from DeepRegistrationLib.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.similarity import gaussian_mean
 from DeepRegistrationLib.transforms import Affine, Transform, VelocityField, warp
 from DeepRegistrationLib.transforms.displacement import DisplacementField
-from DeepRegistrationLib.transforms.velocity import exponential
+from DeepRegistrationLib.transforms.velocity import exponential, squarings
 
 _DARKEST = 0.1  # added to intensities in [0, 1]: the force divides by them
 _REACH = 20.0  # mm past the fixed image's border in which the moving image is at hand
@@ -99,9 +99,13 @@ class _Side:
     channels: torch.Tensor
     grid: Grid
 
-    def moved(self, grid: Grid, velocity: torch.Tensor) -> torch.Tensor:
-        """The channels where the flow of a velocity on ``grid`` takes its voxels: [2, z, y, x]."""
-        flow = exponential(DisplacementField(velocity, grid))
+    def moved(self, velocity: DisplacementField, steps: int) -> torch.Tensor:
+        """The channels where the flow of a velocity takes its grid's voxels: [2, z, y, x].
+
+        Args:
+            steps: See :func:`exponential`.
+        """
+        grid, flow = velocity.grid, exponential(velocity, steps)
         return sample(self.channels, self.grid, flow.at_voxels(grid), fill=None)
 
 
@@ -118,8 +122,9 @@ def _level(
     reach = min(grid.spacing)
     window, diffusion = (_voxels(s * reach, grid) for s in (settings.window, settings.diffusion))
     for iteration in range(iterations):
-        fixed = sides[0].moved(grid, -0.5 * velocity)
-        moving = sides[1].moved(grid, 0.5 * velocity)
+        halves = [DisplacementField(s * velocity, grid) for s in (-0.5, 0.5)]
+        steps = squarings(halves[0])  # of both; here the host waits for a GPU, once an iteration
+        fixed, moving = (s.moved(v, steps) for s, v in zip(sides, halves, strict=True))
         weight = fixed[1] * moving[1]
         rho, force = correlation_force(fixed[0], moving[0], weight, grid, window)
         update = demons_step(rho, force, settings.noise, reach)
@@ -165,8 +170,10 @@ def _scaled(image: Image, limits: tuple[float, float] | None) -> Image:
     values = image.data.float()
     if limits is None:
         some = values.flatten()[:: max(1, values.numel() // 1_000_000)]
-        limits = float(torch.quantile(some, 0.01)), float(torch.quantile(some, 0.99))
-    scaled = (values - limits[0]) / max(limits[1] - limits[0], 1e-6)
+        low, high = torch.quantile(some, 0.01), torch.quantile(some, 0.99)
+        scaled = (values - low) / (high - low).clamp(min=1e-6)
+    else:
+        scaled = (values - limits[0]) / max(limits[1] - limits[0], 1e-6)
     return Image(scaled.clamp(0.0, 1.5) + _DARKEST, image.grid, image.name)
 
 

@@ -45,7 +45,7 @@ def _cropped(image: Image, grid: Grid, transform: Transform) -> Image:
     """The part of an image that the grid's points are mapped into, with a margin."""
     coarse = grid.with_spacing(tuple(np.maximum(grid.extent / 16, 1e-3)))
     points = transform(coarse.points(device=image.data.device))
-    index = image.grid.to_index(points.reshape(-1, 3).cpu().numpy())
+    index = image.grid.to_index(points.reshape(-1, 3).cpu().numpy())  # slices need the numbers
     low = np.maximum(np.floor(index.min(0)).astype(int) - _REACH, 0)
     high = np.minimum(np.ceil(index.max(0)).astype(int) + _REACH + 1, image.grid.size)
     low = np.minimum(low, np.array(image.grid.size) - 1)

@@ -61,29 +61,32 @@ def invert(
         grid = transform.grid
     vectors = torch.empty(3, *grid.shape, device=transform.device)
     slabs = grid.slabs(500_000)
-    total, worst = 0.0, []
+    sums, worst = [], []
     for number, slab in enumerate(slabs):
         points = grid.points(slab, device=transform.device)
         solution, residual = solve(transform, points, iterations, tolerance)
         vectors[:, slab] = (solution - points).movedim(-1, 0)
-        total += float(residual.double().sum())
-        worst.append(float(residual.max()))
+        sums.append(residual.double().sum())
+        worst.append(residual.max())
         progress(0.9 * (number + 1) / len(slabs), "Inverting the transform")
     field = DisplacementField(vectors, grid)
     roundtrip = [_roundtrip(transform, field, grid, slab) for slab in slabs]
     progress(1.0, "Inverting the transform")
-    # numpy's maximum, unlike Python's, keeps a NaN: an undefined residual must not read as zero.
-    return Inversion(field, total / grid.voxels, float(np.max(worst)), float(np.max(roundtrip)))
+    # This maximum, unlike Python's, keeps a NaN: an undefined residual must not read as zero.
+    largest = (float(torch.stack(values).max()) for values in (worst, roundtrip))
+    return Inversion(field, float(torch.stack(sums).sum()) / grid.voxels, *largest)
 
 
-def _roundtrip(transform: Transform, inverse: DisplacementField, grid: Grid, slab: slice) -> float:
+def _roundtrip(
+    transform: Transform, inverse: DisplacementField, grid: Grid, slab: slice
+) -> torch.Tensor:
     points = grid.points(slab, device=transform.device)
     moved = transform.at_voxels(grid, slab)
     index = map_points(moved, grid.inverse_matrix, grid.to_index(np.zeros(3)))
     last = torch.tensor(grid.size, device=index.device) - 1
     inside = ((index >= 0) & (index <= last)).movedim(-1, 0)
-    error = (inverse(moved) - points).norm(dim=-1)[inside[0] & inside[1] & inside[2]]
-    return float(error.max()) if len(error) else 0.0
+    error = (inverse(moved) - points).norm(dim=-1)
+    return error.masked_fill(~(inside[0] & inside[1] & inside[2]), 0.0).max()
 
 
 def solve(
@@ -129,10 +132,9 @@ def solve(
         trial_residual = trial_error.norm(dim=-1)
         better = trial_residual < residual[active]
         step[active] = torch.where(better, (step[active] * 1.5).clamp(max=1.0), step[active] * 0.5)
-        improved = active[better]
-        found[improved] = trial[better]
-        error[improved] = trial_error[better]
-        residual[improved] = trial_residual[better]
+        found[active] = torch.where(better[:, None], trial, here)
+        error[active] = torch.where(better[:, None], trial_error, off)
+        residual[active] = torch.where(better, trial_residual, residual[active])
     return found.reshape(targets.shape), residual.reshape(targets.shape[:-1])
 
 

@@ -56,17 +56,25 @@ class VelocityField(Transform):
         return VelocityField(-self.vectors, self.grid)
 
 
-def exponential(velocity: DisplacementField) -> DisplacementField:
+def squarings(velocity: DisplacementField) -> int:
+    """How often a velocity is halved, and its flow then squared, by :func:`exponential`."""
+    longest = float(velocity.vectors.detach().norm(dim=0).max())
+    limit = 0.5 * min(velocity.grid.spacing)
+    return max(0, math.ceil(math.log2(longest / limit))) if longest > limit else 0
+
+
+def exponential(velocity: DisplacementField, steps: int | None = None) -> DisplacementField:
     """exp(v) by scaling and squaring (Arsigny et al. 2006).
 
     v is halved N times until max|v| / 2^N < half the smallest spacing; that small flow is one
     midpoint step, u = w(x + w(x) / 2), an order better than u = w; then u <- u + u o (id + u),
     N times. Outside its grid v goes on with its border value.
+
+    Args:
+        steps: N, where it is known; from :func:`squarings` when None.
     """
     grid = velocity.grid
-    longest = float(velocity.vectors.detach().norm(dim=0).max())
-    limit = 0.5 * min(grid.spacing)
-    steps = max(0, math.ceil(math.log2(longest / limit))) if longest > limit else 0
+    steps = squarings(velocity) if steps is None else steps
     small = DisplacementField(velocity.vectors / 2**steps, grid)
     half = DisplacementField(0.5 * small.vectors, grid)
     vectors = [
