@@ -136,7 +136,8 @@ def _cropped(image: Image, box: tuple[slice, slice, slice]) -> Image:
 
 def _seen(found: Matches, transform: Transform, moving: Grid) -> np.ndarray:
     """Which places the transform takes into the moving image: bool [n]."""
-    return moving.contains(transform(torch.from_numpy(found.points)).numpy())
+    points = torch.from_numpy(found.points).float()  # a field would be copied to float64
+    return moving.contains(transform(points).numpy())
 
 
 def _worst_area(found: Matches, box: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:

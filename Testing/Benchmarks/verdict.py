@@ -5,7 +5,8 @@
 Phantoms and real pairs are registered well, badly and wrongly, and good results are changed (see
 ``verdict_failures``). Each result is measured and judged as by the commands, without landmarks and
 labels, by which its true error is measured then. Writes VERDICT.md beside this file. What was
-measured is kept in build/benchmarks/verdict, so that a run that was ended goes on.
+measured is kept in build/benchmarks/verdict, so that a run that was ended goes on. About a quarter
+of an hour on one core.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.evaluation.alignment_findings import AREA_MM, SHIFT_MM
-from DeepRegistrationLib.evaluation.verdict import faulty, verdict
+from DeepRegistrationLib.evaluation.report import without_places
+from DeepRegistrationLib.evaluation.verdict import Verdict, faulty, verdict
 from Testing.Benchmarks.machine import machine
 
 WRONG, RIGHT = 2.0, 1.25  # times the expected error
@@ -57,14 +58,14 @@ class Row:
         return self.ratio <= RIGHT and near and self.title not in MASKS
 
     @property
-    def level(self) -> str:
-        """Of the verdict."""
-        return verdict(self.quality).level
+    def verdict(self) -> Verdict:
+        """Without positions, which are a patient's."""
+        return verdict(without_places(self.quality))
 
     @property
     def flagged(self) -> bool:
         """Whether the verdict finds fault."""
-        return faulty(self.level)
+        return faulty(self.verdict.level)
 
 
 def page(rows: Sequence[Row]) -> str:
@@ -186,17 +187,18 @@ def _mistakes(rows: Sequence[Row]) -> list[str]:
         return ["None."]
     lines = ["| pair | result | error in expected ones | verdict |", "|---|---|---|---|"]
     for row in (*wrong, *right):
-        head = verdict(row.quality).headline.replace("|", "/")
+        head = row.verdict.headline.replace("|", "/")
         lines.append(f"| {row.pair} | {row.title} | {row.ratio:.2f} | {head} |")
     return lines
 
 
 def _shift(rows: Sequence[Row]) -> list[str]:
     lines = [
-        f"Limits: {SHIFT_MM:g} mm on average over the region, {AREA_MM:g} mm over neighboring "
-        "places where it is worst. Rank correlation of the mean remaining shift with the true "
-        "error over the results of up to 8 mm (lungs; larger ones are beyond what is searched), "
-        "and the true error where it says so much:",
+        f"Limits: {SHIFT_MM:g} mm on average over the region; over neighboring places, where it is "
+        f"worst, {AREA_MM['vessels']:g} mm in lungs and {AREA_MM['structures']:g} mm elsewhere. "
+        "Rank correlation of the mean remaining shift with the true error over the results of up "
+        "to 8 mm (lungs; larger ones are beyond what is searched), and the true error where it "
+        "says so much:",
         "",
         "| | results | rank correlation | below 0.8 mm | 0.8 to 1.6 | 1.6 to 3.2 | above 3.2 |",
         "|---|---|---|---|---|---|---|",

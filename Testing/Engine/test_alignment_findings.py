@@ -57,9 +57,10 @@ def test_a_good_result_gets_one_finding_with_its_numbers_and_place():
         ({"shift": {"mean": SHIFT_MM}}, "ok"),
         ({"shift": {"mean": SHIFT_MM + 0.01}}, "caution"),
         ({"shift": {"mean": GROSS * SHIFT_MM}}, "problem"),
-        ({"area": {"shift": AREA_MM}}, "ok"),
-        ({"area": {"shift": AREA_MM + 0.01}}, "caution"),
-        ({"area": {"shift": GROSS * AREA_MM}}, "problem"),
+        ({"area": {"shift": AREA_MM["vessels"]}}, "ok"),
+        ({"area": {"shift": AREA_MM["vessels"] + 0.01}}, "caution"),
+        ({"area": {"shift": GROSS * AREA_MM["vessels"]}}, "problem"),
+        ({"kind": "structures", "area": {"shift": AREA_MM["structures"] + 0.01}}, "caution"),
     ],
 )
 def test_shifts_beyond_a_limit_are_a_caution_and_from_twice_it_a_problem(changes, level):
