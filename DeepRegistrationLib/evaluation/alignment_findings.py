@@ -15,7 +15,9 @@ SHIFT_MM = 1.6  # mean over the region
 # results leave some mm too.
 AREA_MM = {"vessels": 5.0, "structures": 3.0}
 GROSS = 2.0  # times these: a problem
-ALIKE = 0.5  # median correlation; below, what lies on another is not the same
+# Median correlation; below, what lies on another is not the same. Of good results 0.48 to 0.98, the
+# least in voxels of 5 mm, where vessels are hardly seen.
+ALIKE = 0.3
 OUTSIDE = 10.0  # percent of the places
 COVERED = 90.0  # percent of the lungs
 

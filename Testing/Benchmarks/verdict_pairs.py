@@ -153,7 +153,7 @@ def _popi(folder: Path, phase: int) -> Pair:
     images = [finite(read_image(folder / f"phase{k}_light_100x100x47.nii.gz")) for k in sides]
     files = [folder / f"landmarks_{k}_physical_LPS_mm.csv" for k in sides]
     pairs = read_landmark_pairs(*files)
-    return _lung(f"popi 00-{phase}", False, *images, (pairs.fixed, pairs.moving))
+    return _lung(f"popi 00-{phase}", True, *images, (pairs.fixed, pairs.moving))
 
 
 def _two_kernels(folder: Path) -> Pair:
