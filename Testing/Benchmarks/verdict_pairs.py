@@ -35,7 +35,7 @@ PHANTOMS = (  # seed, motion in mm, sliding, noise in HU, whether limits were ch
     (12, 25.0, False, 20.0, False),
     (13, 18.0, True, 20.0, False),
 )
-PATIENTS = {True: (1, 4, 9, 22), False: (43, 48, 56, 64, 71)}  # of ACDC
+PATIENTS = {True: (1, 4, 9, 22, 43, 48), False: (56, 64, 71)}  # of ACDC
 _SIZE, _SPACING = (80, 64, 72), (4.0, 4.0, 4.0)
 _SYNTHETIC = 12.0  # mm, root mean square of the deformation that is put on a real scan
 _KERNEL_SPACING = (2.0, 2.0, 5.0)

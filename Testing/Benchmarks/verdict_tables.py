@@ -88,7 +88,7 @@ def page(rows: Sequence[Row]) -> str:
         "verdict is a caution or a problem.",
         "",
         "Limits were chosen on the pairs marked as tuning; the others are other patients and "
-        "phantoms of other seeds.",
+        "phantoms of other seeds (block matching itself was tried out on the follow-up pair, too).",
         "",
         *_summary(rows),
         "",
