@@ -63,6 +63,23 @@ def smoothed(image: Image, spacing: float) -> Image:
     grid = image.grid.with_spacing(tuple(wanted))
     # Linear interpolation blurs where the new voxels are not much larger than the old ones.
     interpolation: Interpolation = "cubic" if ratio.min() < 1.5 else "linear"
+    return _resampled(image, grid, sigma, interpolation)
+
+
+def doubled(image: Image) -> Image:
+    """The image with one voxel more between any two along each axis, by cubic interpolation.
+
+    Linear interpolation between an image's own voxels blurs it, and differently at each place;
+    between those of the doubled image it loses little.
+    """
+    size = tuple(2 * n - 1 for n in image.grid.size)
+    spacing = tuple(s / 2 if n > 1 else s for n, s in zip(size, image.grid.spacing, strict=True))
+    grid = Grid(size, spacing, image.grid.origin, image.grid.direction)  # type: ignore[arg-type]
+    return _resampled(image, grid, np.zeros(3), "cubic")
+
+
+def _resampled(image: Image, grid: Grid, sigma: np.ndarray, interpolation: Interpolation) -> Image:
+    """The image, smoothed by ``sigma`` voxels along x, y, z, on another grid over the same box."""
     x, y, z = (
         _axis_matrix(n, m, float(sd), interpolation, str(image.data.device))
         for n, m, sd in zip(image.grid.size, grid.size, sigma, strict=True)

@@ -12,14 +12,57 @@ import torch
 
 from DeepRegistrationLib.reductions import mean, total
 
+Matrices = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]
+
 
 @lru_cache(maxsize=64)
-def _window_matrix(n: int, sigma: float, device: str) -> torch.Tensor:
-    """Row-normalized Gaussian weights between the samples of one axis: [n, n]."""
-    position = torch.arange(n, dtype=torch.float64)
-    weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
+def _window_matrix(n: int, sigma: float, stride: int, device: str) -> torch.Tensor:
+    """Row-normalized Gaussian weights of the samples of an axis in each window."""
+    weight = torch.exp(-0.5 * (_distances(n, stride) / sigma) ** 2)
     weight[weight < 0.03] = 0.0  # 2.6 sigma
     return (weight / weight.sum(1, keepdim=True)).float().to(device)
+
+
+@lru_cache(maxsize=64)
+def _hat_matrix(n: int, stride: int, device: str) -> torch.Tensor:
+    """Linear interpolation of the samples of an axis at the centers of its windows."""
+    return (1 - _distances(n, stride).abs()).clamp(min=0).float().to(device)
+
+
+def _distances(n: int, stride: int) -> torch.Tensor:
+    """Samples between the n samples of an axis and the centers of its windows: [windows, n].
+
+    The centers are ``stride`` apart and lie symmetrically, so that an image and its mirror image
+    have the same windows.
+    """
+    count = (n + stride - 1) // stride
+    first = 0.5 * (n - 1 - stride * (count - 1))
+    centers = first + stride * torch.arange(count, dtype=torch.float64)
+    return centers[:, None] - torch.arange(n, dtype=torch.float64)
+
+
+def _window_matrices(
+    shape: torch.Size, sigma: tuple[float, float, float], device: torch.device, stride: int = 1
+) -> Matrices:
+    """For x, y, z; None for an axis that is left as it is, of a window below 0.3 voxels."""
+    x, y, z = (
+        _window_matrix(n, sd, stride, str(device)) if sd >= 0.3 and n > 1 else None
+        for n, sd in zip(shape[:-4:-1], sigma, strict=True)
+    )
+    return x, y, z
+
+
+def _along_axes(values: torch.Tensor, matrices: Matrices, *, adjoint: bool = False) -> torch.Tensor:
+    """Products of [..., z, y, x] with a matrix, or its transpose, along each axis."""
+    x, y, z = (None if m is None else (m.T if adjoint else m).to(values.dtype) for m in matrices)
+    if x is not None:
+        values = values @ x.T
+    if y is not None:
+        values = y @ values
+    if z is not None:
+        flat = z @ values.flatten(-2)
+        values = flat.unflatten(-1, values.shape[-2:])
+    return values
 
 
 def gaussian_mean(
@@ -35,20 +78,8 @@ def gaussian_mean(
     Returns:
         Same shape.
     """
-    depth, height, width = values.shape[-3:]
-
-    def matrix(n: int, sd: float) -> torch.Tensor:
-        weights = _window_matrix(n, sd, str(values.device)).to(values.dtype)
-        return weights.T if adjoint else weights
-
-    if sigma[0] >= 0.3 and width > 1:
-        values = values @ matrix(width, sigma[0]).T
-    if sigma[1] >= 0.3 and height > 1:
-        values = matrix(height, sigma[1]) @ values
-    if sigma[2] >= 0.3 and depth > 1:
-        flat = values.reshape(*values.shape[:-3], depth, height * width)
-        values = (matrix(depth, sigma[2]) @ flat).reshape(values.shape)
-    return values
+    matrices = _window_matrices(values.shape, sigma, values.device)
+    return _along_axes(values, matrices, adjoint=adjoint)
 
 
 class LocalCorrelation:
@@ -64,6 +95,8 @@ class LocalCorrelation:
         weight: [z, y, x], non-negative.
         sigma: Window, in voxels (x, y, z).
         noise: e, in squared intensity.
+        stride: Windows stand at every stride-th voxel along each axis with a window. Windows of
+            several voxels overlap so much that every second one shows nearly the same.
     """
 
     def __init__(
@@ -72,17 +105,28 @@ class LocalCorrelation:
         weight: torch.Tensor,
         sigma: tuple[float, float, float],
         noise: float,
+        stride: int = 1,
     ) -> None:
-        self.sigma, self.noise = sigma, noise
+        self.noise = noise
+        self.windows = _window_matrices(fixed.shape, sigma, fixed.device, stride)
         # Means near zero keep the float32 differences below exact.
         self.offset = mean(fixed).to(fixed)
         self.fixed = fixed - self.offset
-        self.mean, square = gaussian_mean(torch.stack([self.fixed, self.fixed**2]), sigma)
+        self.mean, square = self.local_mean(torch.stack([self.fixed, self.fixed**2]))
         self.scale = (square - self.mean**2).clamp(min=0).add(noise).rsqrt()
+        x, y, z = (
+            None if m is None else _hat_matrix(n, stride, str(fixed.device))
+            for n, m in zip(fixed.shape[::-1], self.windows, strict=True)
+        )
+        weight = weight if stride == 1 else _along_axes(weight, (x, y, z))
         self.weight = weight / total(weight).to(weight)
 
+    def local_mean(self, values: torch.Tensor) -> torch.Tensor:
+        """Means of [..., z, y, x] in the windows."""
+        return _along_axes(values, self.windows)
+
     def map(self, warped: torch.Tensor) -> torch.Tensor:
-        """The local correlation in [-1, 1] at every voxel: [z, y, x]."""
+        """The local correlation in [-1, 1] at the windows: [z, y, x], fewer with a stride."""
         return self._statistics(warped - self.offset)[3]
 
     def __call__(self, warped: torch.Tensor) -> torch.Tensor:
@@ -92,7 +136,7 @@ class LocalCorrelation:
     def _statistics(self, warped: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Mean of W, 1 / (var W + e), its root, and rho, given W less the offset."""
         channels = torch.stack([warped, warped * warped, self.fixed * warped])
-        mean, square, product = gaussian_mean(channels, self.sigma)
+        mean, square, product = self.local_mean(channels)
         inverse = square.addcmul_(mean, mean, value=-1).clamp_(min=0).add_(self.noise).reciprocal_()
         root = inverse.sqrt()
         rho = product.addcmul_(self.mean, mean, value=-1).add_(self.noise)
@@ -115,9 +159,8 @@ class _CorrelationLoss(torch.autograd.Function):
         by_covariance = root.mul_(terms.scale).mul_(terms.weight).neg_()
         by_variance = inverse.mul_(rho).mul_(terms.weight).mul_(0.5)
         by_mean = mean.mul_(by_variance).mul_(-2).addcmul_(terms.mean, by_covariance, value=-1)
-        back = gaussian_mean(
-            torch.stack([by_mean, by_variance, by_covariance]), terms.sigma, adjoint=True
-        )
+        terms_of_windows = torch.stack([by_mean, by_variance, by_covariance])
+        back = _along_axes(terms_of_windows, terms.windows, adjoint=True)
         gradient = back[0].addcmul_(centered, back[1], value=2).addcmul_(terms.fixed, back[2])
         ctx.save_for_backward(gradient)
         return loss

@@ -10,11 +10,17 @@ import torch
 from DeepRegistrationLib.extents import mask_box
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.optimization.free_form import fit_level, taper
+from DeepRegistrationLib.optimization.free_form import MovingSource, fit_level, taper
 from DeepRegistrationLib.optimization.presets import Level, Preset
 from DeepRegistrationLib.progress import Progress, part
-from DeepRegistrationLib.pyramid import level_factor, level_spacing, smoothed, unresolved_axes
-from DeepRegistrationLib.sampling import sample
+from DeepRegistrationLib.pyramid import (
+    doubled,
+    level_factor,
+    level_spacing,
+    smoothed,
+    unresolved_axes,
+)
+from DeepRegistrationLib.sampling import map_points, sample
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 from DeepRegistrationLib.validation import background
 
@@ -48,7 +54,6 @@ def deform(
         estimates: Gets the transform of each fit, where there are several.
     """
     fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
-    fill = background(moving)
     factor = level_factor(fixed.grid, moving.grid)
     schedules = tuple(
         _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
@@ -64,7 +69,7 @@ def deform(
             done += 1
             title = f"Deforming, level {done} of {total} ({level.spacing:g} mm)"
             named = _titled(report, title)
-            field = _level(fixed, moving, mask, start, field, level, preset, factor, fill, named)
+            field = _level(fixed, moving, mask, start, field, level, preset, factor, named)
         assert field is not None
         fields.append(field)
     if estimates is not None and len(fields) > 1:
@@ -90,7 +95,6 @@ def _level(
     level: Level,
     preset: Preset,
     factor: float,
-    fill: float,
     progress: Progress,
 ) -> DisplacementField:
     """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
@@ -104,17 +108,15 @@ def _level(
         reference = Image(reference.data[box[0]], box[1], fixed.name)
         weight = weight[box[0]].contiguous()
     grid = reference.grid
-    outer, pad = _expanded(grid, factor * _REACH)
     coarse = smoothed(moving, level.spacing)
-    shifted = warp(coarse, start, outer, interpolation="cubic", fill=fill)
+    source = _source(coarse, start, grid, factor * _REACH)
     if field is None:
         before = torch.zeros(3, *grid.shape, device=fixed.data.device)
     else:
         before = _resampled(field, grid)
     after = fit_level(
         reference.data,
-        shifted.data,
-        pad,
+        source,
         weight,
         before,
         level,
@@ -177,14 +179,57 @@ def _box(
     return slices, grid.cropped(tuple(low), tuple(high))  # type: ignore[return-value]
 
 
-def _expanded(grid: Grid, reach: float) -> tuple[Grid, tuple[int, int, int]]:
-    """The grid with ``reach`` mm more on every side, and how many voxels that is (x, y, z)."""
+def _source(moving: Image, start: Transform, grid: Grid, reach: float) -> MovingSource:
+    """Where the values of the moving image behind ``start`` are found.
+
+    After an affine start they are looked up in the moving image itself, whose border goes on past
+    its end: an edge there would attract the fixed image's structures. Any other start is applied
+    once, by cubic interpolation, on the fixed image's grid and ``reach`` mm around it.
+    """
+    if isinstance(start, Affine):
+        corners = grid.corners() @ start.matrix.T + start.translation
+        moving = _reachable(moving, corners, reach)
+    else:
+        outer, fill = _expanded(grid, reach), background(moving)
+        moving = warp(moving, start, outer, interpolation="cubic", fill=fill)
+        start = Affine()
+    inverse = moving.grid.inverse_matrix
+    # Rounded far below what matters: where voxels fall on voxels, the gradient is that of one side
+    # or the other, and the last bits, which differ with the axes' directions, would choose it.
+    linear = np.round(inverse @ start.matrix @ grid.matrix, 9)
+    origin = start.matrix @ np.array(grid.origin) + start.translation
+    first = np.round(moving.grid.to_index(origin), 6)
+    last = np.array(moving.grid.size) - 1.0
+    units = 2.0 / np.maximum(last, 1.0)  # grid_sample's, from -1 to 1 between the outermost centers
+    axes = [torch.arange(n, dtype=torch.float32, device=moving.data.device) for n in grid.size]
+    z, y, x = torch.meshgrid(*axes[::-1], indexing="ij")
+    voxels = torch.stack((x, y, z), dim=-1)
+    base = map_points(voxels, units[:, None] * linear, units * first - 0.5 * units * last)
+    matrix = units[:, None] * (inverse @ start.matrix @ np.reshape(grid.direction, (3, 3)))
+    return MovingSource(
+        moving.data, base.movedim(-1, 0), torch.tensor(matrix, device=base.device).to(base)
+    )
+
+
+def _reachable(moving: Image, corners: np.ndarray, reach: float) -> Image:
+    """The moving image ``reach`` mm around a box, with twice as many voxels along each axis."""
+    size = np.array(moving.grid.size)
+    steps = reach / np.array(moving.grid.spacing)
+    index = moving.grid.to_index(corners)
+    low = np.floor(index.min(0) - steps).astype(int).clip(0, size - 1)
+    high = np.ceil(index.max(0) + steps).astype(int).clip(low, size - 1) + 1
+    part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
+    near = Image(moving.data[part], moving.grid.cropped(tuple(low), tuple(high)), moving.name)
+    return doubled(near)
+
+
+def _expanded(grid: Grid, reach: float) -> Grid:
+    """The grid with ``reach`` mm more on every side."""
     pad = np.ceil(reach / np.array(grid.spacing)).astype(int)
     pad[np.array(grid.spacing) > reach / 2] = 1
     size = np.array(grid.size) + 2 * pad
     origin = grid.to_physical(-pad)
-    outer = Grid(tuple(size), grid.spacing, tuple(origin), grid.direction)
-    return outer, (int(pad[0]), int(pad[1]), int(pad[2]))
+    return Grid(tuple(size), grid.spacing, tuple(origin), grid.direction)
 
 
 def _resampled(field: DisplacementField, grid: Grid) -> torch.Tensor:

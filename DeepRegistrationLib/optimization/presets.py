@@ -61,11 +61,11 @@ LUNG_CT = Preset(
     start="affine",
     range=(-1000.0, 300.0),
     noise=400.0,
-    bending=0.2,
+    bending=0.4,
     outside=0.01,
     levels={
-        "fast": (Level(8, 16, 12, 12), Level(4, 12, 12, 10, True), Level(2, 6, 6, 6, True)),
-        "default": (Level(8, 16, 20, 12), Level(4, 12, 20, 10, True), Level(2, 6, 12, 6, True)),
+        "fast": (Level(8, 16, 12, 12), Level(4, 12, 12, 10, True), Level(2, 5, 6, 4, True)),
+        "default": (Level(8, 16, 20, 12), Level(4, 12, 20, 10, True), Level(2, 4, 12, 4, True)),
         "best": (
             Level(8, 16, 40, 12),
             Level(4, 12, 40, 10, True),

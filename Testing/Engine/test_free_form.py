@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from DeepRegistrationLib.optimization.free_form import fit_level
+from DeepRegistrationLib.optimization.free_form import MovingSource, fit_level
 from DeepRegistrationLib.optimization.presets import GENERAL, Level
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.regularization import bending_energy, folding_penalty
@@ -59,6 +59,12 @@ def energy_of(images, lattice, start):
     return energy, lattice.fit(start, 1e-4)
 
 
+def in_place(moving):
+    """The moving image on the fixed image's voxels of 2 mm."""
+    axes = torch.meshgrid(*3 * [torch.linspace(-1, 1, N)], indexing="ij")
+    return MovingSource(moving, torch.stack(axes[::-1]), torch.eye(3) / (N - 1))
+
+
 def plain_adam(energy, coefficients, iterations, step):
     coefficients = coefficients.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([coefficients], lr=step)
@@ -74,7 +80,7 @@ def plain_adam(energy, coefficients, iterations, step):
 def smooth_steps(images, energy, lattice, start, iterations):
     fixed, moving = images
     found = fit_level(
-        *(fixed, moving, (0, 0, 0), torch.ones_like(fixed), start),
+        *(fixed, in_place(moving), torch.ones_like(fixed), start),
         *(replace(LEVEL, iterations=iterations), PRESET, (2.0,) * 3, silent),
     )
     return float(energy(lattice.fit(found)))

@@ -201,8 +201,9 @@ def test_a_pair_on_oblique_axes_gives_the_same_physical_transform(lung, plain, a
 
 @pytest.mark.parametrize("anatomy", ["lung_ct", "general"])
 def test_a_pair_on_ras_axes_gives_the_same_physical_transform(lung, anatomy):
-    # Converged, for control points are counted from the first voxel, so they lie elsewhere.
-    found = [run(p, anatomy=anatomy, iterations=1.0) for p in (lung, all_images(lung, flipped))]
+    # Converged, for control points are counted from the first voxel, so they lie elsewhere. After
+    # half as many iterations the general settings are still on their way at single points.
+    found = [run(p, anatomy=anatomy, iterations=2.0) for p in (lung, all_images(lung, flipped))]
     first, second = (mapped_points(transform, lung.points) for transform in found)
     assert np.linalg.norm(first - second, axis=1).mean() < 0.2  # mm, a twentieth of a voxel
     assert lung.errors(found[0]).mean() == pytest.approx(lung.errors(found[1]).mean(), abs=0.05)

@@ -120,6 +120,27 @@ def test_the_gradient_passes_a_check_by_finite_differences():
     assert torch.autograd.gradcheck(loss, (warped,))
 
 
+def test_windows_at_every_second_voxel_are_as_of_all_where_only_those_count(terms):
+    fixed, warped, weight = terms
+    second = LocalCorrelation(fixed, weight, SIGMA, 0.1, stride=2)
+    chosen = torch.zeros_like(weight)
+    chosen[::2, ::2, ::2] = weight[::2, ::2, ::2]
+    every = LocalCorrelation(fixed, chosen, SIGMA, 0.1)
+    loss, expected = second(warped), every(warped)
+    (gradient,) = torch.autograd.grad(loss, warped)
+    (reference,) = torch.autograd.grad(expected, warped)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-9)
+    assert torch.allclose(gradient, reference, atol=1e-9)
+    assert torch.allclose(second.map(warped.detach()), every.map(warped.detach())[::2, ::2, ::2])
+
+
+def test_an_axis_without_a_window_keeps_all_its_voxels_with_a_stride(terms):
+    fixed, warped, weight = terms
+    loss = LocalCorrelation(fixed, weight, (2.0, 2.0, 0.0), 0.1, stride=2)
+    z, y, x = fixed.shape
+    assert loss.map(warped.detach()).shape == (z, (y + 1) // 2, (x + 1) // 2)
+
+
 def test_the_gradient_scales_with_what_follows_the_loss(terms):
     fixed, warped, weight = terms
     loss = LocalCorrelation(fixed, weight, SIGMA, 0.1)
