@@ -17,6 +17,7 @@ from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
 _STEP = 0.6  # of a voxel: how far Adam moves a control point in one iteration at first
 _BETAS = (0.6, 0.99)  # of Adam: with a longer memory, twenty iterations are spent on swinging
+_FLOOR = 0.1  # of Adam, in units of the first gradient; see fit_level
 _SMOOTHING = 0.85  # control points; see fit_level
 _STIFFNESS = 1e-4  # of the first fit: control points swinging at the border would fold
 _STRIDE = 2  # voxels between correlation windows: the same error as of all, in half the time
@@ -57,6 +58,9 @@ def fit_level(
     is gone. So its steps are made smooth: it does not work on the control points, but on what
     becomes their change by a Gaussian. The minimum is the same (a Gaussian can be inverted), and is
     near after an eighth of the iterations.
+
+    Where the gradient is far below its root mean square, nothing is known of the direction, and the
+    last bits of the images would choose it; there the steps are shorter.
 
     Where the end is not better than the beginning, as of two equal images, which only the first
     large steps take apart, the start stays.
@@ -108,7 +112,8 @@ def fit_level(
 
     with torch.enable_grad():
         change = torch.zeros_like(first, requires_grad=True)
-        optimizer = torch.optim.Adam([change], lr=_STEP * finest, betas=_BETAS)
+        optimizer = torch.optim.Adam([change], lr=_STEP * finest, betas=_BETAS, eps=_FLOOR)
+        unit = torch.ones((), device=fixed.device)
         losses: list[torch.Tensor] = []
         for iteration in range(level.iterations):
             progress(iteration / level.iterations, "")
@@ -118,6 +123,10 @@ def fit_level(
             loss = energy(control_points(change))
             losses.append(loss.detach())
             loss.backward()
+            assert change.grad is not None
+            if iteration == 0:
+                unit = change.grad.square().mean().sqrt().clamp(min=1e-30)
+            change.grad /= unit
             optimizer.step()
     with torch.no_grad():
         found = control_points(change)
