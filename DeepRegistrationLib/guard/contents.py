@@ -19,6 +19,7 @@ from DeepRegistrationLib.guard.paths import shown
 
 _RATIO = 1100  # deflate packs at most 1032 bytes into one
 _BLOCK = 1 << 22
+_FARTHEST = 1e9  # of what an image's place is given in: mm, at times micrometers
 _MORE = "crop or resample the image, or close other programs"
 
 
@@ -30,12 +31,14 @@ def check_contents(path: Path) -> Contents | None:
         read in another process.
 
     Raises:
-        RegistrationError: Fewer bytes than the header promises, or more than the memory holds.
+        RegistrationError: Fewer bytes than the header promises, or more than the memory holds; a
+            place that no image has, as at some ITK computes without end.
     """
     try:
         found = read_promise(path)
         if found is not None:
             _check_length(path, found)
+            _check_place(path, found)
     except (ValueError, KeyError, IndexError, EOFError, OverflowError, struct.error, zlib.error):
         return None
     except OSError as error:
@@ -64,6 +67,15 @@ def check_voxels(path: Path, contents: Contents, voxels: memoryview) -> None:
             f"{shown(path.name)} is damaged: its compressed voxels do not match their checksum or "
             "length; copy or download it again."
         )
+
+
+def _check_place(path: Path, contents: Contents) -> None:
+    for number in contents.place:
+        if not abs(number) < _FARTHEST:
+            raise RegistrationError(
+                f"{shown(path.name)} does not say where it lies: the spacing, the directions or "
+                f"the origin in its header hold {number:g}; correct its header, or export it again."
+            )
 
 
 def _check_length(path: Path, contents: Contents) -> None:

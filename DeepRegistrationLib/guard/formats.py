@@ -38,6 +38,10 @@ _META_KEYS = frozenset(
     "CenterOfRotation AnatomicalOrientation ElementSpacing ElementSize DimSize ElementType "
     "ElementNumberOfChannels ElementDataFile Modality Comment Name ITK_InputFilterName".split()
 )
+_META_MATRICES = frozenset(["TransformMatrix", "Rotation", "Orientation"])
+_META_PLACE = _META_MATRICES | frozenset(
+    ["ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation"]
+)
 _NRRD_FIELDS = frozenset(
     [
         "type", "dimension", "space", "space dimension", "sizes", "space directions", "kinds",
@@ -45,6 +49,7 @@ _NRRD_FIELDS = frozenset(
         "measurement frame", "data file", "datafile",
     ]
 )  # fmt: skip
+_NUMBER = r"[+-]?[\d.]+([eE][+-]?\d+)?"
 _REAL = r"\s*([+-]?[\d.]+([eE][+-]?\d+)?|nan|NaN)\s*"
 _NRRD_BYTES = {
     name: size
@@ -72,6 +77,7 @@ class Contents:
         length: Bytes of packed voxels where the header says so, else 0.
         head: What is unpacked before the voxels (NIfTI), for the checksum.
         known: Whether every entry of the header is understood, so that ITK may read it here.
+        place: All numbers that say where the voxels lie: spacing, directions, origin.
     """
 
     promised: int
@@ -81,6 +87,7 @@ class Contents:
     length: int = 0
     head: bytes = field(default=b"", repr=False)
     known: bool = True
+    place: Sequence[float] = field(default=(), repr=False)
 
 
 def read_promise(path: Path) -> Contents | None:
@@ -121,7 +128,19 @@ def _nifti(path: Path) -> Contents | None:
     if _NIFTI_BITS.get(code) != bits or not _extensions_fit(head[first:start], order):
         return None
     promised = math.prod(dim[1 : dim[0] + 1]) * bits // 8
-    return Contents(promised, path, start, packed, head=head[:start] if packed else b"")
+    place = _nifti_place(head, order, first)
+    return Contents(
+        promised, path, start, packed, head=head[:start] if packed else b"", place=place
+    )
+
+
+def _nifti_place(head: bytes, order: str, size: int) -> list[float]:
+    """pixdim, and the qform and the sform where their codes are not 0; ``size`` of the header."""
+    kinds, offsets = (("h", "f"), (80, 252, 256)) if size == 348 else (("i", "d"), (112, 344, 352))
+    axes = struct.unpack_from(f"{order}3{kinds[1]}", head, offsets[0])
+    codes = struct.unpack_from(f"{order}2{kinds[0]}", head, offsets[1])
+    forms = struct.unpack_from(f"{order}18{kinds[1]}", head, offsets[2])
+    return [*axes, *(forms[:6] if codes[0] else ()), *(forms[6:] if codes[1] else ())]
 
 
 def _extensions_fit(block: bytes, order: str) -> bool:
@@ -159,6 +178,8 @@ def _metaimage(path: Path) -> Contents | None:
     kind = entries["ElementType"].removeprefix("MET_").removesuffix("_ARRAY")
     if not 1 <= channels <= 16 or not _vectors_fit(entries, len(size)):
         return None
+    known = entries.keys() <= _META_KEYS
+    place = [float(v) for key in _META_PLACE & entries.keys() for v in entries[key].split()]
     promised = math.prod(size) * channels * META_BYTES[kind]
     name = entries["ElementDataFile"]
     if name.upper() == "LOCAL":
@@ -168,25 +189,17 @@ def _metaimage(path: Path) -> Contents | None:
     else:
         data, begin = path.parent / name, 0
     if entries.get("CompressedData", "False").lower() != "true":
-        return Contents(promised, data, begin, known=entries.keys() <= _META_KEYS)
+        return Contents(promised, data, begin, known=known, place=place)
     length = int(entries.get("CompressedDataSize", 0))
-    return Contents(promised, data, begin, "zlib", length, known=entries.keys() <= _META_KEYS)
+    return Contents(promised, data, begin, "zlib", length, known=known, place=place)
 
 
 def _vectors_fit(entries: dict[str, str], dimensions: int) -> bool:
     """Whether each list of numbers has as many as ITK will take from it."""
-    wanted = {
-        "ElementSpacing": dimensions,
-        "ElementSize": dimensions,
-        "Offset": dimensions,
-        "Position": dimensions,
-        "Origin": dimensions,
-        "CenterOfRotation": dimensions,
-        "TransformMatrix": dimensions**2,
-        "Rotation": dimensions**2,
-        "Orientation": dimensions**2,
-    }
-    return all(len(entries[k].split()) == n for k, n in wanted.items() if k in entries)
+    return all(
+        len(entries[key].split()) == (dimensions**2 if key in _META_MATRICES else dimensions)
+        for key in _META_PLACE & entries.keys()
+    )
 
 
 def _nrrd(path: Path) -> Contents | None:
@@ -220,11 +233,18 @@ def _nrrd(path: Path) -> Contents | None:
         return None
     begin = 0 if name else begin
     encoding, known = fields["encoding"].lower(), fields.keys() <= _NRRD_FIELDS
-    if encoding == "raw":
-        return Contents(promised, data, begin, known=known)
-    if encoding in ("gzip", "gz"):
-        return Contents(promised, data, begin, "gzip", known=known)
-    return None
+    packed = {"raw": "", "gzip": "gzip", "gz": "gzip"}.get(encoding)
+    if packed is None:
+        return None
+    return Contents(promised, data, begin, packed, known=known, place=_nrrd_place(fields))
+
+
+def _nrrd_place(fields: dict[str, str]) -> list[float]:
+    """Of the spatial axes; NaN stands for axes without a place."""
+    axes = fields.get("space directions", "") + " " + fields.get("spacings", "")
+    numbers = [float(match[0]) for match in re.finditer(_NUMBER, axes)]
+    origin = [float(v) for v in re.split(r"[(),\s]+", fields.get("space origin", "")) if v]
+    return [*numbers, *origin]
 
 
 def _axes_fit(fields: dict[str, str], dimension: int) -> bool:

@@ -165,6 +165,42 @@ def test_voxels_cannot_begin_before_the_end_of_the_header(tmp_path, suffix, offs
         read_image(path)
 
 
+@pytest.mark.parametrize("number", ["1e308", "-inf", "nan", "1e12"])
+@pytest.mark.parametrize("entry", ["TransformMatrix", "Offset"])
+def test_a_place_that_no_image_has_is_refused(tmp_path, entry, number):
+    """ITK computes without end at a direction of 1e308, and takes an origin of inf for 0."""
+    places = {"TransformMatrix": "1 0 0 0 1 0 0 0 1", "Offset": "0 0 0", "ElementSpacing": "1 1 2"}
+    places[entry] = number + places[entry][1:]
+    lines = {"ObjectType": "Image", "NDims": 3, "BinaryData": True, **places}
+    lines |= {"DimSize": "10 12 8", "ElementType": "MET_SHORT", "ElementDataFile": "LOCAL"}
+    header = "".join(f"{key} = {value}\n" for key, value in lines.items())
+    (tmp_path / "a.mha").write_bytes(header.encode() + VOXELS.tobytes())
+    with pytest.raises(RegistrationError, match="does not say where it lies"):
+        read_image(tmp_path / "a.mha")
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan, 3e38])
+@pytest.mark.parametrize("form", ["qform", "sform"])
+def test_an_origin_that_no_image_has_is_refused(tmp_path, form, number):
+    moved = AFFINE.copy()
+    moved[1, 3] = number
+    place = {"qoffset": moved[:, 3]} if form == "qform" else {"sform": moved}
+    with pytest.raises(RegistrationError, match=r"does not say where it lies|singular sform"):
+        read_image(nifti(tmp_path / "a.nii", **place))
+
+
+@pytest.mark.parametrize("origin", ["(1e308,0,0)", "(nan,0,0)", "(0,0,-1e12)"])
+def test_a_place_in_nrrd_that_no_image_has_is_refused(tmp_path, origin):
+    header = (
+        "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 10 12 8\n"
+        "space directions: (1,0,0) (0,1,0) (0,0,2)\nendian: little\nencoding: raw\n"
+        f"space origin: {origin}\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + VOXELS.tobytes())
+    with pytest.raises(RegistrationError, match="does not say where it lies"):
+        read_image(tmp_path / "a.nrrd")
+
+
 def test_nifti_2_is_called_by_its_name(tmp_path):
     head = bytearray(544)
     struct.pack_into("<i", head, 0, 540)
