@@ -5,8 +5,6 @@ What is doubtful is not used: the registration goes on without it, and a sentenc
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -27,13 +25,13 @@ def find_masks(
     moving_mask: Image | None,
     notes: list[str],
 ) -> tuple[Image | None, Image | None]:
-    """The masks given, as 0 and 1 on the images' device; in a chest CT, the lungs where none is.
+    """The given masks on the images' device; in a chest CT, the lungs where none was given.
 
     What was found is said in ``notes``. Lungs count only when both images show them, without doubt
     and in agreement: a mask on one side alone would not be comparable.
     """
     device = fixed.data.device
-    given = [None if m is None else _binary(m).to(device) for m in (fixed_mask, moving_mask)]
+    given = [None if m is None else m.to(device) for m in (fixed_mask, moving_mask)]
     if all(m is not None for m in given) or not (is_ct(fixed) and is_ct(moving)):
         return given[0], given[1]
     found = [
@@ -67,11 +65,6 @@ def find_masks(
     )
     masks = [None if f.mask is None else f.mask.to(device) for f in found]
     return masks[0], masks[1]
-
-
-def _binary(mask: Image) -> Image:
-    """1 where a mask or a label map is not zero: all labels count alike."""
-    return replace(mask, data=(mask.data != 0).to(torch.uint8))
 
 
 def _doubt(found: list[Found], looked: list[bool]) -> str:

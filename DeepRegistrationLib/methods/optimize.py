@@ -81,8 +81,8 @@ class Optimize(Method):
         "Dice 0.84",
         uses_masks=True,
         expected=(
-            Expected(LUNG_CT, TRE, 1.07, "4D-CT T00/T50"),
-            Expected(LUNG_CT, TRE, 1.38, "follow-up CT"),
+            Expected(LUNG_CT, TRE, 1.06, "4D-CT T00/T50"),
+            Expected(LUNG_CT, TRE, 1.37, "follow-up CT"),
             Expected(CARDIAC_MRI, DICE, 0.842, "ACDC 061-080, end-diastole to end-systole"),
             Expected(CARDIAC_MRI_PATIENTS, DICE, 0.810, "40 pairs of ACDC 061-080, aligned"),
             Expected(CARDIAC_MRI_PATIENTS, DICE, 0.804, "12 pairs of ACDC 061-080, unaligned"),

@@ -22,7 +22,6 @@ from DeepRegistrationLib.pyramid import (
 )
 from DeepRegistrationLib.sampling import map_points, sample
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
-from DeepRegistrationLib.validation import background
 
 _MARGIN = 14.0  # mm around the mask in which the finest levels work and fade out
 _REACH = 30.0  # mm past the fixed image's border from which the moving image can be fetched
@@ -54,6 +53,8 @@ def deform(
         estimates: Gets the transform of each fit, where there are several.
     """
     fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
+    if mask is not None:  # all labels of a label map count alike
+        mask = replace(mask, data=(mask.data != 0).float())
     factor = level_factor(fixed.grid, moving.grid)
     schedules = tuple(
         _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
@@ -182,16 +183,16 @@ def _box(
 def _source(moving: Image, start: Transform, grid: Grid, reach: float) -> MovingSource:
     """Where the values of the moving image behind ``start`` are found.
 
-    After an affine start they are looked up in the moving image itself, whose border goes on past
-    its end: an edge there would attract the fixed image's structures. Any other start is applied
-    once, by cubic interpolation, on the fixed image's grid and ``reach`` mm around it.
+    After an affine start they are looked up in the moving image itself. Any other start is applied
+    once, by cubic interpolation, on the fixed image's grid and ``reach`` mm around it. Past its end
+    the image goes on as at its border: an edge there would attract the fixed image's structures.
     """
     if isinstance(start, Affine):
         corners = grid.corners() @ start.matrix.T + start.translation
         moving = _reachable(moving, corners, reach)
     else:
-        outer, fill = _expanded(grid, reach), background(moving)
-        moving = warp(moving, start, outer, interpolation="cubic", fill=fill)
+        outer = _expanded(grid, reach)
+        moving = doubled(warp(moving, start, outer, interpolation="cubic", fill=None))
         start = Affine()
     inverse = moving.grid.inverse_matrix
     # Rounded far below what matters: where voxels fall on voxels, the gradient is that of one side

@@ -22,7 +22,7 @@ def warp(
     grid: Grid,
     *,
     interpolation: Interpolation = "linear",
-    fill: float = 0.0,
+    fill: float | None = 0.0,
     progress: Progress = silent,
 ) -> Image:
     """``warped(x) = moving(T(x))`` on ``grid``, interpolated once, slab by slab.
@@ -32,7 +32,8 @@ def warp(
         transform: Fixed to moving.
         grid: Where to compute the result, usually the fixed image's grid.
         interpolation: ``linear``, ``cubic`` (B-spline) or ``nearest`` (label maps).
-        fill: Value where T(x) falls outside the moving image (air is -1000 HU in CT).
+        fill: Value where T(x) falls outside the moving image (air is -1000 HU in CT); None repeats
+            its border.
 
     Returns:
         Image on ``grid``: float32, by ``nearest`` in the type of ``moving``.

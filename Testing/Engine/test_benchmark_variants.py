@@ -52,7 +52,7 @@ def test_a_method_that_says_its_own_settings_has_one_variant(shift):
         ("shift:quality=good", "quality is 'good'; choose one of fast"),
         ("shift:refine=maybe", "refine is 'maybe'; choose one of"),
         ("shift:masks=some", "masks is 'some'; choose one of"),
-        ("shift:scale=1,scale=2", "says scale twice"),
+        ("shift:scale=1,scale=2", "sets scale twice"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(shift, text, sentence):

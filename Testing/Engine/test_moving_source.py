@@ -64,16 +64,11 @@ def test_values_are_those_at_the_points_of_the_start_after_the_displacement(
     assert np.abs(near - truth).max() < 0.1  # voxel^2 / 8 times the second derivatives of the wave
 
 
-def test_that_is_nearer_than_on_voxels_of_the_fixed_image_where_other_starts_are_applied(
-    moving, fixed_grid, start
-):
+def test_any_other_start_is_applied_once_to_the_same_end(moving, fixed_grid, start):
     shift = (1.0, -1.0, 1.0)  # half a voxel
     truth = expected(fixed_grid, start, shift)
-    here, resampled = (
-        np.abs(looked_up(_source(moving, t, fixed_grid, 12.0), shift) - truth)
-        for t in (start, Composite([start]))
-    )
-    assert here.max() < 0.5 * resampled.max() < 0.5
+    resampled = _source(moving, Composite([start]), fixed_grid, 12.0)
+    assert np.abs(looked_up(resampled, shift) - truth).max() < 0.1
 
 
 def test_an_image_at_its_own_voxels_is_itself(moving):

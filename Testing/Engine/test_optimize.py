@@ -185,6 +185,13 @@ def test_a_second_run_is_equal_to_the_last_bit_whatever_ran_between(lung, plain)
     assert np.array_equal(mapped_grid(plain, grid), mapped_grid(second, grid))
 
 
+def test_all_labels_of_a_label_map_given_as_a_mask_count_alike(lung, plain):
+    labels = replace(lung.fixed_mask, data=7 * lung.fixed_mask.data)
+    found = run(replace(lung, fixed_mask=labels), anatomy="lung_ct")
+    grid = lung.fixed.grid
+    assert np.array_equal(mapped_grid(plain, grid), mapped_grid(found, grid))
+
+
 TURNED_WORLD = Affine(rotation(12, -20, 31), (40.0, -25.0, 60.0))
 
 

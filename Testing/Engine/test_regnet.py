@@ -202,8 +202,8 @@ def test_the_voxels_that_the_weights_were_trained_on_are_used():
     one, two = (field(middle) - middle for field in fields)
     assert float(one[0, 0]) == pytest.approx(4000 / 4095, abs=1e-3)
     assert torch.allclose(two, 2 * one, atol=1e-3)
-    assert "trained on 1 mm" in context.notes[0]
-    assert "trained on 2 mm" in context.notes[1]
+    assert "trained on at most 1 mm" in context.notes[0]
+    assert "trained on at most 2 mm" in context.notes[1]
 
 
 def test_the_spacing_of_a_training_is_part_of_what_its_weights_are():

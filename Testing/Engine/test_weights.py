@@ -211,7 +211,7 @@ def test_a_damaged_card_is_refused(folder, text):
 
 def test_a_renamed_card_is_refused(folder):
     (folder / "first.json").rename(folder / "other.json")
-    with pytest.raises(RegistrationError, match="is of first; rename it back"):
+    with pytest.raises(RegistrationError, match="describes first; rename it back"):
         read_card(folder / "other.json")
 
 
