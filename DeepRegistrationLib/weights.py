@@ -143,8 +143,8 @@ def load_weights(card: ModelCard) -> dict[str, torch.Tensor]:
     """The state dictionary, float32, after its SHA-256 was checked against the card.
 
     Raises:
-        RegistrationError: The file is missing, damaged or was changed (hash), is not of those
-            that come along though it lies among them, or holds numbers that are not finite.
+        RegistrationError: The file is missing, damaged or was changed (hash), is not one
+            of the shipped weights though it lies among them, or holds numbers that are not finite.
     """
     import safetensors.torch
 

@@ -46,7 +46,7 @@ def chest():
 
 @pytest.fixture
 def add_weights(tmp_path, monkeypatch):
-    """Saves weights with figures; those that come along are not there."""
+    """Saves weights with figures; the shipped ones are not there."""
     monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [tmp_path])
 
     def add(name, *figures, method="mlvirnet", preview=False):

@@ -15,7 +15,7 @@ from DeepRegistrationLib.weights import save_weights
 
 @pytest.fixture
 def add(tmp_path, monkeypatch):
-    """Saves weights; those that come along are not there. Returns what a cohort notes of them."""
+    """Saves weights; the shipped ones are not there. Returns what a cohort notes of them."""
     monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [tmp_path / "weights"])
 
     def save(name, method="svfnet"):

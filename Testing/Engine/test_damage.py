@@ -231,7 +231,7 @@ def test_a_temporary_folder_that_was_removed_is_made_again(spoken, tmp_path):
 
 @pytest.fixture
 def placed(tmp_path, monkeypatch):
-    """Writes weights into a folder that counts as one of those that come along."""
+    """Writes weights into a folder that counts as one of shipped weights."""
     monkeypatch.setattr(weights, "_shipped_folders", lambda: [tmp_path])
 
     def place(content: bytes, name="mine", folder=tmp_path):
