@@ -27,8 +27,8 @@ def find_masks(
 ) -> tuple[Image | None, Image | None]:
     """The given masks on the images' device; in a chest CT, the lungs where none was given.
 
-    What was found is said in ``notes``. Lungs count only when both images show them, without doubt
-    and in agreement: a mask on one side alone would not be comparable.
+    What was found is said in ``notes``. Lungs count only when both images show them, plausibly and
+    in agreement: a mask on one side alone would not be comparable.
     """
     device = fixed.data.device
     given = [None if m is None else m.to(device) for m in (fixed_mask, moving_mask)]

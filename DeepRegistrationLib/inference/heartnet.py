@@ -75,8 +75,8 @@ def find_heart(image: Image) -> Found:
 def show_hearts(fixed: Image, moving: Image) -> bool:
     """Whether a heart is found for sure in one of two stacks that may show hearts.
 
-    In the other one it is looked for then, and doubt is said. Without weights to look with, as the
-    stacks alone suggest.
+    It is then looked for in the other one, with a note where it is uncertain. Without weights to
+    look with, as the stacks alone suggest.
     """
     try:
         return any(find_heart(image).sure for image in (fixed, moving))

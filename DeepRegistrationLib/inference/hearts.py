@@ -21,7 +21,7 @@ def heart_frames(fixed: Image, moving: Image, context: Context) -> list[Grid]:
     Args:
         fixed, moving: Short-axis stacks of any geometry.
         context: Its masks place the frames (segmentations of the heart); with an initial transform
-            the moving frame is not needed. Its notes get what was found, and doubt.
+            the moving frame is not needed. Its notes get what was found, and how sure.
 
     Raises:
         RegistrationError: An empty mask, or no weights to look for the heart with.

@@ -46,7 +46,7 @@ class Evidence:
         lungs: None, one or two, from right to left.
         doubts: What failed of the checks, each a clause; a mask with any is not to be used.
         alone: One lung was found where the body has room for two: one is missing, filled or
-            collapsed. No doubt by itself, but both images of a pair have to show the same.
+            collapsed. No reason against it by itself, but both images of a pair must show the same.
         density: Median of all, HU; None without lungs.
     """
 
