@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import torch
 
 from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.report import json_safe
+from DeepRegistrationLib.transforms import Transform, read_transform, write_transform
 from Testing.Benchmarks.verdict_failures import results
 from Testing.Benchmarks.verdict_pairs import Source, sources
 from Testing.Benchmarks.verdict_tables import Row, page
@@ -30,20 +30,26 @@ HERE = Path(__file__).parent
 STORE = HERE.parent.parent / "build" / "benchmarks" / "verdict"
 
 
+def transforms_of(source: Source, folder: Path) -> dict[str, Transform]:
+    """Transforms of a pair's registrations that were made before, by title."""
+    files = folder.glob(f"{source.name.replace(' ', '_')} - *.h5")
+    return {file.stem.split(" - ", 1)[1]: read_transform(file) for file in files}
+
+
 def rows_of(source: Source, another: Source, folder: Path) -> list[Row]:
     """All results of a pair, measured; read from the folder where they were measured before."""
     name = source.name.replace(" ", "_")
-    file, transforms = folder / f"{name}.json", folder / f"{name}.pickle"
+    file = folder / f"{name}.json"
     if file.exists():
         return [Row(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
     pair, other = source.make(), another.make()
-    kept = pickle.loads(transforms.read_bytes()) if transforms.exists() else {}
+    kept = transforms_of(source, folder)
     expected, rows = pair.least, []
-    known = len(kept)
+    written = set(kept)
     for result in results(pair, other, kept):
-        if len(kept) > known:
-            transforms.write_bytes(pickle.dumps(kept))
-            known = len(kept)
+        for title in kept.keys() - written:
+            write_transform(kept[title], folder / f"{name} - {title}.h5")
+            written.add(title)
         if result.title == "default":
             expected = max(expected, result.error)
         begin = time.process_time()

@@ -9,7 +9,6 @@ correlation of the true error at the pair's landmarks with the mean shift of the
 from __future__ import annotations
 
 import argparse
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from DeepRegistrationLib.evaluation.block_matching import match_blocks
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.pyramid import smoothed
 from DeepRegistrationLib.transforms import Transform, warp
-from Testing.Benchmarks.verdict import STORE
+from Testing.Benchmarks.verdict import STORE, transforms_of
 from Testing.Benchmarks.verdict_pairs import LUNG, Pair, sources
 
 RESULTS = ("default", "too smooth", "affine")
@@ -58,10 +57,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with the real pairs")
     for source in sources(parser.parse_args().data):
-        file = STORE / f"{source.name.replace(' ', '_')}.pickle"
-        if source.kind != LUNG or not file.exists():
+        kept = transforms_of(source, STORE)
+        if source.kind != LUNG or not kept:
             continue
-        pair, kept = source.make(), pickle.loads(file.read_bytes())
+        pair = source.make()
         for title in RESULTS:
             error = (kept[title](pair.points) - pair.matching).norm(dim=1).numpy()
             expected = predicted(pair, kept[title])
