@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 THREADS := OMP_NUM_THREADS=1
 GL := VTK_DEFAULT_OPENGL_WINDOW=vtkEGLRenderWindow
 
-.PHONY: demo test test-slicer lint bench gpu screenshots clean
+.PHONY: demo test test-slicer lint figures bench gpu screenshots clean
 
 demo: $(VENV)/test
 	$(GL) $(PY) -m DeepRegistrationLib.scene.demo --output demo $(if $(DEMO_DATA),--data $(DEMO_DATA))
@@ -29,6 +29,11 @@ screenshots: $(VENV)/test
 	$(GL) $(PY) Testing/Scene/demo_pictures.py
 	$(GL) $(PY) Testing/Panel/screenshots.py
 
+# README's and the docs' tables and the model cards, from DeepRegistrationLib/figures.json and the
+# benchmarks' rows: see CONTRIBUTING.md.
+figures: $(VENV)/test
+	$(PY) -m Testing.Benchmarks.figures
+
 # Damage and attack (about 1,100 bad inputs, 5,000 mutated files, 114 injected faults; some minutes;
 # it prints how many were answered wrongly), accuracy on real data, then time and memory. The scaling alone takes about 40 minutes on 2 cores
 # and up to 13 GB (convexAdam at 512 x 512 x 141; a row that leaves less than 2 GB free is ended);
@@ -36,6 +41,7 @@ screenshots: $(VENV)/test
 bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.damage
 	$(PY) -m Testing.Benchmarks.results --data $(or $(BENCH_DATA),../shared/data)
+	$(PY) -m Testing.Benchmarks.figures --take lungs synthetic motion hearts
 	$(PY) -m Testing.Benchmarks.lungs --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.hearts --data $(or $(BENCH_DATA),../shared/data)/cardiac_acdc
 	$(PY) -m Testing.Benchmarks.verdict --data $(or $(BENCH_DATA),../shared/data)

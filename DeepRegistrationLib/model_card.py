@@ -28,7 +28,9 @@ class ModelCard:
         citation: Papers of the method and of the data.
         recipe: Name and values of the recipe.
         commit: Of the code that trained them.
-        metrics: Measured on validation data, and on held-out data where there are any.
+        metrics: ``validation``: numbers by name; ``held_out``: further measurements on held-out
+            data, each with ``metric`` and ``value``, and where known ``unit``, ``data``,
+            ``quality``, ``refine``, ``spread`` and what was ``chosen`` on these data.
         held_out: Patients that training never saw.
         command: Reproduces them.
         preview: Trained for a short time, only to show that the method works.
@@ -74,6 +76,7 @@ def read_card(path: Path) -> ModelCard:
     try:
         values = read_json(path, _LIMIT)
         values["expected"] = [Expected(**entry) for entry in values.get("expected", [])]
+        _separate_measurements(values["metrics"])
         card = ModelCard(**values, path=path.with_suffix(".safetensors"))
         _check_types(card)
     except (ValueError, TypeError, AttributeError, LookupError) as error:
@@ -99,6 +102,28 @@ def _check_types(card: ModelCard) -> None:
         words = value if entry.type == "list[str]" and isinstance(value, list) else []
         if kind and (type(value) is not kind or not all(isinstance(w, str) for w in words)):
             raise ValueError(f"its {entry.name} is {repr(value)[:60]}")
-    for group in ("validation", "held_out"):
-        if not isinstance(card.metrics.get(group, {}), dict):
-            raise ValueError(f"its metrics of {group} are no numbers by name")
+    if not isinstance(card.metrics.get("validation", {}), dict):
+        raise ValueError("its metrics of validation are no numbers by name")
+    for entry in card.metrics.get("held_out", []):
+        if not (isinstance(entry, dict) and {"metric", "value"} <= entry.keys()):
+            raise ValueError("its metrics of held_out are no measurements")
+
+
+def _separate_measurements(metrics: dict[str, Any]) -> None:
+    """Turn values by name, as cards held them before, into measurements, in place."""
+    old = metrics.get("held_out", [])
+    if isinstance(old, dict):
+        metrics["held_out"] = [{"metric": name, "value": value} for name, value in old.items()]
+
+
+def measurement_text(entry: dict[str, Any]) -> str:
+    """A held-out measurement in words: ``TRE median 0.91 mm on 4D-CT T00/T50, refined``."""
+    value = entry["value"]
+    number = f"{value:.3g}" if isinstance(value, float) else f"{value}"
+    words = [entry["metric"], number, entry.get("unit", "")]
+    text = " ".join(word for word in words if word)
+    if entry.get("data"):
+        text += f" on {entry['data']}"
+    if entry.get("quality"):
+        text += f", quality {entry['quality']}"
+    return text + (", refined" if entry.get("refine") else "")

@@ -7,7 +7,9 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import assignments
@@ -68,13 +70,31 @@ def export_run(arguments: argparse.Namespace) -> None:
         data=arguments.data,
         licence=arguments.licence,
         held_out=arguments.held_out,
-        metrics=assignments(arguments.metrics),
+        metrics=_measurements(arguments.metrics),
         expected=[parse_expected(text) for text in arguments.expected],
         failures=arguments.failures,
         preview=arguments.preview,
     )
     size = card.path.stat().st_size / 1e6
     print(f"{card.path} ({size:.1f} MB) and {card.path.with_suffix('.json').name}")
+
+
+def _measurements(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """``--metric NAME=VALUE`` as a card holds them.
+
+    Raises:
+        RegistrationError: A value that is not a number.
+    """
+    found = []
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found.append({"metric": name.strip(), "value": float(value)})
+        except ValueError:
+            raise RegistrationError(
+                f"--metric {text!r} is not NAME=NUMBER; write, for example, 'TRE=1.85'."
+            ) from None
+    return found
 
 
 def _commit() -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from DeepRegistrationLib.cli.terminal import shown_progress
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.expected import accuracy_text
+from DeepRegistrationLib.model_card import measurement_text
 from DeepRegistrationLib.output import atomic_file
 from DeepRegistrationLib.weights import (
     ModelCard,
@@ -54,6 +56,7 @@ def list_weights(arguments: argparse.Namespace) -> None:
             print(f"{card.name}: for {card.method}{state}{taken}")
             print(f"    {card.title}; {card.licence}")
             print(f"    {card.path.parent}")
+            print(f"    measured: {_accuracy(card) or 'nothing on held-out data'}")
     if not cards:
         print("There are no weights; train them with 'deepreg train' and 'deepreg export'.")
 
@@ -97,7 +100,7 @@ def readme(cards: list[ModelCard]) -> str:
     for card in cards:
         size = f"{card.path.stat().st_size / 1e6:.1f} MB"
         state = "preview" if card.preview else "trained"
-        results = _figures(card.metrics.get("held_out", {})) or "-"
+        results = _accuracy(card) or "-"
         lines.append(f"| `{card.name}` | `{card.method}` | {state} | {size} | {results} |")
     for card in cards:
         recipe = card.recipe
@@ -111,12 +114,13 @@ def readme(cards: list[ModelCard]) -> str:
             f"- Held out: {', '.join(card.held_out) or 'nothing'}.",
             f"- Recipe `{recipe.get('name')}`, weights of step {recipe.get('step')}; "
             f"`{card.command}`.",
-            f"- Validation: {_figures(card.metrics.get('validation', {})) or 'none'}.",
+            f"- Validation: {_named(card.metrics.get('validation', {})) or 'none'}.",
             *(
                 f"- Accuracy used by `--method auto`: {each.text} on "
                 f"{each.data}{', refined' if each.refined else ''}."
                 for each in card.expected
             ),
+            *(f"- Measured: {measurement_text(e)}." for e in card.metrics.get("held_out", [])),
             *(f"- Limitation: {failure}" for failure in card.failures),
             f"- Terms: {card.licence}",
             f"- Cite: {card.citation}",
@@ -128,7 +132,13 @@ def readme(cards: list[ModelCard]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figures(metrics: dict[str, Any]) -> str:
+def _accuracy(card: ModelCard) -> str:
+    """What was measured on held-out data: the accuracy, else the first of the other figures."""
+    others = [measurement_text(entry) for entry in card.metrics.get("held_out", [])]
+    return accuracy_text(card.expected) or ", ".join(others[:2])
+
+
+def _named(metrics: dict[str, Any]) -> str:
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in metrics.items()

@@ -56,7 +56,7 @@ def add_export(commands: Any) -> None:
     )
     parser.add_argument(
         "--metric",
-        metavar="NAME=VALUE",
+        metavar="NAME=NUMBER",
         dest="metrics",
         action="append",
         default=[],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.expected import stated_error
 from DeepRegistrationLib.methods.base import Card, Context, Method, register_method
 from DeepRegistrationLib.methods.network import NetworkParameters
 
@@ -33,7 +34,7 @@ class CorrnetRegistration(Method):
         citation="of this project; see its documentation",
         licence="see the weights' model card",
         expected_time="5 s for a chest CT at 2 mm, 10 s with quality best (1 CPU core)",
-        expected_error="1.1 mm (4D-CT) to 1.5 mm (follow-up CT) at lung landmarks",
+        expected_error=stated_error("corrnet"),
         uses_masks=True,
     )
     Parameters = NetworkParameters

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from DeepRegistrationLib.anatomy import CARDIAC_MRI_PATIENTS
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.expected import DICE, Expected
+from DeepRegistrationLib.expected import measured, stated_error
 from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
 from DeepRegistrationLib.progress import part
 
@@ -72,12 +71,9 @@ class LogDemons(Method):
         citation="Lorenzi, Ayache, Frisoni, Pennec, NeuroImage 81, 2013.",
         licence="no weights",
         expected_time="2 s for a heart of 64 x 64 x 16 voxels, minutes for a chest CT (1 CPU core)",
-        expected_error="cine MRI, end-diastole to end-systole: mean Dice 0.78 (6 "
-        "patients of ACDC; 0.80 with diffusion=1)",
+        expected_error=stated_error("lcc-demons"),
         uses_masks=True,
-        expected=(
-            Expected(CARDIAC_MRI_PATIENTS, DICE, 0.788, "40 pairs of ACDC 061-080, aligned"),
-        ),
+        expected=measured("lcc-demons"),
     )
     Parameters = DemonsParameters
 

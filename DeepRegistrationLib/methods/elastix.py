@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.elastix.recipes import RECIPES
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.expected import stated_error
 from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Elastix(Method):
         citation="Klein et al. 2010 (elastix); Staring et al. 2010 (Par0011); Sokooti et al. 2017.",
         licence="no weights; elastix: Apache-2.0",
         expected_time="1 min (affine, B-splines) to 10 min (Par0011) for a chest CT (2 CPU cores)",
-        expected_error="Par0011 with lung mask: 1.2 mm (4D-CT) to 1.4 mm (follow-up CT)",
+        expected_error=stated_error("elastix"),
         uses_masks=True,
     )
     Parameters = ElastixParameters

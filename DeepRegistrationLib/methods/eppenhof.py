@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.expected import stated_error
 from DeepRegistrationLib.methods.base import Card, Context, Method, register_method
 from DeepRegistrationLib.methods.network import NetworkParameters
 
@@ -29,7 +30,7 @@ class EppenhofRegistration(Method):
         citation="Eppenhof & Pluim, IEEE Trans Med Imaging 38, 2019.",
         licence="see the weights' model card",
         expected_time="2 s for a chest CT at 2 mm (1 CPU core)",
-        expected_error="paper: 2.2 mm on DIR-Lab 4D-CT; of the weights here: see their model card",
+        expected_error=stated_error("eppenhof", "its paper: 2.2 mm on DIR-Lab 4D-CT"),
         uses_masks=True,
     )
     Parameters = NetworkParameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.expected import stated_error
 from DeepRegistrationLib.methods.base import Card, Context, Method, register_method
 from DeepRegistrationLib.methods.network import NetworkParameters
 from DeepRegistrationLib.progress import part
@@ -32,8 +33,9 @@ class RegNetRegistration(Method):
         citation="Sokooti et al., MICCAI 2017.",
         licence="see the weights' model card",
         expected_time="half a minute for a chest CT at 2 mm (1 CPU core)",
-        expected_error="paper: 4.4 mm, 1.7 mm at landmarks within 8 mm after the affine; of the "
-        "weights here: see their model card",
+        expected_error=stated_error(
+            "regnet", "its paper: 4.4 mm, 1.7 mm at landmarks within 8 mm after the affine"
+        ),
         uses_masks=True,
     )
     Parameters = NetworkParameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.expected import stated_error
 from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
 from DeepRegistrationLib.methods.network import NetworkParameters
 
@@ -45,7 +46,7 @@ class SVFNetRegistration(Method):
         citation="Rohe, Datar, Heimann, Sermesant, Pennec: SVF-Net, MICCAI 2017.",
         licence="that of the training data, see the weights' card",
         expected_time="0.5 s with masks, 2 s where the hearts are searched for (1 CPU core)",
-        expected_error="see the weights' card",
+        expected_error=stated_error("svfnet"),
         uses_masks=True,
     )
     Parameters = SVFNetParameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.expected import stated_error
 from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
 from DeepRegistrationLib.progress import part
 
@@ -49,7 +50,7 @@ class VirnetRegistration(Method):
         citation="Hering, Kuckertz, Heldmann & Heinrich, BVM 2019.",
         licence="see the weights' model card",
         expected_time="5 s for a chest CT at 2 mm (1 CPU core)",
-        expected_error="paper: 2.2 mm on DIR-Lab 4D-CT; of the weights here: see their model card",
+        expected_error=stated_error("mlvirnet", "its paper: 2.2 mm on DIR-Lab 4D-CT"),
         uses_masks=True,
     )
     Parameters = VirnetParameters

@@ -16,6 +16,11 @@ from DeepRegistrationLib.training.small_png import write_small
 from DeepRegistrationLib.weights import ModelCard, curves_path, save_weights
 
 
+def rounded(metrics: dict[str, float]) -> dict[str, float]:
+    """Validation metrics to four significant digits; more says nothing."""
+    return {name: float(f"{value:.4g}") for name, value in metrics.items()}
+
+
 def export(
     run: Path,
     name: str,
@@ -24,7 +29,7 @@ def export(
     data: Sequence[str],
     licence: str,
     held_out: Sequence[str] = (),
-    metrics: dict[str, Any] | None = None,
+    metrics: Sequence[dict[str, Any]] = (),
     expected: Sequence[Expected] = (),
     failures: Sequence[str] = (),
     preview: bool = False,
@@ -39,7 +44,8 @@ def export(
         data: Data sets, one sentence each.
         licence: Terms of the weights.
         held_out: Patients that training never saw, besides the list's split ``test``.
-        metrics: Measured on held-out data, besides those of the validation.
+        metrics: Measured on held-out data, each with ``metric`` and ``value``
+            (:class:`DeepRegistrationLib.model_card.ModelCard`).
         expected: Accuracy on held-out data, by which ``auto`` chooses.
         failures: Where it is known to fail, a sentence each.
         preview: Trained for a short time only.
@@ -63,7 +69,7 @@ def export(
         citation=recipe.citation,
         recipe={"name": recipe.name, "values": record["values"], "step": record["step"]},
         commit=record.get("commit", "unknown"),
-        metrics={"validation": record["metrics"], "held_out": metrics or {}},
+        metrics={"validation": rounded(record["metrics"]), "held_out": list(metrics)},
         held_out=sorted({*record.get("held_out", []), *held_out}),
         command=record.get("command", ""),
         preview=preview,

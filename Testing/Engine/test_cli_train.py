@@ -49,7 +49,7 @@ def test_from_a_list_to_weights_with_their_card(data, tmp_path, capsys, monkeypa
     assert abs(datetime.now(timezone.utc) - exported) < timedelta(hours=1)
     assert card.architecture == {"width": 3}
     assert card.recipe["values"]["iterations"] == 6
-    assert card.metrics["held_out"] == {"tre": "1.5"}
+    assert card.metrics["held_out"] == [{"metric": "tre", "value": 1.5}]
     assert card.expected == [Expected("lung_ct", "TRE mm", 1.5, "a pair")]
     assert card.failures == ["always"]
     assert curves_path(card).read_bytes() == b"a small picture"

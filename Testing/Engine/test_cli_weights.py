@@ -34,7 +34,10 @@ def folder(tmp_path, monkeypatch):
         citation="Nobody 2026.",
         recipe={"name": "svfnet", "values": {}, "step": 7},
         commit="abc",
-        metrics={"validation": {"dice": 0.51234}, "held_out": {"dice": 0.5}},
+        metrics={
+            "validation": {"dice": 0.51234},
+            "held_out": [{"metric": "Dice", "value": 0.5, "data": "ten pairs"}],
+        },
         held_out=["patient3"],
         command="deepreg train svfnet --data list.csv",
         preview=True,
@@ -64,6 +67,7 @@ def test_the_list_says_which_weights_are_taken_and_why_and_where_they_are(folder
     assert lines[first].startswith("zeal: for svfnet; used if you name none: ")
     assert first < second and "used if" not in lines[second]
     assert lines[second + 2].strip() == str(folder)
+    assert lines[second + 3].strip() == "measured: Dice 0.5 on ten pairs"
 
 
 def test_as_json_the_whole_cards_come(folder, capsys):
@@ -79,7 +83,8 @@ def test_the_readme_states_what_the_card_states(folder):
         (folder / f"tiny.{kind}.png").write_bytes(b"")
     assert main(["weights", "--readme", str(folder)]) == 0
     text = (folder / "README.md").read_text()
-    for part in ("| `tiny` | `svfnet` | preview |", "dice 0.5 |", "Ten phantoms", "patient3"):
+    assert "Dice 0.5 on ten pairs" in text
+    for part in ("| `tiny` | `svfnet` | preview |", "Ten phantoms", "patient3"):
         assert part in text
     assert "Validation: dice 0.512" in text
     assert "](tiny.case.png)" in text and "](tiny.curves.png)" in text

@@ -84,7 +84,7 @@ def _texts(folder: Path, files: dict[str, Path]) -> None:
     card = {
         "name": "card", "method": "corrnet", "title": "t", "architecture": {}, "data": ["d"],
         "licence": "l", "citation": "c", "recipe": {"name": "r", "values": {}, "step": 1},
-        "commit": "c", "metrics": {"validation": {}, "held_out": {}}, "held_out": [],
+        "commit": "c", "metrics": {"validation": {}, "held_out": []}, "held_out": [],
         "command": "c", "preview": True, "sha256": "0" * 64,
     }  # fmt: skip
     texts = {
