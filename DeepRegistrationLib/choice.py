@@ -1,4 +1,4 @@
-"""Which method, and which weights of a method, suit a pair; loads no PyTorch.
+"""Which method, and which weights of a method, suit a pair; importing it loads no PyTorch.
 
 Every method with figures for the anatomy, and all weights that are there, are compared with the
 instance optimization on the same data; the one with the smallest error is taken, the optimization
@@ -11,7 +11,8 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.anatomy import (
     CARDIAC_MRI,
@@ -20,9 +21,13 @@ from DeepRegistrationLib.anatomy import (
     TITLES,
     Anatomy,
 )
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import Expected
-from DeepRegistrationLib.methods import AUTOMATIC, method_class, method_names
+from DeepRegistrationLib.methods import AUTOMATIC, Method, method_class, method_names
 from DeepRegistrationLib.weights import ModelCard, find_weights, weight_cards, why_first
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.image import Image
 
 REFERENCE = "optimize"
 
@@ -84,6 +89,36 @@ class _Candidate:
         if not shared:
             return float("inf")
         return sum(own.error / max(other.error, 1e-6) for own, other in shared) / len(shared)
+
+
+def resolve(method: Method, fixed: Image, moving: Image, context: Context) -> tuple[Method, bool]:
+    """The method that shall register a pair, and whether to refine what it gives.
+
+    ``auto`` becomes the method that suits the pair; a network becomes one with the name of the
+    weights that it is going to use; all others stay, unrefined. What was chosen and why is said in
+    the context's notes.
+
+    Raises:
+        RegistrationError: As :func:`choose_weights`.
+    """
+    automatic = method.name == AUTOMATIC
+    weights: str = getattr(method.parameters, "weights", "")
+    if not automatic and not weights:
+        return method, False
+    from DeepRegistrationLib.inference.recognition import recognize  # loads PyTorch
+
+    if automatic and method.parameters.anatomy != "auto":
+        anatomy = Anatomy(method.parameters.anatomy, "your choice")
+    else:
+        anatomy = recognize(fixed, moving, context.fixed_mask)
+    if automatic:
+        choice = choose_method(anatomy)
+        context.notes.append(choice.why)
+        kind = method_class(choice.method)
+        return kind(kind.Parameters(**choice.parameters)), choice.refine
+    card, notes = choose_weights(method.name, weights, anatomy)
+    context.notes.extend(notes)
+    return type(method)(replace(method.parameters, weights=card.name)), False
 
 
 def choose_method(anatomy: Anatomy) -> Choice:

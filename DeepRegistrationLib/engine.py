@@ -11,19 +11,17 @@ from typing import Any
 import torch
 
 from DeepRegistrationLib import __version__
+from DeepRegistrationLib.choice import resolve
+from DeepRegistrationLib.context import QUALITIES, Context, Quality
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.region import Region
-from DeepRegistrationLib.evaluation.tolerance import largest_voxel
-from DeepRegistrationLib.evaluation.uncertainty import Uncertainty
 from DeepRegistrationLib.fallback import Pair, Workplace
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.geometry import Grid, largest_voxel
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.evidence import Evidence, find_evidence
 from DeepRegistrationLib.inference.start import bring_together
 from DeepRegistrationLib.masks import find_masks
-from DeepRegistrationLib.methods import QUALITIES, Context, Quality, make_parameters, method_class
-from DeepRegistrationLib.optimization.refine import refine as refine_transform
+from DeepRegistrationLib.methods import make_parameters, method_class
+from DeepRegistrationLib.methods.refine import refine as refine_transform
 from DeepRegistrationLib.orientation import check_orientation
 from DeepRegistrationLib.plain import GIVEN, LUNGS
 from DeepRegistrationLib.progress import Progress, part, rising, silent
@@ -34,6 +32,8 @@ from DeepRegistrationLib.transforms import (
     jacobian,
     warp,
 )
+from DeepRegistrationLib.uncertainty.evidence import Evidence, find_evidence
+from DeepRegistrationLib.uncertainty.maps import Uncertainty
 from DeepRegistrationLib.validation import (
     background,
     check_memory,
@@ -56,7 +56,7 @@ class Registration:
         jacobian: det(dT/dx) on the fixed image's grid.
         inverse: Moving points to fixed points with its residual, when it was asked for.
         uncertainty: Predicted error and its parts in mm on the fixed image's grid, when asked for;
-            see :mod:`DeepRegistrationLib.evaluation.uncertainty` for what they can and cannot show.
+            see :mod:`DeepRegistrationLib.uncertainty.maps` for what they can and cannot show.
         fixed_mask: The mask that was used, given or found.
         voxel_mm: Largest voxel dimension of the two images, mm.
         seconds: Wall time of each stage.
@@ -74,13 +74,6 @@ class Registration:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def region(self) -> Region:
-        """The mask that was used, as the region to judge the result in."""
-        if self.fixed_mask is None:
-            return Region()
-        return Region(self.provenance.get("mask") or GIVEN, self.fixed_mask)
 
 
 def register(
@@ -187,7 +180,7 @@ def register(
         here = context(pair, report)
         return find_evidence(runner, pair, here, transform, estimates, refine)
 
-    runner, advised = runner.resolve(work.pair.fixed, work.pair.moving, context(work.pair, silent))
+    runner, advised = resolve(runner, work.pair.fixed, work.pair.moving, context(work.pair, silent))
     refine = refine or advised
     with _timed(seconds, "register", place):
         transform = work.coarsening("the registration", find)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -233,3 +233,8 @@ class Grid:
         if self.size != other.size:
             return False
         return bool(np.abs(self.corners() - other.corners()).max() <= tolerance)
+
+
+def largest_voxel(*spacings: Sequence[float] | None) -> float | None:
+    """The largest voxel dimension in mm of those images that there are; None without any."""
+    return max((float(mm) for spacing in spacings for mm in spacing or ()), default=None)

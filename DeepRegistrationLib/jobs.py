@@ -13,26 +13,22 @@ import torch
 from DeepRegistrationLib import phantoms
 from DeepRegistrationLib.engine import Registration, inverse_grid, register
 from DeepRegistrationLib.evaluation.measures import measure
+from DeepRegistrationLib.evaluation.region import region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, as_tensor
 from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
 from DeepRegistrationLib.interchange.imported import sentence
 from DeepRegistrationLib.plain import (
-    AffineMap,
-    FieldMap,
     GivenMap,
-    Map,
     Outcome,
-    StoredField,
     Task,
     Volume,
 )
 from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.tensors import image_of, map_of, mask_of, transform_of, volume_of
 from DeepRegistrationLib.transforms import (
     Affine,
-    DisplacementField,
-    Transform,
+    displacement_magnitude,
     invert,
     jacobian,
     warp,
@@ -77,8 +73,9 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
     folded = registration.jacobian.data <= 0
     folding = {"image": _percentage(folded)}
     predicted = registration.uncertainty
+    region = region_used(mask, registration.provenance.get("mask"))
     if mask is not None:
-        folding[registration.region.name] = _percentage(folded[mask.data != 0])
+        folding[region.name] = _percentage(folded[mask.data != 0])
     return Outcome(
         transform=map_of(single_transform(registration.transform, grid)),
         jacobian=volume_of(registration.jacobian),
@@ -91,7 +88,7 @@ def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
         else {k: volume_of(v) for k, v in predicted.maps().items()},
         error_statistics={}
         if predicted is None
-        else uncertainty_statistics(predicted, registration.region, registration.voxel_mm),
+        else uncertainty_statistics(predicted, region, registration.voxel_mm),
         folding=folding,
         seconds=registration.seconds,
         notes=registration.notes,
@@ -209,51 +206,6 @@ def phantom_pair(
         "fixed_landmarks": pair.fixed_landmarks,
         "moving_landmarks": pair.moving_landmarks,
     }
-
-
-def displacement_magnitude(transform: Transform, grid: Grid) -> Image:
-    """|T(x) - x| in mm at the voxels of ``grid``, slab by slab."""
-    result = torch.empty(grid.shape)
-    for slab in grid.slabs():
-        moved = transform.at_voxels(grid, slab) - grid.points(slab, device=transform.device)
-        result[slab] = moved.norm(dim=-1).cpu()
-    return Image(result, grid, "Displacement magnitude")
-
-
-def image_of(volume: Volume) -> Image:
-    """An image with a copy of the volume's voxels, in a type that PyTorch computes with."""
-    return Image(as_tensor(np.array(volume.data), volume.name), volume.grid, volume.name)
-
-
-def volume_of(image: Image) -> Volume:
-    """The image's voxels, shared where it is on the CPU."""
-    return Volume(image.data.detach().cpu().numpy(), image.grid, image.name)
-
-
-def mask_of(volume: Volume | None, grid: Grid) -> Image | None:
-    """A mask as uint8 on its image's grid, by nearest neighbor."""
-    if volume is None:
-        return None
-    mask = Image(torch.from_numpy((volume.data != 0).astype(np.uint8)), volume.grid, volume.name)
-    if mask.grid.same_as(grid):
-        return mask
-    resampled = mask.resampled(grid, interpolation="nearest")
-    return Image(resampled.data.to(torch.uint8), grid, volume.name)
-
-
-def transform_of(mapping: GivenMap) -> Affine | DisplacementField:
-    """The engine's transform."""
-    if isinstance(mapping, AffineMap):
-        return Affine(mapping.matrix, mapping.translation)
-    field = mapping.field() if isinstance(mapping, StoredField) else mapping
-    return DisplacementField(torch.from_numpy(np.array(field.vectors)), field.grid)
-
-
-def map_of(transform: Affine | DisplacementField) -> Map:
-    """Plain data of a transform; the vectors are shared where they are on the CPU."""
-    if isinstance(transform, Affine):
-        return AffineMap(transform.matrix, transform.translation)
-    return FieldMap(transform.vectors.detach().float().cpu().numpy(), transform.grid)
 
 
 def _percentage(folded: torch.Tensor) -> float:

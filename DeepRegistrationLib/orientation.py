@@ -11,8 +11,8 @@ from DeepRegistrationLib.anatomy import LUNG_CT
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.fallback import Pair
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.recognition import recognize
 from DeepRegistrationLib.masks import extent_of
-from DeepRegistrationLib.optimization.presets import recognize
 from DeepRegistrationLib.transforms import Transform
 
 _CELLS = 24  # along each axis of the lungs' boxes, on which the two images are compared

@@ -13,7 +13,7 @@ from slicer import (
 )
 from slicer.parameterNodeWrapper import Choice, Minimum, parameterNodeWrapper
 
-from DeepRegistrationLib.methods import QUALITIES
+from DeepRegistrationLib.context import QUALITIES
 
 DEVICES = ("auto", "cpu", "cuda")
 

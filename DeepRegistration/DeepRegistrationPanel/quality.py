@@ -7,8 +7,8 @@ import qt
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.evaluation.verdict import verdict
+from DeepRegistrationLib.geometry import largest_voxel
 from DeepRegistrationLib.scene.quality import quality_request
 from DeepRegistrationLib.scene.results import ERROR_MAPS, outputs_of
 from DeepRegistrationLib.worker import State

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
+from DeepRegistrationLib.context import QUALITIES, Quality
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.methods import QUALITIES, Quality, make_parameters, method_class
+from DeepRegistrationLib.methods import make_parameters, method_class
 
 MASKS = ("auto", "none")
 OWN_SETTINGS = ("quality", "refine", "masks")

@@ -20,7 +20,7 @@ from DeepRegistrationLib.evaluation.landmarks import (
 )
 from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.region import Region, region_of
-from DeepRegistrationLib.evaluation.tolerance import largest_voxel
+from DeepRegistrationLib.geometry import largest_voxel
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp
 from DeepRegistrationLib.validation import background, finite, is_ct

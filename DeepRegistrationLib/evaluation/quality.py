@@ -23,19 +23,14 @@ from DeepRegistrationLib.evaluation.segment_statistics import (
     plain_places,
     segment_statistics,
 )
-from DeepRegistrationLib.evaluation.uncertainty import Uncertainty, uncertainty_statistics
+from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.jobs import (
-    displacement_magnitude,
-    image_of,
-    mask_of,
-    transform_of,
-    volume_of,
-)
 from DeepRegistrationLib.plain import LUNGS, GivenMap, Volume
 from DeepRegistrationLib.progress import Progress, part, silent
-from DeepRegistrationLib.transforms import Transform, jacobian
+from DeepRegistrationLib.tensors import image_of, mask_of, transform_of, volume_of
+from DeepRegistrationLib.transforms import Transform, displacement_magnitude, jacobian
+from DeepRegistrationLib.uncertainty.maps import Uncertainty
 
 INVERSE, ERRORS = "inverse consistency", "error estimate"
 """What takes longest to measure, as :func:`quality_in_parts` names what is ``pending``."""

@@ -47,6 +47,16 @@ class Region:
         return found
 
 
+def region_used(mask: Image | None, source: str | None) -> Region:
+    """The mask that a registration used, as the region to judge its result in.
+
+    Args:
+        mask: On the fixed image's grid; the whole image without one.
+        source: Where it came from, as the registration's provenance says; given, if it does not.
+    """
+    return Region() if mask is None else Region(source or GIVEN, mask)
+
+
 def region_of(
     fixed: Image | None,
     moving: Image | None,

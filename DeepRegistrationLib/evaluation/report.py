@@ -24,7 +24,7 @@ from DeepRegistrationLib.evaluation.consistency import inverse_consistency
 from DeepRegistrationLib.evaluation.direction import Swapped
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.evaluation.measures import measure
-from DeepRegistrationLib.evaluation.region import Region, region_of
+from DeepRegistrationLib.evaluation.region import Region, region_of, region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.image import Image
@@ -92,7 +92,7 @@ def build_report(
         RegistrationError: The landmarks are no pairs or lie outside their images.
     """
     started = time.perf_counter()
-    kept = registration.region
+    kept = region_used(registration.fixed_mask, registration.provenance.get("mask"))
     region = region_of(fixed, moving, kept=kept, fixed_labels=fixed_labels)
     measured = measure(
         registration.transform,

@@ -17,7 +17,6 @@ The table's wording is quoted after others who cite it; the report itself is not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from DeepRegistrationLib.evaluation.finding import OWN, TG132
@@ -39,11 +38,6 @@ class Tolerance:
     limit: float
     short: str
     basis: str
-
-
-def largest_voxel(*spacings: Sequence[float] | None) -> float | None:
-    """The largest voxel dimension in mm of those images that there are; None without any."""
-    return max((float(mm) for spacing in spacings for mm in spacing or ()), default=None)
 
 
 def tolerance(voxel: float | None) -> Tolerance:

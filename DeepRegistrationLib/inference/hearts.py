@@ -6,10 +6,10 @@ a cine series do, one frame serves both.
 
 from __future__ import annotations
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.heartnet import Found, find_heart
-from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.preparation.heart import frame_of_labels, rigid_between
 from DeepRegistrationLib.preparation.heart_pair import likeness_in_place, show_one_heart
 from DeepRegistrationLib.transforms import Affine

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.model_card import ModelCard
 from DeepRegistrationLib.weights import find_weights, load_weights
 

@@ -7,40 +7,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.fields import in_millimetres
-from DeepRegistrationLib.inference.loading import network_for
-from DeepRegistrationLib.inference.start import note_other_use, starting_transform
-from DeepRegistrationLib.methods.base import Context, Method
-from DeepRegistrationLib.preparation.lungs128 import SIZE, lung_grid, scaled
+from DeepRegistrationLib.preparation.lungs128 import lung_grid, scaled
 from DeepRegistrationLib.preparation.resampling import ct_onto
-from DeepRegistrationLib.progress import part
-from DeepRegistrationLib.transforms import Composite, DisplacementField, Transform
-
-
-def register_by(
-    method: Method,
-    kind: type[nn.Module],
-    fixed: Image,
-    moving: Image,
-    context: Context,
-    finer: float = 1.0,
-) -> Transform:
-    """The affine start, then the field of the method's network; see :meth:`Method.register`.
-
-    Args:
-        method: With the settings of :class:`NetworkParameters`.
-        kind: Class of its network.
-        finer: Factor on the number of voxels along each axis that its weights name; the result
-            is the nearest multiple of 8 (the correlation network halves images three times).
-    """
-    settings = method.parameters
-    network, extra = network_for(method.name, settings.weights, settings.precision, kind, context)
-    note_other_use(method.title, fixed, moving, context)
-    start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.5))
-    later = replace(context, progress=part(context.progress, 0.5, 1.0))
-    size = 8 * round(finer * int(extra.get("size", SIZE)) / 8)
-    return Composite([register(network, fixed, moving, start, later, size), start])
+from DeepRegistrationLib.transforms import DisplacementField, Transform
 
 
 def register(

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.fields import in_millimetres
-from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.networks.regnet import PATCH, RegNet, split_scales
 from DeepRegistrationLib.preparation.isotropic import SPACING, isotropic_grid, scaled
 from DeepRegistrationLib.preparation.resampling import ct_onto

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from DeepRegistrationLib.anatomy import CARDIAC_MRI_PATIENTS
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.fallback import Pair
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.hearts import align_hearts, heart_region
-from DeepRegistrationLib.methods.base import Context
+from DeepRegistrationLib.inference.recognition import recognize
 from DeepRegistrationLib.optimization.affine import align, grown
-from DeepRegistrationLib.optimization.presets import Preset, recognize
+from DeepRegistrationLib.optimization.presets import Preset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms import Affine, Transform
 from DeepRegistrationLib.validation import is_ct

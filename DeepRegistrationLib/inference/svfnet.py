@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.fields import in_millimetres
 from DeepRegistrationLib.inference.hearts import heart_frames
-from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.networks.svfnet import SVFNet
 from DeepRegistrationLib.preparation.heart import framed, rigid_between
 from DeepRegistrationLib.transforms import Composite, Transform, VelocityField

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.networks.virnet import MultilevelVirnet
 from DeepRegistrationLib.preparation.virnet import frame_pair
 from DeepRegistrationLib.transforms import Transform

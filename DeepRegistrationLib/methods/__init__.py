@@ -2,15 +2,11 @@
 
 from DeepRegistrationLib.methods.base import (
     AUTOMATIC,
-    QUALITIES,
     Card,
-    Context,
     Method,
-    Quality,
     make_parameters,
     method_class,
     method_names,
-    parameter,
     register_method,
 )
 
@@ -32,20 +28,16 @@ __all__ = [
     "Automatic",
     "Optimize",
     "SVFNetRegistration",
-    "QUALITIES",
     "Card",
-    "Context",
     "CorrnetRegistration",
     "Elastix",
     "EppenhofRegistration",
     "LogDemons",
     "Method",
-    "Quality",
     "RegNetRegistration",
     "VirnetRegistration",
     "make_parameters",
     "method_class",
     "method_names",
-    "parameter",
     "register_method",
 ]

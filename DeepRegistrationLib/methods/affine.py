@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import measured, stated_error
-from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
+from DeepRegistrationLib.methods.base import Card, Method, register_method
+from DeepRegistrationLib.parameters import parameter
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
@@ -55,14 +57,15 @@ class AffineRegistration(Method):
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Affine:
         from DeepRegistrationLib.inference.hearts import align_hearts, heart_region
+        from DeepRegistrationLib.inference.recognition import recognize
         from DeepRegistrationLib.optimization.affine import align
-        from DeepRegistrationLib.optimization.presets import PRESETS, choose_preset
+        from DeepRegistrationLib.optimization.presets import PRESETS
         from DeepRegistrationLib.transforms import Affine
 
         start = context.initial if isinstance(context.initial, Affine) else None
         region = context.fixed_mask
-        name, _ = choose_preset(fixed, moving, context.fixed_mask)
-        if PRESETS[name].start == "hearts":
+        shown = recognize(fixed, moving, context.fixed_mask)
+        if PRESETS[shown.name].start == "hearts":
             region = heart_region(fixed, context)
             start = align_hearts(fixed, moving, context) if context.initial is None else start
         return align(

@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from DeepRegistrationLib.anatomy import TITLES, Anatomy
-from DeepRegistrationLib.methods.base import (
-    AUTOMATIC,
-    Card,
-    Context,
-    Method,
-    method_class,
-    parameter,
-    register_method,
-)
+from DeepRegistrationLib.anatomy import TITLES
+from DeepRegistrationLib.context import Context
+from DeepRegistrationLib.methods.base import AUTOMATIC, Card, Method, register_method
+from DeepRegistrationLib.parameters import parameter
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
@@ -36,8 +30,8 @@ class AutomaticParameters:
 class Automatic(Method):
     """Recognizes the anatomy and takes the method with the smallest error measured on such images.
 
-    The figures are those of the methods' cards and of the weights' that are installed; see
-    :mod:`DeepRegistrationLib.choice`.
+    It registers nothing itself: :func:`DeepRegistrationLib.choice.resolve` takes the other method,
+    by the figures of the methods' cards and of the weights' that are installed.
     """
 
     name = AUTOMATIC
@@ -56,23 +50,5 @@ class Automatic(Method):
     )
     Parameters = AutomaticParameters
 
-    def resolve(self, fixed: Image, moving: Image, context: Context) -> tuple[Method, bool]:
-        from DeepRegistrationLib.choice import choose_method
-        from DeepRegistrationLib.optimization.presets import recognize
-
-        name = self.parameters.anatomy
-        if name == "auto":
-            anatomy = recognize(fixed, moving, context.fixed_mask)
-        else:
-            anatomy = Anatomy(name, "your choice")
-        choice = choose_method(anatomy)
-        context.notes.append(choice.why)
-        kind = method_class(choice.method)
-        return kind(kind.Parameters(**choice.parameters)), choice.refine
-
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        from DeepRegistrationLib.optimization.refine import refine
-
-        method, refined = self.resolve(fixed, moving, context)
-        found = method.register(fixed, moving, context)
-        return refine(fixed, moving, found, context) if refined else found
+        raise NotImplementedError("resolve() of DeepRegistrationLib.choice takes another method")

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.expected import Expected
-from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.parameters import checked_value
 
 if TYPE_CHECKING:
-    import torch
-
     from DeepRegistrationLib.image import Image
     from DeepRegistrationLib.transforms import Transform
-
-Quality = Literal["fast", "default", "best"]
-QUALITIES: tuple[Quality, ...] = ("fast", "default", "best")
 
 AUTOMATIC = "auto"
 """Name of the method that takes another one, by what the pair shows."""
@@ -52,62 +48,6 @@ class Card:
     expected: tuple[Expected, ...] = ()
 
 
-def parameter(
-    default: Any,
-    help: str,
-    *,
-    unit: str = "",
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
-) -> Any:
-    """A field of a method's parameter dataclass, with all that a panel needs to show it."""
-    metadata = {
-        "help": help,
-        "unit": unit,
-        "minimum": minimum,
-        "maximum": maximum,
-        "choices": choices,
-    }
-    return field(default=default, metadata=metadata)
-
-
-def _cpu() -> torch.device:
-    import torch  # not before a registration: Slicer shows cards and parameters without it
-
-    return torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a method gets besides the two images.
-
-    Attributes:
-        initial: Transform fixed to moving to start from (the affine, or the user's); its result
-            must be part of the transform that the method returns.
-        fixed_mask, moving_mask: Where the images count (non-zero), each on its image's grid.
-        quality: Trade of time for accuracy.
-        refined: Instance optimization follows: fine detail is found there, and may be left out.
-        device: Where to compute.
-        seed: Of every random choice; the same seed gives the same result.
-        progress: To be called with the fraction done; raises ``Cancelled``.
-        notes: Sentences for the user about choices made (shown and put in the report).
-        estimates: Where a method that averages several results of its own puts them; None when
-            nobody asks for them.
-    """
-
-    initial: Transform | None = None
-    fixed_mask: Image | None = None
-    moving_mask: Image | None = None
-    quality: Quality = "default"
-    refined: bool = False
-    device: torch.device = field(default_factory=_cpu)
-    seed: int = 0
-    progress: Progress = silent
-    notes: list[str] = field(default_factory=list)
-    estimates: list[Transform] | None = None
-
-
 class Method(ABC):
     """A registration method: images in, transform out.
 
@@ -115,9 +55,9 @@ class Method(ABC):
     is computed: ``register`` imports what computes.
 
     Subclasses set ``name``, ``title``, ``card``, ``Parameters`` (a frozen dataclass built with
-    :func:`parameter`), and are listed by :func:`register_method`. Networks name in
-    ``augmentations`` the changes of the input that they were trained to bear, of those in
-    :mod:`DeepRegistrationLib.inference.augmented`.
+    :func:`DeepRegistrationLib.parameters.parameter`), and are listed by :func:`register_method`.
+    Networks name in ``augmentations`` the changes of the input that they were trained to bear, of
+    those in :mod:`DeepRegistrationLib.uncertainty.augmented`.
     """
 
     name: ClassVar[str]
@@ -128,23 +68,6 @@ class Method(ABC):
 
     def __init__(self, parameters: Any = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters
-
-    def resolve(self, fixed: Image, moving: Image, context: Context) -> tuple[Method, bool]:
-        """The method that shall register this pair, and whether to refine what it gives.
-
-        Itself, unrefined, for all but ``auto``; a network with the name of the weights that it is
-        going to use.
-        """
-        name = getattr(self.parameters, "weights", None)
-        if name is None:
-            return self, False
-        from DeepRegistrationLib.choice import choose_weights
-        from DeepRegistrationLib.optimization.presets import recognize
-
-        anatomy = recognize(fixed, moving, context.fixed_mask)
-        card, notes = choose_weights(self.name, name, anatomy)
-        context.notes.extend(notes)
-        return type(self)(dataclasses.replace(self.parameters, weights=card.name)), False
 
     @abstractmethod
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
@@ -206,34 +129,3 @@ def make_parameters(method: type[Method], values: dict[str, Any]) -> Any:
             )
         checked[name] = checked_value(method.name, fields[name], value)
     return method.Parameters(**checked)
-
-
-def checked_value(owner: str, entry: dataclasses.Field, value: Any) -> Any:
-    """A value for a field built with :func:`parameter`, converted to its type and checked.
-
-    Raises:
-        RegistrationError: Wrong type or outside the range; the sentence begins with ``owner``.
-    """
-    kind: Any = type(entry.default)
-    meta = entry.metadata
-    try:
-        if kind is bool and isinstance(value, str):
-            value = {"true": True, "false": False}[value.lower()]
-        else:
-            if kind is int and isinstance(value, float) and not value.is_integer():
-                raise ValueError  # int() would drop the fraction
-            value = kind(value)
-        if value != value:
-            raise ValueError  # NaN lies in every range, as all comparisons with it are false
-    except (ValueError, TypeError, KeyError):
-        raise RegistrationError(
-            f"{owner}: {entry.name}={value!r} is not of type {kind.__name__}."
-        ) from None
-    low, high, choices = meta["minimum"], meta["maximum"], meta["choices"]
-    if choices is not None and value not in choices:
-        raise RegistrationError(f"{owner}: {entry.name}={value!r} is none of {', '.join(choices)}.")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise RegistrationError(
-            f"{owner}: {entry.name}={value} {meta['unit']} lies outside {low} to {high}."
-        )
-    return value

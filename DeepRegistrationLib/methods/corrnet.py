@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import stated_error
-from DeepRegistrationLib.methods.base import Card, Context, Method, register_method
+from DeepRegistrationLib.methods.base import Card, Method, register_method
 from DeepRegistrationLib.methods.network import NetworkParameters
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class CorrnetRegistration(Method):
     augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        from DeepRegistrationLib.inference.lungs128 import register_by
+        from DeepRegistrationLib.methods.lung_network import register_by
         from DeepRegistrationLib.networks.corrnet import CorrelationNet
 
         finer = _FINER if context.quality == "best" else 1.0

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.expected import measured, stated_error
-from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
+from DeepRegistrationLib.methods.base import Card, Method, register_method
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.progress import part
 
 if TYPE_CHECKING:
@@ -78,17 +80,18 @@ class LogDemons(Method):
     Parameters = DemonsParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        from DeepRegistrationLib.inference.recognition import recognize
         from DeepRegistrationLib.inference.start import preset_start
         from DeepRegistrationLib.optimization.log_demons import DemonsSettings, register_demons
-        from DeepRegistrationLib.optimization.presets import PRESETS, choose_preset
+        from DeepRegistrationLib.optimization.presets import PRESETS
         from DeepRegistrationLib.transforms import Composite
 
         values = self.parameters
         factor = _FACTORS[context.quality]
         iterations = [max(1, round(factor * n)) for n in iteration_counts(values.iterations)]
-        name, why = choose_preset(fixed, moving, context.fixed_mask)
-        preset = PRESETS[name]
-        context.notes.append(f"Intensities were scaled as for {preset.title}: {why}.")
+        shown = recognize(fixed, moving, context.fixed_mask)
+        preset = PRESETS[shown.name]
+        context.notes.append(f"Intensities were scaled as for {preset.title}: {shown.why}.")
         masks = context.fixed_mask, context.moving_mask
         start = preset_start(preset, fixed, moving, context, part(context.progress, 0.0, 0.15))
         flow = register_demons(

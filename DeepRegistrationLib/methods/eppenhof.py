@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import stated_error
-from DeepRegistrationLib.methods.base import Card, Context, Method, register_method
+from DeepRegistrationLib.methods.base import Card, Method, register_method
 from DeepRegistrationLib.methods.network import NetworkParameters
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class EppenhofRegistration(Method):
     augmentations = ("shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        from DeepRegistrationLib.inference.lungs128 import register_by
+        from DeepRegistrationLib.methods.lung_network import register_by
         from DeepRegistrationLib.networks.eppenhof import EppenhofNet
 
         return register_by(self, EppenhofNet, fixed, moving, context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from DeepRegistrationLib.methods.base import parameter
+from DeepRegistrationLib.parameters import parameter
 
 
 @dataclass(frozen=True)

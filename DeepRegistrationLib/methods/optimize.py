@@ -5,16 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.context import Context, Quality
 from DeepRegistrationLib.expected import measured, stated_error
-from DeepRegistrationLib.methods.base import (
-    Card,
-    Context,
-    Method,
-    Quality,
-    parameter,
-    register_method,
-)
-from DeepRegistrationLib.optimization.presets import PRESETS, Level, Preset, choose_preset
+from DeepRegistrationLib.methods.base import Card, Method, register_method
+from DeepRegistrationLib.optimization.presets import PRESETS, Level, Preset
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.progress import part
 
 if TYPE_CHECKING:
@@ -104,8 +99,11 @@ class Optimize(Method):
     def _preset(self, fixed: Image, moving: Image, context: Context) -> Preset:
         name = self.parameters.anatomy
         if name == "auto":
-            name, why = choose_preset(fixed, moving, context.fixed_mask)
-            context.notes.append(f"Settings for {PRESETS[name].title} were chosen: {why}.")
+            from DeepRegistrationLib.inference.recognition import recognize
+
+            shown = recognize(fixed, moving, context.fixed_mask)
+            name = shown.name
+            context.notes.append(f"Settings for {PRESETS[name].title} were chosen: {shown.why}.")
         preset = PRESETS[name]
         return replace(preset, bending=preset.bending * float(self.parameters.smoothness))
 

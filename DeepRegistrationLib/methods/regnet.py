@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import stated_error
-from DeepRegistrationLib.methods.base import Card, Context, Method, register_method
+from DeepRegistrationLib.methods.base import Card, Method, register_method
 from DeepRegistrationLib.methods.network import NetworkParameters
 from DeepRegistrationLib.progress import part
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import stated_error
-from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
+from DeepRegistrationLib.methods.base import Card, Method, register_method
 from DeepRegistrationLib.methods.network import NetworkParameters
+from DeepRegistrationLib.parameters import parameter
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import stated_error
-from DeepRegistrationLib.methods.base import Card, Context, Method, parameter, register_method
+from DeepRegistrationLib.methods.base import Card, Method, register_method
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.progress import part
 
 if TYPE_CHECKING:

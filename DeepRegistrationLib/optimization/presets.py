@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from DeepRegistrationLib import anatomy
-from DeepRegistrationLib.anatomy import Anatomy, anatomy_of
-
-if TYPE_CHECKING:
-    from DeepRegistrationLib.image import Image
-    from DeepRegistrationLib.methods.base import Quality
+from DeepRegistrationLib.context import Quality
 
 
 @dataclass(frozen=True)
@@ -105,30 +101,9 @@ GENERAL = Preset(
     },
 )
 
-PRESETS = {
+PRESETS = {  # by the name of the anatomy
     anatomy.LUNG_CT: LUNG_CT,
     anatomy.CARDIAC_MRI: CARDIAC_MRI,
     anatomy.CARDIAC_MRI_PATIENTS: CARDIAC_MRI_PATIENTS,
     anatomy.GENERAL: GENERAL,
 }
-
-
-def recognize(fixed: Image, moving: Image, fixed_mask: Image | None) -> Anatomy:
-    """What a pair shows; see :func:`DeepRegistrationLib.anatomy.anatomy_of`."""
-    from DeepRegistrationLib.inference.heartnet import show_hearts
-    from DeepRegistrationLib.validation import is_ct
-
-    ct = is_ct(fixed) and is_ct(moving)
-    density = None
-    if ct and fixed_mask is not None:
-        density = float(fixed.data[fixed_mask.data != 0].float().median())
-    found = anatomy_of(fixed, moving, ct=ct, density=density)
-    if found.name in anatomy.HEARTS and fixed_mask is None and not show_hearts(fixed, moving):
-        return Anatomy(anatomy.GENERAL, f"{found.why}, but no heart was found in them")
-    return found
-
-
-def choose_preset(fixed: Image, moving: Image, fixed_mask: Image | None) -> tuple[str, str]:
-    """The preset's name for a pair, and a clause that says why."""
-    found = recognize(fixed, moving, fixed_mask)
-    return found.name, found.why

@@ -26,8 +26,8 @@ from DeepRegistrationLib.evaluation.html_report import (
     ReportContent,
     write_html,
 )
-from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.evaluation.verdict import Verdict, verdict
+from DeepRegistrationLib.geometry import largest_voxel
 from DeepRegistrationLib.scene import pictures
 from DeepRegistrationLib.scene.landmark_picture import landmark_map
 from DeepRegistrationLib.scene.landmark_state import LandmarkState

@@ -104,7 +104,7 @@ def transform_node_from(transform: Transform | Map, scene, name: str, grid: Grid
         A vtkMRMLLinearTransformNode for affines, else a vtkMRMLGridTransformNode.
     """
     if not isinstance(transform, Map):
-        from DeepRegistrationLib.jobs import map_of
+        from DeepRegistrationLib.tensors import map_of
         from DeepRegistrationLib.transforms.single import single_transform
 
         transform = map_of(single_transform(transform, grid))
@@ -169,7 +169,7 @@ def spacing_of_samples(grid: Grid) -> tuple[float, float, float]:
 
 def transform_from_node(node, grid: Grid | None = None, role: str = "the transform") -> Transform:
     """As :func:`map_from_node`, as a transform of the engine; loads PyTorch."""
-    from DeepRegistrationLib.jobs import transform_of
+    from DeepRegistrationLib.tensors import transform_of
 
     return transform_of(map_from_node(node, grid, role))
 

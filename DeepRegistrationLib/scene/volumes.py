@@ -62,7 +62,7 @@ def volume_from_node(node, role: str = "the volume", *, ignoring=None) -> Volume
 
 def image_from_node(node, role: str = "the volume", *, ignoring=None) -> Image:
     """As :func:`volume_from_node`, but a copy that the engine computes with; loads PyTorch."""
-    from DeepRegistrationLib.jobs import image_of
+    from DeepRegistrationLib.tensors import image_of
 
     return image_of(volume_from_node(node, role, ignoring=ignoring))
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.methods.base import checked_value, parameter
+from DeepRegistrationLib.parameters import checked_value, parameter
 from DeepRegistrationLib.progress import Progress
 
 R = TypeVar("R", bound="type[Recipe]")
@@ -24,7 +24,7 @@ R = TypeVar("R", bound="type[Recipe]")
 class Recipe(ABC):
     """A network and how it is trained; subclasses are frozen dataclasses of plain values.
 
-    Every value is a field built with :func:`~DeepRegistrationLib.methods.base.parameter`, whose
+    Every value is a field built with :func:`~DeepRegistrationLib.parameters.parameter`, whose
     help names its source (paper, code or our choice); ``deepreg train --set name=value`` changes
     it. Subclasses redeclare the fields below where their paper says otherwise.
 

@@ -9,6 +9,7 @@ from DeepRegistrationLib.transforms.io import read_transform, write_transform
 from DeepRegistrationLib.transforms.labels import warp_labels
 from DeepRegistrationLib.transforms.operations import (
     compose,
+    displacement_magnitude,
     field_gradient,
     field_jacobian,
     jacobian,
@@ -29,6 +30,7 @@ __all__ = [
     "VelocityField",
     "compose",
     "exponential",
+    "displacement_magnitude",
     "field_gradient",
     "field_jacobian",
     "invert",

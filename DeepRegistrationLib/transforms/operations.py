@@ -136,3 +136,12 @@ def jacobian(transform: Transform, grid: Grid, progress: Progress = silent) -> I
         result[slab] = _determinant(*columns) * scale
         progress((number + 1) / len(slabs), "Computing the Jacobian determinant")
     return Image(result, grid, "Jacobian determinant")
+
+
+def displacement_magnitude(transform: Transform, grid: Grid) -> Image:
+    """|T(x) - x| in mm at the voxels of ``grid``, slab by slab."""
+    result = torch.empty(grid.shape)
+    for slab in grid.slabs():
+        moved = transform.at_voxels(grid, slab) - grid.points(slab, device=transform.device)
+        result[slab] = moved.norm(dim=-1).cpu()
+    return Image(result, grid, "Displacement magnitude")

@@ -115,8 +115,8 @@ def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     Returns:
         ``mask``: Volume, uint8; ``text``: what was found; ``doubts``: clauses against it.
     """
-    from DeepRegistrationLib.jobs import image_of, volume_of
     from DeepRegistrationLib.lungs import require_lungs
+    from DeepRegistrationLib.tensors import image_of, volume_of
 
     progress(0.1, "Looking for the lungs")
     mask, evidence = require_lungs(image_of(request["image"]))

@@ -18,10 +18,11 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.elastix.recipes import RECIPES
 from DeepRegistrationLib.elastix.run import run_elastix
 from DeepRegistrationLib.image import Image, to_sitk
-from DeepRegistrationLib.methods import Card, Context, Method, register_method
+from DeepRegistrationLib.methods import Card, Method, register_method
 from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 from DeepRegistrationLib.transforms.io import field_of

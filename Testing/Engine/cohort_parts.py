@@ -11,8 +11,8 @@ from typing import Any
 import trivial
 from distributed import WorkerPlugin
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.methods import Context
 from DeepRegistrationLib.methods import base as registry
 from DeepRegistrationLib.transforms import Transform
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from references import rotation
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import mapped_points, read_landmarks
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.methods import AffineRegistration, Context, make_parameters
+from DeepRegistrationLib.methods import AffineRegistration, make_parameters
 from DeepRegistrationLib.optimization.affine import align
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.progress import silent

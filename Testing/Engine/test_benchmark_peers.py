@@ -8,10 +8,10 @@ import torch
 
 from DeepRegistrationLib.benchmark.results import markdown
 from DeepRegistrationLib.benchmark.table_parts import Table
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.datasets.cases import read_cases
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.methods import Context
 from DeepRegistrationLib.methods import base as registry
 from DeepRegistrationLib.transforms import Affine
 from Testing.Benchmarks import cases, peers, results

@@ -27,11 +27,11 @@ from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.expected import DICE, TRE, Expected, measured, parse_expected
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.jobs import volume_of
+from DeepRegistrationLib.inference.recognition import recognize
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.optimization.presets import recognize
 from DeepRegistrationLib.phantoms.thorax import thorax
 from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.tensors import volume_of
 from DeepRegistrationLib.transforms import Affine
 from DeepRegistrationLib.weights import read_card, save_weights
 

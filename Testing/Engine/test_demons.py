@@ -10,9 +10,10 @@ from hearts import heart_labels, heart_picture, stack_grid
 from references import blobs, inner_points, oblique_grid, sitk_image, straight_grid, wave_field
 
 from DeepRegistrationLib import RegistrationError, register
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.methods import Context, method_class
+from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.methods.demons import iteration_counts
 from DeepRegistrationLib.optimization.lcc_force import correlation_force, demons_step
 from DeepRegistrationLib.phantoms import thorax

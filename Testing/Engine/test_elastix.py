@@ -11,11 +11,12 @@ import torch
 from references import blobs, inner_points, oblique_grid, rotation
 
 from DeepRegistrationLib import RegistrationError
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.elastix import run
 from DeepRegistrationLib.elastix.recipes import RECIPES, Stage
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.methods import Context, method_class
+from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.transforms import Affine, warp
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.lungs128 import lung_pair, register
 from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.methods import Context
 from DeepRegistrationLib.networks.eppenhof import WIDTHS, EppenhofNet, RunningBatchNorm
 from DeepRegistrationLib.preparation.lungs128 import lung_grid, lungs_of
 from DeepRegistrationLib.transforms import Affine

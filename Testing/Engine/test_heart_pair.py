@@ -8,10 +8,10 @@ import pytest
 import torch
 from hearts import heart_labels, heart_picture, stack_grid
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.inference import hearts, svfnet
 from DeepRegistrationLib.inference.heartnet import Found
-from DeepRegistrationLib.methods.base import Context
 from DeepRegistrationLib.networks.svfnet import SVFNet
 from DeepRegistrationLib.phantoms.heart import heart
 from DeepRegistrationLib.preparation.heart import frame_of_labels, heart_frame

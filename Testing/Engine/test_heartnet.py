@@ -11,7 +11,7 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference import heartnet
 from DeepRegistrationLib.inference.heartnet import find_heart, show_hearts
-from DeepRegistrationLib.optimization.presets import recognize
+from DeepRegistrationLib.inference.recognition import recognize
 from DeepRegistrationLib.phantoms import heart, thorax
 from DeepRegistrationLib.preparation.heart import frame_of_labels
 from DeepRegistrationLib.transforms import warp

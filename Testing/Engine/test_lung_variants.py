@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.jobs import volume_of
 from DeepRegistrationLib.lungs import examine, find_lungs, look_for_lungs
 from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.tensors import volume_of
 from Testing.Benchmarks.scan_variants import VARIANTS, arms, dice
 
 ENOUGH = 0.98

@@ -17,8 +17,8 @@ from DeepRegistrationLib.methods import (
     base,
     make_parameters,
     method_class,
-    parameter,
 )
+from DeepRegistrationLib.parameters import parameter
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ import torch
 from references import rotation
 
 from DeepRegistrationLib import register
+from DeepRegistrationLib.context import QUALITIES, Context
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import mapped_points
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.methods import QUALITIES, Context, Optimize, make_parameters
-from DeepRegistrationLib.optimization.presets import PRESETS, choose_preset
+from DeepRegistrationLib.inference.recognition import recognize
+from DeepRegistrationLib.methods import Optimize, make_parameters
+from DeepRegistrationLib.optimization.presets import PRESETS
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.transforms import Affine, jacobian, warp
 
@@ -353,16 +355,16 @@ THICK = ((40, 40, 9), (1.5, 1.5, 8.0))
     ],
 )
 def test_settings_without_lungs(fixed, moving, expected):
-    assert choose_preset(fixed, moving, None)[0] == expected
+    assert recognize(fixed, moving, None).name == expected
 
 
 def test_a_mask_of_lung_density_in_ct_chooses_the_lungs_settings(lung):
-    assert choose_preset(lung.fixed, lung.moving, lung.fixed_mask)[0] == "lung_ct"
+    assert recognize(lung.fixed, lung.moving, lung.fixed_mask).name == "lung_ct"
 
 
 def test_a_mask_of_soft_tissue_in_ct_does_not(lung):
     tissue = Image((lung.fixed.data > 0).to(torch.uint8), lung.fixed.grid)
-    assert choose_preset(lung.fixed, lung.moving, tissue)[0] == "general"
+    assert recognize(lung.fixed, lung.moving, tissue).name == "general"
 
 
 def test_the_note_names_the_settings_and_an_anatomy_that_was_asked_for_is_not_noted(lung):

@@ -9,7 +9,7 @@ from DeepRegistrationLib import register
 from DeepRegistrationLib.evaluation import target_registration_error
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.optimization.refine import nearest_affine
+from DeepRegistrationLib.methods.refine import nearest_affine
 from DeepRegistrationLib.phantoms.thorax import thorax
 from DeepRegistrationLib.transforms import Affine, DisplacementField, field_jacobian
 

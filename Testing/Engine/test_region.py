@@ -16,8 +16,8 @@ from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image, write_image
-from DeepRegistrationLib.jobs import map_of, volume_of
 from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.tensors import map_of, volume_of
 from DeepRegistrationLib.transforms import read_transform
 from DeepRegistrationLib.transforms.single import single_transform
 

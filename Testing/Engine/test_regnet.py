@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.fields import in_millimetres
 from DeepRegistrationLib.inference.precision import ready
 from DeepRegistrationLib.inference.regnet import dense, patches_at, register, sliding_window
-from DeepRegistrationLib.methods import Context, make_parameters, method_class
+from DeepRegistrationLib.methods import make_parameters, method_class
 from DeepRegistrationLib.networks.regnet import VARIANTS, RegNet, split_scales
 from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.transforms import Affine

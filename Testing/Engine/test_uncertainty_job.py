@@ -9,9 +9,10 @@ import trivial
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.jobs import outcome_of, run, volume_of
+from DeepRegistrationLib.jobs import outcome_of, run
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.plain import AffineMap, Task, Volume
+from DeepRegistrationLib.tensors import volume_of
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
 
 

@@ -13,24 +13,23 @@ from scipy import stats
 
 from DeepRegistrationLib import register
 from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.region import Region
-from DeepRegistrationLib.evaluation.uncertainty import (
+from DeepRegistrationLib.evaluation.uncertainty import calibration, uncertainty_statistics
+from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
+from DeepRegistrationLib.evaluation.verdict import verdict
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.transforms import Affine, DisplacementField
+from DeepRegistrationLib.uncertainty.augmented import SHIFT_MM, augmented, reflected, with_gamma
+from DeepRegistrationLib.uncertainty.maps import (
     Uncertainty,
-    calibration,
     consistency_map,
     predicted_error,
     spread_map,
     uncertainty_maps,
-    uncertainty_statistics,
 )
-from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
-from DeepRegistrationLib.evaluation.verdict import verdict
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.augmented import SHIFT_MM, augmented, reflected, with_gamma
-from DeepRegistrationLib.methods import Context
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.transforms import Affine, DisplacementField
 
 
 @pytest.fixture

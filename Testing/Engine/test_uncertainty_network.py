@@ -9,10 +9,10 @@ import torch
 from DeepRegistrationLib import register
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.augmented import SHIFT_MM
 from DeepRegistrationLib.networks.virnet import MultilevelVirnet
 from DeepRegistrationLib.preparation.virnet import frame_pair
 from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.uncertainty.augmented import SHIFT_MM
 from DeepRegistrationLib.weights import ModelCard, save_weights
 
 GRID = Grid((25, 23, 21), (4.0, 4.0, 4.0), (-48.0, -44.0, -40.0))

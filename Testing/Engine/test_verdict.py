@@ -7,8 +7,8 @@ import copy
 import numpy as np
 import pytest
 
-from DeepRegistrationLib.evaluation.tolerance import largest_voxel
 from DeepRegistrationLib.evaluation.verdict import LEVELS, verdict
+from DeepRegistrationLib.geometry import largest_voxel
 
 CLEAN = {
     "jacobian": {"min": 0.4, "max": 2, "mean": 1, "percent_nonpositive": 0.0, "in_mask": None},

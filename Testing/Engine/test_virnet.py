@@ -5,11 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.virnet import register as run_virnet
-from DeepRegistrationLib.methods import Context, method_class
+from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.networks.virnet import MultilevelVirnet, Virnet, block, composed, doubled
 from DeepRegistrationLib.preparation.virnet import Frame, frame_pair, level_grid
 from DeepRegistrationLib.transforms import Affine

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.methods.base import parameter
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.training import recipe as registry
 from DeepRegistrationLib.training.recipe import Recipe
 

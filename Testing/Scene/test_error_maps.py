@@ -10,7 +10,6 @@ import slicer
 import torch
 from scenery import centered_grid, registration_of
 
-from DeepRegistrationLib.evaluation.uncertainty import Uncertainty
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.jobs import outcome_of
 from DeepRegistrationLib.scene import colors, pictures, results, studio, views
@@ -24,6 +23,7 @@ from DeepRegistrationLib.scene.space import flipped
 from DeepRegistrationLib.scene.views import SliceView
 from DeepRegistrationLib.scene.volumes import exhausted, image_from_node, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.uncertainty.maps import Uncertainty
 
 PROBLEM = views.rendering_problem()
 rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))

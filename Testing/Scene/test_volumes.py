@@ -10,10 +10,10 @@ from scenery import bump, centered_grid, image_on, rotation, smooth
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.jobs import mask_of
 from DeepRegistrationLib.scene.masks import mask_from_node
 from DeepRegistrationLib.scene.transforms import transform_node_from
 from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
+from DeepRegistrationLib.tensors import mask_of
 
 
 def mask_on(image, node):

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from DeepRegistrationLib.methods.base import parameter
 from DeepRegistrationLib.networks.eppenhof import EppenhofNet
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.synthesis.randomized import Randomization, painted, random_shapes
 from DeepRegistrationLib.training.recipe import register_recipe

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.methods.base import parameter
 from DeepRegistrationLib.networks.heartnet import HeartNet
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.preparation.heart import LABEL_NAMES
 from DeepRegistrationLib.preparation.heart_slices import PIXEL, in_slices, slices_of
 from DeepRegistrationLib.progress import Progress

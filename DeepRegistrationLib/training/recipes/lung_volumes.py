@@ -13,7 +13,7 @@ from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.evaluation import target_registration_error
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.lungs128 import displacement, lung_pair
-from DeepRegistrationLib.methods.base import parameter
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.preparation.lungs128 import HOUNSFIELD, lung_grid, scaled
 from DeepRegistrationLib.preparation.resampling import ct_onto, mask_onto
 from DeepRegistrationLib.progress import Progress, part

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.evaluation import mapped_points
 from DeepRegistrationLib.inference.regnet import patches_at
-from DeepRegistrationLib.methods.base import parameter
 from DeepRegistrationLib.networks.regnet import VARIANTS, RegNet
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.preparation.isotropic import isotropic_grid, scaled
 from DeepRegistrationLib.preparation.resampling import ct_onto, mask_onto
 from DeepRegistrationLib.progress import Progress, part

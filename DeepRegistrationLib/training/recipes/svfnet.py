@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.methods.base import parameter
 from DeepRegistrationLib.networks.svfnet import SVFNet
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.preparation.heart import FRAME_SPACING, framed
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.shapes.cache import References, make_references

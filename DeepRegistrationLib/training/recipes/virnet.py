@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
-from DeepRegistrationLib.methods.base import parameter
 from DeepRegistrationLib.networks.virnet import MultilevelVirnet, block
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.preparation.virnet import level_grid
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.sampling import displaced

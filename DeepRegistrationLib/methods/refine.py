@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.methods.base import Context
+from DeepRegistrationLib.inference.recognition import recognize
+from DeepRegistrationLib.inference.start import preset_region
 from DeepRegistrationLib.optimization.instance import deform
-from DeepRegistrationLib.optimization.presets import PRESETS, choose_preset
+from DeepRegistrationLib.optimization.presets import PRESETS
 from DeepRegistrationLib.pyramid import level_spacing
 from DeepRegistrationLib.similarity import gaussian_mean
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
@@ -34,15 +36,14 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     Returns:
         A deformation followed by an affine.
     """
-    from DeepRegistrationLib.inference.start import preset_region
-
-    name, why = choose_preset(fixed, moving, context.fixed_mask)
-    preset = PRESETS[name]
+    shown = recognize(fixed, moving, context.fixed_mask)
+    preset = PRESETS[shown.name]
     coarsest, first, last = preset.levels[context.quality][0], *preset.levels[context.quality][-2:]
     # The first level sees the whole image, so that the correction fades out around the mask.
     first = replace(first, cropped=False, iterations=round(_SHARE * first.iterations))
     context.notes.append(
-        f"The result was refined by instance optimization with settings for {preset.title}: {why}."
+        "The result was refined by instance optimization with settings for "
+        f"{preset.title}: {shown.why}."
     )
     grid = fixed.grid.with_spacing(level_spacing(fixed.grid, first.spacing))
     affine = nearest_affine(start, grid, context.fixed_mask)

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from DeepRegistrationLib.evaluation.uncertainty import Uncertainty, uncertainty_maps
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.fallback import Pair
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.inference.augmented import augmented
 from DeepRegistrationLib.inference.start import starting_transform
-from DeepRegistrationLib.methods.base import Context, Method
-from DeepRegistrationLib.optimization.refine import refine as refine_transform
+from DeepRegistrationLib.methods.base import Method
+from DeepRegistrationLib.methods.refine import refine as refine_transform
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import Transform
+from DeepRegistrationLib.uncertainty.augmented import augmented
+from DeepRegistrationLib.uncertainty.maps import Uncertainty, uncertainty_maps
 
 
 @dataclass(frozen=True, eq=False)

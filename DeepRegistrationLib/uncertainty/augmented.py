@@ -12,9 +12,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.methods.base import Context, Method
+from DeepRegistrationLib.methods.base import Method
 from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Affine, Composite, Transform
 from DeepRegistrationLib.validation import is_ct

@@ -1,0 +1,23 @@
+"""What the images of a pair show, by all that can be seen in them."""
+
+from __future__ import annotations
+
+from DeepRegistrationLib.anatomy import GENERAL, HEARTS, Anatomy, anatomy_of
+from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.inference.heartnet import show_hearts
+from DeepRegistrationLib.validation import is_ct
+
+
+def recognize(fixed: Image, moving: Image, fixed_mask: Image | None) -> Anatomy:
+    """What a pair shows; see :func:`DeepRegistrationLib.anatomy.anatomy_of`.
+
+    Stacks that may show hearts count as hearts only where HeartNet finds one, or a mask is given.
+    """
+    ct = is_ct(fixed) and is_ct(moving)
+    density = None
+    if ct and fixed_mask is not None:
+        density = float(fixed.data[fixed_mask.data != 0].float().median())
+    found = anatomy_of(fixed, moving, ct=ct, density=density)
+    if found.name in HEARTS and fixed_mask is None and not show_hearts(fixed, moving):
+        return Anatomy(GENERAL, f"{found.why}, but no heart was found in them")
+    return found
