@@ -1,9 +1,11 @@
-"""ITK's warnings: collected where files are read, as they tell of what ITK guessed."""
+"""What ITK and the libraries below it print: collected where files are read, or kept away."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -84,3 +86,25 @@ def _plain(text: str) -> str:
     joined = re.sub(r"\(0x[0-9a-f]+\)", "", " ".join(lines))
     joined = re.sub(r"\S*[/\\]\S+", "the file", joined)
     return re.sub(r"\s+", " ", re.sub(r"^\w+ ?: ", "", joined)).strip(" .")
+
+
+@contextlib.contextmanager
+def native_silence() -> Iterator[None]:
+    """Keep what C++ libraries print to file descriptor 2 away while files are read or written.
+
+    ITK, HDF5 and nifti_clib print lines of their own before they raise; the exception says it all.
+    The environment variable DEEPREG_DEBUG leaves them on.
+    """
+    if os.environ.get("DEEPREG_DEBUG"):
+        yield
+        return
+    sys.stderr.flush()
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(nowhere)
+        os.close(saved)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done in [0, 1] and the stage's name; raises ``Cancelled`` to stop."""
@@ -31,3 +33,51 @@ def rising(progress: Progress) -> Progress:
         progress(highest, message)
 
     return report
+
+
+@contextlib.contextmanager
+def shown_progress(quiet: bool = False) -> Iterator[Progress]:
+    """A progress that draws a bar on stderr: by rich, or as one plain line where rich is missing.
+
+    Nothing is drawn when ``quiet``, or when stderr is no terminal (a log file, a pipe). The bar is
+    gone afterwards.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+    except ImportError:
+        with _plain_line() as progress:
+            yield progress
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Reading", total=1.0)
+        yield lambda fraction, message: bar.update(task, completed=fraction, description=message)
+
+
+@contextlib.contextmanager
+def _plain_line() -> Iterator[Progress]:
+    """One line that is written over."""
+    width = 0
+
+    def report(fraction: float, message: str) -> None:
+        nonlocal width
+        text = f"{100 * fraction:3.0f} % {message}"
+        sys.stderr.write("\r" + text.ljust(width))
+        sys.stderr.flush()
+        width = len(text)
+
+    try:
+        yield report
+    finally:
+        sys.stderr.write("\r" + " " * width + "\r")
+        sys.stderr.flush()

@@ -14,7 +14,7 @@ from DeepRegistrationLib.headers import not_finite
 from DeepRegistrationLib.hounsfield import hounsfield_offset
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.plain import AIR
-from DeepRegistrationLib.transforms import Composite, Transform
+from DeepRegistrationLib.transforms import Transform
 
 _LARGEST = 3000.0  # mm: longer than any scanner's table
 _SMALLEST = 60.0  # mm: shorter than any scan of a person's chest, abdomen, heart or head
@@ -108,7 +108,7 @@ def check_result(transform: Transform, who: str) -> None:
     Raises:
         RegistrationError: A number in it is not finite.
     """
-    members = transform.transforms if isinstance(transform, Composite) else [transform]
+    members = transform.members
     for member in members:
         vectors = getattr(member, "vectors", None)
         if vectors is not None and not bool(torch.isfinite(vectors).all()):

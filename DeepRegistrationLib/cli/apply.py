@@ -19,7 +19,6 @@ from DeepRegistrationLib.cli.inputs import (
     load_transform,
     print_notes,
 )
-from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.dicom.files import DOSE, STRUCTURE_SET, sop_class
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import (
@@ -30,6 +29,7 @@ from DeepRegistrationLib.evaluation.landmarks import (
 )
 from DeepRegistrationLib.image import WRITABLE, write_image
 from DeepRegistrationLib.interchange.points import inverse_on, inverse_points
+from DeepRegistrationLib.itk_warnings import native_silence
 from DeepRegistrationLib.labels import SEGMENTATION, Labels, write_labels
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import warp, warp_labels

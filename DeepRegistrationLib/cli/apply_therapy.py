@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from DeepRegistrationLib.cli.inputs import load_image, load_transform, series_at
-from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.dicom.files import DICOM_SUFFIX, STRUCTURE_SET
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
@@ -14,6 +13,7 @@ from DeepRegistrationLib.image import WRITABLE, write_image
 from DeepRegistrationLib.interchange.dicom_series import Series, read_series
 from DeepRegistrationLib.interchange.dose import read_dose, warped_dose, write_dose
 from DeepRegistrationLib.interchange.structures import propagate_structures
+from DeepRegistrationLib.itk_warnings import native_silence
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import Transform
 

@@ -7,13 +7,14 @@ import argparse
 import torch
 
 from DeepRegistrationLib.cli.inputs import choice, load_image, load_optional, print_notes
-from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.datasets.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import write_image
+from DeepRegistrationLib.itk_warnings import native_silence
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.output import atomic_folder
+from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.shapes.atlas import segment_by_atlases, write_surface
 from DeepRegistrationLib.shapes.contours import read_labels
 from DeepRegistrationLib.validation import check_image

@@ -14,11 +14,11 @@ from DeepRegistrationLib.benchmark.results import HTML, table_lines, write_resul
 from DeepRegistrationLib.benchmark.run import Options, run
 from DeepRegistrationLib.benchmark.variants import variants_of
 from DeepRegistrationLib.cli.parser import PROGRAM
-from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.datasets.cases import SPLITS, Case, cases_of, read_cases
 from DeepRegistrationLib.datasets.layouts import LAYOUTS, open_dataset
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
-from DeepRegistrationLib.progress import Progress
+from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.progress import Progress, shown_progress
 
 DATA = "data"
 

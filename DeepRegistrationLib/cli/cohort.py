@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import method_options
-from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.datasets.cases import cases_of, read_cases
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.verdict import faulty
+from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.progress import shown_progress
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.cohort.run import Standing

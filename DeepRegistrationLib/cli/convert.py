@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from DeepRegistrationLib.cli.inputs import load_image, series_at
-from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.dicom.files import DICOM_SUFFIX
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
@@ -14,6 +13,7 @@ from DeepRegistrationLib.interchange.dicom_registration import write_registratio
 from DeepRegistrationLib.interchange.dicom_series import read_series
 from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
 from DeepRegistrationLib.interchange.imported import sentence
+from DeepRegistrationLib.itk_warnings import native_silence
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import DisplacementField, Transform, write_transform
 from DeepRegistrationLib.transforms.io import FIELD_FILES, TRANSFORM_FILES
@@ -60,7 +60,7 @@ def convert_files(arguments: argparse.Namespace) -> None:
 
 def _one_field(transform: Transform, grid: Grid | None, name: str) -> DisplacementField:
     if grid is not None:
-        return transform.on_grid(grid)
+        return DisplacementField.of(transform, grid)
     if isinstance(transform, DisplacementField):
         return transform
     raise RegistrationError(

@@ -6,10 +6,11 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from DeepRegistrationLib.cli.terminal import native_silence, shown_progress
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.datasets.layouts import LIST, open_dataset
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.progress import shown_progress
 
 
 def open_layout(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
@@ -16,6 +15,7 @@ from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.report import MASK_FILE
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
+from DeepRegistrationLib.itk_warnings import native_silence
 from DeepRegistrationLib.labels import SEGMENTATION, Labels, read_labels
 from DeepRegistrationLib.methods import make_parameters, method_class
 from DeepRegistrationLib.plain import GIVEN, LUNGS

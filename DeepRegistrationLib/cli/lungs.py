@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from DeepRegistrationLib.cli.inputs import choice, load_image, print_notes
-from DeepRegistrationLib.cli.terminal import native_silence
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import WRITABLE, write_image
+from DeepRegistrationLib.itk_warnings import native_silence
 from DeepRegistrationLib.lungs import require_lungs
 from DeepRegistrationLib.output import atomic_file, check_folder
 

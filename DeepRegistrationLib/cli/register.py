@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +19,25 @@ from DeepRegistrationLib.cli.inputs import (
     load_transform,
     method_options,
 )
-from DeepRegistrationLib.cli.terminal import native_silence, shown_progress, warned
+from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
-from DeepRegistrationLib.evaluation.report import MASK_FILE, build_report, write_report
-from DeepRegistrationLib.evaluation.summary import told
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, write_image
-from DeepRegistrationLib.output import atomic_folder, check_folder
-from DeepRegistrationLib.transforms import write_transform
-
-RESULTS = (
-    "transform.h5",
-    "warped.nii.gz",
-    "jacobian.nii.gz",
-    "report.json",
-    "inverse.h5",
-    MASK_FILE,
+from DeepRegistrationLib.evaluation.report import build_report
+from DeepRegistrationLib.evaluation.result_files import (
+    RESULTS,
+    UNCERTAINTY,
+    output_size,
+    write_results,
 )
-UNCERTAINTY = {  # by the names of the maps
-    "predicted": "uncertainty.nii.gz",
-    "consistency": "consistency.nii.gz",
-    "spread": "spread.nii.gz",
-}
+from DeepRegistrationLib.evaluation.summary import told
+from DeepRegistrationLib.image import write_image
+from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.output import atomic_folder, check_folder
+from DeepRegistrationLib.progress import shown_progress
+
 PHANTOM = ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_landmarks.csv")
 _CHEST = (320.0, 256.0, 288.0)  # mm, the box of the phantom
-_FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
 
 
 def register_files(arguments: argparse.Namespace) -> int:
@@ -119,13 +110,6 @@ def run_demo(arguments: argparse.Namespace) -> None:
     warned(report, strict=False)
 
 
-def output_size(grid: Grid, inverse: bool) -> int:
-    """Estimated bytes of a result: two float32 images, and fields in float64 as ITK stores them."""
-    volume = grid.voxels * float(np.prod(grid.spacing))
-    nodes = min(grid.voxels, volume / _FIELD_SPACING**3)
-    return int(8 * grid.voxels + 24 * nodes * (2 if inverse else 1))
-
-
 def _check_inputs_survive(arguments: argparse.Namespace) -> None:
     """Refuse an output folder in which a result would replace a file that is read."""
     written = (*RESULTS, *UNCERTAINTY.values())
@@ -137,32 +121,6 @@ def _check_inputs_survive(arguments: argparse.Namespace) -> None:
                 f"{given} would be overwritten by a result of the same name; choose another "
                 "output folder."
             )
-
-
-def write_results(
-    result: Registration, report: dict[str, Any], folder: Path, *, images: bool = True
-) -> None:
-    """Write what there is of ``RESULTS``; warped image and Jacobian map where ``images`` says so.
-
-    The images at the same time, as compressing each keeps one processor busy; the transforms one
-    after the other, as HDF5 is not made for threads.
-    """
-    volumes: list[tuple[Image, str]] = []
-    if images:
-        volumes += [(result.warped, RESULTS[1]), (result.jacobian, RESULTS[2])]
-    if result.fixed_mask is not None:
-        volumes.append((result.fixed_mask, MASK_FILE))
-    if result.uncertainty is not None:
-        maps = result.uncertainty.maps().items()
-        volumes += [(image, UNCERTAINTY[name]) for name, image in maps]
-    with native_silence(), ThreadPoolExecutor(max(1, len(volumes))) as pool:
-        running = [pool.submit(write_image, image, folder / name) for image, name in volumes]
-        write_transform(result.transform, folder / RESULTS[0])
-        if result.inverse is not None:
-            write_transform(result.inverse.field, folder / RESULTS[4])
-    for job in running:
-        job.result()  # raises what went wrong
-    write_report(report, folder / RESULTS[3])
 
 
 def _tell(arguments: argparse.Namespace, report: dict[str, Any], result: Registration) -> None:

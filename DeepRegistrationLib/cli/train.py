@@ -14,14 +14,14 @@ from typing import Any
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import assignments
 from DeepRegistrationLib.cli.parser import PROGRAM
-from DeepRegistrationLib.cli.terminal import shown_progress
 from DeepRegistrationLib.datasets.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.expected import parse_expected
+from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.training.export import export
 from DeepRegistrationLib.training.loop import train
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 
 
 def train_recipe(arguments: argparse.Namespace) -> None:

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from DeepRegistrationLib.cli.terminal import shown_progress
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.expected import accuracy_text
 from DeepRegistrationLib.model_card import measurement_text
 from DeepRegistrationLib.output import atomic_file
+from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.weights import (
     ModelCard,
     case_path,

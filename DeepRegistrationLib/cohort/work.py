@@ -84,18 +84,17 @@ def _registered(job: Job) -> Row:
     What the method gets is all in the call of ``register``: landmarks and labels are read before
     it, so that bad ones cost no time, and given to the report alone.
     """
-    from DeepRegistrationLib.cli.inputs import load_image
-    from DeepRegistrationLib.cli.register import RESULTS, output_size, write_results
     from DeepRegistrationLib.engine import register
     from DeepRegistrationLib.evaluation.report import build_report
+    from DeepRegistrationLib.evaluation.result_files import RESULTS, output_size, write_results
     from DeepRegistrationLib.output import atomic_folder
 
     started = time.perf_counter()
     fixed_case, moving_case = job.pair.fixed, job.pair.moving
-    fixed, moving = load_image(str(fixed_case.image)), load_image(str(moving_case.image))
+    fixed, moving = _read(fixed_case.image), _read(moving_case.image)
     masks: dict[str, Any] = {
-        "fixed_mask": fixed_case.mask and load_image(str(fixed_case.mask)),
-        "moving_mask": moving_case.mask and load_image(str(moving_case.mask)),
+        "fixed_mask": fixed_case.mask and _read(fixed_case.mask),
+        "moving_mask": moving_case.mask and _read(moving_case.mask),
     }
     truth = _truth(job.pair, fixed, moving)
     needed = output_size(fixed.grid, job.options.get("inverse", False))
@@ -119,14 +118,22 @@ def _registered(job: Job) -> Row:
     return row
 
 
+def _read(path: Path) -> Any:
+    from DeepRegistrationLib.image import read_image
+    from DeepRegistrationLib.itk_warnings import native_silence
+
+    with native_silence():
+        return read_image(path)
+
+
 def _truth(pair: Pair, fixed: Any, moving: Any) -> dict[str, Any]:
     """Landmarks and labels of both images, for the report only.
 
     Landmarks are pairs within a patient alone. Where only one image has them, nothing can
     be measured and the columns stay empty.
     """
-    from DeepRegistrationLib.cli.terminal import native_silence
     from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
+    from DeepRegistrationLib.itk_warnings import native_silence
     from DeepRegistrationLib.shapes.contours import read_labels
 
     found: dict[str, Any] = {}

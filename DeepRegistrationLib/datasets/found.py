@@ -12,10 +12,10 @@ import numpy as np
 
 from DeepRegistrationLib.datasets.cases import Split
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmark_files import write_landmarks
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.guard.itk import Unreadable, read_itk_header
 from DeepRegistrationLib.guard.text import read_text
+from DeepRegistrationLib.interchange.landmark_files import write_landmarks
 
 IMAGES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd", ".nhdr")
 

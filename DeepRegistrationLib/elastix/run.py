@@ -180,4 +180,4 @@ def _transform(
     total = DisplacementField(vectors.to(device), grid)
     if "affine" not in result:
         return total
-    return Composite([Composite([total, affine.inverse()]).on_grid(grid), affine])
+    return Composite([DisplacementField.of(Composite([total, affine.inverse()]), grid), affine])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from DeepRegistrationLib.evaluation.landmark_files import TO_LPS, shown
+from DeepRegistrationLib.interchange.landmark_files import TO_LPS, shown
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.geometry import Grid

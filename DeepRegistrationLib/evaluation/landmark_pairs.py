@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmark_files import LandmarkList, read_landmark_list
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks
+from DeepRegistrationLib.interchange.landmark_files import LandmarkList, read_landmark_list
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.geometry import Grid

@@ -12,7 +12,7 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.direction import outside_problem
-from DeepRegistrationLib.evaluation.landmark_files import (
+from DeepRegistrationLib.interchange.landmark_files import (
     LANDMARK_FILES,
     is_landmark_file,
     read_landmarks,

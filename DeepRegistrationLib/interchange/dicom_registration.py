@@ -91,7 +91,7 @@ def write_registration(
 
 def _parts(transform: Transform, grid: Grid) -> tuple[Affine, DisplacementField, Affine]:
     """Pre-matrix, field at the registered points, post-matrix."""
-    members = transform.transforms if isinstance(transform, Composite) else [transform]
+    members = transform.members
     members = [m.exp() if isinstance(m, VelocityField) else m for m in members]
     free = [k for k, member in enumerate(members) if not isinstance(member, Affine)]
     field = members[free[0]]
@@ -102,7 +102,7 @@ def _parts(transform: Transform, grid: Grid) -> tuple[Affine, DisplacementField,
         place = field.grid.pulled_back(before.matrix, before.translation)
         if _is_straight(place):
             return before, DisplacementField(field.vectors, place), after
-    return Affine(), Composite(members).on_grid(grid), Affine()
+    return Affine(), DisplacementField.of(Composite(members), grid), Affine()
 
 
 def _is_straight(grid: Grid) -> bool:

@@ -93,7 +93,7 @@ def _chain(path: Path, grid: Grid, depth: int) -> sitk.Transform:
     if how == "Compose":
         return sitk.CompositeTransform([own, first])  # ITK applies the last one first
     if how == "Add":
-        vectors = sum(from_itk(t, grid).on_grid(grid).vectors for t in (first, own))
+        vectors = sum(DisplacementField.of(from_itk(t, grid), grid).vectors for t in (first, own))
         assert isinstance(vectors, torch.Tensor)
         return to_itk(DisplacementField(vectors, grid))
     raise RegistrationError(

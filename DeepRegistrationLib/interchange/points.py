@@ -9,7 +9,6 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.transforms import (
     Affine,
-    Composite,
     Transform,
     invert,
     jacobian,
@@ -39,7 +38,7 @@ def inverse_points(transform: Transform, points: np.ndarray) -> np.ndarray:
 def as_affine(transform: Transform) -> Affine | None:
     """The one affine map that affine members make; None where a member is not affine."""
     whole = Affine()
-    for member in transform.transforms if isinstance(transform, Composite) else [transform]:
+    for member in transform.members:
         if not isinstance(member, Affine):
             return None
         whole = whole.then(member)

@@ -47,7 +47,7 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     )
     grid = fixed.grid.with_spacing(level_spacing(fixed.grid, first.spacing))
     affine = nearest_affine(start, grid, context.fixed_mask)
-    field = Composite([start, affine.inverse()]).on_grid(grid)
+    field = DisplacementField.of(Composite([start, affine.inverse()]), grid)
     return deform(
         fixed,
         moving,

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import slicer
 
-from DeepRegistrationLib.cli.terminal import shown_progress
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.evaluation.report import build_report, write_report
 from DeepRegistrationLib.evaluation.summary import summary
 from DeepRegistrationLib.methods import method_names
 from DeepRegistrationLib.output import atomic_folder
+from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.scene import pictures
 from DeepRegistrationLib.scene.application import Application
 from DeepRegistrationLib.scene.demo_data import DemoPair, files_pair, folder_pair, phantom_pair

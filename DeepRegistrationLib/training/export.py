@@ -10,7 +10,7 @@ from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.expected import Expected
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.run import Run
 from DeepRegistrationLib.training.small_png import write_small
 from DeepRegistrationLib.weights import ModelCard, curves_path, save_weights

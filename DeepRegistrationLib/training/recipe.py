@@ -6,15 +6,13 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.parameters import checked_value, parameter
+from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.progress import Progress
 
 R = TypeVar("R", bound="type[Recipe]")
@@ -133,38 +131,11 @@ class Recipe(ABC):
         return dataclasses.asdict(self)
 
 
-_RECIPES: dict[str, type[Recipe]] = {}
+RECIPES: dict[str, type[Recipe]] = {}
+"""The recipes whose modules were imported, by name; :mod:`.recipes` imports all."""
 
 
 def register_recipe(recipe: R) -> R:
     """Class decorator: list the recipe under its name."""
-    _RECIPES[recipe.name] = recipe
+    RECIPES[recipe.name] = recipe
     return recipe
-
-
-def recipe_names() -> list[str]:
-    """Names of all recipes."""
-    import_module("DeepRegistrationLib.training.recipes")
-    return list(_RECIPES)
-
-
-def make_recipe(name: str, values: dict[str, Any] | None = None) -> Recipe:
-    """The recipe of this name with some values changed, each checked.
-
-    Raises:
-        RegistrationError: Unknown recipe or name, or a value of the wrong type or range.
-    """
-    if name not in recipe_names():
-        raise RegistrationError(
-            f"There is no recipe called {name!r}; choose one of {', '.join(_RECIPES)}."
-        )
-    recipe = _RECIPES[name]
-    fields = {f.name: f for f in dataclasses.fields(recipe)}
-    checked = {}
-    for key, value in (values or {}).items():
-        if key not in fields:
-            raise RegistrationError(
-                f"Recipe {name} has no value {key!r}; it has {', '.join(fields)}."
-            )
-        checked[key] = checked_value(f"Recipe {name}", fields[key], value)
-    return recipe(**checked)

@@ -3,8 +3,8 @@
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite
-from DeepRegistrationLib.transforms.displacement import DisplacementField
-from DeepRegistrationLib.transforms.inversion import Inversion, invert, solve
+from DeepRegistrationLib.transforms.displacement import DisplacementField, Inversion, invert
+from DeepRegistrationLib.transforms.inversion import solve
 from DeepRegistrationLib.transforms.io import read_transform, write_transform
 from DeepRegistrationLib.transforms.labels import warp_labels
 from DeepRegistrationLib.transforms.operations import (

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 
 from DeepRegistrationLib.geometry import Grid
-
-if TYPE_CHECKING:
-    from DeepRegistrationLib.transforms.displacement import DisplacementField
 
 
 class Transform(ABC):
@@ -22,7 +19,7 @@ class Transform(ABC):
 
     @abstractmethod
     def inverse(self) -> Transform:
-        """The inverse map (numeric where no closed form exists; see :func:`invert`)."""
+        """The inverse map (numeric where no closed form exists)."""
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Transform:
@@ -33,19 +30,14 @@ class Transform(ABC):
     def device(self) -> torch.device:
         """Where the parameters live."""
 
+    @property
+    def members(self) -> Sequence[Transform]:
+        """What it applies, one after the other: itself, but for a composite."""
+        return [self]
+
     def at_voxels(self, grid: Grid, slab: slice | None = None) -> torch.Tensor:
         """T at the voxel centres of ``grid`` (planes ``slab``): [z, y, x, 3].
 
         As ``self(grid.points(slab))``; fields on a parallel grid know a much faster way.
         """
         return self(grid.points(slab, device=self.device))
-
-    def on_grid(self, grid: Grid) -> DisplacementField:
-        """Sample the transform as one displacement field on ``grid``, slab by slab."""
-        from DeepRegistrationLib.transforms.displacement import DisplacementField
-
-        vectors = torch.empty(3, *grid.shape, device=self.device)
-        for slab in grid.slabs():
-            moved = self.at_voxels(grid, slab) - grid.points(slab, device=self.device)
-            vectors[:, slab] = moved.movedim(-1, 0)
-        return DisplacementField(vectors, grid)

@@ -19,33 +19,36 @@ class Composite(Transform):
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.transforms: list[Transform] = []
+        self._members: list[Transform] = []
         for transform in transforms:
-            nested = transform.transforms if isinstance(transform, Composite) else [transform]
-            self.transforms.extend(nested)
-        if not self.transforms:
+            self._members.extend(transform.members)
+        if not self._members:
             raise ValueError("a composite transform needs at least one member")
 
     @property
+    def members(self) -> list[Transform]:
+        return self._members
+
+    @property
     def device(self) -> torch.device:
-        return self.transforms[0].device
+        return self._members[0].device
 
     def to(self, device: torch.device | str) -> Composite:
-        return Composite([t.to(device) for t in self.transforms])
+        return Composite([t.to(device) for t in self._members])
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
-        for transform in self.transforms:
+        for transform in self._members:
             points = transform(points)
         return points
 
     def at_voxels(self, grid: Grid, slab: slice | None = None) -> torch.Tensor:
-        points = self.transforms[0].at_voxels(grid, slab)
-        for transform in self.transforms[1:]:
+        points = self._members[0].at_voxels(grid, slab)
+        for transform in self._members[1:]:
             points = transform(points)
         return points
 
     def inverse(self) -> Composite:
-        return Composite([t.inverse() for t in reversed(self.transforms)])
+        return Composite([t.inverse() for t in reversed(self._members)])
 
 
 def split_affine(transform: Transform) -> tuple[Transform | None, Affine]:
@@ -54,7 +57,7 @@ def split_affine(transform: Transform) -> tuple[Transform | None, Affine]:
     The affine members that are applied last are merged into one (the identity where there are
     none); the rest is None where nothing else is left.
     """
-    members = list(transform.transforms) if isinstance(transform, Composite) else [transform]
+    members = list(transform.members)
     tail = Affine(device=transform.device)
     while members and isinstance(last := members[-1], Affine):
         tail = last.then(tail)

@@ -1,14 +1,19 @@
-"""Dense displacement fields."""
+"""Dense displacement fields, and the inverse of any transform as one, with its error in mm."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.sampling import sample
+from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.sampling import map_points, sample
 from DeepRegistrationLib.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.transforms.base import Transform
+from DeepRegistrationLib.transforms.inversion import solve
 
 
 class DisplacementField(Transform):
@@ -33,6 +38,21 @@ class DisplacementField(Transform):
         """The field of zero displacement."""
         return cls(torch.zeros(3, *grid.shape, device=device), grid)
 
+    @classmethod
+    def of(cls, transform: Transform, grid: Grid) -> DisplacementField:
+        """Any transform, sampled as one displacement field on ``grid``, slab by slab."""
+        vectors = torch.empty(3, *grid.shape, device=transform.device)
+        positions = None
+        if isinstance(transform, DisplacementField):
+            positions = parallel_positions(transform.grid, grid)
+        for slab in grid.slabs():
+            if isinstance(transform, DisplacementField) and positions is not None:
+                vectors[:, slab] = sample_parallel(transform.vectors, positions, slab)
+            else:
+                there = transform.at_voxels(grid, slab)
+                vectors[:, slab] = (there - grid.points(slab, device=there.device)).movedim(-1, 0)
+        return cls(vectors, grid)
+
     @property
     def device(self) -> torch.device:
         return self.vectors.device
@@ -55,16 +75,75 @@ class DisplacementField(Transform):
             return self(points)
         return points + sample_parallel(self.vectors, positions, slab).movedim(0, -1)
 
-    def on_grid(self, grid: Grid) -> DisplacementField:
-        positions = parallel_positions(self.grid, grid)
-        if positions is None:
-            return super().on_grid(grid)
-        vectors = torch.empty(3, *grid.shape, device=self.device)
-        for slab in grid.slabs():
-            vectors[:, slab] = sample_parallel(self.vectors, positions, slab)
-        return DisplacementField(vectors, grid)
-
     def inverse(self) -> DisplacementField:
-        from DeepRegistrationLib.transforms.inversion import invert
-
         return invert(self).field
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """An inverse field and how good it is.
+
+    Attributes:
+        field: T^-1(y) = y + v(y).
+        residual_mean: Mean |T(T^-1(y)) - y| over the grid, mm.
+        residual_max: Its maximum, mm.
+        roundtrip_max: Maximum |T^-1(T(x)) - x| over the grid points whose image lies in the grid,
+            mm. Large where T folds: several points share one image there, so the residual above
+            can be small though no inverse exists. It also holds the error of interpolating
+            between the inverse's voxels.
+    """
+
+    field: DisplacementField
+    residual_mean: float
+    residual_max: float
+    roundtrip_max: float = float("nan")
+
+
+def invert(
+    transform: Transform,
+    grid: Grid | None = None,
+    *,
+    iterations: int = 60,
+    tolerance: float = 1e-3,
+    progress: Progress = silent,
+) -> Inversion:
+    """Invert a transform at every voxel of a grid, slab by slab.
+
+    Args:
+        transform: The map to invert.
+        grid: Where to compute the inverse; the field's own grid when omitted.
+        iterations: At most; only voxels that have not converged take part in the next one.
+        tolerance: A voxel is done when its residual is below this, in mm.
+    """
+    if grid is None:
+        if not isinstance(transform, DisplacementField):
+            raise ValueError("invert: only a displacement field brings a grid of its own")
+        grid = transform.grid
+    vectors = torch.empty(3, *grid.shape, device=transform.device)
+    slabs = grid.slabs(500_000)
+    sums, worst = [], []
+    for number, slab in enumerate(slabs):
+        points = grid.points(slab, device=transform.device)
+        solution, residual = solve(transform, points, iterations, tolerance)
+        vectors[:, slab] = (solution - points).movedim(-1, 0)
+        sums.append(residual.double().sum())
+        worst.append(residual.max())
+        progress(0.9 * (number + 1) / len(slabs), "Inverting the transform")
+    field = DisplacementField(vectors, grid)
+    roundtrip = [_roundtrip(transform, field, grid, slab) for slab in slabs]
+    progress(1.0, "Inverting the transform")
+    # This maximum, unlike Python's, keeps a NaN: an undefined residual must not read as zero.
+    largest = (float(torch.stack(values).max()) for values in (worst, roundtrip))
+    return Inversion(field, float(torch.stack(sums).sum()) / grid.voxels, *largest)
+
+
+def _roundtrip(
+    transform: Transform, inverse: DisplacementField, grid: Grid, slab: slice
+) -> torch.Tensor:
+    points = grid.points(slab, device=transform.device)
+    moved = transform.at_voxels(grid, slab)
+    index = map_points(moved, grid.inverse_matrix, grid.to_index(np.zeros(3)))
+    last = torch.tensor(grid.size, device=index.device) - 1
+    inside = ((index >= 0) & (index <= last)).movedim(-1, 0)
+    error = (inverse(moved) - points).norm(dim=-1)
+    return error.masked_fill(~(inside[0] & inside[1] & inside[2]), 0.0).max()

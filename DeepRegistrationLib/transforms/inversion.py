@@ -1,92 +1,16 @@
-"""Numeric inverse of any transform, with its error in mm."""
+"""Numeric inverse of any transform at points."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.sampling import map_points
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
-from DeepRegistrationLib.transforms.composite import Composite
-from DeepRegistrationLib.transforms.displacement import DisplacementField
 
 _FIXED_POINT_STEPS = 4  # then Newton: faster where the map compresses or stretches strongly
 _PROBE = 0.05  # mm, of the finite differences in a Newton step
-
-
-@dataclass(frozen=True)
-class Inversion:
-    """An inverse field and how good it is.
-
-    Attributes:
-        field: T^-1(y) = y + v(y).
-        residual_mean: Mean |T(T^-1(y)) - y| over the grid, mm.
-        residual_max: Its maximum, mm.
-        roundtrip_max: Maximum |T^-1(T(x)) - x| over the grid points whose image lies in the grid,
-            mm. Large where T folds: several points share one image there, so the residual above
-            can be small though no inverse exists. It also holds the error of interpolating
-            between the inverse's voxels.
-    """
-
-    field: DisplacementField
-    residual_mean: float
-    residual_max: float
-    roundtrip_max: float = float("nan")
-
-
-def invert(
-    transform: Transform,
-    grid: Grid | None = None,
-    *,
-    iterations: int = 60,
-    tolerance: float = 1e-3,
-    progress: Progress = silent,
-) -> Inversion:
-    """Invert a transform at every voxel of a grid, slab by slab.
-
-    Args:
-        transform: The map to invert.
-        grid: Where to compute the inverse; the field's own grid when omitted.
-        iterations: At most; only voxels that have not converged take part in the next one.
-        tolerance: A voxel is done when its residual is below this, in mm.
-    """
-    if grid is None:
-        if not isinstance(transform, DisplacementField):
-            raise ValueError("invert: only a displacement field brings a grid of its own")
-        grid = transform.grid
-    vectors = torch.empty(3, *grid.shape, device=transform.device)
-    slabs = grid.slabs(500_000)
-    sums, worst = [], []
-    for number, slab in enumerate(slabs):
-        points = grid.points(slab, device=transform.device)
-        solution, residual = solve(transform, points, iterations, tolerance)
-        vectors[:, slab] = (solution - points).movedim(-1, 0)
-        sums.append(residual.double().sum())
-        worst.append(residual.max())
-        progress(0.9 * (number + 1) / len(slabs), "Inverting the transform")
-    field = DisplacementField(vectors, grid)
-    roundtrip = [_roundtrip(transform, field, grid, slab) for slab in slabs]
-    progress(1.0, "Inverting the transform")
-    # This maximum, unlike Python's, keeps a NaN: an undefined residual must not read as zero.
-    largest = (float(torch.stack(values).max()) for values in (worst, roundtrip))
-    return Inversion(field, float(torch.stack(sums).sum()) / grid.voxels, *largest)
-
-
-def _roundtrip(
-    transform: Transform, inverse: DisplacementField, grid: Grid, slab: slice
-) -> torch.Tensor:
-    points = grid.points(slab, device=transform.device)
-    moved = transform.at_voxels(grid, slab)
-    index = map_points(moved, grid.inverse_matrix, grid.to_index(np.zeros(3)))
-    last = torch.tensor(grid.size, device=index.device) - 1
-    inside = ((index >= 0) & (index <= last)).movedim(-1, 0)
-    error = (inverse(moved) - points).norm(dim=-1)
-    return error.masked_fill(~(inside[0] & inside[1] & inside[2]), 0.0).max()
 
 
 def solve(
@@ -138,14 +62,10 @@ def solve(
     return found.reshape(targets.shape), residual.reshape(targets.shape[:-1])
 
 
-def _members(transform: Transform) -> list[Transform]:
-    return transform.transforms if isinstance(transform, Composite) else [transform]
-
-
 def _first_guess(transform: Transform, targets: torch.Tensor) -> torch.Tensor:
     """Undo the members one by one: affines exactly, others by one fixed-point step."""
     points = targets.clone()
-    for member in reversed(_members(transform)):
+    for member in reversed(transform.members):
         if isinstance(member, Affine):
             points = member.inverse()(points)
         else:
@@ -156,7 +76,7 @@ def _first_guess(transform: Transform, targets: torch.Tensor) -> torch.Tensor:
 def _linear_inverse(transform: Transform) -> np.ndarray:
     """Inverse of the product of the affine members' matrices, [3, 3]."""
     matrix = np.eye(3)
-    for member in _members(transform):
+    for member in transform.members:
         if isinstance(member, Affine):
             matrix = member.matrix @ matrix
     return np.linalg.inv(matrix)

@@ -30,8 +30,7 @@ from DeepRegistrationLib.plain import FieldMap, Map
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite
-from DeepRegistrationLib.transforms.displacement import DisplacementField
-from DeepRegistrationLib.transforms.inversion import invert
+from DeepRegistrationLib.transforms.displacement import DisplacementField, invert
 from DeepRegistrationLib.transforms.velocity import VelocityField
 
 _RESIDUAL = 0.5  # mm; what an inverse that is taken for the transform may be off
@@ -96,7 +95,7 @@ def to_itk(transform: Transform) -> sitk.Transform:
         return to_itk(transform.exp())
     if isinstance(transform, Composite):
         # ITK applies the last-added transform first.
-        return sitk.CompositeTransform([to_itk(t) for t in reversed(transform.transforms)])
+        return sitk.CompositeTransform([to_itk(t) for t in reversed(transform.members)])
     raise TypeError(f"no ITK form of {type(transform).__name__}")
 
 
@@ -147,7 +146,7 @@ def write_transform(transform: Transform, path: str | Path) -> None:
             if not isinstance(transform, DisplacementField):
                 raise RegistrationError(
                     f"{path.name} can hold only one displacement field; write .h5, or sample the "
-                    "transform on a grid first (on_grid)."
+                    "transform on a grid first (DisplacementField.of)."
                 )
             sitk.WriteImage(displacement_image(transform), str(path), useCompression=True)
         elif name.endswith(TRANSFORM_FILES):

@@ -58,7 +58,7 @@ def warp(
 
 def compose(first: Transform, second: Transform, grid: Grid) -> DisplacementField:
     """One displacement field on ``grid`` of the map that applies ``first``, then ``second``."""
-    return Composite([first, second]).on_grid(grid)
+    return DisplacementField.of(Composite([first, second]), grid)
 
 
 def field_gradient(vectors: torch.Tensor, grid: Grid) -> torch.Tensor:

@@ -10,7 +10,6 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
-from DeepRegistrationLib.transforms.composite import Composite
 from DeepRegistrationLib.transforms.displacement import DisplacementField
 from DeepRegistrationLib.transforms.velocity import VelocityField
 
@@ -26,7 +25,7 @@ def single_transform(transform: Transform, grid: Grid | None = None) -> Affine |
     Raises:
         RegistrationError: It is needed and was not given.
     """
-    members = transform.transforms if isinstance(transform, Composite) else [transform]
+    members = transform.members
     affines = [member for member in members if isinstance(member, Affine)]
     if len(affines) == len(members):
         return reduce(Affine.then, affines)
@@ -39,7 +38,7 @@ def single_transform(transform: Transform, grid: Grid | None = None) -> Affine |
             "A chain of transforms is made one displacement field on the grid of the fixed image; "
             "give the fixed image."
         )
-    return transform.on_grid(sampling_grid(transform, grid))
+    return DisplacementField.of(transform, sampling_grid(transform, grid))
 
 
 def sampling_grid(transform: Transform, grid: Grid) -> Grid:
@@ -49,7 +48,7 @@ def sampling_grid(transform: Transform, grid: Grid) -> Grid:
     finer than ``grid``: sampling more densely would only cost memory, since a field is smooth
     between its own samples.
     """
-    members = transform.transforms if isinstance(transform, Composite) else [transform]
+    members = transform.members
     fields = [m.grid for m in members if isinstance(m, DisplacementField | VelocityField)]
     finest = min((min(field.spacing) for field in fields), default=2.0)
     return grid.with_spacing(tuple(np.maximum(grid.spacing, finest)))  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ import pydicom
 from DeepRegistrationLib.cli import main as deepreg
 from DeepRegistrationLib.interchange.isolines import isolines
 from DeepRegistrationLib.phantoms.thorax import thorax
-from DeepRegistrationLib.transforms import write_transform
+from DeepRegistrationLib.transforms import DisplacementField, write_transform
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "Engine"))
 import dicom_pair  # noqa: E402
@@ -47,7 +47,7 @@ def main(path: str) -> None:
         points = grid.positions(slice(None)) - grid.center() - [*SPOT, 0]
         gray = 60 * np.exp(-np.sum((points / [30, 30, 40]) ** 2, axis=-1))
         dicom_pair.dose(folder / "rd.dcm", moving, grid, gray)
-        write_transform(pair.transform.on_grid(pair.fixed.grid), folder / "t.h5")
+        write_transform(DisplacementField.of(pair.transform, pair.fixed.grid), folder / "t.h5")
         for what in ("rs", "rd"):
             target = ("--output", f"{folder}/{what}-fixed.dcm", "--reference", str(fixed.folder))
             assert deepreg(["apply", f"{folder}/t.h5", f"{folder}/{what}.dcm", *target, "-q"]) == 0

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from DeepRegistrationLib.cli.register import write_results
 from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.evaluation.report import build_report
+from DeepRegistrationLib.evaluation.result_files import write_results
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.masks import find_masks
 from DeepRegistrationLib.optimization.affine import align

@@ -151,7 +151,7 @@ def results(pair: Pair, other: Pair, kept: dict[str, Transform]) -> Iterator[Res
     for title, make, differs in registered(pair, other):
         if title not in kept:
             try:
-                kept[title] = make().on_grid(_nodes(pair.fixed.grid))
+                kept[title] = DisplacementField.of(make(), _nodes(pair.fixed.grid))
             except RegistrationError as error:
                 print(f"{pair.name}, {title}: refused. {error}", flush=True)
                 continue
@@ -226,6 +226,6 @@ def _moved(mask: Image, mm: float) -> Image:
 def _mixed(first: Transform, second: Transform, grid: Grid, share: Callable) -> DisplacementField:
     """(1 - share) of the first, share of the second."""
     nodes = _nodes(grid)
-    a, b = (t.on_grid(nodes).vectors for t in (first, second))
+    a, b = (DisplacementField.of(t, nodes).vectors for t in (first, second))
     weight = share(nodes.points())
     return DisplacementField(a + weight * (b - a), nodes)

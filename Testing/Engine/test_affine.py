@@ -91,7 +91,7 @@ def test_jacobian_of_an_affine_is_its_determinant_whatever_the_grid(make, device
     plain = jacobian(affine, grid).data
     assert float((plain - expected).abs().max()) < 1e-6
     # through a field no algebra can help: differences of float32 positions, 1e-5 / 1.1 mm each
-    sampled = jacobian(affine.on_grid(grid), grid).data
+    sampled = jacobian(DisplacementField.of(affine, grid), grid).data
     assert float((sampled - expected).abs().max()) < 1e-4
 
 

@@ -15,7 +15,7 @@ from DeepRegistrationLib.networks.virnet import doubled
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.synthesis.images import deformed, voxel_jacobian, with_density
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungBatch,
     LungVolumes,

@@ -42,7 +42,7 @@ def demons(fixed, moving, initial=None, masks=(None, None), **parameters):
 
 
 def flow_of(result) -> VelocityField:
-    return result.transforms[0]
+    return result.members[0]
 
 
 def picture(grid: Grid, seed: int = 0) -> Image:

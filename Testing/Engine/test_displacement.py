@@ -71,7 +71,7 @@ def test_on_another_grid_a_field_keeps_its_millimetres(name, spacing):
     """Neither rescaled by the change of spacing nor moved by half a voxel."""
     field = wave_field(GRIDS[name]())
     target = field.grid.with_spacing(spacing)
-    found = field.on_grid(target).vectors.movedim(0, -1).reshape(-1, 3)
+    found = DisplacementField.of(field, target).vectors.movedim(0, -1).reshape(-1, 3)
     points = target.points(dtype=torch.float64).numpy().reshape(-1, 3)
     expected = trilinear(field.vectors.double().numpy(), field.grid, points)
     np.testing.assert_allclose(found, expected, atol=3e-6)
@@ -81,7 +81,7 @@ def test_halving_and_restoring_the_spacing_returns_a_linear_field():
     grid = oblique_grid()
     slope = np.array([[0.1, 0.02, -0.03], [0.0, -0.1, 0.05], [0.04, 0.0, 0.07]])
     field = as_field(grid.points().numpy() @ slope.T, grid)
-    back = field.on_grid(grid.with_spacing(4.1)).on_grid(grid)
+    back = DisplacementField.of(DisplacementField.of(field, grid.with_spacing(4.1)), grid)
     torch.testing.assert_close(back.vectors, field.vectors, rtol=0, atol=1e-5)
 
 
@@ -100,7 +100,7 @@ def test_flipping_the_grid_negates_the_index_component_along_that_axis():
     grid = field.grid
     corner = grid.to_physical([grid.size[0] - 1, 0, 0])
     flipped = Grid(grid.size, grid.spacing, tuple(corner), (-1, 0, 0, 0, 1, 0, 0, 0, 1))
-    found = field.on_grid(flipped)
+    found = DisplacementField.of(field, flipped)
     torch.testing.assert_close(found.vectors, field.vectors.flip(3), rtol=0, atol=1e-6)
 
     def in_voxels(field):

@@ -213,7 +213,7 @@ def test_whole_numbers_are_registered_like_real_ones(pair):
 def test_an_initial_displacement_field_is_part_of_the_optimized_transform(pair):
     fixed, moving = pair
     turn = Affine.about(fixed.grid.center(), rotation(0, 0, 15), np.array([12.0, 0.0, 0.0]))
-    field = DisplacementField(turn.on_grid(fixed.grid).vectors, fixed.grid)
+    field = DisplacementField(DisplacementField.of(turn, fixed.grid).vectors, fixed.grid)
     origin = turn(torch.tensor([moving.grid.origin], dtype=torch.float64)).numpy()[0]
     direction = turn.matrix @ np.array(moving.grid.direction).reshape(3, 3)
     turned = Image(

@@ -12,7 +12,7 @@ from test_recipe_svfnet import quick  # noqa: F401 - a fixture
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.training.loop import train
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import LungVolumes
 from DeepRegistrationLib.training.recipes.regnet import LungScans
 

@@ -39,7 +39,7 @@ def network():
 def registered(network, fixed, moving, **given):
     context = Context(**given)
     with torch.no_grad():
-        flow, rigid = svfnet.register(network, fixed, moving, context).transforms
+        flow, rigid = svfnet.register(network, fixed, moving, context).members
     return flow.grid, rigid, context.notes
 
 

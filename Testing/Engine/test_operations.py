@@ -23,6 +23,7 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,
+    DisplacementField,
     field_gradient,
     field_jacobian,
     jacobian,
@@ -196,7 +197,7 @@ def test_simpleitk_computes_the_same_jacobian_where_the_direction_is_the_identit
     inner = (slice(1, -1),) * 3
     np.testing.assert_allclose(field_jacobian(field)[inner], by_itk(field)[inner], atol=2e-5)
     turned = oblique_grid()
-    affine = Affine(np.diag([1.3, 1.0, 1.0]) @ rotation(0, 0, 15)).on_grid(turned)
+    affine = DisplacementField.of(Affine(np.diag([1.3, 1.0, 1.0]) @ rotation(0, 0, 15)), turned)
     ours = field_jacobian(affine).numpy()[inner]
     np.testing.assert_allclose(ours, 1.3, atol=1e-4)
     assert np.abs(by_itk(affine)[inner] - 1.3).min() > 0.005
@@ -216,7 +217,7 @@ def test_jacobian_above_one_means_larger_tissue_in_the_moving_image():
     grid = straight_grid()
     grown = Affine.about(grid.center(), np.eye(3) * 1.1, np.zeros(3))
     assert jacobian(grown, grid).data.mean() == pytest.approx(1.331, abs=1e-5)
-    mirrored = Affine(np.diag([-1.0, 1.0, 1.0])).on_grid(grid)
+    mirrored = DisplacementField.of(Affine(np.diag([-1.0, 1.0, 1.0])), grid)
     assert jacobian(mirrored, grid).data.max() < -0.999
 
 
@@ -225,7 +226,7 @@ def test_along_an_axis_of_one_voxel_the_jacobian_takes_tissue_as_rigid(size):
     grid = oblique_grid(size)
     factors = [1.2 if n > 1 else 1.0 for n in size]
     direction = np.asarray(grid.direction).reshape(3, 3)
-    stretch = Affine(direction @ np.diag([1.2, 1.2, 1.2]) @ direction.T).on_grid(grid)
+    stretch = DisplacementField.of(Affine(direction @ np.diag([1.2, 1.2, 1.2]) @ direction.T), grid)
     found = jacobian(stretch, grid).data
     np.testing.assert_allclose(found, np.prod(factors), atol=5e-5)
 

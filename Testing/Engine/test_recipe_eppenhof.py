@@ -14,9 +14,8 @@ from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.synthesis.images import deformed
 from DeepRegistrationLib.synthesis.spline_fields import spline_pair
-from DeepRegistrationLib.training.recipe import make_recipe
 from DeepRegistrationLib.training.recipes import eppenhof as module
-from DeepRegistrationLib.training.recipes import lung_volumes
+from DeepRegistrationLib.training.recipes import lung_volumes, make_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungVolumes,
     masked_error,

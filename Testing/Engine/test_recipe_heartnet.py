@@ -9,7 +9,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.image import write_image
 from DeepRegistrationLib.networks.heartnet import MULTIPLE, HeartNet
 from DeepRegistrationLib.training.loop import train
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 
 PLAIN = {"bent": 0.0, "contrast": 0.0, "noise": 0.0, "strange": 0.0, "cut": 0.0}
 

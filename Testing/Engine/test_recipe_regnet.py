@@ -11,7 +11,7 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, write_image
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.synthesis.patches import PatchSource
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.recipes import regnet as module
 from DeepRegistrationLib.training.recipes.regnet import LungScans
 from DeepRegistrationLib.training.recipes.shift_response import (

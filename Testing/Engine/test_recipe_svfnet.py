@@ -14,7 +14,7 @@ from DeepRegistrationLib.shapes.matching import MatchingSettings
 from DeepRegistrationLib.shapes.overlap import missed_overlap
 from DeepRegistrationLib.shapes.reference import ReferenceSettings
 from DeepRegistrationLib.training.loop import train
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.recipes import svfnet as module
 
 STRAIGHT = torch.zeros(1, 2, 64, 64)

@@ -18,7 +18,7 @@ from DeepRegistrationLib.sampling import displaced
 from DeepRegistrationLib.training import curves, losses, lung_phantoms
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.lung_batches import draw, landmark_displacements, random_field
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.recipes.virnet import VirnetRecipe
 
 CPU = torch.device("cpu")

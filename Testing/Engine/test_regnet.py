@@ -17,7 +17,7 @@ from DeepRegistrationLib.inference.precision import ready
 from DeepRegistrationLib.inference.regnet import dense, patches_at, register, sliding_window
 from DeepRegistrationLib.methods import make_parameters, method_class
 from DeepRegistrationLib.networks.regnet import VARIANTS, RegNet, split_scales
-from DeepRegistrationLib.training.recipe import make_recipe
+from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.transforms import Affine
 
 SLOW = "DEEPREG_SLOW_TESTS" in os.environ

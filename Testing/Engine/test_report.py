@@ -52,7 +52,7 @@ def a_registration(with_inverse=False):
     truth = Affine(translation=(2.0, 0.0, 2.5))
     moving = warp(fixed, truth.inverse(), GRID, fill=-1000)  # moving(T(x)) = fixed(x)
     moving = Image(finite(moving).data, GRID, "/home/someone/patients/moving.nii.gz")
-    inverse = DisplacementField(-truth.on_grid(GRID).vectors, GRID)
+    inverse = DisplacementField(-DisplacementField.of(truth, GRID).vectors, GRID)
     result = Registration(
         transform=truth,
         warped=warp(moving, truth, GRID, fill=background(moving)),

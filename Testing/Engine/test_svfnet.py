@@ -142,7 +142,7 @@ def test_the_result_is_a_flow_and_then_the_rigid_alignment(weights):
         heart_picture(fixed), heart_picture(moving, 1), method="svfnet",
         fixed_mask=fixed, moving_mask=moving, device="cpu", parameters={"both_ways": False},
     )  # fmt: skip
-    flow, rigid = result.transform.transforms
+    flow, rigid = result.transform.members
     expected = rigid_between(frame_of_labels(fixed), frame_of_labels(moving))
     np.testing.assert_allclose(rigid.matrix, expected.matrix, atol=1e-9)
     np.testing.assert_allclose(rigid.translation, expected.translation, atol=1e-6)
@@ -164,7 +164,7 @@ def test_both_ways_make_the_exchanged_images_give_the_inverse_map(weights, both_
     }
     there = register(*images, fixed_mask=fixed, moving_mask=moving, **options).transform
     back = register(*images[::-1], fixed_mask=moving, moving_mask=fixed, **options).transform
-    points = torch.from_numpy(inner_points(there.transforms[0].grid, margin=0.25)).float()
+    points = torch.from_numpy(inner_points(there.members[0].grid, margin=0.25)).float()
     error = float((back(there(points)) - points).norm(dim=1).mean())
     assert (error < 0.2) == both_ways
 
@@ -176,7 +176,7 @@ def test_an_initial_transform_replaces_the_rigid_alignment(weights):
         heart_picture(fixed), heart_picture(moving, 1), method="svfnet",
         fixed_mask=fixed, initial=start, device="cpu",
     )  # fmt: skip
-    np.testing.assert_allclose(result.transform.transforms[1].translation, (20.0, 4.0, 1.0))
+    np.testing.assert_allclose(result.transform.members[1].translation, (20.0, 4.0, 1.0))
 
 
 def test_without_weights_the_training_command_is_named(tmp_path, monkeypatch):

@@ -12,8 +12,7 @@ from torch import nn
 
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.parameters import parameter
-from DeepRegistrationLib.training import recipe as registry
-from DeepRegistrationLib.training.recipe import Recipe
+from DeepRegistrationLib.training.recipe import RECIPES, Recipe
 
 
 @dataclass(frozen=True)
@@ -92,5 +91,4 @@ CASES = [
 
 def install(monkeypatch):
     """List the recipe as ``toy`` for one test."""
-    registry.recipe_names()
-    monkeypatch.setitem(registry._RECIPES, "toy", ToyRecipe)
+    monkeypatch.setitem(RECIPES, "toy", ToyRecipe)

@@ -1,8 +1,38 @@
 """The recipes; importing this package lists them all."""
 
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.parameters import checked_value
+from DeepRegistrationLib.training.recipe import RECIPES, Recipe
 from DeepRegistrationLib.training.recipes import corrnet as corrnet
 from DeepRegistrationLib.training.recipes import eppenhof as eppenhof
 from DeepRegistrationLib.training.recipes import heartnet as heartnet
 from DeepRegistrationLib.training.recipes import regnet as regnet
 from DeepRegistrationLib.training.recipes import svfnet as svfnet
 from DeepRegistrationLib.training.recipes import virnet as virnet
+
+
+def make_recipe(name: str, values: dict[str, Any] | None = None) -> Recipe:
+    """The recipe of this name with some values changed, each checked.
+
+    Raises:
+        RegistrationError: Unknown recipe or name, or a value of the wrong type or range.
+    """
+    if name not in RECIPES:
+        raise RegistrationError(
+            f"There is no recipe called {name!r}; choose one of {', '.join(RECIPES)}."
+        )
+    recipe = RECIPES[name]
+    fields = {f.name: f for f in dataclasses.fields(recipe)}
+    checked = {}
+    for key, value in (values or {}).items():
+        if key not in fields:
+            raise RegistrationError(
+                f"Recipe {name} has no value {key!r}; it has {', '.join(fields)}."
+            )
+        checked[key] = checked_value(f"Recipe {name}", fields[key], value)
+    return recipe(**checked)

@@ -15,10 +15,10 @@ import numpy as np
 from DeepRegistrationLib.benchmark.journal import Journal
 from DeepRegistrationLib.datasets.cases import read_cases
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmark_files import read_landmark_list
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import read_image
 from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
+from DeepRegistrationLib.interchange.landmark_files import read_landmark_list
 from DeepRegistrationLib.model_card import read_card
 from DeepRegistrationLib.transforms import read_transform
 from DeepRegistrationLib.weights import ModelCard, load_weights

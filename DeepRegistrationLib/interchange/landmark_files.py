@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmark_tables import LandmarkTable, read_csv, read_fcsv
 from DeepRegistrationLib.guard.damage import damage_explained
 from DeepRegistrationLib.guard.paths import require_readable
 from DeepRegistrationLib.guard.text import parse_json, read_text
+from DeepRegistrationLib.interchange.landmark_tables import LandmarkTable, read_csv, read_fcsv
 
 LANDMARK_FILES = (".csv", ".txt", ".fcsv", ".json")
 
