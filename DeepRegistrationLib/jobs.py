@@ -12,7 +12,6 @@ import torch
 
 from DeepRegistrationLib import phantoms
 from DeepRegistrationLib.engine import Registration, inverse_grid, register
-from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.region import region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.geometry import Grid
@@ -163,19 +162,6 @@ def derived_volume(
         image = image_of(moving)
         fill = background(image)
         return volume_of(warp(image, forward, grid, fill=fill, progress=progress))
-
-
-def measures_of(transform: GivenMap, **given: Volume | np.ndarray | None) -> dict[str, Any]:
-    """``evaluation.measures.measure`` of plain data; masks and labels may be on any grid."""
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        values[name] = image_of(value) if isinstance(value, Volume) else value
-    for side in ("fixed", "moving"):
-        mask, image = given.get(f"{side}_mask"), values.get(side)
-        if isinstance(mask, Volume) and image is not None:
-            values[f"{side}_mask"] = mask_of(mask, image.grid)
-    with torch.no_grad():
-        return measure(transform_of(transform), **values)
 
 
 def phantom_pair(

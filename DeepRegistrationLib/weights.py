@@ -48,11 +48,6 @@ def user_folder() -> Path:
     return Path(base) / "deepreg" / "weights"
 
 
-def weight_names(method: str | None = None) -> list[str]:
-    """Names of all weights with a readable card, or of those for one method, in their order."""
-    return [card.name for card in weight_cards(method)]
-
-
 def weight_cards(method: str | None = None) -> list[ModelCard]:
     """All readable model cards, or those for one method, in the order in which they are taken.
 

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-WIDTHS = {"full": 32, "lite": 16, "compact": 10}
 MULTIPLE = 16  # four poolings: sizes that it takes are multiples of this
 _SLOPE = 0.01
 

@@ -130,25 +130,10 @@ class Comparison:
         self._square = max(float(square), 1.0)
         self.update()
 
-    @property
-    def moving_shown(self) -> bool:
-        """Whether the mode ``flicker`` shows the moving volume at present."""
-        return self._moving_shown
-
     def flicker(self) -> None:
         """Show the other volume; to be called by a timer or a key."""
         self._moving_shown = not self._moving_shown
         self._show_opacity()
-
-    def set_moving(self, moving) -> None:
-        """Compare another moving volume."""
-        _check_volume(moving, "moving")
-        self.moving = moving
-        self._observers.clear()
-        self._observe()
-        self._remove_derived()
-        for view in self._views:
-            self._arrange(view)
 
     def update(self) -> None:
         """Compute the views again whose slice, volumes or settings changed."""

@@ -56,15 +56,6 @@ def product(first: Currents, second: Currents, sigma: float) -> torch.Tensor:
     return (first.normals * (kernel @ second.normals)).sum(dim=(1, 2))
 
 
-def squared_distance(first: Currents, second: Currents, sigma: float) -> torch.Tensor:
-    """|S - T|^2 = <S, S> - 2 <S, T> + <T, T> of a batch of pairs in mm^4: [batch]."""
-    return (
-        product(first, first, sigma)
-        - 2 * product(first, second, sigma)
-        + product(second, second, sigma)
-    )
-
-
 def squared_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """|x_i - y_j|^2 of points [batch, n, 3] and [batch, m, 3]: [batch, n, m].
 

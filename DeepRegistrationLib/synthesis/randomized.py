@@ -1,10 +1,9 @@
-"""Pairs of random shapes in random contrasts, for training with little data or with none.
+"""Random shapes in random contrasts, for training with little data.
 
 After SynthMorph's "sm-shapes" (Hoffmann et al. 2022, IEEE TMI 41(3), section III-B): a label map is
 the channel in which smooth noise is largest; each label gets a random brightness and texture; then
 come blur, a bias field and gamma. A network that sees only such pairs cannot learn one contrast, so
-it has to align shapes. Different from the paper, one label map is deformed to make the other, so
-that the deformation between both is known too.
+it has to align shapes.
 """
 
 from __future__ import annotations
@@ -15,16 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.preparation.resampling import AIR
 from DeepRegistrationLib.similarity import gaussian_mean
-from DeepRegistrationLib.synthesis.images import deformed, with_gamma, with_noise
-from DeepRegistrationLib.transforms.displacement import DisplacementField
-from DeepRegistrationLib.transforms.velocity import exponential
+from DeepRegistrationLib.synthesis.images import with_gamma, with_noise
 
 _SHAPES = (32, 16)  # cells of the noise that makes the shapes, voxels; the second counts half
-_VELOCITY = (8, 16, 32)  # cells of the noise that makes the deformation
 _TEXTURE = (3, 6, 12, 24)  # cells of the noise of a random texture
 _BIAS = 40  # cell of the noise that makes the bias field
 _KNOTS = 6  # of a random map of brightnesses
@@ -37,76 +31,17 @@ class Randomization:
 
     Attributes:
         labels: How many shapes a pair has at most.
-        velocity: Largest standard deviation of the velocity's components at each scale, voxels.
         deviation: Least and largest standard deviation of the texture in a label.
         blur: Largest standard deviation of the blur, voxels.
         bias: Largest standard deviation of the logarithm of the bias field.
         gamma: Least and largest exponent.
-        one_contrast: Whether both images get the same brightnesses, for images of one modality.
     """
 
     labels: int = 26
-    velocity: float = 3.0
     deviation: tuple[float, float] = (0.02, 0.1)
     blur: float = 1.0
     bias: float = 0.3
     gamma: tuple[float, float] = (0.75, 1.3)
-    one_contrast: bool = False
-
-
-@dataclass(frozen=True)
-class RandomizedPair:
-    """A pair for training.
-
-    Attributes:
-        fixed, moving: [z, y, x], float32 in [0, 1].
-        fixed_labels, moving_labels: [z, y, x], int64 from 0.
-        field: [3, z, y, x], voxels, components (x, y, z): fixed x and moving x + u(x) are one
-            point, and fixed_labels(x) = moving_labels(x + u(x)).
-    """
-
-    fixed: torch.Tensor
-    moving: torch.Tensor
-    fixed_labels: torch.Tensor
-    moving_labels: torch.Tensor
-    field: torch.Tensor
-
-
-def randomized_pair(
-    generator: torch.Generator,
-    shape: tuple[int, int, int],
-    *,
-    how: Randomization | None = None,
-    device: torch.device | str = "cpu",
-) -> RandomizedPair:
-    """Draw a pair.
-
-    Args:
-        generator: Of the CPU; its state decides everything, noise being drawn on ``device``.
-        shape: z, y, x, at least 8 voxels each.
-        how: The paper's way when omitted.
-
-    Raises:
-        RegistrationError: The shape is too small, or there are fewer than two labels.
-    """
-    how = how or Randomization()
-    if min(shape) < 8 or how.labels < 2:
-        raise RegistrationError(
-            f"Random shapes need at least 8 voxels along each axis and 2 labels, not {shape} and "
-            f"{how.labels}."
-        )
-    moving_labels = random_shapes(shape, how.labels, generator, device)
-    field = random_flow(shape, how.velocity, generator, device)
-    fixed_labels = deformed(moving_labels, field, fill=None, interpolation="nearest").long()
-    brightness = torch.rand(how.labels, generator=generator)
-    other = brightness if how.one_contrast else torch.rand(how.labels, generator=generator)
-    return RandomizedPair(
-        painted(fixed_labels, brightness, generator, how),
-        painted(moving_labels, other, generator, how),
-        fixed_labels,
-        moving_labels,
-        field,
-    )
 
 
 def random_shapes(
@@ -126,21 +61,6 @@ def random_shapes(
         result[height > highest] = label
         highest = torch.maximum(highest, torch.as_tensor(height))
     return result
-
-
-def random_flow(
-    shape: tuple[int, int, int],
-    velocity: float,
-    generator: torch.Generator,
-    device: torch.device | str = "cpu",
-) -> torch.Tensor:
-    """The exponential of noise at several scales, a diffeomorphism: [3, z, y, x] in voxels."""
-    total = torch.zeros(3, *shape, device=device)
-    for cell in _VELOCITY:
-        strength = velocity * float(torch.rand(1, generator=generator))
-        total += strength * smooth_noise(shape, cell, generator, device, channels=3)
-    grid = Grid((shape[2], shape[1], shape[0]))
-    return exponential(DisplacementField(total, grid)).vectors
 
 
 def smooth_noise(

@@ -78,7 +78,7 @@ def predicted_error(consistency: np.ndarray, spread: np.ndarray | None = None) -
     If forward and backward errors are independent and of equal size s, the inverse-consistency
     error has the mean square 2 s^2; the spread is added as a source of its own. Both are
     assumptions; what they are worth is measured by
-    :func:`DeepRegistrationLib.evaluation.uncertainty.calibration`.
+    ``Testing/Benchmarks/calibration.py``.
     """
     square = np.square(consistency) / 2
     return np.sqrt(square if spread is None else square + np.square(spread))

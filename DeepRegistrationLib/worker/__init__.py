@@ -3,7 +3,7 @@
 Parent side, without PyTorch and without Qt::
 
     engine = EngineProcess(transport)              # panel: qt.QProcess; scripts: PipeTransport
-    job = engine.submit("info", {}, on_change=lambda job: ...)
+    job = engine.submit("register", {"task": task}, on_change=lambda job: ...)
     # The transport calls engine.on_output / on_error_output / on_exit; a timer calls
     # engine.tick() about every 50 ms while engine.busy.
     job.state, job.fraction, job.stage, job.seconds_left, job.result, job.message, job.details

@@ -75,7 +75,6 @@ class EngineProcess:
         self._folder: PrivateFolder | None = None
         self._greeted = False
         self._killed = False
-        self._closing = False
         self._refusal = ""
         self._lines = Lines()
         self._stderr = ""
@@ -100,7 +99,7 @@ class EngineProcess:
         if self._folder is not None:
             return
         self._folder = PrivateFolder(self._root)
-        self._greeted = self._killed = self._closing = False
+        self._greeted = self._killed = False
         self._refusal = ""
         self._lines, self._stderr = Lines(), ""
         library = Path(DeepRegistrationLib.__file__).resolve().parent
@@ -151,7 +150,6 @@ class EngineProcess:
         for job in self._jobs:
             job.cancel()
         if self._folder is not None:
-            self._closing = True
             self._transport.close_input()
             self._transport.kill()
             self._folder.remove()

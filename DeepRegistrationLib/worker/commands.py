@@ -76,18 +76,6 @@ def derive(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
-def evaluate(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Measures of a transform; see ``evaluation.measures.measure``.
-
-    ``{"transform": Map}`` and any of its other arguments: Volumes, and landmarks [n, 3] in LPS mm.
-    """
-    from DeepRegistrationLib.jobs import measures_of
-
-    progress(0.1, "Measuring")
-    return measures_of(**request)
-
-
-@command
 def quality(
     request: dict[str, Any], progress: Progress
 ) -> Generator[dict[str, Any], None, dict[str, Any]]:
@@ -122,11 +110,3 @@ def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     mask, evidence = require_lungs(image_of(request["image"]))
     assert mask is not None
     return {"mask": volume_of(mask), "text": evidence.text, "doubts": list(evidence.doubts)}
-
-
-@command
-def info(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Devices with names and memory, which one ``auto`` takes and why, versions."""
-    from DeepRegistrationLib.cli.information import machine_info
-
-    return machine_info()

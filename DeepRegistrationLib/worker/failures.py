@@ -19,8 +19,6 @@ MEMORY = (
 MISSING = "PyTorch, which the engine computes with, is not installed; install it and try again."
 
 NO_ANSWER = "The engine's answer is incomplete; nothing was changed, please report the details."
-INCOMPLETE = {"kind": "defect", "message": NO_ANSWER, "details": ""}
-"""What a message of failure lacks, by default."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What Slicer's launcher of Python says when the interpreter crashed or was killed: it ends itself

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import PIL.Image  # comes with matplotlib
 
-from DeepRegistrationLib.evaluation.uncertainty import Calibration, calibration
+from Testing.Benchmarks.calibration_measures import Calibration, calibration
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)

@@ -19,7 +19,7 @@ from typing import Any
 from DeepRegistrationLib.benchmark.results import CSV, JSON, markdown
 from DeepRegistrationLib.benchmark.table_parts import Table
 from DeepRegistrationLib.cli import main as deepreg
-from DeepRegistrationLib.weights import weight_names
+from DeepRegistrationLib.weights import weight_cards
 from Testing.Benchmarks import peers  # offers the tools of others as methods
 from Testing.Benchmarks.cases import write_lung_list
 
@@ -49,7 +49,7 @@ class Run:
 
 def networks(*methods: str) -> tuple[str, ...]:
     """Those that have weights, alone and refined by the optimization."""
-    found = [name for name in methods if weight_names(name)]
+    found = [name for name in methods if weight_cards(name)]
     return tuple(text for name in found for text in (name, f"{name}:refine=true"))
 
 

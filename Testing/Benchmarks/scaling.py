@@ -31,7 +31,7 @@ from DeepRegistrationLib.engine import register
 from DeepRegistrationLib.evaluation.landmarks import target_registration_error
 from DeepRegistrationLib.image import Image, write_image
 from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.weights import weight_names
+from DeepRegistrationLib.weights import weight_cards
 from Testing.Benchmarks import peers  # noqa: F401  (offers the methods of others)
 from Testing.Benchmarks.machine import load, machine, measured, peak_mb
 from Testing.Benchmarks.processes import in_a_process
@@ -136,7 +136,7 @@ def _wanted(options: argparse.Namespace, key: str) -> Iterator[str]:
     """The stages and methods to measure at a size."""
     for what in options.only or (*STAGES, *METHODS):
         if options.only or not (
-            (what in _PEERS and key == _LARGEST) or (what in _NETWORKS and not weight_names(what))
+            (what in _PEERS and key == _LARGEST) or (what in _NETWORKS and not weight_cards(what))
         ):
             yield what
 

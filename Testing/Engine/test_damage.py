@@ -296,7 +296,7 @@ def test_a_card_with_entries_of_other_kinds_is_passed_over_and_explained(
     monkeypatch.setenv(weights.FOLDER, str(tmp_path))
     values = {**json.loads(replace(CARD, name="bad").to_json()), entry: value}
     (tmp_path / "bad.json").write_text(json.dumps(values))
-    assert "bad" not in weights.weight_names()
+    assert "bad" not in [card.name for card in weights.weight_cards()]
     with pytest.raises(RegistrationError, match="bad.json cannot be read"):
         weights.read_card(tmp_path / "bad.json")
 

@@ -10,15 +10,15 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.lungs128 import lung_pair, register
 from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.networks.eppenhof import WIDTHS, EppenhofNet, RunningBatchNorm
+from DeepRegistrationLib.networks.eppenhof import EppenhofNet, RunningBatchNorm
 from DeepRegistrationLib.preparation.lungs128 import lung_grid, lungs_of
 from DeepRegistrationLib.transforms import Affine
 
 
-@pytest.mark.parametrize(("width", "millions"), [("full", 77.0), ("lite", 19.3), ("compact", 7.5)])
-def test_the_widths_have_the_weights_that_are_stated(width, millions):
+@pytest.mark.parametrize(("base", "millions"), [(32, 77.0), (16, 19.3), (10, 7.5)])
+def test_the_widths_have_the_weights_that_are_stated(base, millions):
     with torch.device("meta"):
-        network = EppenhofNet(WIDTHS[width])
+        network = EppenhofNet(base)
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
 
 

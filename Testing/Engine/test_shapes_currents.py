@@ -9,9 +9,14 @@ from DeepRegistrationLib.shapes.currents import (
     currents_of,
     moved_currents,
     product,
-    squared_distance,
 )
 from DeepRegistrationLib.shapes.surfaces import Surface, decimate, isosurface
+
+
+def squared_distance(first, second, sigma):
+    """|S - T|^2 = <S, S> - 2 <S, T> + <T, T>."""
+    cross = product(first, second, sigma)
+    return product(first, first, sigma) - 2 * cross + product(second, second, sigma)
 
 
 def ellipsoid(radii, spacing=3.0, offset=0.0, shift=(0.0, 0.0, 0.0)):

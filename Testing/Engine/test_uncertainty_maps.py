@@ -16,7 +16,7 @@ from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.region import Region
-from DeepRegistrationLib.evaluation.uncertainty import calibration, uncertainty_statistics
+from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.image import Image
@@ -30,6 +30,7 @@ from DeepRegistrationLib.uncertainty.maps import (
     spread_map,
     uncertainty_maps,
 )
+from Testing.Benchmarks.calibration_measures import calibration
 
 
 @pytest.fixture

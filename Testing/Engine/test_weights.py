@@ -17,7 +17,6 @@ from DeepRegistrationLib.weights import (
     read_card,
     save_weights,
     weight_cards,
-    weight_names,
     why_first,
 )
 
@@ -38,6 +37,11 @@ CARD = ModelCard(
     sha256="",
 )
 STATE = {"a": torch.tensor([[1.5, -0.25]]), "steps": torch.tensor(7)}
+
+
+def names():
+    """Of the weights for the invented method, in their order."""
+    return [card.name for card in weight_cards("invented")]
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ def test_weights_take_half_the_space(folder):
 def test_final_weights_come_before_previews(folder):
     for name, preview in (("aaa", True), ("zzz", False)):
         save_weights(STATE, replace(CARD, name=name, preview=preview), folder)
-    assert weight_names("invented") == ["first", "zzz", "aaa"]
+    assert names() == ["first", "zzz", "aaa"]
     assert find_weights("invented").name == "first"
 
 
@@ -116,7 +120,7 @@ def test_of_one_folder_the_newest_weights_are_taken(places):
     for name, date in (("a", ""), ("b", "2026-03-01T08:00:00Z"), ("c", "2026-11-01T07:00:00Z")):
         add(places[1], name, date=date)
     assert taken() == ("c", "they are the newest of those in your own folder")
-    assert weight_names("invented") == ["c", "b", "a"]
+    assert names() == ["c", "b", "a"]
 
 
 def test_without_dates_the_first_name_is_taken(places):
@@ -204,7 +208,7 @@ def test_a_damaged_card_is_refused(folder, text):
     (folder / "first.json").write_text(text)
     with pytest.raises(RegistrationError, match="model card .* cannot be read"):
         find_weights("invented", "first")
-    assert weight_names("invented") == []
+    assert names() == []
     with pytest.raises(RegistrationError, match="model card .* cannot be read"):
         find_weights("invented")  # not "there are none"
 

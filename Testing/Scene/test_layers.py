@@ -37,8 +37,8 @@ engine
 evaluation shapes
 benchmark jobs
 cohort training
-cli
-__main__ worker
+cli worker
+__main__
 scene
 DeepRegistration
 """
