@@ -6,6 +6,16 @@ import errno
 
 _LONGEST = 1200  # characters of a sentence
 
+_MEMORY_SIGNS = (  # of PyTorch on the CPU and on a GPU, NumPy, ITK, the operating system
+    "out of memory",
+    "not enough memory",
+    "DefaultCPUAllocator",
+    "allocate memory",
+    "Unable to allocate",
+)
+MORE_MEMORY = "close other programs, crop or resample the images, or choose a faster quality"
+"""What helps where memory is short, to end a sentence with."""
+
 DEBUG = "DEEPREG_DEBUG"  # environment variable: show tracebacks and native libraries' messages
 
 
@@ -35,14 +45,10 @@ def printable(text: str) -> str:
 
 def mendable(error: Exception) -> str | None:
     """The sentence for an error that the user, or a larger machine, can correct; else None."""
-    signs = ("out of memory", "allocate memory")
     if isinstance(error, RegistrationError):
         return _shortened(str(error))
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
-        return (
-            "There is not enough memory for these images; close other programs, use --quality "
-            "fast, or use images of coarser spacing."
-        )
+    if is_out_of_memory(error):
+        return f"There is not enough memory for these images; {MORE_MEMORY}."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk is full; free some space."
     if isinstance(error, ValueError) and "embedded null" in str(error):
@@ -51,6 +57,18 @@ def mendable(error: Exception) -> str | None:
         what = f"{error.filename or 'A file'} cannot be used"
         return f"{_shortened(what)} ({error.strerror}); check that it exists, and its permissions."
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether main memory or a GPU's ran out; known without importing PyTorch."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return says_out_of_memory(str(error))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether an error's text, or what a process printed before it ended, says so."""
+    return "MemoryError" in text or any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def _shortened(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.errors import MORE_MEMORY, RegistrationError
 from DeepRegistrationLib.geometry import slabs_of
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.pyramid import smoothed
@@ -134,8 +134,7 @@ class Workplace:
                 return result
             _release()  # outside the handler, where the error still holds on to its tensors
         raise RegistrationError(
-            f"Neither the GPU's nor the main memory was enough for {what}; close other programs, "
-            "crop or resample the volumes, or choose a faster quality."
+            f"Neither the GPU's nor the main memory was enough for {what}; {MORE_MEMORY}."
         )
 
 

@@ -48,22 +48,52 @@ def unresolved_axes(fixed: Grid, moving: Grid) -> list[int]:
     return [k for k in range(3) if max(fixed.size[k], moving.size[nearest[k]]) < _FEWEST_PLANES]
 
 
+def voxel_ratio(source: Grid, target: Grid) -> np.ndarray:
+    """New voxel size over old along the source's axes x, y, z: [3].
+
+    Axes are paired by direction: an image may be stored along other axes than the new grid.
+    """
+    source_axes, target_axes = (np.reshape(g.direction, (3, 3)) for g in (source, target))
+    partner = np.abs(source_axes.T @ target_axes).argmax(axis=1)
+    return np.array(target.spacing)[partner] / np.array(source.spacing)
+
+
+def suited_interpolation(ratio: np.ndarray) -> Interpolation:
+    """For a ratio of voxel sizes: cubic unless all new voxels are much larger than the old ones.
+
+    Linear interpolation blurs where they are not.
+    """
+    return "cubic" if ratio.min() < 1.5 else "linear"
+
+
+def _smoothing(ratio: np.ndarray) -> np.ndarray:
+    """Standard deviations in old voxels, of the Gaussian before sampling new ones: [3].
+
+    Half a new voxel, less (in squares) the half voxel that the old ones have already; 0 where the
+    new ones are not larger.
+    """
+    return 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
+
+
+def antialiased(image: Image, target: Grid) -> Image:
+    """The image on its own grid, smoothed to the resolution of ``target``'s larger voxels."""
+    sigma = _smoothing(voxel_ratio(image.grid, target))
+    return Image(gaussian_mean(image.data, tuple(sigma)), image.grid, image.name)
+
+
 def smoothed(image: Image, spacing: float) -> Image:
     """The image on a grid of about ``spacing`` mm over the same box.
 
-    Every axis is smoothed to the resolution of the new voxels (a Gaussian of half a new voxel,
-    less the half voxel that the old ones have already); thick slices stay as they are.
+    Every axis is smoothed to the resolution of the new voxels, as by :func:`antialiased`; thick
+    slices stay as they are.
 
     Smoothing and interpolating are one small matrix an axis, from old voxels to new ones: at full
     resolution nothing is computed that the new grid does not keep.
     """
     wanted = np.array(level_spacing(image.grid, spacing))
     ratio = wanted / np.array(image.grid.spacing)
-    sigma = 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
     grid = image.grid.with_spacing(tuple(wanted))
-    # Linear interpolation blurs where the new voxels are not much larger than the old ones.
-    interpolation: Interpolation = "cubic" if ratio.min() < 1.5 else "linear"
-    return _resampled(image, grid, sigma, interpolation)
+    return _resampled(image, grid, _smoothing(ratio), suited_interpolation(ratio))
 
 
 def doubled(image: Image) -> Image:

@@ -22,7 +22,7 @@ from DeepRegistrationLib.benchmark.reading import Reader, require_finder, requir
 from DeepRegistrationLib.benchmark.variants import Variant, check_available
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.engine import Registration, register
-from DeepRegistrationLib.errors import Cancelled, RegistrationError
+from DeepRegistrationLib.errors import Cancelled, RegistrationError, mendable, unexpected
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.evaluation.report import json_safe
 from DeepRegistrationLib.image import Image
@@ -188,12 +188,8 @@ def explained(error: Exception) -> str:
     """
     if isinstance(error, Cancelled):
         raise error
-    text = " ".join(str(error).split()).replace(str(Path.home()), "~")  # it may name a person
-    if isinstance(error, RegistrationError):
-        return text
-    if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
-        return "There is not enough memory for this pair; use another quality or coarser images."
-    return f"Unexpected error ({type(error).__name__}: {text[:200]}); this is a bug in the method."
+    sentence = mendable(error) or unexpected(error)
+    return sentence.replace(str(Path.home()), "~")  # it may name a person
 
 
 def _one(

@@ -19,6 +19,7 @@ from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.optimization.lcc_force import correlation_force, demons_step
 from DeepRegistrationLib.preparation.surroundings import expanded
 from DeepRegistrationLib.progress import Progress, part
+from DeepRegistrationLib.pyramid import antialiased
 from DeepRegistrationLib.sampling import sample
 from DeepRegistrationLib.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.similarity import gaussian_mean
@@ -155,7 +156,7 @@ def _sides(
         (fixed, masks[0], none, grid),
         (moving, masks[1], start, outer),
     ):
-        scaled = _smoothed(_scaled(image, settings.range), grid.spacing)
+        scaled = antialiased(_scaled(image, settings.range), grid)
         inside = torch.ones_like(image.data) if mask is None else mask.data != 0
         counted = warp(Image(inside.float(), image.grid), transform, where).data
         # Outside, where nothing counts, windows see the border's value go on, not a false edge.
@@ -175,13 +176,6 @@ def _scaled(image: Image, limits: tuple[float, float] | None) -> Image:
     else:
         scaled = (values - limits[0]) / max(limits[1] - limits[0], 1e-6)
     return Image(scaled.clamp(0.0, 1.5) + _DARKEST, image.grid, image.name)
-
-
-def _smoothed(image: Image, spacing: tuple[float, float, float]) -> Image:
-    """Smoothed, on its own grid, to voxels of ``spacing`` (as :func:`pyramid.smoothed`)."""
-    ratio = np.asarray(spacing) / np.asarray(image.grid.spacing)
-    sigma = 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
-    return Image(gaussian_mean(image.data, tuple(sigma)), image.grid, image.name)
 
 
 def _straight(grid: Grid, reference: Grid) -> Grid:

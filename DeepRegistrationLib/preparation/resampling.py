@@ -8,8 +8,7 @@ import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.sampling import Interpolation
-from DeepRegistrationLib.similarity import gaussian_mean
+from DeepRegistrationLib.pyramid import antialiased, suited_interpolation, voxel_ratio
 from DeepRegistrationLib.transforms import Affine, Transform, warp
 
 AIR = -1000.0  # HU: outside the image, and below it nothing is colder
@@ -20,16 +19,14 @@ _REACH = 4  # voxels around the part that is used: for the smoothing and the spl
 def ct_onto(image: Image, grid: Grid, transform: Transform | None = None) -> Image:
     """HU of ``image(T(x))`` at the grid's points, clamped to [-1000, 3095]; air outside.
 
-    Axes that get larger voxels are smoothed to them (a Gaussian of half a new voxel, less the
-    half voxel that the old ones have). Cubic where the resolution hardly changes, else linear.
+    Axes that get larger voxels are smoothed to them, see :func:`pyramid.antialiased`. Cubic where
+    the resolution hardly changes, else linear.
     """
     transform = transform or Affine(device=image.data.device)
     source = _cropped(image, grid, transform)
     values = source.data.float().clamp(AIR, _DENSEST)
-    ratio = _ratio(source.grid, grid)
-    sigma = 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
-    smooth = replace(source, data=gaussian_mean(values, tuple(sigma)))
-    interpolation: Interpolation = "cubic" if ratio.min() < 1.5 else "linear"
+    smooth = antialiased(replace(source, data=values), grid)
+    interpolation = suited_interpolation(voxel_ratio(source.grid, grid))
     result = warp(smooth, transform, grid, interpolation=interpolation, fill=AIR)
     return replace(result, data=result.data.clamp(AIR, _DENSEST), name=image.name)
 
@@ -52,10 +49,3 @@ def _cropped(image: Image, grid: Grid, transform: Transform) -> Image:
     high = np.maximum(high, low + 1)
     part = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
     return Image(image.data[part], image.grid.cropped(tuple(low), tuple(high)), image.name)
-
-
-def _ratio(source: Grid, target: Grid) -> np.ndarray:
-    """New voxel size over old, along the source's axes; axes are paired by direction."""
-    source_axes, target_axes = (np.reshape(g.direction, (3, 3)) for g in (source, target))
-    partner = np.abs(source_axes.T @ target_axes).argmax(1)
-    return np.array(target.spacing)[partner] / np.array(source.spacing)

@@ -16,8 +16,8 @@ from torch import Tensor
 from DeepRegistrationLib.extents import centroid_index, mask_box
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.pyramid import antialiased
 from DeepRegistrationLib.sampling import map_points
-from DeepRegistrationLib.similarity import gaussian_mean
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,
@@ -109,11 +109,7 @@ def _intensities(image: Image, grid: Grid, transform: Transform) -> Tensor:
 
 def _filtered(image: Image, grid: Grid, transform: Transform, fill: float) -> Tensor:
     """On ``grid``, first smoothed where its voxels are larger: [1, 1, z, y, x]."""
-    axes = np.abs(np.linalg.inv(np.reshape(image.grid.direction, (3, 3))) @ grid.matrix)
-    ratio = axes.max(axis=1) / np.asarray(image.grid.spacing)
-    sigma = 0.5 * np.sqrt(np.maximum(ratio**2 - 1, 0))
-    smooth = Image(gaussian_mean(image.data, tuple(sigma)), image.grid, image.name)
-    return warp(smooth, transform, grid, fill=fill).data[None, None]
+    return warp(antialiased(image, grid), transform, grid, fill=fill).data[None, None]
 
 
 def _centers(fixed_mask: Image | None, moving_mask: Image | None, device: torch.device) -> Affine:

@@ -6,16 +6,18 @@ import errno
 import signal
 import traceback
 
-from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.errors import (
+    MORE_MEMORY,
+    RegistrationError,
+    is_out_of_memory,
+    says_out_of_memory,
+)
 
 DISK = (
     "The disk with the temporary folder became full; free some space or set another temporary "
     "folder."
 )
-MEMORY = (
-    "The computer's memory was not enough; close other programs, crop or resample the volumes, or "
-    "choose a faster quality."
-)
+MEMORY = f"There is not enough memory for these images; {MORE_MEMORY}."
 MISSING = "PyTorch, which the engine computes with, is not installed; install it and try again."
 
 NO_ANSWER = "The engine's answer is incomplete; nothing was changed, please report the details."
@@ -25,7 +27,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 # with exit code 1, and the signal is lost. Python's fault handler speaks at a crash, not at a kill.
 _LAUNCHER_WORDS = "exit abnormally"
 _CRASH_WORDS = "Fatal Python error"
-_MEMORY_WORDS = ("DefaultCPUAllocator", "not enough memory", "out of memory", "Unable to allocate")
 
 
 def explain(error: BaseException) -> tuple[str, str]:
@@ -42,13 +43,6 @@ def explain(error: BaseException) -> tuple[str, str]:
         return "missing", MISSING
     name = type(error).__name__
     return "defect", f"The engine failed ({name}); this is a bug, please report the details."
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether main memory or a GPU's ran out; told without importing PyTorch."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _MEMORY_WORDS)
 
 
 def trace(error: BaseException) -> str:
@@ -69,10 +63,9 @@ def of_exit(code: int, crashed: bool, greeted: bool, stderr: str) -> tuple[str, 
     if killed or (
         behind_launcher and greeted and _CRASH_WORDS not in stderr
     ):  # by nobody here, so by the system, which does so when memory runs out
-        return "memory", "The system ended the engine, most likely because memory ran out; " + (
-            MEMORY.split("; ")[1]
-        )
-    if any(word in stderr for word in _MEMORY_WORDS) or "MemoryError" in stderr:
+        ended = "The system ended the engine, most likely because memory ran out"
+        return "memory", f"{ended}; {MORE_MEMORY}."
+    if says_out_of_memory(stderr):
         return "memory", MEMORY
     how = f"signal {code}" if crashed else "a crash" if behind_launcher else f"exit code {code}"
     if not greeted:

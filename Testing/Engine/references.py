@@ -150,3 +150,12 @@ def matrices(draw) -> np.ndarray:
 def shifts() -> st.SearchStrategy[np.ndarray]:
     """Translations in mm."""
     return st.tuples(*[_shifts] * 3).map(np.array)
+
+
+def stored_along(image: Image, order: tuple[int, int, int]) -> Image:
+    """The same voxels in the same places, its axes x, y, z stored in another order."""
+    grid = image.grid
+    direction = np.reshape(grid.direction, (3, 3))[:, order]
+    size, spacing = (tuple(values[k] for k in order) for values in (grid.size, grid.spacing))
+    data = image.data.permute(*(2 - k for k in reversed(order))).contiguous()
+    return Image(data, Grid(size, spacing, grid.origin, tuple(direction.ravel())), image.name)

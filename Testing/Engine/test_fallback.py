@@ -97,7 +97,7 @@ def test_at_last_the_cpu_computes_and_the_note_says_it(method):
 
 def test_when_nothing_is_enough_a_sentence_says_what_to_do(method):
     method[1].failures = 99
-    with pytest.raises(RegistrationError, match="crop or resample the volumes"):
+    with pytest.raises(RegistrationError, match="crop or resample the images"):
         register(image(1), image(2), method="shift")
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from references import GRIDS, blobs
+from references import GRIDS, blobs, stored_along
 from scipy import ndimage
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.pyramid import level_spacing, smoothed
+from DeepRegistrationLib.pyramid import antialiased, level_spacing, smoothed
 
 
 def linear_image(grid, slope=(3.0, -2.0, 1.0)):
@@ -82,3 +82,15 @@ def test_a_level_finer_than_the_voxels_interpolates_and_does_not_blur():
     fine = smoothed(image, 2.0)
     assert fine.grid.size == (33, 29, 25)
     assert torch.allclose(fine.data[::2, ::2, ::2], image.data, atol=0.05)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_larger_voxels_smooth_the_same_axes_of_space_however_an_image_is_stored(name):
+    image = blobs(GRIDS[name]((33, 29, 27), (1.0, 1.0, 4.0)))
+    target = image.grid.with_spacing((4.0, 4.0, 4.0))
+    turned = antialiased(stored_along(image, (2, 0, 1)), target)
+    straight = antialiased(image, target)
+    assert (straight.data - image.data).abs().max() > 1  # the two short axes
+    back = stored_along(turned, (1, 2, 0))
+    assert back.grid.same_as(image.grid)
+    assert torch.allclose(back.data, straight.data, atol=1e-3)

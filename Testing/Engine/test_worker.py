@@ -208,7 +208,7 @@ def test_a_waiting_job_is_cancelled_without_disturbing_the_present_one(engine, t
     [
         ("crash", "crash", "stopped unexpectedly"),
         ("killed", "memory", "most likely because memory ran out"),
-        ("hungry", "memory", "memory was not enough; close other programs"),
+        ("hungry", "memory", "not enough memory for these images; close other programs"),
         ("full", "disk", "disk with the temporary folder became full"),
         ("defect", "defect", "report the details"),
         ("nonsense", "user", "cannot do 'nonsense'"),
