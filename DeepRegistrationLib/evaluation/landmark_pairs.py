@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from DeepRegistrationLib.geometry import Grid
 
 
+BY_ORDER = "The landmarks were paired by their order, as their labels differ."
+
+
 @dataclass(frozen=True, eq=False)
 class LandmarkPairs:
     """Corresponding points.
@@ -44,11 +47,13 @@ class Pairing:
         indices: Into the two lists, in the order of the fixed one: int [n, 2].
         by_label: Whether equal labels made the pairs, and not the order of the lists.
         problem: Why it cannot be told for all points, to follow the names of the lists; or None.
+        note: Said where the order made the pairs although labels of a row differ; else None.
     """
 
     indices: np.ndarray
     by_label: bool
     problem: str | None = None
+    note: str | None = None
 
 
 def pair_labels(fixed: Sequence[str], moving: Sequence[str]) -> Pairing:
@@ -72,7 +77,9 @@ def pair_labels(fixed: Sequence[str], moving: Sequence[str]) -> Pairing:
         return Pairing(indices, True)
     if all(rows[label] == others[label] for label in common):
         count = min(len(fixed), len(moving))
-        return Pairing(np.repeat(np.arange(count)[:, None], 2, axis=1), False)
+        rows_alike = np.repeat(np.arange(count)[:, None], 2, axis=1)
+        differ = any(a and b and a != b for a, b in zip(fixed, moving, strict=False))
+        return Pairing(rows_alike, False, note=BY_ORDER if differ else None)
     twice = next((label for label in fixed if label in common - once), None)
     single = next((label for label in (*fixed, *moving) if label not in common), "")
     why = f"{single!r} is in one of them only" if single else "a point has no label"
@@ -141,6 +148,8 @@ def read_landmark_pairs(
 def _notes(
     unselected: int, lists: tuple[LandmarkList, LandmarkList], pairing: Pairing
 ) -> Iterator[str]:
+    if pairing.note is not None:
+        yield pairing.note
     for side, one in zip(("fixed", "moving"), lists, strict=True):
         alone = len(one.points) - len(pairing.indices)
         if alone > 0:

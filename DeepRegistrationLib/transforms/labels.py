@@ -19,8 +19,10 @@ _CORNERS = tuple(product((0, 1), repeat=3))  # of a cell of eight voxels
 def warp_labels(labels: Image, transform: Transform, grid: Grid) -> Image:
     """``warped(x) = labels(T(x))``: each label interpolated linearly, the largest share wins.
 
-    Nearest neighbors would leave the steps of thick slices in the result. Of equal shares the
-    smaller label wins, and any label before the background; outside the label map is background.
+    As ITK's LabelImageGenericInterpolateImageFunction and the interpolation GenericLabel of ANTs do
+    it. Nearest neighbors would leave the steps of thick slices in the result, and with them an
+    overlap that depends on where the voxels happen to lie. Of equal shares the smaller label wins,
+    and any label before the background; outside the label map is background.
 
     Args:
         labels: Whole numbers, 0 for the background.

@@ -66,13 +66,15 @@ def test_a_file_without_labels_is_paired_row_by_row(tmp_path):
     moving = markups(tmp_path / "b.mrk.json", POINTS + SHIFT, ["4", "3", "2", "1"])
     pairs = read_landmark_pairs(fixed, moving)
     np.testing.assert_allclose(pairs.moving - pairs.fixed, np.tile(SHIFT, (4, 1)))
+    assert pairs.notes == ()
 
 
-def test_labels_of_which_none_is_in_both_files_are_paired_row_by_row(tmp_path):
+def test_labels_of_which_none_is_in_both_files_are_paired_row_by_row_and_it_is_said(tmp_path):
     fixed = fcsv(tmp_path / "a.fcsv", POINTS, ["F-1", "F-2", "F-3", "F-4"])
     moving = fcsv(tmp_path / "b.fcsv", POINTS + SHIFT, ["M-1", "M-2", "M-3", "M-4"])
     pairs = read_landmark_pairs(fixed, moving)
     np.testing.assert_allclose(pairs.moving - pairs.fixed, np.tile(SHIFT, (4, 1)))
+    assert pairs.notes == ("The landmarks were paired by their order, as their labels differ.",)
 
 
 def test_a_point_deleted_in_one_file_leaves_the_others_paired_and_is_noted(tmp_path):
