@@ -33,6 +33,8 @@ LABEL_NAMES = {RIGHT: "RV", MYOCARDIUM: "myocardium", LEFT: "LV"}
 USUAL_TURN = np.deg2rad(-25.0)  # of the axis RV -> LV against the rows of an unturned image
 """In radians: where a heart of which only the shape is known is taken to point."""
 
+_FLAT = 0.01  # mm: along the slice axis, of a single slice
+
 _THICKER = 1.3  # times the voxel's other edges, of slices
 
 
@@ -112,8 +114,27 @@ def frame_of_labels(labels: Image) -> Grid:
         across = left.mean(axis=0) - right.mean(axis=0)
     else:
         across = _longer_axis(points - center, labels.grid, axis)
-    tail = (((points - center) @ apex) ** 3).mean()  # the heart thins out towards the apex
-    return heart_frame(center, _axes(across, apex if tail >= 0 else -apex))
+    along = (points - center) @ apex
+    return heart_frame(center, _axes(across, apex if _to_apex(along, kinds) >= 0 else -apex))
+
+
+def _to_apex(along: np.ndarray, kinds: np.ndarray) -> float:
+    """Above 0 where the apex is on the positive side; 0 of a single slice.
+
+    The heart thins out towards the apex, and the right ventricle ends before it.
+
+    Args:
+        along: Distance of each voxel from the middle along the slice axis: [n], mm.
+        kinds: The voxels' labels: [n].
+    """
+    deviation = along.std()
+    if deviation < _FLAT:
+        return 0.0
+    tail = float((along**3).mean() / deviation**3)
+    if not (kinds == RIGHT).any():
+        return tail
+    middle = np.unique(along.round(2)).mean()  # of the slices, however much each shows
+    return tail + float((middle - along[kinds == RIGHT].mean()) / deviation)
 
 
 def _axes(across: np.ndarray, apex: np.ndarray) -> np.ndarray:
@@ -126,7 +147,8 @@ def _axes(across: np.ndarray, apex: np.ndarray) -> np.ndarray:
 def _longer_axis(offsets: np.ndarray, grid: Grid, across: int) -> np.ndarray:
     """The in-plane principal axis of a mask, on the side where unturned images have it: [3]."""
     plane = np.asarray(grid.direction).reshape(3, 3)[:, [k for k in range(3) if k != across]]
-    _, vectors = np.linalg.eigh(np.cov((offsets @ plane).T))
+    inside = offsets @ plane
+    _, vectors = np.linalg.eigh(inside.T @ inside)
     axis = plane @ vectors[:, -1]
     return axis if axis @ _usual(grid, across) >= 0 else -axis
 

@@ -82,6 +82,30 @@ def test_a_mask_without_labels_gives_nearly_the_same_frame():
     np.testing.assert_allclose(frame_of_labels(mask).center(), frame_of_labels(labels).center())
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_right_ventricle_tells_base_from_apex_where_the_outline_does_not(mirrored):
+    """Slices of the base that are marked in part make the heart thin out on the wrong side."""
+    data = np.zeros((10, 72, 72), np.uint8)
+    rights, walls = [1, 3, 5, 5, 5, 5, 2, 0, 0, 0], [1, 5, 15, 26, 26, 26, 26, 26, 26, 26]
+    for plane, right, wall in zip(data, rights, walls, strict=True):
+        plane[20 : 20 + wall, 30:50] = 2
+        plane[20 : 20 + right, 10:30] = 1
+    along = np.repeat(np.arange(10.0), (data != 0).sum((1, 2)))
+    assert ((along - along.mean()) ** 3).mean() < 0  # the outline alone misleads
+    if mirrored:
+        data = data[::-1].copy()
+    frame = frame_of_labels(Image(torch.from_numpy(data), stack_grid()))
+    assert np.reshape(frame.direction, (3, 3))[2, 2] == pytest.approx(-1 if mirrored else 1)
+
+
+def test_a_mask_of_one_voxel_has_a_frame():
+    data = torch.zeros(10, 72, 72, dtype=torch.uint8)
+    data[4, 30, 20] = 1
+    grid = stack_grid()
+    frame = frame_of_labels(Image(data, grid))
+    np.testing.assert_allclose(frame.center(), grid.to_physical([20, 30, 4]), atol=1e-6)
+
+
 def test_the_rigid_map_joins_the_same_voxels_of_two_frames():
     first = frame_of_labels(heart_labels(stack_grid()))
     second = frame_of_labels(heart_labels(stack_grid(10.0), turn=40.0, shift=(9.0, 4.0, 3.0)))
