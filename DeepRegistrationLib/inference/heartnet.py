@@ -1,7 +1,12 @@
 """Where the heart is in a short-axis stack, from the image alone.
 
-HeartNet marks the ventricles in each slice, and the largest connected part is the heart. Its frame
-is that of a segmentation (:func:`DeepRegistrationLib.preparation.heart.frame_of_labels`).
+HeartNet marks the ventricles in each slice and its mirror images; the mean says where they are, and
+the largest connected part is the heart. Its frame is that of a segmentation
+(:func:`DeepRegistrationLib.preparation.heart.frame_of_labels`). It is relied on where it shows
+clearly, alike in all mirror images, and has the extent of a heart.
+
+Limits were chosen on ACDC 001-060, changed as archives and scanners change images, and on images
+from which the heart was cut away.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from DeepRegistrationLib.networks.heartnet import MULTIPLE, HeartNet
 from DeepRegistrationLib.preparation.heart import (
     LEFT,
     MYOCARDIUM,
+    RIGHT,
     frame_of_labels,
     middle_frame,
     slice_axis,
@@ -36,7 +42,12 @@ from DeepRegistrationLib.weights import find_weights
 METHOD = "heartnet"
 _BATCH = 16  # slices at a time
 _GAP = 2  # pixels that separate no parts of one heart, in a slice or from one to the next
-_SURE = 0.46  # score
+_MIRRORED: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of [slices, y, x]
+_SURE = 0.35  # score
+_LONG = 42.0  # mm along the slice axis; a shorter stack shows the heart in at least ...
+_SHARE = 0.6  # ... so much of it
+_AREA = (12.0, 120.0)  # cm2 in a slice, on average
+_RIGHT_SHARE = 0.03  # of the volume is the right ventricle, in all of a heart
 _AROUND = 4.0  # mm of the region around the ventricles
 
 
@@ -49,12 +60,14 @@ class Found(NamedTuple):
             everything where they were not found for sure.
         score: How clearly the ventricles show, 0 to 1.
         sure: Whether it can be relied on.
+        doubt: What is odd about the extent of what was found; empty where nothing is.
     """
 
     frame: Grid
     region: Image
     score: float
     sure: bool
+    doubt: str = ""
 
 
 _FOUND: WeakKeyDictionary[Image, Found] = WeakKeyDictionary()
@@ -92,28 +105,36 @@ def _network(name: str, path: Path) -> HeartNet:
 
 def _look(image: Image, network: HeartNet) -> Found:
     slices, grid = slices_of(Image(image.data.cpu(), image.grid, image.name))
-    shares = _shares(slices, network).numpy()
-    heart = _largest(shares[:, 1:].sum(1))
+    views = [_shares(slices.flip(axes), network, axes) for axes in _MIRRORED]
+    shares = torch.stack(views).mean(0).numpy()
+    heart = _largest(shares)
     labels = np.where(heart, shares.argmax(1), 0)
-    score = _score(shares, labels)
-    if score < _SURE:
+    alike = float(np.mean([_overlap(_largest(view.numpy()), heart) for view in views]))
+    score = alike * _score(shares, labels)
+    doubt = _doubt(labels, grid)
+    if score < _SURE or doubt:
         everywhere = torch.ones_like(image.data, dtype=torch.uint8)
-        return Found(middle_frame(image.grid), replace(image, data=everywhere), score, False)
+        return Found(middle_frame(image.grid), replace(image, data=everywhere), score, False, doubt)
     kept = Image(from_slices(torch.from_numpy(labels.astype(np.uint8)), grid), grid, image.name)
     return Found(frame_of_labels(kept), _around(kept, image), score, True)
 
 
-def _shares(slices: Tensor, network: HeartNet) -> Tensor:
-    """Probability of surroundings, RV, myocardium and LV: [slices, 4, rows, columns]."""
+def _shares(slices: Tensor, network: HeartNet, mirrored: tuple[int, ...]) -> Tensor:
+    """Probability of surroundings, RV, myocardium and LV: [slices, 4, rows, columns].
+
+    They are mirrored back, where the slices are mirrored along these axes.
+    """
     height, width = slices.shape[1:]
     missing = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
     with torch.no_grad():
         found = [network(some[:, None]) for some in F.pad(slices, missing).split(_BATCH)]
-    return F.softmax(torch.cat(found), dim=1)[..., :height, :width]
+    shares = F.softmax(torch.cat(found), dim=1)[..., :height, :width]
+    return shares.flip([1 + axis for axis in mirrored])
 
 
-def _largest(inside: np.ndarray) -> np.ndarray:
+def _largest(shares: np.ndarray) -> np.ndarray:
     """The connected part, of the pixels that show a heart more likely than not, with the most."""
+    inside = shares[:, 1:].sum(1)
     likely = inside > 0.5
     near = ndimage.maximum_filter(likely, size=(3, 1 + 2 * _GAP, 1 + 2 * _GAP))
     parts, count = ndimage.label(near)
@@ -124,9 +145,11 @@ def _largest(inside: np.ndarray) -> np.ndarray:
 
 
 def _score(shares: np.ndarray, labels: np.ndarray) -> float:
-    """Mean probability of the ventricles' pixels, times the share of muscle next to the left one.
+    """How clear the ventricles are, how much of what may be some they are, and their muscle.
 
-    What is no heart looks like parts of one here and there, but not like blood within a wall.
+    The product of the mean probability of their pixels, their share of all likely pixels, and the
+    share of muscle next to the left one: what is no heart looks like parts of one here and there,
+    but not like blood within a wall.
     """
     inside = labels > 0
     left = labels == LEFT
@@ -134,7 +157,28 @@ def _score(shares: np.ndarray, labels: np.ndarray) -> float:
     if not around.any():
         return 0.0
     chosen = np.take_along_axis(shares, labels[:, None].astype(np.int64), axis=1)[:, 0]
-    return float(chosen[inside].mean() * (labels == MYOCARDIUM)[around].mean())
+    alone = inside.sum() / (shares[:, 1:].sum(1) > 0.5).sum()
+    return float(chosen[inside].mean() * alone * (labels == MYOCARDIUM)[around].mean())
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Dice; 0 of nothing and nothing."""
+    return float(2 * (one & other).sum() / max(1, one.sum() + other.sum()))
+
+
+def _doubt(labels: np.ndarray, grid: Grid) -> str:
+    """What is odd about the extent of a heart: [slices, rows, columns]; empty where nothing is."""
+    thick = grid.spacing[slice_axis(grid)]
+    counts = (labels > 0).sum((1, 2))
+    length = thick * float((counts > 0).sum())
+    if length < min(_LONG, _SHARE * thick * len(labels)):
+        return f"it would be {length:.0f} mm long only"
+    area = counts[counts > 0].mean() * float(np.prod(grid.spacing)) / thick / 100.0
+    if not _AREA[0] <= area <= _AREA[1]:
+        return f"it would have a mean cross-section of {area:.0f} cm\u00b2"
+    if length >= _LONG and (labels == RIGHT).sum() < _RIGHT_SHARE * counts.sum():
+        return "it would have no right ventricle"
+    return ""
 
 
 def _around(labels: Image, image: Image) -> Image:

@@ -92,4 +92,5 @@ def _place(found: Found) -> str:
 
 
 def _score(found: Found) -> str:
-    return f"(score {found.score:.2f} of 1)"
+    doubt = f"; {found.doubt}" if found.doubt else ""
+    return f"(score {found.score:.2f} of 1{doubt})"

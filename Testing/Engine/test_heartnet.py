@@ -6,11 +6,13 @@ import torch
 from references import rotation
 
 from DeepRegistrationLib import register
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference import heartnet
 from DeepRegistrationLib.inference.heartnet import find_heart, show_hearts
+from DeepRegistrationLib.inference.hearts import align_hearts, heart_region
 from DeepRegistrationLib.inference.recognition import recognize
 from DeepRegistrationLib.phantoms import heart, thorax
 from DeepRegistrationLib.preparation.heart import frame_of_labels
@@ -142,6 +144,68 @@ def test_a_bright_rim_and_a_coil_do_not_lead_away(persons):
     values = one.fixed.data * torch.linspace(1.0, 6.0, one.fixed.grid.size[0])
     values[:, :, 4:12] = 4000.0
     check(Image(values, one.fixed.grid, "bright"), one.fixed_labels)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_mirrored_array_shows_the_mirrored_heart(persons, axis):
+    image = persons[4].fixed
+    mirrored = Image(image.data.flip(2 - axis).contiguous(), image.grid, image.name)
+    one, other = find_heart(image), find_heart(mirrored)
+    region = one.region.data.flip(2 - axis)
+    assert one.sure and other.sure
+    assert other.score == pytest.approx(one.score, abs=0.01)
+    assert float((region != other.region.data).float().mean()) < 0.002
+
+
+# Its extent
+
+PIXELS = Grid((60, 60, 10), (4.0, 4.0, 10.0))
+
+
+def outlines(low: int, high: int, *, radius: float = 40.0, right: bool = True) -> np.ndarray:
+    """A left ventricle in its wall, the right one beside it, in slices low to high."""
+    y, x = np.mgrid[-30:30, -30:30] * 4.0
+    plane = np.zeros((60, 60), np.uint8)
+    if right:
+        plane[np.hypot(y, x + radius) < 0.8 * radius] = 1
+    plane[np.hypot(y, x) < radius] = 2
+    plane[np.hypot(y, x) < 0.7 * radius] = 3
+    labels = np.zeros((10, 60, 60), np.uint8)
+    labels[low:high] = plane
+    return labels
+
+
+def test_the_extent_of_a_heart_leaves_no_doubt():
+    assert heartnet._doubt(outlines(1, 8), PIXELS) == ""
+    few = Grid((60, 60, 2), PIXELS.spacing)
+    assert heartnet._doubt(outlines(0, 2, right=False)[:2], few) == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "doubt"),
+    [
+        (outlines(3, 6), "it would be 30 mm long only"),
+        (outlines(1, 8, radius=12.0), "it would have a mean cross-section of 6 cm\u00b2"),
+        (outlines(1, 8, radius=90.0), "it would have a mean cross-section of 3"),
+        (outlines(1, 8, right=False), "it would have no right ventricle"),
+    ],
+)
+def test_what_has_not_the_extent_of_a_heart_is_doubtful(labels, doubt):
+    assert heartnet._doubt(labels, PIXELS).startswith(doubt)
+
+
+def test_a_doubtful_extent_is_not_used_and_said(persons, monkeypatch):
+    monkeypatch.setattr(heartnet, "_LONG", 500.0)
+    monkeypatch.setattr(heartnet, "_SHARE", 1.1)
+    one, other = (Image(p.fixed.data.clone(), p.fixed.grid) for p in persons.values())
+    found = find_heart(one)
+    assert not found.sure and found.score > heartnet._SURE
+    np.testing.assert_allclose(found.frame.center(), one.grid.center())
+    context = Context()
+    assert heart_region(one, context) is None
+    align_hearts(one, other, context)
+    assert len(context.notes) == 2
+    assert all("mm long only)" in n and "in the middle of the stack" in n for n in context.notes)
 
 
 # No heart
