@@ -21,6 +21,7 @@ from DeepRegistrationLib.scene.slice_views import (
     DerivedSlice,
     Observers,
     ShownVolumes,
+    WithOpacity,
     composite_of,
     show_in,
 )
@@ -48,7 +49,7 @@ class _View:
     computed_for: tuple | None = None
 
 
-class Comparison:
+class Comparison(WithOpacity):
     """Shows a moving volume over a fixed one in slice views until :meth:`close`.
 
     The views follow scrolling, zooming, transforms and new voxels by themselves. When a node that
@@ -109,16 +110,6 @@ class Comparison:
         self._moving_shown = True
         for view in self._views:
             self._arrange(view)
-
-    @property
-    def opacity(self) -> float:
-        """Of the moving volume in the mode ``blend``, 0 to 1."""
-        return self._opacity
-
-    @opacity.setter
-    def opacity(self, opacity: float) -> None:
-        self._opacity = min(max(float(opacity), 0.0), 1.0)
-        self._show_opacity()
 
     @property
     def square(self) -> float:

@@ -56,12 +56,15 @@ class WithOpacity:
 
     @property
     def opacity(self) -> float:
-        """Of the map, 0 to 1."""
+        """Of what lies on top, 0 to 1."""
         return self._opacity
 
     @opacity.setter
     def opacity(self, opacity: float) -> None:
         self._opacity = min(max(float(opacity), 0.0), 1.0)
+        self._show_opacity()
+
+    def _show_opacity(self) -> None:
         for view in self._views:
             composite_of(view).SetForegroundOpacity(self._opacity)
 

@@ -11,11 +11,15 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
+from node_selectors import selector_of_volumes  # noqa: E402
 from SlicerHost import ctkmodule, mrmlwidgets, qtmodule, signals, slicer_source  # noqa: E402
+
+from DeepRegistrationLib.scene.application import Application  # noqa: E402
 
 
 def pytest_report_header():
@@ -60,3 +64,39 @@ def slicer_host():
 
     with Host() as host:
         yield host
+
+
+@pytest.fixture
+def scene():
+    """A scene without the panel."""
+    return Application().scene
+
+
+@pytest.fixture
+def selector(widgets, scene):
+    """A node combo box that lists the scene's volumes."""
+    return selector_of_volumes(widgets, scene)
+
+
+@pytest.fixture
+def widget(slicer_host):
+    """The module's widget, as Slicer makes it when a user opens the module."""
+    return slicer_host.load_module(MODULE)
+
+
+@pytest.fixture
+def panel(widget):
+    return widget.panel
+
+
+@pytest.fixture
+def opened(slicer_host, panel):
+    """A function that unfolds a section of the panel, by its class, and gives it."""
+
+    def unfold(kind):
+        section = panel.section(kind)
+        getattr(section.ui, f"{kind.uiName[0].lower()}{kind.uiName[1:]}Button").collapsed = False
+        slicer_host.process_events(0.05)
+        return section
+
+    return unfold

@@ -6,24 +6,11 @@ or where Slicer itself tests it, in Libs/MRML/Widgets/Testing.
 
 from __future__ import annotations
 
-import pytest
 import slicer
-from node_selectors import VOLUME, add, selector_of_volumes
+from node_selectors import VOLUME, add
 from PySide6 import QtCore, QtTest
 from SlicerHost.hands import choose
 from SlicerHost.modal import modal
-
-from DeepRegistrationLib.scene.application import Application
-
-
-@pytest.fixture
-def scene():
-    return Application().scene
-
-
-@pytest.fixture
-def selector(widgets, scene):
-    return selector_of_volumes(widgets, scene)
 
 
 def texts(combo) -> list[str]:

@@ -10,20 +10,10 @@ import contextlib
 
 import pytest
 import slicer
-from node_selectors import VOLUME, add, changes, selector_of_volumes
+from node_selectors import VOLUME, add, changes
 from SlicerHost.modal import modal
 
 from DeepRegistrationLib.scene.application import Application
-
-
-@pytest.fixture
-def scene():
-    return Application().scene
-
-
-@pytest.fixture
-def selector(widgets, scene):
-    return selector_of_volumes(widgets, scene)
 
 
 @contextlib.contextmanager

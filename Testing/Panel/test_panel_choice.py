@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import slicer
 from pairs import add_pair
 
 from DeepRegistrationLib.expected import measured
-
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
-
-@pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
 
 
 @pytest.fixture

@@ -31,13 +31,7 @@ from DeepRegistrationLib.scene.transforms import transform_node_from
 from DeepRegistrationLib.transforms import Affine
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULE = ROOT / "DeepRegistration" / "DeepRegistration.py"
 RECORDED = ROOT / "Testing" / "Engine" / "elastix"  # files and points of elastix and transformix
-
-
-@pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
 
 
 @pytest.fixture

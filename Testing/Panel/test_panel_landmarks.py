@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,22 +18,12 @@ from SlicerHost.arguments import unwrap
 from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts, side_views
 
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
 
 @pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
-
-
-@pytest.fixture
-def section(slicer_host, panel):
+def section(opened):
     from DeepRegistrationPanel.landmarks import LandmarksSection
 
-    found = panel.section(LandmarksSection)
-    found.ui.landmarksButton.collapsed = False
-    slicer_host.process_events(0.05)
-    return found
+    return opened(LandmarksSection)
 
 
 def put_points(parameters, fixed, moving) -> None:

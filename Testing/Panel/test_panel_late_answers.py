@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import shiboken6
 import slicer
 from pairs import add_pair, add_true_transform
 from SlicerHost.arguments import unwrap
-
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
-
-@pytest.fixture
-def widget(slicer_host):
-    return slicer_host.load_module(MODULE)
 
 
 def section_of(panel, name: str):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +14,6 @@ from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts, side_views
 from DeepRegistrationLib.scene.slice_views import composite_of
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
-
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
-
-@pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
 
 
 @pytest.fixture

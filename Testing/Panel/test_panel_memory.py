@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import slicer
 from pairs import add_pair
 from SlicerHost.hands import click
-
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
-
-@pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
 
 
 def section(panel, name: str):

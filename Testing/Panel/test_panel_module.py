@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import sys
 import unittest
-from pathlib import Path
 
 import pytest
 import slicer
 from pairs import add_pair
 from SlicerHost.hands import press_keys
-
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
-
-@pytest.fixture
-def widget(slicer_host):
-    return slicer_host.load_module(MODULE)
 
 
 def test_its_own_self_test_passes(slicer_host, widget):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import slicer
 from pairs import add_pair, add_true_transform, phantom
 from SlicerHost.arguments import unwrap
@@ -15,16 +14,6 @@ from DeepRegistrationLib.scene.volumes import volume_node_from_image
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 LUNG = (1400, -400)
-
-
-@pytest.fixture
-def widget(slicer_host):
-    return slicer_host.load_module(MODULE)
-
-
-@pytest.fixture
-def panel(widget):
-    return widget.panel
 
 
 def section(panel, name: str):

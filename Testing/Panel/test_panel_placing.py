@@ -40,13 +40,10 @@ def panel(slicer_host):
 
 
 @pytest.fixture
-def section(slicer_host, panel):
+def section(opened):
     from DeepRegistrationPanel.landmarks import LandmarksSection
 
-    found = panel.section(LandmarksSection)
-    found.ui.landmarksButton.collapsed = False
-    slicer_host.process_events(0.05)
-    return found
+    return opened(LandmarksSection)
 
 
 def test_place_alternates_between_the_images_side_by_side_with_a_prompt(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import slicer
@@ -14,21 +12,12 @@ from SlicerHost.hands import choose, click
 
 from DeepRegistrationLib.scene.landmarks import point_list_from, points_of
 
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
 
 @pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
-
-
-@pytest.fixture
-def section(panel):
+def section(opened):
     from DeepRegistrationPanel.propagation import PropagationSection
 
-    section = panel.section(PropagationSection)
-    section.ui.propagationButton.collapsed = False
-    return section
+    return opened(PropagationSection)
 
 
 def test_the_section_says_what_is_missing(panel, section):

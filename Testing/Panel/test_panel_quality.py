@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,22 +14,12 @@ from test_panel_width import MEASURES
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
 from DeepRegistrationLib.worker import Job, State
 
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
 
 @pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
-
-
-@pytest.fixture
-def section(slicer_host, panel):
+def section(opened):
     from DeepRegistrationPanel.quality import QualitySection
 
-    found = panel.section(QualitySection)
-    found.ui.qualityButton.collapsed = False
-    slicer_host.process_events(0.05)
-    return found
+    return opened(QualitySection)
 
 
 def add_lungs(parameters) -> None:

@@ -11,22 +11,12 @@ from SlicerHost import qtmodule
 
 from DeepRegistrationLib.errors import RegistrationError
 
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
-
 
 @pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
-
-
-@pytest.fixture
-def section(slicer_host, panel):
+def section(opened):
     from DeepRegistrationPanel.report import ReportSection
 
-    found = panel.section(ReportSection)
-    found.ui.reportButton.collapsed = False
-    slicer_host.process_events(0.05)
-    return found
+    return opened(ReportSection)
 
 
 @pytest.fixture

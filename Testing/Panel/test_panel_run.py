@@ -21,11 +21,6 @@ MODULE = ROOT / "DeepRegistration" / "DeepRegistration.py"
 
 
 @pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
-
-
-@pytest.fixture
 def run(panel):
     from DeepRegistrationPanel.run import RunSection
 

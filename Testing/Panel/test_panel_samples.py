@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import slicer
 from PySide6.QtWidgets import QApplication, QProgressDialog
 
 from DeepRegistrationLib.scene.landmarks import landmark_pairs
 
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 SMALL = {
     "thorax": {"size": (40, 32, 36), "spacing": (8.0, 8.0, 8.0)},
     "heart": {"size": (40, 40, 6), "spacing": (4.0, 4.0, 12.0)},
 }
-
-
-@pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
 
 
 def sources() -> dict:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import slicer
 from pairs import add_pair
 from SlicerHost.arguments import unwrap
 from SlicerHost.hands import click
 
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 VOLUME, POINTS = "vtkMRMLScalarVolumeNode", "vtkMRMLMarkupsFiducialNode"
 TRANSFORM, SEQUENCE = "vtkMRMLLinearTransformNode", "vtkMRMLSequenceNode"
 CHOICES = {
@@ -40,16 +37,6 @@ def scene_file(tmp_path):
     scene.SetURL(str(tmp_path / "scene.mrml"))
     assert scene.Commit()
     return str(tmp_path / "scene.mrml")
-
-
-@pytest.fixture
-def widget(slicer_host):
-    return slicer_host.load_module(MODULE)
-
-
-@pytest.fixture
-def panel(widget):
-    return widget.panel
 
 
 def section(panel, name: str):

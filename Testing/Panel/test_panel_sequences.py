@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import slicer
@@ -16,23 +14,15 @@ from DeepRegistrationLib.scene.sequences import frame_volume
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
 from DeepRegistrationLib.worker import State
 
-MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 SHIFTS = {"0": 0.0, "0.4": 4.0, "0.8": 8.0}  # seconds: mm along x (LPS)
 SPOTS = np.array([[-8.0, -10.0, 4.0], [6.0, 12.0, -8.0], [12.0, -6.0, 10.0]])  # LPS mm
 
 
 @pytest.fixture
-def panel(slicer_host):
-    return slicer_host.load_module(MODULE).panel
-
-
-@pytest.fixture
-def section(panel):
+def section(opened):
     from DeepRegistrationPanel.sequences import SequencesSection
 
-    section = panel.section(SequencesSection)
-    section.ui.sequencesButton.collapsed = False
-    return section
+    return opened(SequencesSection)
 
 
 @pytest.fixture

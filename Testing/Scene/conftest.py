@@ -14,11 +14,13 @@ os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 vtk = pytest.importorskip("vtk", reason="vtk is not installed")
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
+from odd_runs import OddTransport, engine_in, noise_volumes, wait  # noqa: E402
 from scenery import bump, centered_grid, image_on  # noqa: E402
 
 from DeepRegistrationLib.image import Image  # noqa: E402
 from DeepRegistrationLib.methods import Card, Method, base  # noqa: E402
 from DeepRegistrationLib.scene.application import Application  # noqa: E402
+from DeepRegistrationLib.scene.logic import DeepRegistrationLogic  # noqa: E402
 from DeepRegistrationLib.scene.space import matrix_to_vtk  # noqa: E402
 from DeepRegistrationLib.transforms import DisplacementField, Transform  # noqa: E402
 
@@ -116,3 +118,40 @@ def method_returning(monkeypatch) -> Callable[[Transform], str]:
         return "given"
 
     return register
+
+
+@pytest.fixture
+def volumes(scene):
+    """Two volume nodes of noise."""
+    return noise_volumes(scene)
+
+
+@pytest.fixture
+def transport():
+    """A process that does what tests ask of it, see ``odd_child``."""
+    return OddTransport()
+
+
+@pytest.fixture
+def engine(transport, tmp_path):
+    with engine_in(tmp_path, transport) as engine:
+        yield engine
+
+
+@pytest.fixture
+def start(scene, volumes, engine):
+    """A function that starts a registration of the two volumes."""
+    logic = DeepRegistrationLogic(scene)
+    return lambda **options: logic.start(engine, *volumes, **options)
+
+
+@pytest.fixture
+def finished(transport, start):
+    """A function that runs one to its end."""
+
+    def begin(**options):
+        run = start(**options)
+        wait(transport, run)
+        return run
+
+    return begin

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from odd_runs import OddTransport, contents, engine_in, noise_volumes, wait
+from odd_runs import contents, wait
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene import results
@@ -15,38 +15,6 @@ from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
 from DeepRegistrationLib.scene.request import folding_sentence
 from DeepRegistrationLib.scene.volumes import volume_from_node
 from DeepRegistrationLib.worker import State
-
-
-@pytest.fixture
-def volumes(scene):
-    return noise_volumes(scene)
-
-
-@pytest.fixture
-def transport():
-    return OddTransport()
-
-
-@pytest.fixture
-def engine(transport, tmp_path):
-    with engine_in(tmp_path, transport) as engine:
-        yield engine
-
-
-@pytest.fixture
-def start(scene, volumes, engine):
-    logic = DeepRegistrationLogic(scene)
-    return lambda **options: logic.start(engine, *volumes, **options)
-
-
-@pytest.fixture
-def finished(transport, start):
-    def begin(**options):
-        run = start(**options)
-        wait(transport, run)
-        return run
-
-    return begin
 
 
 def test_a_run_ends_with_the_results_in_the_scene(finished, volumes):

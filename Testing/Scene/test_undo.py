@@ -5,45 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import vtk
-from odd_runs import OddTransport, contents, engine_in, noise_volumes, wait
+from odd_runs import contents
 
 from DeepRegistrationLib.scene.copies import light_copy
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
 from DeepRegistrationLib.scene.space import matrix_to_numpy, matrix_to_vtk
 from DeepRegistrationLib.scene.transaction import reversible
 from DeepRegistrationLib.scene.volumes import volume_from_node
-
-
-@pytest.fixture
-def volumes(scene):
-    return noise_volumes(scene)
-
-
-@pytest.fixture
-def transport():
-    return OddTransport()
-
-
-@pytest.fixture
-def engine(transport, tmp_path):
-    with engine_in(tmp_path, transport) as engine:
-        yield engine
-
-
-@pytest.fixture
-def start(scene, volumes, engine):
-    logic = DeepRegistrationLogic(scene)
-    return lambda **options: logic.start(engine, *volumes, **options)
-
-
-@pytest.fixture
-def finished(transport, start):
-    def begin(**options):
-        run = start(**options)
-        wait(transport, run)
-        return run
-
-    return begin
 
 
 def test_undo_of_the_first_run_leaves_the_scene_as_before(finished, scene, volumes, add_transform):
