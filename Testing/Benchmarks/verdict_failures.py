@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +19,10 @@ from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.plain import GIVEN
-from DeepRegistrationLib.similarity import gaussian_mean
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
+from Testing.Benchmarks.random_fields import nodes_of, random_field
+from Testing.Benchmarks.verdict_pairs import Pair
 
-if TYPE_CHECKING:
-    from Testing.Benchmarks.verdict_pairs import Pair
-
-_NODES = 4.0  # mm, of the fields that stand for a result
 SHIFTS = (1.0, 2.0, 4.0, 8.0, 20.0, 40.0)  # mm
 SMOOTH = (2.0, 4.0, 8.0)  # mm, root mean square of smooth random fields
 _DIRECTION = np.array([0.6, -0.5, 0.62]) / math.sqrt(0.6**2 + 0.5**2 + 0.62**2)
@@ -50,26 +47,6 @@ class Result:
     region: Region
     error: float
     away: float
-
-
-def random_field(grid: Grid, size: float, sigma: float, seed: int) -> DisplacementField:
-    """A random smooth displacement.
-
-    Args:
-        grid: The image's.
-        size: Root mean square of its length, mm.
-        sigma: Standard deviation of the smoothing, mm; the edge of the image is no exception.
-        seed: The same gives the same.
-    """
-    nodes = _nodes(grid)
-    noise = torch.randn(3, *nodes.shape, generator=torch.Generator().manual_seed(seed))
-    vectors = gaussian_mean(noise, tuple(sigma / s for s in nodes.spacing))  # type: ignore[arg-type]
-    length = vectors.square().sum(0).mean().sqrt()
-    return DisplacementField(vectors * (size / length), nodes)
-
-
-def _nodes(grid: Grid) -> Grid:
-    return grid.with_spacing(tuple(max(_NODES, s) for s in grid.spacing))  # type: ignore[arg-type]
 
 
 def registered(pair: Pair, other: Pair) -> Iterator[tuple[str, Callable[[], Transform], Any]]:
@@ -151,7 +128,7 @@ def results(pair: Pair, other: Pair, kept: dict[str, Transform]) -> Iterator[Res
     for title, make, differs in registered(pair, other):
         if title not in kept:
             try:
-                kept[title] = DisplacementField.of(make(), _nodes(pair.fixed.grid))
+                kept[title] = DisplacementField.of(make(), nodes_of(pair.fixed.grid))
             except RegistrationError as error:
                 print(f"{pair.name}, {title}: refused. {error}", flush=True)
                 continue
@@ -225,7 +202,7 @@ def _moved(mask: Image, mm: float) -> Image:
 
 def _mixed(first: Transform, second: Transform, grid: Grid, share: Callable) -> DisplacementField:
     """(1 - share) of the first, share of the second."""
-    nodes = _nodes(grid)
+    nodes = nodes_of(grid)
     a, b = (DisplacementField.of(t, nodes).vectors for t in (first, second))
     weight = share(nodes.points())
     return DisplacementField(a + weight * (b - a), nodes)

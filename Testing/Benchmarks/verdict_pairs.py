@@ -24,7 +24,7 @@ from DeepRegistrationLib.plain import LUNGS
 from DeepRegistrationLib.transforms import Transform, warp, warp_labels
 from DeepRegistrationLib.validation import finite
 from Testing.Benchmarks.cases import lung_pairs
-from Testing.Benchmarks.verdict_failures import random_field
+from Testing.Benchmarks.random_fields import random_field
 
 LUNG, HEART = "lung", "heart"
 PHANTOMS = (  # seed, motion in mm, sliding, noise in HU, whether limits were chosen on it
