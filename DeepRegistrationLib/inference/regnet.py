@@ -14,7 +14,7 @@ from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.fields import in_millimetres
-from DeepRegistrationLib.networks.regnet import PATCH, RegNet, split_scales
+from DeepRegistrationLib.networks.regnet import PATCH, RegNet
 from DeepRegistrationLib.preparation.isotropic import SPACING, isotropic_grid, scaled
 from DeepRegistrationLib.preparation.resampling import ct_onto
 from DeepRegistrationLib.progress import Progress, part, silent
@@ -25,24 +25,6 @@ CAPTURE = 8.0  # voxels along each axis: the largest displacement it is trained 
 _MARGIN = 10.0  # mm around the mask: vessels and bronchi next to the lungs move with them
 _BYTES = 400  # of GPU memory a voxel of a tile, at the widest place
 Slices = tuple[slice, slice, slice]
-
-
-def sliding_window(network: RegNet, images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """The network, patch by patch.
-
-    Args:
-        network: In evaluation mode, in any precision.
-        images: Fixed and moving image in the network's units: [2, z, y, x].
-        points: Voxels (z, y, x) at least 27 from the border: integer [n, 3].
-
-    Returns:
-        Displacements in voxels, float32 [n, 3], components (x, y, z).
-    """
-    found = []
-    for some in points.split(16):
-        patches = torch.stack([_around(images, point) for point in some.tolist()])
-        found.append(_forward(network, patches)[:, :, 0, 0, 0])
-    return torch.cat(found)
 
 
 def patches_at(
@@ -186,15 +168,6 @@ def _padded_part(images: torch.Tensor, corner: tuple[int, ...], counts: list[int
     part = images[:, z, y, x]
     missing = [n + 2 * REACH - s for n, s in zip(counts, part.shape[1:], strict=True)]
     return F.pad(part[None], (0, missing[2], 0, missing[1], 0, missing[0]), mode="replicate")[0]
-
-
-def _around(images: torch.Tensor, point: list[int]) -> torch.Tensor:
-    z, y, x = (slice(p - REACH, p + REACH + 1) for p in point)
-    return images[:, z, y, x]
-
-
-def _forward(network: RegNet, patches: torch.Tensor) -> torch.Tensor:
-    return network(*(_suited(network, scale) for scale in split_scales(patches))).float()
 
 
 def _suited(network: RegNet, images: torch.Tensor) -> torch.Tensor:

@@ -14,9 +14,9 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.fields import in_millimetres
 from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.inference.regnet import dense, patches_at, register, sliding_window
+from DeepRegistrationLib.inference.regnet import REACH, dense, patches_at, register
 from DeepRegistrationLib.methods import make_parameters, method_class
-from DeepRegistrationLib.networks.regnet import VARIANTS, RegNet, split_scales
+from DeepRegistrationLib.networks.regnet import PATCH, VARIANTS, RegNet, split_scales
 from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.transforms import Affine
 
@@ -94,6 +94,15 @@ def test_both_branches_see_the_same_center(network):
         reached = torch.nonzero(patch.grad.abs().sum((0, 1)))
         assert reached.amin(0).tolist() == [low] * 3
         assert reached.amax(0).tolist() == [high] * 3
+
+
+def sliding_window(network, images, points):
+    """The network on the patch around each voxel (z, y, x): displacements [n, 3] in voxels."""
+    found = []
+    for z, y, x in points.tolist():
+        patch = images[:, z - REACH :, y - REACH :, x - REACH :][:, :PATCH, :PATCH, :PATCH]
+        found.append(network(*split_scales(patch[None])).float()[0, :, 0, 0, 0])
+    return torch.stack(found)
 
 
 @pytest.mark.parametrize(

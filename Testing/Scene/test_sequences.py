@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 import slicer
+from odd_runs import OddTransport
 from scenery import centered_grid
-from test_session import OddTransport
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.plain import Volume
