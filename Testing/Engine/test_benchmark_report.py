@@ -218,7 +218,7 @@ def test_many_methods_are_numbered_below_the_boxes_and_named_in_a_key(tmp_path):
         for k in range(6)
     ]
     write_results(table, "lung", tmp_path, {})
-    page = (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
     boxes = page[page.index("<h2>Box plots") : page.index("<h2>Errors by component")]
     assert all(f"{k + 1} optimize {k}" in boxes.partition("<svg")[0] for k in range(6))
     assert "optimize 3" not in boxes.partition("<svg")[2].partition("<p")[0]
