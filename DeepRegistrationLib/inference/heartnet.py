@@ -32,6 +32,7 @@ from DeepRegistrationLib.preparation.heart import (
     LEFT,
     MYOCARDIUM,
     RIGHT,
+    apex_evidence,
     frame_of_labels,
     middle_frame,
     slice_axis,
@@ -44,8 +45,9 @@ _BATCH = 16  # slices at a time
 _GAP = 2  # pixels that separate no parts of one heart, in a slice or from one to the next
 _MIRRORED: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of [slices, y, x]
 _SURE = 0.35  # score
-_LONG = 42.0  # mm along the slice axis; a shorter stack shows the heart in at least ...
-_SHARE = 0.6  # ... so much of it
+_LONG = 46.0  # mm along the slice axis, with half a slice more; a shorter stack shows the heart ...
+_SHARE = 0.6  # ... in at least so much of it
+_UPRIGHT = 0.2  # evidence of apex and base
 _AREA = (12.0, 120.0)  # cm2 in a slice, on average
 _RIGHT_SHARE = 0.03  # of the volume is the right ventricle, in all of a heart
 _AROUND = 4.0  # mm of the region around the ventricles
@@ -61,6 +63,7 @@ class Found(NamedTuple):
         score: How clearly the ventricles show, 0 to 1.
         sure: Whether it can be relied on.
         doubt: What is odd about the extent of what was found; empty where nothing is.
+        upright: Whether it is clear which end is the apex.
     """
 
     frame: Grid
@@ -68,6 +71,7 @@ class Found(NamedTuple):
     score: float
     sure: bool
     doubt: str = ""
+    upright: bool = True
 
 
 _FOUND: WeakKeyDictionary[Image, Found] = WeakKeyDictionary()
@@ -116,7 +120,8 @@ def _look(image: Image, network: HeartNet) -> Found:
         everywhere = torch.ones_like(image.data, dtype=torch.uint8)
         return Found(middle_frame(image.grid), replace(image, data=everywhere), score, False, doubt)
     kept = Image(from_slices(torch.from_numpy(labels.astype(np.uint8)), grid), grid, image.name)
-    return Found(frame_of_labels(kept), _around(kept, image), score, True)
+    upright = apex_evidence(kept) >= _UPRIGHT
+    return Found(frame_of_labels(kept), _around(kept, image), score, True, upright=upright)
 
 
 def _shares(slices: Tensor, network: HeartNet, mirrored: tuple[int, ...]) -> Tensor:
@@ -171,12 +176,12 @@ def _doubt(labels: np.ndarray, grid: Grid) -> str:
     thick = grid.spacing[slice_axis(grid)]
     counts = (labels > 0).sum((1, 2))
     length = thick * float((counts > 0).sum())
-    if length < min(_LONG, _SHARE * thick * len(labels)):
+    if length < min(_LONG - 0.5 * thick, _SHARE * thick * len(labels)):
         return f"it would be {length:.0f} mm long only"
     area = counts[counts > 0].mean() * float(np.prod(grid.spacing)) / thick / 100.0
     if not _AREA[0] <= area <= _AREA[1]:
         return f"it would have a mean cross-section of {area:.0f} cm\u00b2"
-    if length >= _LONG and (labels == RIGHT).sum() < _RIGHT_SHARE * counts.sum():
+    if length >= _LONG - 0.5 * thick and (labels == RIGHT).sum() < _RIGHT_SHARE * counts.sum():
         return "it would have no right ventricle"
     return ""
 

@@ -77,7 +77,8 @@ def _frame(image: Image, mask: Image | None, side: str, context: Context) -> Gri
     found = find_heart(image)
     text = f"No {side} mask was given: the heart was searched for in the image"
     if found.sure:
-        context.notes.append(f"{text} and found {_score(found)}.")
+        ends = "" if found.upright else "; which of its ends is the apex is uncertain"
+        context.notes.append(f"{text} and found {_score(found)}{ends}.")
     else:
         context.notes.append(
             f"{text}, and its position is uncertain; it was assumed to be {_place(found)}. The "

@@ -114,8 +114,17 @@ def frame_of_labels(labels: Image) -> Grid:
         across = left.mean(axis=0) - right.mean(axis=0)
     else:
         across = _longer_axis(points - center, labels.grid, axis)
-    along = (points - center) @ apex
-    return heart_frame(center, _axes(across, apex if _to_apex(along, kinds) >= 0 else -apex))
+    to_apex = _to_apex((points - center) @ apex, kinds)
+    return heart_frame(center, _axes(across, apex if to_apex >= 0 else -apex))
+
+
+def apex_evidence(labels: Image) -> float:
+    """How clearly the labels tell apex from base: from 0, of a single slice, to about 2."""
+    values = labels.data.detach().cpu().numpy()
+    index = np.argwhere(values != 0)[:, ::-1]
+    axis = slice_axis(labels.grid)
+    along = (index[:, axis] - index[:, axis].mean()) * labels.grid.spacing[axis]
+    return abs(_to_apex(along, values[values != 0]))
 
 
 def _to_apex(along: np.ndarray, kinds: np.ndarray) -> float:

@@ -177,6 +177,8 @@ def outlines(low: int, high: int, *, radius: float = 40.0, right: bool = True) -
 
 def test_the_extent_of_a_heart_leaves_no_doubt():
     assert heartnet._doubt(outlines(1, 8), PIXELS) == ""
+    thick = Grid((60, 60, 5), (4.0, 4.0, 20.0))
+    assert heartnet._doubt(outlines(1, 3)[:5], thick) == ""
     few = Grid((60, 60, 2), PIXELS.spacing)
     assert heartnet._doubt(outlines(0, 2, right=False)[:2], few) == ""
 
@@ -185,6 +187,7 @@ def test_the_extent_of_a_heart_leaves_no_doubt():
     ("labels", "doubt"),
     [
         (outlines(3, 6), "it would be 30 mm long only"),
+        (outlines(3, 7), "it would be 40 mm long only"),
         (outlines(1, 8, radius=12.0), "it would have a mean cross-section of 6 cm\u00b2"),
         (outlines(1, 8, radius=90.0), "it would have a mean cross-section of 3"),
         (outlines(1, 8, right=False), "it would have no right ventricle"),
@@ -192,6 +195,17 @@ def test_the_extent_of_a_heart_leaves_no_doubt():
 )
 def test_what_has_not_the_extent_of_a_heart_is_doubtful(labels, doubt):
     assert heartnet._doubt(labels, PIXELS).startswith(doubt)
+
+
+def test_it_is_said_where_the_apex_is_uncertain(persons):
+    whole = [person.fixed for person in persons.values()]
+    one = slices(whole[0], 4, 5)
+    assert find_heart(whole[0]).upright and not find_heart(one).upright
+    context = Context()
+    align_hearts(one, whole[1], context)
+    first, second = context.notes
+    assert "and found" in first and "which of its ends is the apex is uncertain" in first
+    assert "uncertain" not in second
 
 
 def test_a_doubtful_extent_is_not_used_and_said(persons, monkeypatch):
