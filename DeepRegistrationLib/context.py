@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.options import Quality
 from DeepRegistrationLib.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
     from DeepRegistrationLib.image import Image
     from DeepRegistrationLib.transforms import Transform
-
-Quality = Literal["fast", "default", "best"]
-QUALITIES: tuple[Quality, ...] = ("fast", "default", "best")
 
 
 def _cpu() -> torch.device:

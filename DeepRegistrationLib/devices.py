@@ -1,12 +1,25 @@
-"""Which processor computes, and why."""
+"""Which processor computes, and why; PyTorch is loaded when one is chosen, not before."""
 
 from __future__ import annotations
 
+import re
 import sys
-
-import torch
+from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.errors import RegistrationError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def check_device_name(wanted: str) -> None:
+    """Check a name without asking the machine for its devices.
+
+    Raises:
+        RegistrationError: It is none of ``auto``, ``cpu``, ``cuda`` and ``cuda:0``, ``cuda:1``, ...
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", str(wanted)):
+        raise RegistrationError(f"Unknown device {wanted!r}; choose auto, cpu or cuda.")
 
 
 def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
@@ -15,8 +28,9 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
     Raises:
         RegistrationError: CUDA was asked for and is not there, or the name is unknown.
     """
-    if wanted not in ("auto", "cpu") and not wanted.startswith("cuda"):
-        raise RegistrationError(f"Unknown device {wanted!r}; choose auto, cpu or cuda.")
+    import torch
+
+    check_device_name(wanted)
     if wanted == "cpu":
         return torch.device("cpu"), "CPU, as requested."
     if torch.cuda.is_available():
@@ -39,6 +53,8 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:
     """Peak memory of this process so far, in MB: main memory, and the GPU's where one is used."""
+    import torch
+
     result = {}
     if sys.platform != "win32":  # which has no resource module
         import resource

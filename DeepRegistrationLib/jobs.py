@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib import phantoms
-from DeepRegistrationLib.engine import Registration, inverse_grid, register
-from DeepRegistrationLib.evaluation.region import region_used
+from DeepRegistrationLib.engine import Registration, register
+from DeepRegistrationLib.evaluation.region import Region, region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
 from DeepRegistrationLib.interchange.imported import sentence
 from DeepRegistrationLib.plain import (
@@ -24,16 +25,16 @@ from DeepRegistrationLib.plain import (
     Volume,
 )
 from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.stages import inverse_grid
 from DeepRegistrationLib.tensors import image_of, map_of, mask_of, transform_of, volume_of
 from DeepRegistrationLib.transforms import (
     Affine,
     displacement_magnitude,
     invert,
     jacobian,
-    warp,
 )
 from DeepRegistrationLib.transforms.single import single_transform
-from DeepRegistrationLib.validation import background
+from DeepRegistrationLib.warping import warped_image
 
 
 def run(task: Task, progress: Progress = silent) -> Registration:
@@ -46,53 +47,53 @@ def run(task: Task, progress: Progress = silent) -> Registration:
     return register(
         fixed,
         moving,
-        method=task.method,
-        quality=task.quality,  # type: ignore[arg-type]
-        parameters=task.parameters,
+        task.options,
+        task.outputs,
         fixed_mask=mask_of(task.fixed_mask, fixed.grid),
         moving_mask=mask_of(task.moving_mask, moving.grid),
         initial=None if task.initial is None else transform_of(task.initial),
-        device=task.device,
-        refine=task.refine,
-        inverse=task.inverse,
-        uncertainty=task.uncertainty,
-        seed=task.seed,
         progress=progress,
     )
 
 
-def outcome_of(registration: Registration, *, warped: bool = True) -> Outcome:
-    """What of a registration becomes nodes.
-
-    Args:
-        warped: Whether the resampled moving image does.
-    """
-    grid = registration.jacobian.grid
-    mask = registration.fixed_mask
-    folded = registration.jacobian.data <= 0
-    folding = {"image": _percentage(folded)}
+def outcome_of(registration: Registration) -> Outcome:
+    """What of a registration becomes nodes: the transform, and the outputs that were wanted."""
     predicted = registration.uncertainty
-    region = region_used(mask, registration.provenance.get("mask"))
-    if mask is not None:
-        folding[region.name] = _percentage(folded[mask.data != 0])
+    region = region_used(registration.fixed_mask, registration.provenance.get("mask"))
     return Outcome(
-        transform=map_of(single_transform(registration.transform, grid)),
-        jacobian=volume_of(registration.jacobian),
-        displacement=volume_of(displacement_magnitude(registration.transform, grid)),
-        warped=volume_of(registration.warped) if warped else None,
+        transform=map_of(single_transform(registration.transform, registration.grid)),
+        grid=registration.grid,
+        jacobian=_volume_if_any(registration.jacobian),
+        displacement=_volume_if_any(registration.displacement),
+        warped=_volume_if_any(registration.warped),
         inverse=None if registration.inverse is None else map_of(registration.inverse.field),
-        fixed_mask=None if mask is None else volume_of(mask),
+        fixed_mask=_volume_if_any(registration.fixed_mask),
         error_maps={}
         if predicted is None
         else {k: volume_of(v) for k, v in predicted.maps().items()},
         error_statistics={}
         if predicted is None
         else uncertainty_statistics(predicted, region, registration.voxel_mm),
-        folding=folding,
+        folding=_folding(registration, region),
         seconds=registration.seconds,
         notes=registration.notes,
         provenance=registration.provenance,
     )
+
+
+def _folding(registration: Registration, region: Region) -> dict[str, float]:
+    """Percentages of J <= 0, where J was computed."""
+    if registration.jacobian is None:
+        return {}
+    folded = registration.jacobian.data <= 0
+    shares = {"image": _percentage(folded)}
+    if region.mask is not None:
+        shares[region.name] = _percentage(folded[region.mask.data != 0])
+    return shares
+
+
+def _volume_if_any(image: Image | None) -> Volume | None:
+    return None if image is None else volume_of(image)
 
 
 def inverse_of(transform: GivenMap, grid: Grid, progress: Progress = silent) -> dict[str, Any]:
@@ -157,11 +158,9 @@ def derived_volume(
         if kind == "jacobian":
             return volume_of(jacobian(forward, grid, progress))
         if kind == "displacement":
-            return volume_of(displacement_magnitude(forward, grid))
+            return volume_of(displacement_magnitude(forward, grid, progress))
         assert moving is not None
-        image = image_of(moving)
-        fill = background(image)
-        return volume_of(warp(image, forward, grid, fill=fill, progress=progress))
+        return volume_of(warped_image(image_of(moving), forward, grid, progress))
 
 
 def phantom_pair(

@@ -15,6 +15,7 @@ import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.hounsfield import hounsfield_offset
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 
 AIR = -1000.0
 """HU of air; also the value that CT padding (-1024, -2048, -3024) is clamped to."""
@@ -111,26 +112,18 @@ class Task:
 
     Attributes:
         fixed, moving: The images.
+        options, outputs: How to register, and what to compute besides the transform.
         fixed_mask, moving_mask: Non-zero where the image counts, each on any grid.
         initial: Fixed to moving, replaces the affine stage.
-        method, quality, parameters, device, refine, inverse, uncertainty, seed: As in ``register``.
-        warped: Whether the outcome shall hold the resampled moving image.
     """
 
     fixed: Volume
     moving: Volume
+    options: RegistrationOptions = RegistrationOptions()
+    outputs: Outputs = Outputs()
     fixed_mask: Volume | None = None
     moving_mask: Volume | None = None
     initial: GivenMap | None = None
-    method: str = "optimize"
-    quality: str = "default"
-    parameters: dict[str, Any] = field(default_factory=dict)
-    device: str = "auto"
-    refine: bool = False
-    inverse: bool = False
-    uncertainty: bool = False
-    seed: int = 0
-    warped: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +132,8 @@ class Outcome:
 
     Attributes:
         transform: Fixed to moving, everything in one.
-        jacobian, displacement: det(dT/dx) and abs(T(x) - x) in mm on the fixed image's grid.
+        grid: The fixed image's.
+        jacobian, displacement: det(dT/dx) and abs(T(x) - x) in mm on that grid, when asked for.
         warped: The moving image on that grid, when asked for.
         inverse: Moving to fixed, when asked for.
         fixed_mask: The mask that was used, given or found, on the fixed image's grid.
@@ -147,13 +141,14 @@ class Outcome:
             and, where there were several estimates, ``spread``; as in ``uncertainty.Uncertainty``.
         error_statistics: Of these maps, see ``uncertainty.uncertainty_statistics``.
         folding: Percentage of J <= 0 in the ``image`` and, where there is a mask, in what it is
-            called: ``mask`` or ``lungs``.
+            called: ``mask`` or ``lungs``; empty without ``jacobian``.
         seconds, notes, provenance: As in the engine's ``Registration``.
     """
 
     transform: Map
-    jacobian: Volume
-    displacement: Volume
+    grid: Grid
+    jacobian: Volume | None = None
+    displacement: Volume | None = None
     warped: Volume | None = None
     inverse: Map | None = None
     fixed_mask: Volume | None = None

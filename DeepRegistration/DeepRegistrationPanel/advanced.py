@@ -8,6 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.methods import AUTOMATIC, method_class
+from DeepRegistrationLib.options import RegistrationOptions, values_in
 from DeepRegistrationPanel.section import Section, letBeNarrow
 
 
@@ -63,6 +64,14 @@ class AdvancedSection(Section):
 def changedParameters(parameters):
     """The values of the chosen method that differ from its defaults."""
     return json.loads(parameters.methodParameters).get(parameters.method, {})
+
+
+def chosenOptions(parameters):
+    """How to register, as the panel's widgets say; one that has no widget keeps its default."""
+    given = values_in(RegistrationOptions, parameters)
+    given["parameters"] = changedParameters(parameters)
+    given["refine"] = parameters.refine and refinable(parameters.method)
+    return RegistrationOptions(**given)
 
 
 class _Field:

@@ -8,6 +8,7 @@ from DeepRegistrationLib.scene.shortcuts import shortcuts_html
 from DeepRegistrationPanel.errormaps import ErrorMapChoice
 from DeepRegistrationPanel.keys import Call, Keys
 from DeepRegistrationPanel.landmarks import LandmarksSection
+from DeepRegistrationPanel.results import ResultsSection
 from DeepRegistrationPanel.section import Section
 from DeepRegistrationPanel.sidebyside import SideBySide
 from DeepRegistrationPanel.viewing import MAPS, SLIDERS, Viewing, explanations
@@ -105,8 +106,9 @@ class InspectionSection(Section):
         """Which buttons can be pressed."""
         viewing = self._viewing
         maps = () if viewing is None else viewing.maps()
+        made = () if viewing is None or self.panel.running else viewing.makeable()
         for name, button in self._modes.items():
-            button.enabled = viewing is not None and (name not in MAPS or name in maps)
+            button.enabled = viewing is not None and name not in set(MAPS).difference(maps, made)
         self._errorMap.offer(maps)
         if viewing is not None and self._mode in MAPS and self._mode not in maps:
             self._setMode("plain")
@@ -185,7 +187,11 @@ class InspectionSection(Section):
             self._setMode(self._mode)
 
     def _onMode(self, mode):
-        if self._modes[mode].enabled:
+        enabled = self._modes[mode].enabled
+        if enabled and mode in self._viewing.makeable():
+            self._modes[self._mode].checked = True  # until the map is there
+            self.panel.section(ResultsSection).make(mode, self._show[mode])
+        elif enabled:
             self._setMode(mode)
 
     def _setMode(self, mode):

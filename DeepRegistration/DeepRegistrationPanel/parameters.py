@@ -13,7 +13,7 @@ from slicer import (
 )
 from slicer.parameterNodeWrapper import Choice, Minimum, parameterNodeWrapper
 
-from DeepRegistrationLib.context import QUALITIES
+from DeepRegistrationLib.options import QUALITIES
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -34,7 +34,7 @@ class DeepRegistrationParameterNode:
         methodParameters: JSON: for each method's name, the values that differ from its defaults.
         refine: Whether a network's result is refined on the pair itself.
         estimateError: Whether registrations also make maps of where they may be wrong.
-        addWarped, addInverse: Outputs besides transform, Jacobian and displacement.
+        addWarped, addInverse: Outputs besides the transform.
         transform: The transform that is evaluated and looked at: the last result, or any other.
         fixedLandmarks, movingLandmarks: Corresponding point lists.
         fixedSegmentation, movingSegmentation: Compared after registration (Dice and distances).

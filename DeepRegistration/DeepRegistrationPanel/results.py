@@ -75,17 +75,30 @@ class ResultsSection(Section):
                 self._onInverseMade,
             )
         else:
-            self.panel.section(RunSection).begin(
-                lambda changed: logic.startDerived(
-                    engine, kind, p.transform, p.fixedVolume, p.movingVolume, onChange=changed
-                ),
-                lambda _result: self._onMade(kind),
-            )
+            self.make(kind, lambda: self._show(kind))
 
-    def _onMade(self, kind):
-        self.panel.section(RunSection).say(_("Created {what}.").format(what=_TIPS[kind]))
-        self.panel.update()
-        self._show(kind)
+    def make(self, kind, onMade):
+        """Make a volume of the chosen transform, as a registration is made: shown and canceled so.
+
+        Args:
+            kind: ``warped``, ``jacobian`` or ``displacement``.
+            onMade: Called when it is in the scene, unless another transform is chosen by then.
+        """
+        p, logic, engine = self.parameters, self.panel.logic, self.panel.engine
+        transform = p.transform
+
+        def onDone(_result):
+            self.panel.section(RunSection).say(_("Created {what}.").format(what=_TIPS[kind]))
+            self.panel.update()
+            if self.parameters.transform is transform:
+                onMade()
+
+        self.panel.section(RunSection).begin(
+            lambda changed: logic.startDerived(
+                engine, kind, transform, p.fixedVolume, p.movingVolume, onChange=changed
+            ),
+            onDone,
+        )
 
     def _onInverseMade(self, result):
         text = _(

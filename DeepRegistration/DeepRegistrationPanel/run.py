@@ -7,8 +7,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.worker import State
-from DeepRegistrationPanel.advanced import changedParameters, refinable
+from DeepRegistrationPanel.advanced import chosenOptions
 from DeepRegistrationPanel.installation import describePackages, ensurePackages, missingPackages
 from DeepRegistrationPanel.outcome import Outcome
 from DeepRegistrationPanel.section import Section
@@ -161,17 +162,11 @@ class RunSection(Section):
             self.panel.engine,
             p.fixedVolume,
             p.movingVolume,
-            method=p.method,
-            quality=p.quality,
-            parameters=changedParameters(p),
+            chosenOptions(p),
+            Outputs(warped=p.addWarped, inverse=p.addInverse, uncertainty=p.estimateError),
             fixedMaskNode=p.fixedMask,
             movingMaskNode=p.movingMask,
             initialTransformNode=p.initialTransform,
-            device=p.device,
-            refine=p.refine and refinable(p.method),
-            inverse=p.addInverse,
-            uncertainty=p.estimateError,
-            resample=p.addWarped,
             onChange=onChange,
         )
 

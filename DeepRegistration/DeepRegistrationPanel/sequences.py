@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.sequence_errors import errors_over_time
 from DeepRegistrationLib.worker import State
-from DeepRegistrationPanel.advanced import changedParameters, refinable
+from DeepRegistrationPanel.advanced import chosenOptions
 from DeepRegistrationPanel.installation import ensurePackages
 from DeepRegistrationPanel.outcome import Outcome
 from DeepRegistrationPanel.section import Section
@@ -115,13 +115,9 @@ class SequencesSection(Section):
                 self.panel.engine,
                 p.sequence,
                 p.fixedFrame,
+                chosenOptions(p),
                 browserNode=_browserOf(p.sequence),
                 onChange=self._onChange,
-                method=p.method,
-                quality=p.quality,
-                parameters=changedParameters(p),
-                device=p.device,
-                refine=p.refine and refinable(p.method),
             )
         except RegistrationError as error:
             self._say(str(error), isError=True)

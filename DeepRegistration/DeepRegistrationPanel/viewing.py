@@ -62,6 +62,10 @@ class Viewing:
         """The kinds of maps that there are of the transform."""
         return () if self.transform is None else ("displacement", *outputs_of(self.transform))
 
+    def makeable(self):
+        """The kinds of maps that can be made of the transform when somebody wants to see them."""
+        return () if self.transform is None or "jacobian" in self.maps() else ("jacobian",)
+
     def compare(self, mode, opacity, square):
         """Show a mode: a key of ``MODES``, one of :meth:`maps`, or ``plain``."""
         self._closeShown()

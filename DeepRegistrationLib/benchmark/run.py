@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,12 @@ from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import Cancelled, RegistrationError, mendable, unexpected
 from DeepRegistrationLib.evaluation.region import Region, region_of
-from DeepRegistrationLib.evaluation.report import json_safe
+from DeepRegistrationLib.evaluation.report import REPORTED, json_safe
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.progress import Progress, part, silent
-from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp
-from DeepRegistrationLib.validation import background
+from DeepRegistrationLib.transforms import Affine, Transform, jacobian
+from DeepRegistrationLib.warping import warped_image
 
 OVERLAYS = "overlays"
 
@@ -166,7 +166,7 @@ def _pair_rows(
             "patient": pair.fixed.patient,
             "moving_patient": pair.moving.patient,
             "method": _label(variant),
-            "name": "" if variant is None else variant.method,
+            "name": "" if variant is None else variant.options.method,
             "status": "failed",
             "error": problem,
         }
@@ -206,9 +206,8 @@ def _one(
     row: Row = {}
     if variant is None:
         transform: Transform = images.initial or Affine()
-        grid = images.fixed.grid
-        warped = warp(images.moving, transform, grid, fill=background(images.moving))
-        determinant = jacobian(transform, grid)
+        warped: Image | None = warped_image(images.moving, transform, images.fixed.grid)
+        determinant: Image | None = jacobian(transform, images.fixed.grid)
     else:
         masks = [images.fixed_mask, images.moving_mask]
         if not variant.masked:
@@ -217,15 +216,11 @@ def _one(
         result: Registration = register(
             images.fixed,
             images.moving,
-            method=variant.method,
-            quality=variant.quality,
-            parameters=variant.parameters,
+            replace(variant.options, device=options.device, seed=options.seed),
+            REPORTED,
             fixed_mask=masks[0],
             moving_mask=masks[1],
             initial=images.initial,
-            device=options.device,
-            refine=variant.refine,
-            seed=options.seed,
             progress=progress,
         )
         row["seconds"] = round(time.perf_counter() - begin, 3)
@@ -235,6 +230,7 @@ def _one(
         for name in ("device", "peak_memory_mb", "quality", "parameters"):
             row[name] = result.provenance.get(name)
         transform, warped, determinant = result.transform, result.warped, result.jacobian
+    assert warped is not None and determinant is not None  # both were asked for
     region = region_for(pair, images, kept, reader)
     row.update(measure_row(pair, images, region, transform, warped, determinant, reader))
     if picture is not None:

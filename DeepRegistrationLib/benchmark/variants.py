@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, cast
+from dataclasses import dataclass, fields
+from typing import cast
 
-from DeepRegistrationLib.context import QUALITIES, Quality
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods import make_parameters, method_class
+from DeepRegistrationLib.options import QUALITIES, Quality, RegistrationOptions
 
 MASKS = ("auto", "none")
 OWN_SETTINGS = ("quality", "refine", "masks")
@@ -22,17 +22,13 @@ class Variant:
 
     Attributes:
         label: What rows and tables call it.
-        method, quality, parameters: As :func:`DeepRegistrationLib.engine.register` takes them.
+        options: How to register; device and seed are the run's.
         masked: False to let every voxel count, also where the engine would find lungs.
-        refine: Whether the optimization follows on the pair itself.
     """
 
     label: str
-    method: str
-    quality: Quality = "default"
-    parameters: dict[str, Any] = field(default_factory=dict)
+    options: RegistrationOptions
     masked: bool = True
-    refine: bool = False
 
 
 def variants_of(
@@ -60,15 +56,10 @@ def variants_of(
         refine = _known("refine", own.get("refine", "false").lower(), ("false", "true")) == "true"
         for quality in [own["quality"]] if "quality" in own else qualities:
             for mask in [own["masks"]] if "masks" in own else masks:
-                variant = Variant(
-                    _label(name, settings, quality, refine, mask),
-                    name,
-                    cast(Quality, _known("quality", quality, QUALITIES)),
-                    parameters,
-                    _known("masks", mask, MASKS) == "auto",
-                    refine,
-                )
-                found.append(variant)
+                known = cast(Quality, _known("quality", quality, QUALITIES))
+                options = RegistrationOptions(name, known, parameters, refine=refine)
+                label = _label(name, settings, quality, refine, mask)
+                found.append(Variant(label, options, _known("masks", mask, MASKS) == "auto"))
     if not found:
         raise RegistrationError("No method was given; name one or more after --methods.")
     twice = [label for label, n in Counter(v.label for v in found).items() if n > 1]
@@ -87,10 +78,11 @@ def check_available(variants: Sequence[Variant]) -> None:
     from DeepRegistrationLib.weights import find_weights
 
     for variant in variants:
-        if variant.method == "elastix":
+        method, parameters = variant.options.method, variant.options.parameters
+        if method == "elastix":
             require_elastix()
-        if "weights" in {f.name for f in fields(method_class(variant.method).Parameters)}:
-            find_weights(variant.method, variant.parameters.get("weights", "auto"))
+        if "weights" in {f.name for f in fields(method_class(method).Parameters)}:
+            find_weights(method, parameters.get("weights", "auto"))
 
 
 def _settings(text: str, given: str) -> dict[str, str]:

@@ -7,16 +7,19 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from DeepRegistrationLib import __version__
-from DeepRegistrationLib.cli.inputs import method_options
+from DeepRegistrationLib.cli.inputs import registration_options
 from DeepRegistrationLib.datasets.cases import cases_of, read_cases
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.report import REPORTED
 from DeepRegistrationLib.evaluation.verdict import faulty
 from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.options import Outputs, RegistrationOptions, values_in
 from DeepRegistrationLib.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -34,7 +37,10 @@ def run_list(arguments: argparse.Namespace) -> None:
     from DeepRegistrationLib.cohort.run import run_cohort
     from DeepRegistrationLib.cohort.store import TABLE, Store, weights_at_hand
 
-    options = method_options(arguments)
+    options = registration_options(arguments)
+    outputs = Outputs(**values_in(Outputs, arguments))
+    if arguments.images:
+        outputs |= REPORTED
     path = Path(arguments.list).absolute()
     with native_silence():
         cases = read_cases(path)
@@ -47,8 +53,8 @@ def run_list(arguments: argparse.Namespace) -> None:
         with_self=arguments.with_self,
         reference=arguments.reference,
     )
-    workers = _workers(arguments, options)
-    settings = {**options, "images": arguments.images, "deepregistration": __version__}
+    workers, options = _workers(arguments, options)
+    settings = {**asdict(options), **asdict(outputs), "deepregistration": __version__}
     if weights := weights_at_hand(options):
         settings["weights"] = weights
     del settings["device"]  # of no account for whether rows can be compared
@@ -61,7 +67,7 @@ def run_list(arguments: argparse.Namespace) -> None:
         with workers as client, _shown(arguments.quiet) as report:
             if not arguments.quiet:
                 print(f"{len(pairs)} pairs. {dashboard_sentence(client)}", flush=True)
-            rows = run_cohort(client, store, pairs, options, images=arguments.images, report=report)
+            rows = run_cohort(client, store, pairs, options, outputs, report=report)
     except KeyboardInterrupt:
         finished = sum(store.is_finished(pair) for pair in pairs)
         raise RegistrationError(
@@ -84,8 +90,10 @@ def _check_packages() -> None:
         )
 
 
-def _workers(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
-    """The context of the client; one GPU is all that a local worker sees."""
+def _workers(
+    arguments: argparse.Namespace, options: RegistrationOptions
+) -> tuple[Any, RegistrationOptions]:
+    """The context of the client, and the options there: a local worker sees one GPU alone."""
     from DeepRegistrationLib.cohort.cluster import found_workers, local_workers, plan_machine
 
     if arguments.retries < 0:
@@ -98,11 +106,11 @@ def _workers(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
             )
         with found_workers(arguments.scheduler):
             pass  # one that does not answer is refused before the folder of results is made
-        return found_workers(arguments.scheduler)
-    plan = plan_machine(arguments.workers, arguments.memory, options["device"])
-    if options["device"].startswith("cuda:"):
-        options["device"] = "cuda"
-    return local_workers(plan)
+        return found_workers(arguments.scheduler), options
+    plan = plan_machine(arguments.workers, arguments.memory, options.device)
+    if options.device.startswith("cuda:"):
+        options = replace(options, device="cuda")
+    return local_workers(plan), options
 
 
 @contextlib.contextmanager

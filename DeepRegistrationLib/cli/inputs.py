@@ -17,7 +17,8 @@ from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image, read_image
 from DeepRegistrationLib.itk_warnings import native_silence
 from DeepRegistrationLib.labels import SEGMENTATION, Labels, read_labels
-from DeepRegistrationLib.methods import make_parameters, method_class
+from DeepRegistrationLib.methods import make_method
+from DeepRegistrationLib.options import RegistrationOptions, values_in
 from DeepRegistrationLib.plain import GIVEN, LUNGS
 from DeepRegistrationLib.transforms import Transform, read_transform
 
@@ -90,24 +91,17 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def method_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of :func:`DeepRegistrationLib.engine.register`, checked before any work.
+def registration_options(arguments: argparse.Namespace) -> RegistrationOptions:
+    """How to register, checked before any work.
 
     Raises:
         RegistrationError: Unknown method or parameter, a value out of range, no such device.
     """
-    parameters = assignments(arguments.parameters)
-    make_parameters(method_class(arguments.method), parameters)
-    choose_device(arguments.device)
-    return {
-        "method": arguments.method,
-        "quality": arguments.quality,
-        "parameters": parameters,
-        "device": arguments.device,
-        "refine": arguments.refine,
-        "inverse": arguments.inverse,
-        "seed": arguments.seed,
-    }
+    given = values_in(RegistrationOptions, arguments)
+    options = RegistrationOptions(**{**given, "parameters": assignments(arguments.parameters)})
+    make_method(options)
+    choose_device(options.device)
+    return options
 
 
 def check_landmark_options(arguments: argparse.Namespace) -> None:

@@ -12,8 +12,10 @@ from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
 from DeepRegistrationLib.cli.interchange_parser import add_convert
 from DeepRegistrationLib.cli.weights_parser import add_export, add_weights
 from DeepRegistrationLib.errors import printable
+from DeepRegistrationLib.options import QUALITIES, RegistrationOptions
 
 PROGRAM = "deepreg"
+DEFAULTS = RegistrationOptions()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,13 +65,18 @@ def _add_register(commands: Any) -> None:
         description="Register MOVING to FIXED. Writes transform.h5 (maps fixed points to moving "
         "points, LPS mm; Slicer and ITK read it), warped.nii.gz, jacobian.nii.gz and "
         "report.json to the output folder; with --inverse also inverse.h5, with "
-        "--uncertainty uncertainty.nii.gz, consistency.nii.gz and, if there are "
-        "several estimates, spread.nii.gz.",
+        "--displacement displacement.nii.gz, with --uncertainty uncertainty.nii.gz, "
+        "consistency.nii.gz and, if there are several estimates, spread.nii.gz.",
     )
     parser.add_argument("fixed", metavar="FIXED", help="image file or folder of a DICOM series")
     parser.add_argument("moving", metavar="MOVING", help="image file or folder of a DICOM series")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
     _add_method_options(parser)
+    parser.add_argument(
+        "--no-images",
+        action="store_true",
+        help="write neither the warped image nor the Jacobian map",
+    )
     parser.add_argument(
         "--uncertainty",
         action="store_true",
@@ -103,12 +110,12 @@ def _add_strict_option(parser: argparse.ArgumentParser) -> None:
 
 def _add_method_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--method", default="optimize", help="see 'deepreg methods' (default: %(default)s)"
+        "--method", default=DEFAULTS.method, help="see 'deepreg methods' (default: %(default)s)"
     )
     parser.add_argument(
         "--quality",
-        choices=("fast", "default", "best"),
-        default="default",
+        choices=QUALITIES,
+        default=DEFAULTS.quality,
         help="trades time for accuracy (default: %(default)s)",
     )
     parser.add_argument(
@@ -126,7 +133,17 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         help="improve the method's result by instance optimization on this pair",
     )
     parser.add_argument("--inverse", action="store_true", help="also write the inverse transform")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same result (default: 0)")
+    parser.add_argument(
+        "--displacement",
+        action="store_true",
+        help="also write a map of how far each point moves, in mm",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=DEFAULTS.seed,
+        help="same seed, same result (default: %(default)s)",
+    )
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
 
 
@@ -151,7 +168,9 @@ def add_series_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_device_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--device", default=DEFAULTS.device, help="auto, cpu or cuda (default: %(default)s)"
+    )
 
 
 def _add_landmark_options(parser: argparse.ArgumentParser) -> None:

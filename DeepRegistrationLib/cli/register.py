@@ -17,13 +17,13 @@ from DeepRegistrationLib.cli.inputs import (
     load_landmarks,
     load_optional,
     load_transform,
-    method_options,
+    registration_options,
 )
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
-from DeepRegistrationLib.evaluation.report import build_report
+from DeepRegistrationLib.evaluation.report import REPORTED, build_report
 from DeepRegistrationLib.evaluation.result_files import (
     RESULTS,
     UNCERTAINTY,
@@ -33,6 +33,7 @@ from DeepRegistrationLib.evaluation.result_files import (
 from DeepRegistrationLib.evaluation.summary import told
 from DeepRegistrationLib.image import write_image
 from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.options import Outputs, values_in
 from DeepRegistrationLib.output import atomic_folder, check_folder
 from DeepRegistrationLib.progress import shown_progress
 
@@ -43,7 +44,7 @@ _CHEST = (320.0, 256.0, 288.0)  # mm, the box of the phantom
 def register_files(arguments: argparse.Namespace) -> int:
     """``deepreg register``; returns the exit code."""
     started = time.perf_counter()
-    options = method_options(arguments)
+    options = registration_options(arguments)
     owned = (*RESULTS, *UNCERTAINTY.values())
     check_folder(arguments.output, owned=owned)
     _check_inputs_survive(arguments)
@@ -57,24 +58,19 @@ def register_files(arguments: argparse.Namespace) -> int:
     initial = load_optional(load_transform, arguments.initial, fixed.grid)
     landmarks = load_landmarks(arguments, fixed, moving)
     seconds = {"read": time.perf_counter() - started}
-    needed = output_size(fixed.grid, arguments.inverse)
+    outputs = wanted_outputs(arguments)
+    needed = output_size(fixed.grid, outputs)
     with (
         atomic_folder(arguments.output, needed=needed, owned=owned) as folder,
         shown_progress(arguments.quiet) as progress,
     ):
         result = register(
-            fixed,
-            moving,
-            initial=initial,
-            uncertainty=arguments.uncertainty,
-            progress=progress,
-            **masks,
-            **options,
+            fixed, moving, options, outputs, initial=initial, progress=progress, **masks
         )
         progress(1.0, "Measuring and writing")
         result.seconds.update(seconds)
         report = build_report(result, fixed, moving, **landmarks)
-        write_results(result, report, folder)
+        write_results(result, report, folder, images=not arguments.no_images)
     _tell(arguments, report, result)
     return warned(report, arguments.strict)
 
@@ -83,7 +79,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
     """``deepreg demo``: a phantom with known motion, registered and measured."""
     from DeepRegistrationLib.phantoms import thorax
 
-    options = method_options(arguments)
+    options = registration_options(arguments)
     check_folder(arguments.output, owned=PHANTOM + RESULTS)
     if not 1 <= arguments.spacing <= 8:
         raise RegistrationError(f"--spacing {arguments.spacing:g} is not within 1 to 8 mm.")
@@ -93,12 +89,13 @@ def run_demo(arguments: argparse.Namespace) -> None:
         "fixed_landmarks": np.asarray(pair.fixed_landmarks),
         "moving_landmarks": np.asarray(pair.moving_landmarks),
     }
-    needed = 2 * output_size(pair.fixed.grid, arguments.inverse)
+    outputs = wanted_outputs(arguments)
+    needed = 2 * output_size(pair.fixed.grid, outputs)
     with (
         atomic_folder(arguments.output, needed=needed, owned=PHANTOM + RESULTS) as folder,
         shown_progress(arguments.quiet) as progress,
     ):
-        result = register(pair.fixed, pair.moving, progress=progress, **options)
+        result = register(pair.fixed, pair.moving, options, outputs, progress=progress)
         report = build_report(result, pair.fixed, pair.moving, **landmarks)
         write_results(result, report, folder)
         with native_silence():
@@ -108,6 +105,11 @@ def run_demo(arguments: argparse.Namespace) -> None:
             write_landmarks(points, folder / name)
     _tell(arguments, report, result)
     warned(report, strict=False)
+
+
+def wanted_outputs(arguments: argparse.Namespace) -> Outputs:
+    """What the command line names, and the two images that the report is made of."""
+    return Outputs(**values_in(Outputs, arguments)) | REPORTED
 
 
 def _check_inputs_survive(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from distributed import CancelledError, Client, Future, KilledWorker, TimeoutError, wait
 
@@ -16,6 +15,7 @@ from DeepRegistrationLib.cohort.cluster import replace_lost
 from DeepRegistrationLib.cohort.store import Row, Store
 from DeepRegistrationLib.cohort.work import Job, failed, register_pair
 from DeepRegistrationLib.errors import RegistrationError, unexpected
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 
 _PATIENCE = 2.0  # seconds
 
@@ -49,10 +49,10 @@ def run_cohort(
     client: Client,
     store: Store,
     pairs: Sequence[Pair],
-    options: dict[str, Any],
+    options: RegistrationOptions,
+    outputs: Outputs,
     *,
     retries: int = 2,
-    images: bool = False,
     report: Callable[[Standing], None] = lambda standing: None,
 ) -> list[Row]:
     """Register the pairs that are not finished, and write the table.
@@ -61,9 +61,9 @@ def run_cohort(
         client: Of the workers; what they write has to reach the store's folder.
         store: Keeps what is finished.
         pairs: The cohort.
-        options: Keyword arguments of :func:`DeepRegistrationLib.engine.register`.
+        options: How to register.
+        outputs: What is written beside transform and report.
         retries: How often a pair is given out again after its worker died.
-        images: Whether warped images and Jacobian maps are written too.
         report: Called every few seconds and after each pair.
 
     Returns:
@@ -74,7 +74,7 @@ def run_cohort(
         KeyboardInterrupt: As it came. After either, rows of finished pairs and the table remain.
     """
     open_pairs = [pair for pair in pairs if not store.is_finished(pair)]
-    jobs = [Job(p, store.place(p), store.identity(p), options, images) for p in open_pairs]
+    jobs = [Job(p, store.place(p), store.identity(p), options, outputs) for p in open_pairs]
     group = f"register-{secrets.token_hex(4)}"  # cohorts that share a scheduler stay apart
     done, wrong, begin = len(pairs) - len(jobs), 0, time.monotonic()
 

@@ -23,6 +23,7 @@ from DeepRegistrationLib.benchmark.protocol import Pair
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.guard.text import read_json
 from DeepRegistrationLib.methods import AUTOMATIC, method_class
+from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.weights import weight_cards
 
@@ -149,16 +150,16 @@ class Store:
         return (path.relative_to(self.root) if inside else path).as_posix()
 
 
-def weights_at_hand(options: Row) -> list[str]:
+def weights_at_hand(options: RegistrationOptions) -> list[str]:
     """Trained weights that pairs can be registered by, each with the beginning of its SHA-256.
 
     Which of them is taken may depend on the pair, so a cohort's rows can only be compared where
     all are the same.
 
     Args:
-        options: As for :func:`DeepRegistrationLib.engine.register`.
+        options: How to register.
     """
-    method, parameters = options["method"], options["parameters"]
+    method, parameters = options.method, options.parameters
     if method != AUTOMATIC and not hasattr(method_class(method).Parameters(), "weights"):
         return []
     name = parameters.get("weights", "auto")

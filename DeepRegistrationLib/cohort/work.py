@@ -13,6 +13,7 @@ from typing import Any
 from DeepRegistrationLib.benchmark.protocol import Pair
 from DeepRegistrationLib.cohort.store import ROW, Row, write_json
 from DeepRegistrationLib.errors import DEBUG, mendable, unexpected
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 
 _MEASURED = (
     "tre",
@@ -33,15 +34,16 @@ class Job:
         pair: The two cases, with absolute paths that the worker can read.
         place: The folder that the results become.
         identity: The row's columns that say which pair it is.
-        options: Keyword arguments of :func:`DeepRegistrationLib.engine.register`.
-        images: Whether to write the warped image and the Jacobian map too.
+        options: How to register.
+        outputs: What to write; the warped image and the Jacobian map are computed in any case, for
+            the report.
     """
 
     pair: Pair
     place: Path
     identity: Row
-    options: dict[str, Any]
-    images: bool = False
+    options: RegistrationOptions
+    outputs: Outputs = Outputs()
 
 
 def register_pair(job: Job) -> Row:
@@ -73,8 +75,8 @@ def failed(job: Job, sentence: str) -> Row:
         **job.identity,
         "status": "failed",
         "error": sentence,
-        "method": job.options.get("method"),
-        "quality": job.options.get("quality"),
+        "method": job.options.method,
+        "quality": job.options.quality,
     }
 
 
@@ -85,7 +87,7 @@ def _registered(job: Job) -> Row:
     it, so that bad ones cost no time, and given to the report alone.
     """
     from DeepRegistrationLib.engine import register
-    from DeepRegistrationLib.evaluation.report import build_report
+    from DeepRegistrationLib.evaluation.report import REPORTED, build_report
     from DeepRegistrationLib.evaluation.result_files import RESULTS, output_size, write_results
     from DeepRegistrationLib.output import atomic_folder
 
@@ -97,11 +99,11 @@ def _registered(job: Job) -> Row:
         "moving_mask": moving_case.mask and _read(moving_case.mask),
     }
     truth = _truth(job.pair, fixed, moving)
-    needed = output_size(fixed.grid, job.options.get("inverse", False))
+    needed = output_size(fixed.grid, job.outputs)
     with atomic_folder(job.place, needed=needed, owned=(*RESULTS, ROW)) as folder:
-        result = register(fixed, moving, **masks, **job.options)
+        result = register(fixed, moving, job.options, job.outputs | REPORTED, **masks)
         report = build_report(result, fixed, moving, **truth)
-        write_results(result, report, folder, images=job.images)
+        write_results(result, report, folder, images=job.outputs.warped)
         row = {
             **job.identity,
             "status": "ok",

@@ -22,8 +22,9 @@ from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.geometry import largest_voxel
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp
+from DeepRegistrationLib.transforms import Affine, Transform, jacobian
 from DeepRegistrationLib.validation import background, finite, is_ct
+from DeepRegistrationLib.warping import warped_image
 
 
 def measure(
@@ -83,8 +84,7 @@ def measure(
             fixed_labels=fixed_labels,
         )
     if warped is None and fixed is not None and moving is not None:
-        clamped = finite(moving)
-        warped = warp(clamped, transform, fixed.grid, fill=background(clamped))
+        warped = warped_image(moving, transform, fixed.grid)
     return {
         "region": region.described(),
         "tre": tre,

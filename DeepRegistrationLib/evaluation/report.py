@@ -28,6 +28,7 @@ from DeepRegistrationLib.evaluation.region import Region, region_of, region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.evaluation.verdict import verdict
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.transforms import Transform
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ NOTE_SPACE = (
 NOTE_LOG = "std_log is taken over voxels with J > 0; folding is percent_nonpositive."
 MASK_FILE = "mask.nii.gz"
 """The mask that a registration used, beside its transform and report."""
+
+REPORTED = Outputs(warped=True, jacobian=True)
+"""What a report is made of; :func:`build_report` computes what of it is not there."""
 
 STANDING_NOTES = (NOTE_SPACE, NOTE_LOG)
 """What every report notes, whatever was measured."""

@@ -11,8 +11,9 @@ import numpy as np
 from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.evaluation.report import MASK_FILE, write_report
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, write_image
+from DeepRegistrationLib.image import write_image
 from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.transforms import write_transform
 
 RESULTS = (
@@ -22,6 +23,7 @@ RESULTS = (
     "report.json",
     "inverse.h5",
     MASK_FILE,
+    "displacement.nii.gz",
 )
 UNCERTAINTY = {  # by the names of the maps
     "predicted": "uncertainty.nii.gz",
@@ -31,26 +33,29 @@ UNCERTAINTY = {  # by the names of the maps
 _FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
 
 
-def output_size(grid: Grid, inverse: bool) -> int:
-    """Estimated bytes of a result: two float32 images, and fields in float64 as ITK stores them."""
+def output_size(grid: Grid, outputs: Outputs) -> int:
+    """Estimated bytes of a result: float32 images, and fields in float64 as ITK stores them."""
     volume = grid.voxels * float(np.prod(grid.spacing))
     nodes = min(grid.voxels, volume / _FIELD_SPACING**3)
-    return int(8 * grid.voxels + 24 * nodes * (2 if inverse else 1))
+    images = outputs.warped + outputs.jacobian + outputs.displacement + 3 * outputs.uncertainty
+    return int(4 * images * grid.voxels + 24 * nodes * (1 + outputs.inverse))
 
 
 def write_results(
     result: Registration, report: dict[str, Any], folder: Path, *, images: bool = True
 ) -> None:
-    """Write what there is of ``RESULTS``; warped image and Jacobian map where ``images`` says so.
+    """Write what there is of ``RESULTS``.
+
+    Args:
+        images: Whether the warped image and the Jacobian map, which the report is made of, are
+            written too.
 
     The images at the same time, as compressing each keeps one processor busy; the transforms one
     after the other, as HDF5 is not made for threads.
     """
-    volumes: list[tuple[Image, str]] = []
-    if images:
-        volumes += [(result.warped, RESULTS[1]), (result.jacobian, RESULTS[2])]
-    if result.fixed_mask is not None:
-        volumes.append((result.fixed_mask, MASK_FILE))
+    reported = [(result.warped, RESULTS[1]), (result.jacobian, RESULTS[2])] if images else []
+    others = [(result.fixed_mask, MASK_FILE), (result.displacement, RESULTS[6])]
+    volumes = [(image, name) for image, name in (*reported, *others) if image is not None]
     if result.uncertainty is not None:
         maps = result.uncertainty.maps().items()
         volumes += [(image, UNCERTAINTY[name]) for name, image in maps]

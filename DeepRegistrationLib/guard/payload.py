@@ -1,7 +1,8 @@
 """Requests and results between two processes: JSON, with the arrays as files beside it.
 
-A payload is any nesting of dicts, lists, plain values, numpy arrays, :class:`Blocks` (arrays at the
-other end) and the dataclasses of :mod:`DeepRegistrationLib.plain`. Arrays are written as ``.npy``.
+A payload is any nesting of dicts, lists, plain values, numpy arrays, :class:`Blocks` (arrays at
+the other end) and the dataclasses of :mod:`DeepRegistrationLib.plain` and
+:mod:`DeepRegistrationLib.options`. Arrays are written as ``.npy``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.plain import (
     AffineMap,
     Blocks,
@@ -24,7 +26,17 @@ from DeepRegistrationLib.plain import (
     Volume,
 )
 
-_KINDS = (Grid, Volume, AffineMap, FieldMap, StoredField, Task, Outcome)
+_KINDS = (
+    Grid,
+    Volume,
+    AffineMap,
+    FieldMap,
+    StoredField,
+    RegistrationOptions,
+    Outputs,
+    Task,
+    Outcome,
+)
 _TYPES = {kind.__name__: kind for kind in _KINDS}
 _TYPE, _ARRAY = "$type", "$array"
 _BLOCK = 4 << 20  # bytes written at once: a few milliseconds

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.expected import Expected
+from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.parameters import checked_value
 
 if TYPE_CHECKING:
@@ -112,6 +113,17 @@ def method_class(name: str) -> type[Method]:
             f"There is no method called {name!r}; choose one of {', '.join(_METHODS)}."
         )
     return _METHODS[name]
+
+
+def make_method(options: RegistrationOptions) -> Method:
+    """The method that is chosen, with its parameters, after all options were checked.
+
+    Raises:
+        RegistrationError: An option, or a parameter of the method, has no such value.
+    """
+    options.check()
+    chosen = method_class(options.method)
+    return chosen(make_parameters(chosen, dict(options.parameters)))
 
 
 def make_parameters(method: type[Method], values: dict[str, Any]) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from DeepRegistrationLib.context import Context, Quality
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import measured, stated_error
 from DeepRegistrationLib.methods.base import Card, Method, register_method
 from DeepRegistrationLib.optimization.presets import PRESETS, Level, Preset
+from DeepRegistrationLib.options import Quality
 from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.progress import part
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from DeepRegistrationLib import anatomy
-from DeepRegistrationLib.context import Quality
+from DeepRegistrationLib.options import Quality
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.derived import DerivedRequest
 from DeepRegistrationLib.scene.imported import ImportRequest
@@ -44,22 +46,27 @@ class DeepRegistrationLogic:
         engine: EngineProcess,
         fixedNode,
         movingNode,
+        options: RegistrationOptions | None = None,
+        outputs: Outputs | None = None,
         *,
         onChange: Callable[[RegistrationRun], None] | None = None,
-        **options: Any,
+        **given: Any,
     ) -> RegistrationRun:
         """Register in the engine's process; returns at once. PyTorch is not loaded here.
 
         Args:
             engine: The process; stays warm for the next run.
             fixedNode, movingNode: Scalar volumes.
+            options, outputs: How to register, and what to make besides the transform.
             onChange: Called with the run whenever something about it changed.
-            **options: See :class:`~DeepRegistrationLib.scene.request.Request`.
+            **given: Masks and more, see :class:`~DeepRegistrationLib.scene.request.Request`; and
+                any field of options and outputs, by its name.
 
         Raises:
             RegistrationError: Something that the user can correct, found before any start.
         """
-        request = Request(self.mrmlScene, fixedNode, movingNode, **options)
+        scene = self.mrmlScene
+        request = Request.chosen(scene, fixedNode, movingNode, options, outputs, given)
         return RegistrationRun(engine, request, onChange)
 
     def startInverse(
@@ -172,10 +179,11 @@ class DeepRegistrationLogic:
         engine: EngineProcess,
         sequenceNode,
         fixedFrame: int = 0,
+        options: RegistrationOptions | None = None,
         *,
         browserNode=None,
         onChange: Callable[[SequenceRun], None] | None = None,
-        **options: Any,
+        **choices: Any,
     ) -> SequenceRun:
         """Register every frame of a sequence of volumes to one of them; as :meth:`start`.
 
@@ -183,9 +191,10 @@ class DeepRegistrationLogic:
             engine: The process.
             sequenceNode: vtkMRMLSequenceNode of scalar volumes.
             fixedFrame: Number of the frame that stays, from 0.
+            options: How to register.
             browserNode: The sequence browser that plays it; it will play the transforms too.
             onChange: Called with the run whenever something about it changed.
-            **options: ``method``, ``quality``, ``parameters``, ``device``, ``refine``, ``seed``.
+            **choices: Any field of the options, by its name.
 
         Raises:
             RegistrationError: Not such a sequence.
@@ -196,7 +205,7 @@ class DeepRegistrationLogic:
             sequenceNode,
             fixedFrame,
             browser=browserNode,
-            options=options,
+            options=replace(options or RegistrationOptions(), **choices),
             on_change=onChange,
         )
 
@@ -204,9 +213,11 @@ class DeepRegistrationLogic:
         self,
         fixedNode,
         movingNode,
+        options: RegistrationOptions | None = None,
+        outputs: Outputs | None = None,
         *,
         progress: Callable[[float, str], None] | None = None,
-        **options: Any,
+        **given: Any,
     ) -> RegistrationResult:
         """Register in this process (scripts, tests): as :meth:`start`, but returns the result.
 
@@ -214,9 +225,9 @@ class DeepRegistrationLogic:
         that lies under an earlier result of the same pair is taken as if it did not.
 
         Args:
-            fixedNode, movingNode: Scalar volumes.
+            fixedNode, movingNode, options, outputs: As for :meth:`start`.
             progress: Called with (fraction, stage); may raise ``Cancelled``.
-            **options: See :class:`~DeepRegistrationLib.scene.request.Request`.
+            **given: As for :meth:`start`.
 
         Raises:
             RegistrationError: Something that the user can correct. The scene is unchanged then, as
@@ -224,10 +235,10 @@ class DeepRegistrationLogic:
         """
         from DeepRegistrationLib import jobs  # loads torch
 
-        request = Request(self.mrmlScene, fixedNode, movingNode, **options)
-        task = request.task()
-        registration = jobs.run(task, *(() if progress is None else (progress,)))
-        outcome = jobs.outcome_of(registration, warped=task.warped)
+        scene = self.mrmlScene
+        request = Request.chosen(scene, fixedNode, movingNode, options, outputs, given)
+        registration = jobs.run(request.task(), *(() if progress is None else (progress,)))
+        outcome = jobs.outcome_of(registration)
         return request.commit(results.prepare(outcome), outcome, registration)
 
     def evaluate(self, transformNode, fixedLandmarks, movingLandmarks) -> LandmarkEvaluation:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
+from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, names_of
 from DeepRegistrationLib.plain import Outcome, Task
 from DeepRegistrationLib.scene import results
 from DeepRegistrationLib.scene.masks import mask_from_node
@@ -25,8 +26,7 @@ class RegistrationResult:
     """What a registration made.
 
     Attributes:
-        nodes: Transform, Jacobian, displacement, and where asked for warped volume, inverse and
-            error maps.
+        nodes: The transform, and the outputs that were wanted.
         landmarks: Where landmarks were given.
         record: ``record.undo()`` gives the scene as it was before the results came.
         seconds, notes, provenance, folding, errors: As in
@@ -53,7 +53,8 @@ class RegistrationResult:
                 f"Target registration error over {self.landmarks.statistics['n']} landmarks: "
                 f"{before['mean']:.2f} mm before, {after['mean']:.2f} mm after."
             )
-        lines.append(folding_sentence(self.folding))
+        if self.folding:
+            lines.append(folding_sentence(self.folding))
         lines += [finding.text for finding in uncertainty_findings(self.errors)]
         return [*lines, *self.notes]
 
@@ -76,46 +77,60 @@ class Request:
     Attributes:
         scene: Where the results go.
         fixedNode, movingNode: Scalar volumes; parent transforms are honored.
-        method, quality, parameters, device, refine, inverse, uncertainty, seed: As in the engine's
-            ``register``. Error maps that an earlier run made leave the scene when this one makes
-            none.
+        options, outputs: As in the engine's ``register``. Volumes and an inverse that an earlier
+            run with this method left are made again, so that no outdated one stays beside the new
+            transform; error maps, which take long, leave the scene where they are not wanted.
         fixedMaskNode, movingMaskNode: Label map, volume or segmentation; non-zero counts.
         initialTransformNode: Any transform that moves the moving volume near the fixed one when
             placed above it; replaces the affine stage.
         fixedLandmarks, movingLandmarks: Corresponding point lists. They are used for the
             evaluation afterwards and never reach the method.
         placeMoving: Put the moving volume under the transform.
-        resample: Also add the moving volume resampled on the fixed one's grid.
     """
 
     scene: Any
     fixedNode: Any
     movingNode: Any
-    method: str = "optimize"
-    quality: str = "default"
-    parameters: dict[str, Any] | None = None
+    options: RegistrationOptions = RegistrationOptions()
+    outputs: Outputs = Outputs()
     fixedMaskNode: Any = None
     movingMaskNode: Any = None
     initialTransformNode: Any = None
     fixedLandmarks: Any = None
     movingLandmarks: Any = None
-    device: str = "auto"
-    refine: bool = False
-    inverse: bool = False
-    uncertainty: bool = False
-    seed: int = 0
     placeMoving: bool = True
-    resample: bool = False
 
     command: ClassVar[str] = "register"
     activity: ClassVar[str] = "the registration"
+
+    @classmethod
+    def chosen(
+        cls,
+        scene,
+        fixedNode,
+        movingNode,
+        options: RegistrationOptions | None,
+        outputs: Outputs | None,
+        given: dict[str, Any],
+    ) -> Request:
+        """A request from options, outputs, and whatever is given by name.
+
+        Args:
+            given: Attributes of this class, of ``RegistrationOptions`` and of ``Outputs``.
+
+        Raises:
+            TypeError: A name is of none of them.
+        """
+        own = {name: given[name] for name in cls.__dataclass_fields__ if name in given}
+        choices = {name: value for name, value in given.items() if name not in own}
+        options, outputs = chosen(options or RegistrationOptions(), outputs or Outputs(), choices)
+        return cls(scene, fixedNode, movingNode, options, outputs, **own)
 
     def task(self) -> Task:
         """Everything that the engine needs, as views of the nodes' memory.
 
         A moving volume that lies under an earlier result of the same pair is taken as if it did
-        not. A warped volume or an inverse that an earlier run with this method made is made
-        again, so that no outdated one stays beside the new transform.
+        not.
 
         Raises:
             RegistrationError: Something that the user can correct.
@@ -133,22 +148,14 @@ class Request:
         initial = None
         if self.initialTransformNode is not None:
             initial = map_from_node(self.initialTransformNode, fixed.grid, "the initial transform")
-        had = self._earlier_outputs()
         return Task(
             fixed=fixed,
             moving=volume_from_node(self.movingNode, "the moving volume", ignoring=above),
             fixed_mask=mask_from_node(self.fixedMaskNode, "the fixed mask"),
             moving_mask=mask_from_node(self.movingMaskNode, "the moving mask", ignoring=above),
             initial=initial,
-            method=self.method,
-            quality=self.quality,
-            parameters=self.parameters or {},
-            device=self.device,
-            refine=self.refine,
-            inverse=self.inverse or "inverse" in had,
-            uncertainty=self.uncertainty,
-            seed=self.seed,
-            warped=self.resample or "warped" in had,
+            options=self.options,
+            outputs=self.outputs | self._earlier_outputs(),
         )
 
     def payload(self) -> dict[str, Any]:
@@ -169,14 +176,15 @@ class Request:
         fixed, moving = self.fixedNode, self.movingNode
         above = results.result_above(fixed, moving)
         pairs = pairs_of(*self._present_landmarks(), above)
-        contents, parents = results.changed_by_commit(self.scene, fixed, moving, self.method)
+        method = self.options.method
+        contents, parents = results.changed_by_commit(self.scene, fixed, moving, method)
         with reversible(self.scene, contents, parents) as record:
             nodes = results.commit(
                 prepared,
                 self.scene,
                 fixed,
                 moving,
-                method=self.method,
+                method=method,
                 place_moving=self.placeMoving,
             )
             for role in results.outdated_roles(prepared):
@@ -208,9 +216,12 @@ class Request:
                 text = text.replace(node.GetName(), f"<{role} volume>")
         return text
 
-    def _earlier_outputs(self) -> dict:
-        earlier = results.earlier_result(self.scene, self.fixedNode, self.movingNode, self.method)
-        return {} if earlier is None else results.outputs_of(earlier)
+    def _earlier_outputs(self) -> Outputs:
+        """What an earlier run, or somebody later, made of a result that this one replaces."""
+        pair = self.fixedNode, self.movingNode
+        earlier = results.earlier_result(self.scene, *pair, self.options.method)
+        there = {} if earlier is None else results.outputs_of(earlier)
+        return Outputs(**{name: name in there for name in names_of(Outputs)})
 
     def _present_landmarks(self) -> tuple:
         """The point lists, or none where one of them was removed during the run."""

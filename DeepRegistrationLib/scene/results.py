@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import Outcome
+from DeepRegistrationLib.plain import Outcome, Volume
 from DeepRegistrationLib.scene import colors, hierarchy
 from DeepRegistrationLib.scene.placement import IMPORTED, METHOD, place_under
 from DeepRegistrationLib.scene.space import parents_of
@@ -51,8 +51,8 @@ class Prepared:
     Attributes:
         grid: The fixed image's, on which the volumes lie.
         mapping: Fixed RAS to moving RAS.
-        jacobian, displacement: Displacement magnitude in mm.
-        warped: The moving image on that grid, or None where it was not asked for.
+        jacobian, displacement, warped: The maps, and the moving image on that grid; each None
+            where it was not asked for.
         inverse: Moving RAS to fixed RAS, or None.
         errors: By the keys of ``ERROR_MAPS``; those that there are.
         mask, mask_source: Of the fixed image, that was used, and where it came from; or None.
@@ -60,10 +60,10 @@ class Prepared:
 
     grid: Grid
     mapping: vtk.vtkAbstractTransform
-    jacobian: vtk.vtkImageData
-    displacement: vtk.vtkImageData
-    warped: vtk.vtkImageData | None
-    inverse: vtk.vtkAbstractTransform | None
+    jacobian: vtk.vtkImageData | None = None
+    displacement: vtk.vtkImageData | None = None
+    warped: vtk.vtkImageData | None = None
+    inverse: vtk.vtkAbstractTransform | None = None
     errors: dict[str, vtk.vtkImageData] = field(default_factory=dict)
     mask: vtk.vtkImageData | None = None
     mask_source: str | None = None
@@ -75,8 +75,8 @@ class ResultNodes:
 
     Attributes:
         transform: Its transform from parent maps fixed points to moving points.
-        jacobian: det(dT/dx), with the module's color node.
-        displacement: |T(x) - x| in mm.
+        jacobian: det(dT/dx), with the module's color node, when asked for.
+        displacement: |T(x) - x| in mm, when asked for.
         warped: The moving volume resampled on the fixed one's grid, when asked for.
         inverse: Transform node of the inverse, when asked for.
         errors: Volumes by the keys of ``ERROR_MAPS``, when asked for.
@@ -84,8 +84,8 @@ class ResultNodes:
     """
 
     transform: slicer.vtkMRMLTransformNode
-    jacobian: slicer.vtkMRMLScalarVolumeNode
-    displacement: slicer.vtkMRMLScalarVolumeNode
+    jacobian: slicer.vtkMRMLScalarVolumeNode | None = None
+    displacement: slicer.vtkMRMLScalarVolumeNode | None = None
     warped: slicer.vtkMRMLScalarVolumeNode | None = None
     inverse: slicer.vtkMRMLTransformNode | None = None
     errors: dict[str, slicer.vtkMRMLScalarVolumeNode] = field(default_factory=dict)
@@ -102,18 +102,21 @@ def preparing(outcome: Outcome) -> Generator[None, None, Prepared]:
     errors = {}
     for key, volume in outcome.error_maps.items():
         errors[key] = yield from copying(volume)
-    mask = None if outcome.fixed_mask is None else (yield from copying(outcome.fixed_mask))
     return Prepared(
         errors=errors,
-        mask=mask,
+        mask=(yield from _copying_any(outcome.fixed_mask)),
         mask_source=outcome.provenance.get("mask"),
-        grid=outcome.jacobian.grid,
+        grid=outcome.grid,
         mapping=(yield from converting(outcome.transform)),
-        jacobian=(yield from copying(outcome.jacobian)),
-        displacement=(yield from copying(outcome.displacement)),
-        warped=None if outcome.warped is None else (yield from copying(outcome.warped)),
+        jacobian=(yield from _copying_any(outcome.jacobian)),
+        displacement=(yield from _copying_any(outcome.displacement)),
+        warped=(yield from _copying_any(outcome.warped)),
         inverse=None if outcome.inverse is None else (yield from converting(outcome.inverse)),
     )
+
+
+def _copying_any(volume: Volume | None) -> Generator[None, None, vtk.vtkImageData | None]:
+    return None if volume is None else (yield from copying(volume))
 
 
 def earlier_result(scene, fixed, moving, method: str):
@@ -168,8 +171,8 @@ def changed_by_commit(scene, fixed, moving, method: str) -> tuple[list, list]:
 
 def outdated_roles(prepared: Prepared) -> list[str]:
     """Roles of what an earlier run may have left and this one did not make again."""
-    roles = [_ROLES[key] for key in ERROR_MAPS if key not in prepared.errors]
-    return roles if prepared.mask is not None else [*roles, _ROLES["mask"]]
+    made = {**vars(prepared), **prepared.errors}
+    return [role for key, role in _ROLES.items() if made.get(key) is None]
 
 
 def _is_of(node, fixed, moving) -> bool:
@@ -251,8 +254,10 @@ def _output(transform_node, key: str, class_name: str, name: str):
 # from their histogram, which takes a second for a clinical CT and is not wanted here.
 
 
-def _map(transform_node, key: str, data: vtk.vtkImageData, grid: Grid, name: str):
+def _map(transform_node, key: str, data: vtk.vtkImageData | None, grid: Grid, name: str):
     """A map with its fixed color scale."""
+    if data is None:
+        return None
     node = _output(transform_node, key, "vtkMRMLScalarVolumeNode", name)
     make_table, limits, title = _SCALES[key]
     colors.show_with_range(node, make_table(node.GetScene()), limits, title)

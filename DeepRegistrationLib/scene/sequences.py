@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from typing import Any
 
 import numpy as np
 import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.plain import Task, Volume
 from DeepRegistrationLib.scene.space import parents_of, placement, require_node
 from DeepRegistrationLib.scene.transaction import Record, reversible
@@ -61,7 +61,7 @@ class SequenceRun:
         fixed_frame: The frame to which the others are registered.
         browser: The sequence browser node that plays it, which will play the transforms too, with
             the volume under them; or None.
-        options: Of :class:`~DeepRegistrationLib.plain.Task`: method, quality, device, ...
+        options: How to register; no output besides the transforms is made.
         on_change: Called with the run whenever something about it changed.
 
     Attributes:
@@ -82,12 +82,12 @@ class SequenceRun:
         fixed_frame: int = 0,
         *,
         browser=None,
-        options: dict[str, Any] | None = None,
+        options: RegistrationOptions | None = None,
         on_change: Callable[[SequenceRun], None] | None = None,
     ) -> None:
         self._engine, self._scene = engine, scene
         self._sequence, self._browser = sequence, browser
-        self._options = options or {}
+        self._options = options or RegistrationOptions()
         self._on_change = on_change
         self._fixed = frame_volume(sequence, fixed_frame, browser)
         count = sequence.GetNumberOfDataNodes()
@@ -141,7 +141,7 @@ class SequenceRun:
 
     def _submit(self) -> None:
         moving = frame_volume(self._sequence, self._todo[0], self._browser)
-        task = Task(self._fixed, moving, **{**self._options, "warped": False})
+        task = Task(self._fixed, moving, self._options)
         self._job = self._engine.submit("register", {"task": task}, on_change=self._on_job_change)
 
     def _on_job_change(self, job: Job) -> None:

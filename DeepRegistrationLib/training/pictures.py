@@ -88,7 +88,9 @@ def draw_case(card: ModelCard, case: Case, path: Path, progress: Progress = sile
         fixed_mask=case.fixed_mask,
         moving_mask=case.moving_mask,
         progress=progress,
+        warped=True,
     )
+    assert result.warped is not None
     before = warp(case.moving, Affine(), case.fixed.grid, fill=background(case.moving))
     figure = Figure(figsize=(9, 5.4), layout="constrained", dpi=80)
     grid = figure.add_gridspec(2, 2, width_ratios=(3, 1))

@@ -29,6 +29,7 @@ __all__ = [
     "Transform",
     "VelocityField",
     "compose",
+    "displacement_magnitude",
     "exponential",
     "displacement_magnitude",
     "field_gradient",

@@ -138,10 +138,12 @@ def jacobian(transform: Transform, grid: Grid, progress: Progress = silent) -> I
     return Image(result, grid, "Jacobian determinant")
 
 
-def displacement_magnitude(transform: Transform, grid: Grid) -> Image:
-    """|T(x) - x| in mm at the voxels of ``grid``, slab by slab."""
+def displacement_magnitude(transform: Transform, grid: Grid, progress: Progress = silent) -> Image:
+    """|T(x) - x| in mm at the voxels of ``grid``, slab by slab; on the CPU."""
     result = torch.empty(grid.shape)
-    for slab in grid.slabs():
+    slabs = grid.slabs()
+    for number, slab in enumerate(slabs):
         moved = transform.at_voxels(grid, slab) - grid.points(slab, device=transform.device)
         result[slab] = moved.norm(dim=-1).cpu()
+        progress((number + 1) / len(slabs), "Measuring the displacement")
     return Image(result, grid, "Displacement magnitude")

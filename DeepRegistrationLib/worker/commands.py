@@ -42,8 +42,7 @@ def register(request: dict[str, Any], progress: Progress) -> Outcome:
     """``{"task": Task}`` to an :class:`Outcome`."""
     from DeepRegistrationLib.jobs import outcome_of, run
 
-    task = request["task"]
-    return outcome_of(run(task, progress), warped=task.warped)
+    return outcome_of(run(request["task"], progress))
 
 
 @command

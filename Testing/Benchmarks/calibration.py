@@ -83,13 +83,14 @@ def voxels(pair: PhantomPair | HeartPair, mask: Image, seed: int) -> tuple[np.nd
 
 def measured(given: str, variant: Variant, data: Path | None) -> Iterator[Sample]:
     """Register each pair and compare predicted with true errors at its points."""
-    for name, inputs, points, truth in pairs(variant.method, data):
+    method = variant.options.method
+    for name, inputs, points, truth in pairs(method, data):
         found = register(
-            **inputs,
-            method=variant.method,
-            quality=variant.quality,
-            parameters=variant.parameters,
-            refine=variant.refine,
+            inputs["fixed"],
+            inputs["moving"],
+            variant.options,
+            fixed_mask=inputs.get("fixed_mask"),
+            moving_mask=inputs.get("moving_mask"),
             uncertainty=True,
             device="cpu",
         )
@@ -100,7 +101,7 @@ def measured(given: str, variant: Variant, data: Path | None) -> Iterator[Sample
         predictions = found.uncertainty.maps().items()
         maps = {k: v.sample(where, fill=None).double().numpy() for k, v in predictions}
         maps = {k: v.round(_DIGITS) for k, v in maps.items()}
-        weights = weights_of(variant.method, found.provenance["parameters"])
+        weights = weights_of(method, found.provenance["parameters"])
         sample = Sample(variant.label, given, weights, name, error, maps)
         print(f"{sample.method}, {name}: {error.mean():.2f} mm, ", end="")
         print(f"predicted {maps['predicted'].mean():.2f} mm", flush=True)

@@ -76,6 +76,7 @@ def make_outcome(size: tuple[int, int, int]) -> Outcome:
     ones = np.ones(grid.shape, np.float32)
     return Outcome(
         transform=field,
+        grid=grid,
         jacobian=Volume(ones, grid),
         displacement=Volume(ones, grid),
         warped=Volume(image, grid),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from DeepRegistrationLib.engine import Registration
@@ -67,13 +68,15 @@ def _finished(folder: Path) -> tuple[Registration, Image, Image]:
     fixed, moving = inputs(folder)
     transform = make_transform(fixed.grid)
     warped = warp(moving, transform, fixed.grid, fill=-1000.0)
-    return Registration(transform, warped, jacobian(transform, fixed.grid)), fixed, moving
+    found = Registration(transform, fixed.grid, warped, jacobian(transform, fixed.grid))
+    return found, fixed, moving
 
 
 def _stage_report(folder: Path, device: str) -> Task:
     result, fixed, moving = _finished(folder)
     mask = find_masks(finite(fixed), finite(moving), None, None, [])[0]
-    return lambda: build_report(result, fixed, moving, fixed_mask=mask)
+    judged = replace(result, fixed_mask=mask)
+    return lambda: build_report(judged, fixed, moving)
 
 
 def _stage_write(folder: Path, device: str) -> Task:

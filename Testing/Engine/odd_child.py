@@ -101,16 +101,20 @@ def defect(request, progress):
 def register(request, progress):
     """A shift; or what the method's name says."""
     task = request["task"]
-    if task.method in commands._COMMANDS:
-        return commands.command_named(task.method)({"name": task.fixed.name}, progress)
+    method, wanted = task.options.method, task.outputs
+    if method in commands._COMMANDS:
+        return commands.command_named(method)({"name": task.fixed.name}, progress)
     progress(0.5, "Shifting")
     grid = task.fixed.grid
     return Outcome(
         transform=AffineMap(np.eye(3), np.array([1.0, 2.0, 3.0])),
-        jacobian=Volume(np.ones(grid.shape, np.float32), grid),
-        displacement=Volume(np.full(grid.shape, 14**0.5, np.float32), grid),
-        warped=Volume(np.float32(task.fixed.data), grid) if task.warped else None,
-        folding={"image": 0.0},
+        grid=grid,
+        jacobian=Volume(np.ones(grid.shape, np.float32), grid) if wanted.jacobian else None,
+        displacement=Volume(np.full(grid.shape, 14**0.5, np.float32), grid)
+        if wanted.displacement
+        else None,
+        warped=Volume(np.float32(task.fixed.data), grid) if wanted.warped else None,
+        folding={"image": 0.0} if wanted.jacobian else {},
         seconds={"register": 0.1},
     )
 

@@ -14,7 +14,7 @@ from trivial import SHIFT
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.context import QUALITIES
+from DeepRegistrationLib.options import QUALITIES
 from DeepRegistrationLib.transforms import Affine, write_transform
 
 ROOT = Path(__file__).parents[2]

@@ -14,6 +14,7 @@ from DeepRegistrationLib.cohort.pairs import choose_pairs
 from DeepRegistrationLib.cohort.store import Store
 from DeepRegistrationLib.datasets.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.options import RegistrationOptions
 
 GB = 1_000_000_000
 
@@ -183,7 +184,7 @@ def test_gpus_are_named_as_the_environment_names_them(monkeypatch, given, device
 def test_a_broken_gpu_ends_the_worker_so_that_a_new_one_takes_the_pair(monkeypatch, tmp_path):
     work = pytest.importorskip("DeepRegistrationLib.cohort.work", exc_type=ImportError)
     pair = choose_pairs([case("a", 0), case("a", 1)])[0]
-    job = work.Job(pair, tmp_path / "pair", {"pair": pair.name}, {"method": "affine"})
+    job = work.Job(pair, tmp_path / "pair", {"pair": pair.name}, RegistrationOptions("affine"))
 
     def ended(code):
         raise SystemExit(code)

@@ -1,7 +1,7 @@
 """A cohort is only resumed with the trained weights that it began with."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import trivial
@@ -10,6 +10,7 @@ from test_weights import CARD, STATE
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cohort.store import Store, weights_at_hand
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.weights import save_weights
 
 
@@ -26,7 +27,7 @@ def add(tmp_path, monkeypatch):
 
 
 def at_hand(method, **parameters):
-    return weights_at_hand({"method": method, "parameters": parameters})
+    return weights_at_hand(RegistrationOptions(method, parameters=parameters))
 
 
 def test_the_weights_at_hand_are_those_that_a_pair_may_be_registered_by(add):
@@ -53,8 +54,8 @@ def test_the_command_notes_the_weights_and_refuses_others(add, tmp_path, refuse)
         trivial.volume(tmp_path / f"{name}.nii.gz")
     listed, out = tmp_path / "list.csv", tmp_path / "out"
     listed.write_text("image,patient,split\na.nii.gz,p,test\nb.nii.gz,p,test\n")
-    options = {"method": "svfnet", "quality": "default", "parameters": {}, "seed": 0}
-    options |= dict.fromkeys(("refine", "inverse", "images"), False)
+    options = asdict(RegistrationOptions("svfnet")) | asdict(Outputs())
+    del options["device"]
     before = {**options, "deepregistration": __version__, "weights": ["old 01234567"]}
     out.mkdir()
     (out / "cohort.json").write_text(json.dumps(before))

@@ -9,15 +9,17 @@ from references import blobs, oblique_grid, rotation
 from scipy import ndimage
 
 import DeepRegistrationLib
-from DeepRegistrationLib import Affine, DisplacementField, RegistrationError, register
-from DeepRegistrationLib.engine import inverse_grid
+from DeepRegistrationLib import Affine, DisplacementField, RegistrationError, register, stages
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import target_registration_error
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.masks import find_masks
+from DeepRegistrationLib.options import Outputs, RegistrationOptions, names_of
 from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.stages import inverse_grid
 
+EVERYTHING = Outputs(*5 * [True])
 FAST = {"quality": "fast", "parameters": {"iterations": 0.3}, "device": "cpu"}
 
 
@@ -37,7 +39,7 @@ def pair():
 def result(pair):
     heard = []
     found = register(
-        *pair, inverse=True, seed=3, progress=lambda f, m: heard.append((f, m)), **FAST
+        *pair, None, EVERYTHING, seed=3, progress=lambda f, m: heard.append((f, m)), **FAST
     )
     return found, heard
 
@@ -71,7 +73,12 @@ def test_the_warped_image_is_the_moving_one_looked_up_by_scipy_at_the_transforme
 
 def test_outside_a_ct_the_warped_image_is_air(shift, chest):
     shifted = register(
-        chest.fixed, chest.moving, method="shift", parameters={"scale": 5.0}, device="cpu"
+        chest.fixed,
+        chest.moving,
+        method="shift",
+        parameters={"scale": 5.0},
+        device="cpu",
+        warped=True,
     )  # by 15 mm along z, three voxels
     assert torch.all(shifted.warped.data[-2:] == -1000.0)
 
@@ -98,8 +105,30 @@ def test_the_inverse_undoes_the_transform(pair, result):
     assert float((again - points).norm(dim=-1).max()) < 0.05
 
 
-def test_no_inverse_is_computed_unasked(chest, shift):
-    assert register(chest.fixed, chest.moving, method="shift", device="cpu").inverse is None
+@pytest.mark.parametrize("name", [None, *names_of(Outputs)])
+def test_what_nobody_asked_for_is_not_computed(chest, shift, monkeypatch, name):
+    """Only the function of the wanted output is called; without one, the method's alone."""
+    functions = {
+        "warped": "warped_image",
+        "jacobian": "jacobian",
+        "displacement": "displacement_magnitude",
+        "inverse": "invert",
+        "uncertainty": "find_evidence",
+    }
+    called = []
+    for output, function in functions.items():
+        original = getattr(stages, function)
+
+        def noted(*given, output=output, original=original, **named):
+            called.append(output)
+            return original(*given, **named)
+
+        monkeypatch.setattr(stages, function, noted)
+    choice = {} if name is None else {name: True}
+    found = register(chest.fixed, chest.moving, method="shift", device="cpu", **choice)
+    assert set(called) == set(choice)
+    assert [n for n in names_of(Outputs) if getattr(found, n) is not None] == list(choice)
+    assert found.grid == chest.fixed.grid
 
 
 def test_the_inverse_has_voxels_of_two_millimetres_at_least_over_the_same_box():
@@ -112,7 +141,7 @@ def test_the_inverse_has_voxels_of_two_millimetres_at_least_over_the_same_box():
 def test_every_tensor_is_on_the_cpu_and_on_the_fixed_images_grid(pair, result):
     fixed, _ = pair
     found, _ = result
-    for image in (found.warped, found.jacobian):
+    for image in (found.warped, found.jacobian, found.displacement):
         assert image.data.device.type == "cpu"
         assert image.grid.same_as(fixed.grid)
         assert not image.data.requires_grad
@@ -122,7 +151,8 @@ def test_every_tensor_is_on_the_cpu_and_on_the_fixed_images_grid(pair, result):
 
 def test_the_seconds_of_every_stage_are_told(result):
     found, _ = result
-    assert list(found.seconds) == ["masks", "register", "warp", "jacobian", "inverse"]
+    after = ["warp", "jacobian", "displacement", "inverse", "uncertainty"]
+    assert list(found.seconds) == ["masks", "register", *after]
     assert all(value >= 0 for value in found.seconds.values())
     assert found.seconds["register"] > 0
 
@@ -136,9 +166,8 @@ def test_the_provenance_is_enough_to_do_it_again(pair, result):
         "optimize", "fast", "cpu", 3)  # fmt: skip
     assert told["parameters"] == {"anatomy": "auto", "smoothness": 1.0, "iterations": 0.3}
     assert told["device_reason"]
-    again = register(
-        *pair, **{key: told[key] for key in ("method", "quality", "parameters", "device", "seed")}
-    )
+    options = RegistrationOptions(**{key: told[key] for key in names_of(RegistrationOptions)})
+    again = register(*pair, options, Outputs(warped=True))
     assert torch.equal(again.warped.data, found.warped.data)
 
 
@@ -159,7 +188,7 @@ def test_a_cancel_at_any_stage_comes_through(pair, shift, when):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        register(*pair, method="shift", inverse=True, progress=cancel, device="cpu")
+        register(*pair, None, EVERYTHING, method="shift", progress=cancel, device="cpu")
 
 
 def test_the_images_and_masks_given_are_not_modified(chest):
@@ -293,6 +322,11 @@ def test_when_only_one_image_shows_lungs_none_are_used(chest):
         ({"parameters": {"anatomy": "knee"}}, "none of auto"),
         ({"device": "tpu"}, "Unknown device 'tpu'"),
         ({"quality": "perfect"}, "perfect.*fast, default, best"),
+        ({"parameters": [3]}, r"parameters are \[3\]; give names with their values"),
+        ({"device": "cuda0"}, "Unknown device 'cuda0'"),
+        ({"refine": "no"}, "refine is 'no'; give True or False"),
+        ({"seed": -1}, "The seed is -1; give a whole number from 0"),
+        ({"seed": 1.5}, "The seed is 1.5"),
     ],
 )
 def test_a_wrong_option_is_answered_in_one_sentence(pair, options, sentence):

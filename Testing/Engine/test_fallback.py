@@ -9,12 +9,13 @@ import pytest
 import torch
 import trivial
 
-from DeepRegistrationLib import engine, fallback
+from DeepRegistrationLib import fallback, stages
 from DeepRegistrationLib.engine import register
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.fallback import Pair, Workplace
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.plain import background
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, jacobian, warp
 from DeepRegistrationLib.validation import background as torch_background
@@ -66,7 +67,7 @@ def test_enough_memory_is_not_mentioned(method):
 def test_the_images_get_coarser_and_the_note_says_it(method):
     shift, scarce = method
     scarce.failures = 1
-    result = register(image(1), image(2), method="shift")
+    result = register(image(1), image(2), method="shift", warped=True)
     coarse = shift.calls[1][0]
     assert min(coarse.grid.spacing) >= 3.7  # of 2 mm
     assert np.allclose(coarse.grid.corners(), GRID.corners())  # the same box
@@ -109,25 +110,32 @@ def test_progress_never_falls_back_when_a_stage_is_tried_again(method):
 
 
 @pytest.mark.parametrize(
-    ("stage", "what"), [("warp", "the warped image"), ("jacobian", "the Jacobian map")]
+    ("stage", "what"),
+    [
+        ("warped_image", "the warped image"),
+        ("jacobian", "the Jacobian map"),
+        ("displacement_magnitude", "the displacement map"),
+    ],
 )
 def test_the_maps_are_made_in_smaller_pieces_with_the_same_result(method, monkeypatch, stage, what):
-    expected = register(image(1), image(2), method="shift")
-    scarce, original, slabs = Scarce(1), getattr(engine, stage), []
+    images = (image(1), image(2), None, Outputs(warped=True, jacobian=True, displacement=True))
+    expected = register(*images, method="shift")
+    scarce, original, slabs = Scarce(1), getattr(stages, stage), []
 
     def short(*arguments, **options):
         slabs.append(Grid((1000, 1000, 100)).slabs()[0].stop)
         scarce()
         return original(*arguments, **options)
 
-    monkeypatch.setattr(engine, stage, short)
-    result = register(image(1), image(2), method="shift")
+    monkeypatch.setattr(stages, stage, short)
+    result = register(*images, method="shift")
     assert result.notes[-1] == (
         f"The GPU's memory was not enough for {what}: it was computed in smaller pieces."
     )
     assert slabs == [2, 1]  # planes of a million voxels at once
     assert torch.equal(result.warped.data, expected.warped.data)
     assert torch.equal(result.jacobian.data, expected.jacobian.data)
+    assert torch.equal(result.displacement.data, expected.displacement.data)
 
 
 def test_smaller_slabs_give_the_same_warped_image_and_jacobian():

@@ -27,6 +27,7 @@ from DeepRegistrationLib.networks.svfnet import SVFNet
 from DeepRegistrationLib.networks.virnet import MultilevelVirnet
 from DeepRegistrationLib.optimization.instance import deform
 from DeepRegistrationLib.optimization.presets import GENERAL, Level
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.plain import Task, Volume
 from DeepRegistrationLib.progress import silent
@@ -92,9 +93,10 @@ def toys(tmp_path, monkeypatch):
 
 def on_both(fixed, moving, **options):
     """The same registration on the CPU and on the pretended GPU, and the GPU."""
-    expected = register(fixed, moving, device="cpu", **options)
+    maps = Outputs(warped=True, jacobian=True, displacement=True)
+    expected = register(fixed, moving, None, maps, device="cpu", **options)
     with PretendedGPU() as gpu:
-        found = register(fixed, moving, device="cuda", **options)
+        found = register(fixed, moving, None, maps, device="cuda", **options)
     assert gpu.operations > 0
     assert found.provenance["device"] == "cuda"
     same(expected, found)
@@ -107,7 +109,7 @@ def same(expected, found):
     with torch.no_grad():
         assert type(found.transform(points)) is torch.Tensor
         assert torch.allclose(found.transform(points), expected.transform(points), atol=1e-4)
-    for name in ("warped", "jacobian", "fixed_mask"):
+    for name in ("warped", "jacobian", "displacement", "fixed_mask"):
         there, here = getattr(found, name), getattr(expected, name)
         assert (there is None) == (here is None)
         if there is not None:
@@ -237,7 +239,8 @@ def test_the_worker_answers_with_the_cpus_transform(chest, tmp_path):
     volumes = [Volume(i.data.numpy(), i.grid, i.name) for i in (chest.fixed, chest.moving)]
     for number, device in enumerate(("cpu", "cuda")):
         arrays: list = []
-        task = Task(*volumes, parameters=SHORT, quality="fast", device=device, inverse=True)
+        options = RegistrationOptions(quality="fast", parameters=SHORT, device=device)
+        task = Task(*volumes, options, Outputs(inverse=True))
         request = pack({"task": task}, arrays)
         for name in ("in", "out"):
             (tmp_path / str(number) / name).mkdir(parents=True)
@@ -255,7 +258,7 @@ def test_the_worker_answers_with_the_cpus_transform(chest, tmp_path):
 
 
 def test_with_less_memory_images_get_coarser_and_with_none_the_cpu_computes(chest):
-    options = {"parameters": SHORT, "quality": "fast", "initial": Affine()}
+    options = {"parameters": SHORT, "quality": "fast", "initial": Affine(), "warped": True}
     pair = chest.fixed, chest.moving
     with PretendedGPU() as gpu:
         register(*pair, device="cuda", **options)

@@ -10,7 +10,7 @@ import torch
 from references import rotation
 
 from DeepRegistrationLib import register
-from DeepRegistrationLib.context import QUALITIES, Context
+from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import mapped_points
 from DeepRegistrationLib.geometry import Grid
@@ -18,6 +18,7 @@ from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.inference.recognition import recognize
 from DeepRegistrationLib.methods import Optimize, make_parameters
 from DeepRegistrationLib.optimization.presets import PRESETS
+from DeepRegistrationLib.options import QUALITIES
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.transforms import Affine, jacobian, warp
 
@@ -125,7 +126,7 @@ def all_images(pair, function, moving_only=False):
 @pytest.fixture(scope="module")
 def result(chest):
     """The chest registered as a user would: no masks, no start, quality fast."""
-    return register(chest.fixed, chest.moving, quality="fast", device="cpu")
+    return register(chest.fixed, chest.moving, quality="fast", device="cpu", jacobian=True)
 
 
 def test_breathing_is_undone_to_a_quarter_of_a_voxel(chest, result):
@@ -399,7 +400,7 @@ def heart(cavity, wall):
 
 def test_a_contracting_heart_in_thick_slices_is_followed_without_folding():
     (fixed, fixed_labels), (moving, moving_labels) = heart(24.0, 7.0), heart(17.0, 11.0)
-    found = register(fixed, moving, quality="fast", device="cpu")
+    found = register(fixed, moving, quality="fast", device="cpu", jacobian=True)
     assert "cardiac cine MRI" in " ".join(found.notes)
     warped = warp(moving_labels, found.transform, fixed.grid, interpolation="nearest").data
 

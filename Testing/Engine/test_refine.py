@@ -29,7 +29,9 @@ def _error(transform, pair):
 def test_a_refined_shift_is_better_than_the_shift(pair, monkeypatch):
     trivial.install(monkeypatch)
     masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
-    result = register(pair.fixed, pair.moving, method="shift", refine=True, device="cpu", **masks)
+    result = register(
+        pair.fixed, pair.moving, method="shift", refine=True, device="cpu", jacobian=True, **masks
+    )
     start = _error(Affine(translation=np.array(trivial.SHIFT)), pair)
     assert _error(result.transform, pair) < 0.5 * start
     assert result.provenance["refine"] is True and "refine" in result.seconds
@@ -55,7 +57,9 @@ def test_folds_of_the_start_do_not_stay(pair, monkeypatch):
     shift = trivial.install(monkeypatch)
     monkeypatch.setattr(shift, "register", lambda self, fixed, moving, context: rough)
     masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
-    result = register(pair.fixed, pair.moving, method="shift", refine=True, device="cpu", **masks)
+    result = register(
+        pair.fixed, pair.moving, method="shift", refine=True, device="cpu", jacobian=True, **masks
+    )
     assert float(result.jacobian.data.min()) > 0
     assert _error(result.transform, pair) < 0.5 * _error(rough, pair)
 

@@ -55,6 +55,7 @@ def a_registration(with_inverse=False):
     inverse = DisplacementField(-DisplacementField.of(truth, GRID).vectors, GRID)
     result = Registration(
         transform=truth,
+        grid=GRID,
         warped=warp(moving, truth, GRID, fill=background(moving)),
         jacobian=jacobian(truth, GRID),
         inverse=Inversion(inverse, 1e-4, float("nan"), 0.25) if with_inverse else None,
@@ -161,7 +162,7 @@ def test_the_mask_that_the_registration_found_is_the_one_reported():
     from DeepRegistrationLib.phantoms import thorax
 
     pair = thorax((40, 32, 36), (8.0, 8.0, 8.0))
-    result = register(pair.fixed, pair.moving, method="affine", device="cpu")
+    result = register(pair.fixed, pair.moving, method="affine", device="cpu", jacobian=True)
     inside = result.jacobian.data[result.fixed_mask.data != 0]
     report = build_report(result, pair.fixed, pair.moving)
     assert report["jacobian"]["in_mask"]["mean"] == pytest.approx(float(inside.mean()), rel=1e-4)

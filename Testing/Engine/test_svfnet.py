@@ -165,6 +165,7 @@ def test_the_result_is_a_flow_and_then_the_rigid_alignment(weights):
     result = register(
         heart_picture(fixed), heart_picture(moving, 1), method="svfnet",
         fixed_mask=fixed, moving_mask=moving, device="cpu", parameters={"both_ways": False},
+        jacobian=True,
     )  # fmt: skip
     flow, rigid = result.transform.members
     expected = rigid_between(frame_of_labels(fixed), frame_of_labels(moving))

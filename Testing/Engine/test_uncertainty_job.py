@@ -10,10 +10,13 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.jobs import outcome_of, run
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.plain import AffineMap, Task, Volume
 from DeepRegistrationLib.tensors import volume_of
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
+
+SHIFT, MAPS = RegistrationOptions("shift"), Outputs(uncertainty=True)
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def pair():
 
 def test_an_outcome_holds_the_maps_and_their_statistics_in_the_mask(shift, pair):
     fixed, moving, lungs = pair
-    outcome = outcome_of(run(Task(fixed, moving, lungs, method="shift", uncertainty=True)))
+    outcome = outcome_of(run(Task(fixed, moving, SHIFT, MAPS, lungs)))
     length = np.linalg.norm(trivial.SHIFT)
     assert outcome.error_maps.keys() == {"predicted", "consistency"}
     assert np.allclose(outcome.error_maps["consistency"].data, 2 * length, rtol=1e-4)
@@ -43,12 +46,12 @@ def test_an_outcome_holds_the_maps_and_their_statistics_in_the_mask(shift, pair)
 
 def test_several_estimates_add_the_map_of_their_spread(shift, pair, monkeypatch):
     monkeypatch.setattr(shift, "augmentations", ("mirror",))  # finds (2, -1, 3) in the mirror too
-    outcome = outcome_of(run(Task(*pair[:2], method="shift", uncertainty=True)))
+    outcome = outcome_of(run(Task(*pair[:2], SHIFT, MAPS)))
     assert np.allclose(outcome.error_maps["spread"].data, abs(trivial.SHIFT[0]), rtol=1e-4)
 
 
 def test_without_the_option_there_is_one_registration_and_no_map(shift, pair):
-    outcome = outcome_of(run(Task(*pair[:2], method="shift")))
+    outcome = outcome_of(run(Task(*pair[:2], SHIFT)))
     assert (outcome.error_maps, outcome.error_statistics) == ({}, {})
     assert len(shift.calls) == 1
 
@@ -56,7 +59,7 @@ def test_without_the_option_there_is_one_registration_and_no_map(shift, pair):
 def test_the_maps_come_out_of_the_engines_process_as_mapped_files(pair, tmp_path):
     transport = PipeTransport()
     engine = EngineProcess(transport, root=tmp_path)
-    task = Task(*pair[:2], method="affine", quality="fast", uncertainty=True)
+    task = Task(*pair[:2], RegistrationOptions("affine", "fast"), MAPS)
     job = engine.submit("register", {"task": task})
     assert transport.wait(lambda: job.finished), job.stage
     assert job.state is State.DONE, job.message

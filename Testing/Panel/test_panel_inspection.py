@@ -7,12 +7,13 @@ import pytest
 import slicer
 import vtk
 from inspection import FOUR_UP, contents, open_inspection, open_registered_pair, red, volumes_shown
-from pairs import add_pair, phantom
+from pairs import add_pair, add_true_transform, phantom
 from SlicerHost import hands
 from SlicerHost.arguments import unwrap
 
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE
+from DeepRegistrationLib.scene.results import outputs_of
 from DeepRegistrationLib.scene.slice_views import composite_of
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
 from DeepRegistrationLib.transforms import jacobian
@@ -110,9 +111,28 @@ def test_each_mode_has_only_its_own_slider(slicer_host, panel, section):
     assert composite_of(red()).GetForegroundOpacity() == pytest.approx(0.2)
 
 
+def test_the_jacobian_is_made_when_it_is_looked_at(slicer_host, panel, section):
+    assert "jacobian" not in outputs_of(panel.parameters.transform)
+    slicer_host.click(section.ui.blendButton)
+    slicer_host.click(section.ui.jacobianButton)
+    assert section.ui.blendButton.checked  # until it is there
+    slicer_host.process_events(until=lambda: not panel.running, timeout=300)
+    slicer_host.process_events(0.05)
+    assert section.ui.jacobianButton.checked
+    node = outputs_of(panel.parameters.transform)["jacobian"]
+    assert volumes_shown(red())[1].GetImageData() is node.GetImageData()
+    pair = phantom()
+    expected = jacobian(pair.transform, pair.fixed.grid).data.numpy()
+    assert abs(slicer.util.arrayFromVolume(node) - expected)[2:-2, 2:-2, 2:-2].max() < 0.02
+
+
 def test_the_jacobian_is_offered_where_there_is_one_and_has_a_legend(slicer_host, panel, section):
+    panel.parameters.transform = None
+    slicer_host.process_events(0.05)
     assert not section.ui.jacobianButton.enabled
+    add_true_transform(panel.parameters)
     node = add_jacobian(panel)
+    slicer_host.process_events(0.05)
     assert section.ui.jacobianButton.enabled and not section.ui.predictedButton.enabled
     slicer_host.click(section.ui.jacobianButton)
     shown = volumes_shown(red())[1]

@@ -27,8 +27,9 @@ def registered(slicer_host, panel) -> list[str]:
     """An affine registration is done; what of its nodes has been deleted, as time goes on."""
     add_pair(panel.parameters)
     panel.parameters.method = "affine"
+    panel.parameters.addWarped = panel.parameters.addInverse = True
     register(slicer_host, panel)
-    return deletions(panel.result.nodes.jacobian, panel.result.nodes.displacement)
+    return deletions(panel.result.nodes.warped, panel.result.nodes.inverse)
 
 
 def deletions(*objects) -> list[str]:
@@ -53,7 +54,7 @@ def test_a_scene_closed_meanwhile_does_no_harm(slicer_host, panel, registered):
     slicer_host.process_events(until=lambda: len(registered) == 2, timeout=60)
     add_pair(panel.parameters)
     register(slicer_host, panel)
-    assert slicer.mrmlScene.IsNodePresent(panel.result.nodes.jacobian)
+    assert slicer.mrmlScene.IsNodePresent(panel.result.nodes.transform)
 
 
 def test_a_scene_that_is_closed_takes_the_undo_and_its_memory_along(slicer_host, panel, registered):
@@ -65,7 +66,7 @@ def test_a_scene_that_is_closed_takes_the_undo_and_its_memory_along(slicer_host,
 
 def test_the_voxels_that_an_undo_takes_out_of_a_node_go_later(slicer_host, panel, registered):
     register(slicer_host, panel)  # updates the nodes
-    node = panel.result.nodes.jacobian
+    node = panel.result.nodes.warped
     deleted = deletions(node.GetImageData())
     undo(panel)
     assert slicer.mrmlScene.IsNodePresent(node) and node.GetImageData() is not None

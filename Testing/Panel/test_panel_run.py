@@ -83,7 +83,7 @@ def test_a_click_registers_and_one_more_click_undoes_it(slicer_host, panel, run)
     from DeepRegistrationPanel.results import ResultsSection
 
     results = panel.section(ResultsSection)
-    assert results.ui.jacobianButton.text == "Show"
+    assert results.ui.jacobianButton.text == "Create"  # made when somebody wants it
     press(results.ui.inverseButton)
     finish(slicer_host, run)
     assert "mm at most" in run.ui.statusText.text

@@ -9,7 +9,13 @@ import torch
 from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.geometry import Grid
 from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.transforms import DisplacementField, invert, jacobian, warp
+from DeepRegistrationLib.transforms import (
+    DisplacementField,
+    displacement_magnitude,
+    invert,
+    jacobian,
+    warp,
+)
 
 
 def rotation(degrees: tuple[float, float, float]) -> np.ndarray:
@@ -79,7 +85,9 @@ def move_preview(node, position) -> None:
 def registration_of(transform, fixed, moving, inverse=False) -> Registration:
     return Registration(
         transform=transform,
+        grid=fixed.grid,
         warped=warp(moving, transform, fixed.grid, fill=-1000.0),
         jacobian=jacobian(transform, fixed.grid),
+        displacement=displacement_magnitude(transform, fixed.grid),
         inverse=invert(transform, moving.grid) if inverse else None,
     )

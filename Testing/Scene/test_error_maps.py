@@ -12,6 +12,7 @@ from scenery import centered_grid, registration_of
 
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.jobs import outcome_of
+from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.scene import colors, pictures, results, studio, views
 from DeepRegistrationLib.scene.application import Application
 from DeepRegistrationLib.scene.error_readout import errors_at, errors_text
@@ -40,13 +41,13 @@ def run(scene, volumes, fixed_image, moving_image):
     """Put a registration with error maps of a ramp of mm along x into the scene, or one without."""
 
     def commit(scale: float | None = 1.0, spread: bool = True):
-        request = Request(scene, *volumes, method="given")
+        request = Request(scene, *volumes, RegistrationOptions("given"))
         found = registration_of(Affine(translation=(1.0, 2.0, 3.0)), fixed_image, moving_image)
         if scale is not None:
             ramp = torch.linspace(0, 4, fixed_image.grid.size[0]).expand(fixed_image.grid.shape)
             images = [Image(k * scale * ramp, fixed_image.grid) for k in (1.0, 2.0, 0.5)]
             found = replace(found, uncertainty=Uncertainty(*images[: 3 if spread else 2]))
-        outcome = outcome_of(found, warped=False)
+        outcome = outcome_of(replace(found, warped=None))
         return request.commit(results.prepare(outcome), outcome)
 
     return commit

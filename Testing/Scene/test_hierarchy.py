@@ -6,6 +6,7 @@ import pytest
 import slicer
 import vtk
 
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.scene.hierarchy import put_beside
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
@@ -38,7 +39,10 @@ def test_all_results_stand_in_the_study_of_the_moving_volume(
     study = tree.CreateStudyItem(tree.GetSceneItemID(), "follow-up")
     tree.SetItemParent(tree.GetItemByDataNode(moving), study)
     result = DeepRegistrationLogic(scene).register(
-        fixed, moving, method=method_returning(field), resample=True, inverse=True
+        fixed,
+        moving,
+        RegistrationOptions(method_returning(field)),
+        Outputs(warped=True, jacobian=True, displacement=True, inverse=True),
     )
     nodes = result.nodes
     made = (nodes.transform, nodes.jacobian, nodes.displacement, nodes.warped, nodes.inverse)

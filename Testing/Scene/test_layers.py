@@ -20,19 +20,21 @@ FLOORS = """
 DeepRegistrationLib errors extents hounsfield itk_warnings progress reductions regularization \
     shipped_weights
 devices geometry packing parameters similarity
+options
 nifti nrrd plain sampling
 guard networks separable
 dicom headers
 image output
 labels lungs pyramid transforms
 context elastix fallback interchange phantoms preparation tensors validation
-anatomy datasets masks synthesis
+anatomy datasets masks synthesis warping
 expected optimization
 model_card
 weights
 inference
 methods orientation
 choice uncertainty
+stages
 engine
 evaluation shapes
 benchmark jobs

@@ -10,6 +10,7 @@ from scenery import image_on
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.methods import method_class
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
 from DeepRegistrationLib.scene.transforms import transform_node_from
@@ -33,10 +34,12 @@ def contents(scene) -> list[tuple]:
     return [(node.GetID(), node.GetName(), node.GetMTime()) for node in nodes]
 
 
-def test_registering_two_volumes_gives_transform_jacobian_and_displacement(
+def test_registering_two_volumes_gives_the_transform_and_what_is_wanted(
     logic, volumes, field, method_returning
 ):
-    result = logic.register(*volumes, method=method_returning(field), resample=True, inverse=True)
+    options, wanted = RegistrationOptions(method_returning(field)), Outputs(jacobian=True)
+    result = logic.register(*volumes, options, wanted, warped=True, inverse=True)
+    assert result.nodes.displacement is None
     assert result.nodes.transform.GetClassName() == "vtkMRMLGridTransformNode"
     assert volumes[1].GetParentTransformNode() is result.nodes.transform
     jacobian = image_from_node(result.nodes.jacobian).data
@@ -69,7 +72,7 @@ def test_a_moving_volume_under_a_parent_is_registered_where_it_appears(
     matrix[2, 3] = 6.0
     volumes[1].SetAndObserveTransformNodeID(add_transform(matrix).GetID())
     method = method_returning(Affine(translation=(0.0, 0.0, 6.0)))
-    result = logic.register(*volumes, method=method, resample=True)
+    result = logic.register(*volumes, method=method, warped=True)
     warped = result.registration.warped.data.numpy()
     inside = warped > -950
     assert np.abs(warped - fixed_image.data.numpy())[inside].max() < 35
@@ -82,9 +85,9 @@ def test_registering_again_starts_from_the_volume_not_from_the_result(
     logic, volumes, field, method_returning
 ):
     method = method_returning(field)
-    first = logic.register(*volumes, method=method, resample=True)
+    first = logic.register(*volumes, method=method, warped=True)
     before = image_from_node(first.nodes.warped).data.clone()
-    second = logic.register(*volumes, method=method, resample=True)
+    second = logic.register(*volumes, method=method, warped=True)
     assert second.nodes.transform is first.nodes.transform
     assert torch.equal(image_from_node(second.nodes.warped).data, before)
 
@@ -202,4 +205,4 @@ def test_an_integer_volume_can_be_registered(scene, logic, fixed_image, field, m
     whole = Image(fixed_image.data.to(torch.int16), fixed_image.grid, "int")
     fixed = volume_node_from_image(whole, scene)
     moving = volume_node_from_image(image_on(fixed_image.grid, "other"), scene)
-    assert logic.register(fixed, moving, method=method_returning(field)).nodes.jacobian
+    assert logic.register(fixed, moving, method=method_returning(field)).nodes.transform

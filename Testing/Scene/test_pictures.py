@@ -39,7 +39,7 @@ def shifted(scene):
     fixed, moving = block((0, 0, 0)), block((20, 0, 0))
     nodes = [volume_node_from_image(image, scene) for image in (fixed, moving)]
     registration = registration_of(Affine(translation=(20.0, 0.0, 0.0)), fixed, moving)
-    prepared = results.prepare(outcome_of(registration, warped=False))
+    prepared = results.prepare(outcome_of(registration))
     made = results.commit(prepared, scene, *nodes, method="given", place_moving=True)
     return made, *nodes
 

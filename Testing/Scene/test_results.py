@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def volumes(scene, fixed_image, moving_image):
 @pytest.fixture
 def committed(scene, volumes, field, fixed_image, moving_image):
     registration = registration_of(field, fixed_image, moving_image, inverse=True)
-    prepared = results.prepare(outcome_of(registration, warped=True))
+    prepared = results.prepare(outcome_of(registration))
     return results.commit(prepared, scene, *volumes, method="given", place_moving=True)
 
 
@@ -111,7 +113,7 @@ def test_a_second_run_updates_the_nodes_of_the_first(
     weaker = registration_of(bump(fixed_image.grid, 1.0), fixed_image, moving_image, inverse=True)
     count = scene.GetNumberOfNodes()
     again = results.commit(
-        results.prepare(outcome_of(weaker, warped=True)),
+        results.prepare(outcome_of(weaker)),
         scene,
         *volumes,
         method="given",
@@ -126,7 +128,7 @@ def test_a_second_run_updates_the_nodes_of_the_first(
 def test_another_method_gets_nodes_of_its_own(scene, volumes, committed, fixed_image, moving_image):
     shift = registration_of(Affine(translation=(1.0, 2.0, 3.0)), fixed_image, moving_image)
     other = results.commit(
-        results.prepare(outcome_of(shift, warped=False)),
+        results.prepare(outcome_of(replace(shift, warped=None))),
         scene,
         *volumes,
         method="other",
@@ -150,7 +152,7 @@ def test_a_moving_volume_keeps_its_own_parent_and_other_nodes_stay(
     shift = registration_of(Affine(translation=(0.0, 7.0, 0.0)), fixed_image, moving_image)
     for _ in range(2):  # the second run must not stack another copy
         nodes = results.commit(
-            results.prepare(outcome_of(shift, warped=False)),
+            results.prepare(outcome_of(replace(shift, warped=None))),
             scene,
             *volumes,
             method="given",
@@ -170,7 +172,7 @@ def test_the_warped_volume_is_shown_like_the_moving_one(scene, volumes, fixed_im
     volumes[1].GetDisplayNode().SetWindowLevelMinMax(-1000, 400)
     registration = registration_of(Affine(), fixed_image, moving_image)
     nodes = results.commit(
-        results.prepare(outcome_of(registration, warped=True)),
+        results.prepare(outcome_of(registration)),
         scene,
         *volumes,
         method="given",

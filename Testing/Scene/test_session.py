@@ -18,7 +18,7 @@ from DeepRegistrationLib.worker import State
 
 
 def test_a_run_ends_with_the_results_in_the_scene(finished, volumes):
-    run = finished(resample=True)
+    run = finished(warped=True)
     assert run.state is State.DONE, run.message
     nodes = run.result.nodes
     assert volumes[1].GetParentTransformNode() is nodes.transform
@@ -139,9 +139,9 @@ def test_an_error_in_the_middle_of_the_commit_takes_everything_back(
 
 
 def test_a_warped_volume_of_an_earlier_run_is_never_left_outdated(finished, volumes):
-    first = finished(resample=True).result.nodes
+    first = finished(warped=True).result.nodes
     volume_from_node(volumes[0]).data[:] += 50.0
-    again = finished(resample=False).result.nodes
+    again = finished(warped=False).result.nodes
     assert again.warped is first.warped
     assert np.array_equal(volume_from_node(again.warped).data, volume_from_node(volumes[0]).data)
 

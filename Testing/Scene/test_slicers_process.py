@@ -28,7 +28,7 @@ nodes = [volume_node_from_image(Volume(saved[k], grid, k), scene) for k in ("fix
 points = [point_list_from(saved[k], scene, k, (0, 1, 0)) for k in ("before", "after")]
 transport = PipeTransport()
 engine = EngineProcess(transport, root=sys.argv[2])
-run = DeepRegistrationLogic(scene).start(engine, *nodes, quality="fast", resample=True,
+run = DeepRegistrationLogic(scene).start(engine, *nodes, quality="fast", warped=True,
     inverse=True, parameters={"iterations": 0.1},
     fixedLandmarks=points[0], movingLandmarks=points[1])
 while not run.finished:

@@ -19,7 +19,7 @@ def test_undo_of_the_first_run_leaves_the_scene_as_before(finished, scene, volum
     table = add_transform(matrix, "table")
     volumes[1].SetAndObserveTransformNodeID(table.GetID())
     names = [node[:2] for node in contents(scene)]
-    run = finished(resample=True)
+    run = finished(warped=True)
     assert volumes[1].GetParentTransformNode() is not table
     assert run.result.record.undoable
     run.result.record.undo()
@@ -31,13 +31,13 @@ def test_undo_of_the_first_run_leaves_the_scene_as_before(finished, scene, volum
 def test_undo_of_a_second_run_brings_the_first_ones_results_back(
     finished, scene, volumes, monkeypatch
 ):
-    first = finished(resample=True).result.nodes
+    first = finished(warped=True).result.nodes
     before = volume_from_node(first.warped).data.copy()
     names = [node[:2] for node in contents(scene)]
     values = volume_from_node(volumes[0]).data
     values += 100.0  # so that the second run gives another warped volume
     first.transform.Modified()
-    second = finished(resample=True).result
+    second = finished(warped=True).result
     assert second.nodes.warped is first.warped
     assert not np.array_equal(volume_from_node(first.warped).data, before)
     second.record.undo()
