@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from DeepRegistrationLib.labels import SEGMENTATION, Labels, write_labels
 from DeepRegistrationLib.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import warp, warp_labels
 from DeepRegistrationLib.validation import background
+from DeepRegistrationLib.warping import in_type_of
 
 Writer = Callable[[Path], list[str]]
 """Writes to a path; returns notes."""
@@ -113,10 +113,7 @@ def _applied_image(arguments: argparse.Namespace) -> tuple[Writer, int]:
             return lambda path: notes + write_labels(labels, path), size
         fill = background(given)
         warped = warp(given, transform, grid, interpolation=arguments.interpolation, fill=fill)
-    if not given.data.is_floating_point() and warped.data.is_floating_point():
-        limits = torch.iinfo(given.data.dtype)  # keep the voxel type: HU are whole numbers
-        rounded = warped.data.round().clamp(limits.min, limits.max).to(given.data.dtype)
-        warped = dataclasses.replace(warped, data=rounded)
+    warped = in_type_of(given, warped)
 
     def write(path: Path) -> list[str]:
         write_image(warped, path)

@@ -70,7 +70,7 @@ def register_files(arguments: argparse.Namespace) -> int:
         progress(1.0, "Measuring and writing")
         result.seconds.update(seconds)
         report = build_report(result, fixed, moving, **landmarks)
-        write_results(result, report, folder, images=not arguments.no_images)
+        write_results(result, moving, report, folder, images=not arguments.no_images)
     _tell(arguments, report, result)
     return warned(report, arguments.strict)
 
@@ -97,7 +97,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
     ):
         result = register(pair.fixed, pair.moving, options, outputs, progress=progress)
         report = build_report(result, pair.fixed, pair.moving, **landmarks)
-        write_results(result, report, folder)
+        write_results(result, pair.moving, report, folder)
         with native_silence():
             write_image(pair.fixed, folder / PHANTOM[0])
             write_image(pair.moving, folder / PHANTOM[1])

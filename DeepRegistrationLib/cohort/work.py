@@ -103,7 +103,7 @@ def _registered(job: Job) -> Row:
     with atomic_folder(job.place, needed=needed, owned=(*RESULTS, ROW)) as folder:
         result = register(fixed, moving, job.options, job.outputs | REPORTED, **masks)
         report = build_report(result, fixed, moving, **truth)
-        write_results(result, report, folder, images=job.outputs.warped)
+        write_results(result, moving, report, folder, images=job.outputs.warped)
         row = {
             **job.identity,
             "status": "ok",

@@ -11,10 +11,11 @@ import numpy as np
 from DeepRegistrationLib.engine import Registration
 from DeepRegistrationLib.evaluation.report import MASK_FILE, write_report
 from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import write_image
+from DeepRegistrationLib.image import Image, write_image
 from DeepRegistrationLib.itk_warnings import native_silence
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.transforms import write_transform
+from DeepRegistrationLib.warping import in_type_of
 
 RESULTS = (
     "transform.h5",
@@ -42,18 +43,25 @@ def output_size(grid: Grid, outputs: Outputs) -> int:
 
 
 def write_results(
-    result: Registration, report: dict[str, Any], folder: Path, *, images: bool = True
+    result: Registration,
+    moving: Image,
+    report: dict[str, Any],
+    folder: Path,
+    *,
+    images: bool = True,
 ) -> None:
     """Write what there is of ``RESULTS``.
 
     Args:
+        moving: That was registered; the warped image is written in its voxel type.
         images: Whether the warped image and the Jacobian map, which the report is made of, are
             written too.
 
     The images at the same time, as compressing each keeps one processor busy; the transforms one
     after the other, as HDF5 is not made for threads.
     """
-    reported = [(result.warped, RESULTS[1]), (result.jacobian, RESULTS[2])] if images else []
+    warped = result.warped and in_type_of(moving, result.warped)
+    reported = [(warped, RESULTS[1]), (result.jacobian, RESULTS[2])] if images else []
     others = [(result.fixed_mask, MASK_FILE), (result.displacement, RESULTS[6])]
     volumes = [(image, name) for image, name in (*reported, *others) if image is not None]
     if result.uncertainty is not None:

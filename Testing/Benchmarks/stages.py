@@ -80,11 +80,11 @@ def _stage_report(folder: Path, device: str) -> Task:
 
 
 def _stage_write(folder: Path, device: str) -> Task:
-    result = _finished(folder)[0]
+    result, _, moving = _finished(folder)
 
     def write() -> None:
         with tempfile.TemporaryDirectory() as target:
-            write_results(result, {}, Path(target))
+            write_results(result, moving, {}, Path(target))
 
     return write
 

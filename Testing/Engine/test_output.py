@@ -15,6 +15,7 @@ from trivial import assert_says, register, volume
 from DeepRegistrationLib import output
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.cli import register as register_command
+from DeepRegistrationLib.evaluation import result_files
 from DeepRegistrationLib.options import Outputs
 
 ROOT = Path(__file__).parents[2]
@@ -69,19 +70,19 @@ def test_a_disk_that_fills_up_while_writing_leaves_nothing(good, refuse, tmp_pat
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(register_command, "write_report", full)
+    monkeypatch.setattr(result_files, "write_report", full)
     assert_says(refuse(*register(*good, tmp_path / "out")), "disk became full")
 
 
 def test_a_file_that_itk_cut_short_in_silence_is_noticed(good, refuse, tmp_path, monkeypatch):
-    write = register_command.write_image
+    write = result_files.write_image
 
     def cut(image, path):
         write(image, path)
         with open(path, "rb+") as file:
             file.truncate(500)
 
-    monkeypatch.setattr(register_command, "write_image", cut)
+    monkeypatch.setattr(result_files, "write_image", cut)
     assert_says(refuse(*register(*good, tmp_path / "out")), "disk became full")
 
 
@@ -119,7 +120,7 @@ def test_an_earlier_result_survives_a_failure(good, refuse, tmp_path, capfd, mon
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(register_command, "write_report", full)
+    monkeypatch.setattr(result_files, "write_report", full)
     refuse(*register(*good, out, "--set", "scale=2"))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
