@@ -16,7 +16,7 @@ from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen
 from DeepRegistrationLib.plain import GIVEN, LUNGS
 from DeepRegistrationLib.progress import Progress, part, rising, silent
-from DeepRegistrationLib.stages import PREPARATION, Run, perform, stages_of
+from DeepRegistrationLib.stages import PREPARATION, Pipeline, perform, stages_of
 from DeepRegistrationLib.transforms import Inversion, Transform
 from DeepRegistrationLib.uncertainty.maps import Uncertainty
 from DeepRegistrationLib.validation import check_memory, check_pair, finite, notes_on
@@ -99,7 +99,7 @@ def register(
     notes = notes_on(fixed, moving)
     pair = Pair(finite(fixed), finite(moving), fixed_mask, moving_mask)
     work = Workplace(pair, device, notes)
-    run = Run(fixed, moving, options, outputs, method, work, initial, options.refine, notes)
+    run = Pipeline(fixed, moving, options, outputs, method, work, initial, options.refine, notes)
     progress = rising(progress)
     perform(run, PREPARATION, part(progress, 0.0, 0.05))
     perform(run, stages_of(run), part(progress, 0.05, 1.0))
@@ -107,7 +107,7 @@ def register(
     return _result(run, _provenance(run, fixed_mask, device, reason))
 
 
-def _result(run: Run, provenance: dict[str, Any]) -> Registration:
+def _result(run: Pipeline, provenance: dict[str, Any]) -> Registration:
     """What was found, on the CPU."""
     inverse = run.inverse
     return Registration(
@@ -127,7 +127,7 @@ def _result(run: Run, provenance: dict[str, Any]) -> Registration:
 
 
 def _provenance(
-    run: Run, given_mask: Image | None, device: torch.device, reason: str
+    run: Pipeline, given_mask: Image | None, device: torch.device, reason: str
 ) -> dict[str, Any]:
     """Enough to do it again; ``device`` is the one that was chosen at first."""
     used = run.work.pair.fixed_mask

@@ -1,8 +1,8 @@
 """The stages of a registration, one after the other; :func:`.engine.register` runs them.
 
-A stage is a function of a :class:`Run`, which holds what was given and what was found so far, and
-of its own progress. Where a GPU's memory is not enough, the run's workplace repeats what a stage
-computes elsewhere.
+A stage is a function of a :class:`Pipeline`, which holds what was given and what was found so far,
+and of its own progress. Where a GPU's memory is not enough, the pipeline's workplace repeats what a
+stage computes elsewhere.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from DeepRegistrationLib.warping import warped_image
 
 
 @dataclass(eq=False)
-class Run:
+class Pipeline:
     """A registration on its way.
 
     Attributes:
@@ -104,10 +104,10 @@ class Stage(NamedTuple):
 
     name: str
     share: float
-    work: Callable[[Run, Progress], None]
+    work: Callable[[Pipeline, Progress], None]
 
 
-def perform(run: Run, stages: Sequence[Stage], progress: Progress) -> None:
+def perform(run: Pipeline, stages: Sequence[Stage], progress: Progress) -> None:
     """Do stages one after the other; each moves the progress by its share."""
     total, done = sum(stage.share for stage in stages), 0.0
     for stage in stages:
@@ -116,7 +116,7 @@ def perform(run: Run, stages: Sequence[Stage], progress: Progress) -> None:
         done += stage.share
 
 
-def prepare(run: Run, progress: Progress) -> None:
+def prepare(run: Pipeline, progress: Progress) -> None:
     """Find masks where none were given, a start where the images lie apart, and the method."""
     progress(0.2, "Looking for the lungs")
     pair = run.work.pair
@@ -135,7 +135,7 @@ def prepare(run: Run, progress: Progress) -> None:
     run.refine = run.refine or advised
 
 
-def find_transform(run: Run, progress: Progress) -> None:
+def find_transform(run: Pipeline, progress: Progress) -> None:
     """Let the method register."""
 
     def find(pair: Pair) -> Transform:
@@ -148,7 +148,7 @@ def find_transform(run: Run, progress: Progress) -> None:
     check_result(run.transform, run.method.title)
 
 
-def refine(run: Run, progress: Progress) -> None:
+def refine(run: Pipeline, progress: Progress) -> None:
     """Improve the transform by instance optimization on the pair."""
     rough = run.transform
 
@@ -160,7 +160,7 @@ def refine(run: Run, progress: Progress) -> None:
     check_result(run.transform, "The refinement")
 
 
-def warp_moving(run: Run, progress: Progress) -> None:
+def warp_moving(run: Pipeline, progress: Progress) -> None:
     """Resample the moving image as it was given; what a method works on was clamped."""
     run.warped = run.work.in_slabs(
         "the warped image",
@@ -170,7 +170,7 @@ def warp_moving(run: Run, progress: Progress) -> None:
     )
 
 
-def map_jacobian(run: Run, progress: Progress) -> None:
+def map_jacobian(run: Pipeline, progress: Progress) -> None:
     """Compute det(dT/dx) at the fixed image's voxels."""
     run.jacobian = run.work.in_slabs(
         "the Jacobian map",
@@ -178,7 +178,7 @@ def map_jacobian(run: Run, progress: Progress) -> None:
     )
 
 
-def map_displacement(run: Run, progress: Progress) -> None:
+def map_displacement(run: Pipeline, progress: Progress) -> None:
     """Compute |T(x) - x| at the fixed image's voxels."""
     run.displacement = run.work.in_slabs(
         "the displacement map",
@@ -188,7 +188,7 @@ def map_displacement(run: Run, progress: Progress) -> None:
     )
 
 
-def find_inverse(run: Run, progress: Progress) -> None:
+def find_inverse(run: Pipeline, progress: Progress) -> None:
     """Invert the transform, in the moving image's box."""
     grid = inverse_grid(run.moving.grid)
     run.inverse = run.work.in_slabs(
@@ -196,7 +196,7 @@ def find_inverse(run: Run, progress: Progress) -> None:
     )
 
 
-def predict_error(run: Run, progress: Progress) -> None:
+def predict_error(run: Pipeline, progress: Progress) -> None:
     """Register backward and, with networks, changed inputs; map how far the results disagree."""
     searching, comparing = part(progress, 0.0, 0.9), part(progress, 0.9, 1.0)
     evidence = run.work.coarsening(
@@ -219,7 +219,7 @@ def predict_error(run: Run, progress: Progress) -> None:
 PREPARATION = (Stage("masks", 1, prepare),)
 
 
-def stages_of(run: Run) -> list[Stage]:
+def stages_of(run: Pipeline) -> list[Stage]:
     """What follows the preparation: the method, and the outputs that are wanted."""
     wanted = run.outputs
     every = (
