@@ -65,7 +65,7 @@ def write_results(
     }
     page = html_page(rows, tables, found, comparisons, known, folder, PROTOCOLS[protocol])
     with atomic_folder(folder) as partial:
-        text = json.dumps(json_safe(result), indent=1, allow_nan=False) + "\n"
+        text = json.dumps(meaningful(json_safe(result)), indent=1, allow_nan=False) + "\n"
         (partial / JSON).write_text(text, encoding="utf-8")
         write_csv(rows, partial / CSV)
         text = "\n".join(markdown(table) for table in tables)
@@ -81,12 +81,24 @@ def reference_of(rows: Sequence[Row]) -> str | None:
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """A line a row; nested values are columns such as ``jacobian.region.std_log``."""
-    flat = [_flat({k: v for k, v in row.items() if k not in _LONG}) for row in rows]
+    flat = [_flat({k: v for k, v in meaningful(row).items() if k not in _LONG}) for row in rows]
     columns = list(dict.fromkeys(name for row in flat for name in row))
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(flat)
+
+
+def meaningful(value: Any) -> Any:
+    """Every float in nested values to five significant digits; the journal keeps all of them.
+
+    In mm that is a micrometer or ten, far below what landmarks or voxels can tell apart.
+    """
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, Mapping):
+        return {name: meaningful(each) for name, each in value.items()}
+    return [meaningful(each) for each in value] if isinstance(value, list) else value
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

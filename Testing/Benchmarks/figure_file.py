@@ -123,14 +123,14 @@ def _fill(figure: Figure, rows: list[Row], own: dict[str, Row]) -> None:
         figure["value"] = round(_share(metric, own, demons), 1)
         return
     numbers = [_number(metric, row) for row in own.values()]
-    figure["value"] = meaningful(statistics.fmean(numbers))
+    figure["value"] = _stated(statistics.fmean(numbers))
     if len(numbers) > 1:
-        figure["spread"] = meaningful(statistics.pstdev(numbers))
+        figure["spread"] = _stated(statistics.pstdev(numbers))
     elif metric == "TRE":
-        figure["spread"] = meaningful(float(next(iter(own.values()))["tre.std"]))
+        figure["spread"] = _stated(float(next(iter(own.values()))["tre.std"]))
 
 
-def meaningful(value: float) -> float:
+def _stated(value: float) -> float:
     """Four significant digits: more than any of these measurements can tell apart."""
     return float(f"{value:.4g}")
 
