@@ -18,6 +18,7 @@ _HOME = {
     "mapped_points": "landmarks",
     "normalized_correlation": "correlation",
     "read_landmarks": "landmarks",
+    "registered_overlap": "overlap",
     "similarity": "correlation",
     "target_registration_error": "landmarks",
     "write_landmarks": "landmarks",
