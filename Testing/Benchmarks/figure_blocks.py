@@ -215,7 +215,7 @@ def patients(content: Content) -> str:
     lines = [line("before", "rigid, by segmentations"), line("svfnet"), DEMONS]
     rows = [[each.title, *(cell(notes, each, PATIENTS, m) for m in head[1:])] for each in lines]
     shares = [
-        [which.capitalize(), *(_share(content, text, name) for name in ("", *STRUCTURES))]
+        [which[0].upper() + which[1:], *(_share(content, text, name) for name in ("", *STRUCTURES))]
         for which, text in (
             ("better Dice", "pairs with better {mean}Dice than LCC log-Demons"),
             (
