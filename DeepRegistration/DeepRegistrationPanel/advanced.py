@@ -7,8 +7,8 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.methods import AUTOMATIC, method_class
-from DeepRegistrationLib.options import RegistrationOptions, values_in
+from DeepRegistrationLib.methods import method_class
+from DeepRegistrationPanel.parameters import changedParameters
 from DeepRegistrationPanel.section import Section, letBeNarrow
 
 
@@ -24,7 +24,7 @@ class AdvancedSection(Section):
         self.ui.defaultsButton.connect("clicked(bool)", self._onDefaults)
 
     def update(self):
-        self.ui.advancedButton.enabled = not self.panel.running
+        self.ui.advancedButton.enabled = not self.panel.runner.running
         if self.parameters.method != self._method:
             self._build(self.parameters.method)
         values = changedParameters(self.parameters)
@@ -59,19 +59,6 @@ class AdvancedSection(Section):
         every = json.loads(self.parameters.methodParameters)
         every.pop(self._method, None)
         self.parameters.methodParameters = json.dumps(every, sort_keys=True)
-
-
-def changedParameters(parameters):
-    """The values of the chosen method that differ from its defaults."""
-    return json.loads(parameters.methodParameters).get(parameters.method, {})
-
-
-def chosenOptions(parameters):
-    """How to register, as the panel's widgets say; one that has no widget keeps its default."""
-    given = values_in(RegistrationOptions, parameters)
-    given["parameters"] = changedParameters(parameters)
-    given["refine"] = parameters.refine and refinable(parameters.method)
-    return RegistrationOptions(**given)
 
 
 class _Field:
@@ -144,9 +131,3 @@ class _Field:
     def _changed(self, _value=None):
         if not self._showing:
             self._onChange()
-
-
-def refinable(method):
-    """Whether it is for the user to say: not where the result is affine, is that refinement
-    itself, or comes of the method that decides about it."""
-    return method not in (AUTOMATIC, "optimize", "affine")

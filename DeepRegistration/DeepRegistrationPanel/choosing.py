@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.choice import choice_for
-from DeepRegistrationPanel.advanced import changedParameters
+from DeepRegistrationPanel.parameters import changedParameters
 
 
 class AutomaticText:

@@ -1,11 +1,11 @@
 """Transforms of other programs: read from their files, and the moving volume put under them."""
 
+import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.scene.imported import place_moving
+from DeepRegistrationLib.scene.imported import ImportRequest, place_moving
 from DeepRegistrationLib.scene.space import parents_of
 from DeepRegistrationPanel.files import askForFiles
-from DeepRegistrationPanel.run import RunSection
 
 _ENDINGS = "*.h5 *.hdf5 *.tfm *.txt *.toml *.mat *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm"
 
@@ -26,7 +26,7 @@ class TransformImport:
 
     def update(self):
         """Offer what can be done."""
-        p, running = self._panel.parameters, self._panel.running
+        p, running = self._panel.parameters, self._panel.runner.running
         there = self._imported is not None and self._imported.record.undoable
         self._ui.importButton.enabled = not running
         self._ui.undoImportButton.enabled = there and not running
@@ -45,13 +45,9 @@ class TransformImport:
         files = askForFiles(_("Import a transform from fixed to moving"), kinds)
         if not files:
             return
-        p, panel = self._panel.parameters, self._panel
-        panel.section(RunSection).begin(
-            lambda changed: panel.logic.startImport(
-                panel.engine, files, p.fixedVolume, p.movingVolume, onChange=changed
-            ),
-            self._onImported,
-        )
+        p = self._panel.parameters
+        request = ImportRequest(slicer.mrmlScene, tuple(files), p.fixedVolume, p.movingVolume)
+        self._panel.bar.start(request, self._onImported)
 
     def _onImported(self, result):
         p = self._panel.parameters
@@ -59,7 +55,7 @@ class TransformImport:
         self._imported, self._before = result, p.transform
         p.transform = result.node
         self._panel.update()
-        self._panel.section(RunSection).say("\n".join(result.summary()))
+        self._panel.bar.say("\n".join(result.summary()))
 
     def _onPlace(self, _checked=False):
         p = self._panel.parameters
@@ -68,7 +64,7 @@ class TransformImport:
             self._placed.append(record)
         self._panel.update()
         text = _("{volume} is now under {transform}: the views show it registered.")
-        self._panel.section(RunSection).say(
+        self._panel.bar.say(
             text.format(volume=p.movingVolume.GetName(), transform=p.transform.GetName())
         )
 
@@ -77,4 +73,4 @@ class TransformImport:
         self.forget()
         records = [*reversed(placed), imported.record]
         self._panel.undo(records, {"transform": (imported.node, before)})
-        self._panel.section(RunSection).say(_("Import undone."))
+        self._panel.bar.say(_("Import undone."))

@@ -3,10 +3,9 @@
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.methods import AUTOMATIC, method_class, method_names
-from DeepRegistrationPanel.advanced import refinable
 from DeepRegistrationPanel.choosing import AutomaticText
 from DeepRegistrationPanel.lungmasks import LungMasks
-from DeepRegistrationPanel.parameters import DEVICES, QUALITIES
+from DeepRegistrationPanel.parameters import DEVICES, QUALITIES, refinable
 from DeepRegistrationPanel.section import Section
 from DeepRegistrationPanel.volumechoice import VolumeChoice
 
@@ -42,7 +41,7 @@ class InputsSection(Section):
 
     def update(self):
         self._showChoices()
-        running = self.panel.running
+        running = self.panel.runner.running
         self.ui.inputsButton.enabled = not running
         method = method_class(self.parameters.method)
         self.ui.methodText.text = self._describe(method)

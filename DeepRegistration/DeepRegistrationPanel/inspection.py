@@ -7,8 +7,6 @@ from DeepRegistrationLib.scene.presets import PRESETS, apply_preset
 from DeepRegistrationLib.scene.shortcuts import shortcuts_html
 from DeepRegistrationPanel.errormaps import ErrorMapChoice
 from DeepRegistrationPanel.keys import Call, Keys
-from DeepRegistrationPanel.landmarks import LandmarksSection
-from DeepRegistrationPanel.results import ResultsSection
 from DeepRegistrationPanel.section import Section
 from DeepRegistrationPanel.sidebyside import SideBySide
 from DeepRegistrationPanel.viewing import MAPS, SLIDERS, Viewing, explanations
@@ -106,7 +104,7 @@ class InspectionSection(Section):
         """Which buttons can be pressed."""
         viewing = self._viewing
         maps = () if viewing is None else viewing.maps()
-        made = () if viewing is None or self.panel.running else viewing.makeable()
+        made = () if viewing is None or self.panel.runner.running else viewing.makeable()
         for name, button in self._modes.items():
             button.enabled = viewing is not None and name not in set(MAPS).difference(maps, made)
         self._errorMap.offer(maps)
@@ -190,7 +188,7 @@ class InspectionSection(Section):
         enabled = self._modes[mode].enabled
         if enabled and mode in self._viewing.makeable():
             self._modes[self._mode].checked = True  # until the map is there
-            self.panel.section(ResultsSection).make(mode, self._show[mode])
+            self.panel.tell("onMapWanted", mode, self._show[mode])
         elif enabled:
             self._setMode(mode)
 
@@ -251,7 +249,7 @@ class InspectionSection(Section):
             self._viewing.showGrid(spacing)
 
     def _onWorst(self):
-        self.panel.section(LandmarksSection).goToWorst()
+        self.panel.tell("onWorstWanted")
 
     def _onToggleGrid(self):
         if self.ui.gridBox.enabled:
@@ -284,7 +282,7 @@ class InspectionSection(Section):
 
     def _unlink(self):
         self.ui.fourUpButton.checked = True
-        self.panel.section(LandmarksSection).stopPlacing()
+        self.panel.tell("onPlacingUnwanted")
         if self._viewing is not None:
             self._viewing.unlink()
         self._again()

@@ -89,14 +89,14 @@ class LandmarksSection(Section):
         self._observed = self._plots = None
         self._onState(LandmarkState(problem=_noLists()))
 
-    def stopPlacing(self):
+    def onPlacingUnwanted(self):
         """End placing landmarks, if that is what Slicer's place mode does at present."""
         self._placing.stop()
 
     def _onPlace(self, start):
         p, problem = self.parameters, ""
         if not start:
-            self.stopPlacing()
+            self.onPlacingUnwanted()
             return
         if p.fixedVolume is None or p.movingVolume is None:
             problem = _("Choose a fixed and a moving volume first; the points go into their views.")
@@ -123,9 +123,9 @@ class LandmarksSection(Section):
         self._prompt(_prompts()[side].format(label=self._placing.label))
         if placing != self._wasPlacing:
             self._wasPlacing = placing
-            self.panel.placingChanged(placing)
+            self.panel.tell("onPlacing", placing)
 
-    def goToWorst(self):
+    def onWorstWanted(self):
         """Show the landmark with the largest error in all views; the next one at each call."""
         rows = self.state.worst_first()
         if len(rows):

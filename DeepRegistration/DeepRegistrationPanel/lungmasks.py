@@ -4,8 +4,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.scene.layouts import side_views
+from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.slice_views import outline_in
-from DeepRegistrationPanel.run import RunSection
 
 _OTHER = {"fixedMask": "Moving", "movingMask": "Fixed"}  # the side that a mask is not of
 
@@ -43,11 +43,8 @@ class LungMasks:
         self._find(self._panel.parameters.movingVolume, "movingMask")
 
     def _find(self, volume, mask):
-        panel = self._panel
-        panel.section(RunSection).begin(
-            lambda changed: panel.logic.startLungs(panel.engine, volume, onChange=changed),
-            lambda result: self._onFound(result, mask),
-        )
+        request = LungMaskRequest(slicer.mrmlScene, volume)
+        self._panel.bar.start(request, lambda result: self._onFound(result, mask))
 
     def _onFound(self, result, mask):
         p = self._panel.parameters
@@ -61,7 +58,7 @@ class LungMasks:
         if result.doubts:
             text += " " + _("It may be wrong: {doubts}.")
         doubts = "; ".join(result.doubts)
-        self._panel.section(RunSection).say(
+        self._panel.bar.say(
             text.format(liters=result.liters, name=result.node.GetName(), doubts=doubts)
         )
 
@@ -69,4 +66,4 @@ class LungMasks:
         found, (mask, before) = self._found, self._chosenBefore
         self.forget()
         self._panel.undo([found.record], {mask: (found.node, before)})
-        self._panel.section(RunSection).say(_("Mask undone."))
+        self._panel.bar.say(_("Mask undone."))

@@ -7,33 +7,14 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from DeepRegistrationLib.scene.landmark_state import LandmarkState
 from DeepRegistrationLib.worker import EngineProcess
-from DeepRegistrationPanel.advanced import AdvancedSection
-from DeepRegistrationPanel.inputs import InputsSection
-from DeepRegistrationPanel.inspection import InspectionSection
-from DeepRegistrationPanel.landmarks import LandmarksSection
+from DeepRegistrationPanel.measurement import Measurement
 from DeepRegistrationPanel.parameters import forgetNode
 from DeepRegistrationPanel.process import QtTransport
-from DeepRegistrationPanel.propagation import PropagationSection
-from DeepRegistrationPanel.quality import QualitySection
-from DeepRegistrationPanel.report import ReportSection
-from DeepRegistrationPanel.results import ResultsSection
-from DeepRegistrationPanel.run import RunSection
+from DeepRegistrationPanel.runner import Runner
 from DeepRegistrationPanel.section import stillThere
-from DeepRegistrationPanel.sequences import SequencesSection
-
-_SECTIONS = (
-    InputsSection,
-    AdvancedSection,
-    RunSection,
-    ResultsSection,
-    LandmarksSection,
-    InspectionSection,
-    QualitySection,
-    ReportSection,
-    PropagationSection,
-    SequencesSection,
-)
+from DeepRegistrationPanel.sections import sectionClasses
 
 
 class Panel(VTKObservationMixin):
@@ -46,9 +27,13 @@ class Panel(VTKObservationMixin):
 
     Attributes:
         engine: The engine's process, started by the first run.
+        runner: Starts what takes time.
+        bar: Shows what sections without a bar of their own start; the Run section's.
         parameters: The parameter node that all sections share; None while a scene is closed or
             read.
         result: Of the last registration of this session, or None.
+        landmarks: What is known of the landmarks' errors at present, a ``LandmarkState``.
+        measurement: What was measured of the transform, a ``Measurement``.
     """
 
     def __init__(self, layout, logic, resourcePath):
@@ -57,15 +42,19 @@ class Panel(VTKObservationMixin):
         self.resourcePath = resourcePath
         self._transport = QtTransport()
         self.engine = EngineProcess(self._transport, root=slicer.app.temporaryPath)
+        self.runner = Runner(self.engine)
+        self.bar = None
         self.parameters = None
         self.result = None
+        self.landmarks = LandmarkState()
+        self.measurement = Measurement(self)
         self._transformBefore = None
         self._undone = []  # records whose memory is being given back
         self._releaseTimer = qt.QTimer()
         self._releaseTimer.setInterval(0)  # a step a turn of the event loop
         self._releaseTimer.connect("timeout()", self._onRelease)
         self._updating = False
-        self.sections = [kind(self) for kind in _SECTIONS]
+        self.sections = [kind(self) for kind in sectionClasses()]
         for section in self.sections:
             layout.addWidget(section.widget)
         scene = slicer.mrmlScene
@@ -75,21 +64,14 @@ class Panel(VTKObservationMixin):
         """The section of a class."""
         return next(section for section in self.sections if isinstance(section, kind))
 
-    @property
-    def running(self):
-        """Whether a registration is under way, of a pair or of a sequence."""
-        return any(section.running for section in self.sections)
-
     def follow(self, parameters):
         """Show and change another parameter node, or none."""
         if self.parameters is not None:
-            for section in self.sections:
-                section.disconnect()
+            self.tell("disconnect")
             self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self._onModified)
         self.parameters = parameters
         if parameters is not None:
-            for section in self.sections:
-                section.connect()
+            self.tell("connect")
             self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self._onModified)
             self.update()
 
@@ -99,15 +81,14 @@ class Panel(VTKObservationMixin):
             return
         self._updating = True
         try:
-            for section in self.sections:
-                section.update()
+            self.tell("update")
         finally:
             self._updating = False
 
-    def starting(self):
-        """A registration is about to start: what else is computed gives way."""
+    def tell(self, event, *details):
+        """Let all sections know of something: one of their methods on..., and its arguments."""
         for section in self.sections:
-            section.onStarting()
+            getattr(section, event)(*details)
 
     def registered(self, result):
         """Take over a registration's result, and tell all sections."""
@@ -115,24 +96,13 @@ class Panel(VTKObservationMixin):
         self.result = result
         self._transformBefore = self.parameters.transform
         self.parameters.transform = result.nodes.transform
-        for section in self.sections:
-            section.onRegistered(result)
+        self.tell("onRegistered", result)
         self.update()
 
-    @property
-    def landmarks(self):
-        """What is known of the landmarks' errors at present, a ``LandmarkState``."""
-        return self.section(LandmarksSection).state
-
     def landmarksChanged(self, state):
-        """The landmarks' errors are others now: tell all sections."""
-        for section in self.sections:
-            section.onLandmarks(state)
-
-    def placingChanged(self, placing):
-        """Landmarks are being placed from now on, or no longer: tell all sections."""
-        for section in self.sections:
-            section.onPlacing(placing)
+        """The landmarks' errors are others now."""
+        self.landmarks = state
+        self.tell("onLandmarks", state)
 
     def undoResult(self):
         """Take the last result out of the scene; what was chosen before it is chosen again.
@@ -165,8 +135,7 @@ class Panel(VTKObservationMixin):
     @contextmanager
     def _oneUpdate(self):
         """Each node that goes, and each parameter, would be an update of all sections."""
-        for section in self.sections:
-            section.pause()
+        self.tell("pause")
         self._updating = True
         try:
             yield
@@ -196,26 +165,23 @@ class Panel(VTKObservationMixin):
     def _onNodeLeaving(self, caller, event, node):
         if self.parameters is not None:
             forgetNode(self.parameters, node)
-            for section in self.sections:
-                section.onNodeLeaving(node)
+            self.tell("onNodeLeaving", node)
 
     def _onModified(self, caller, event):
         self.update()
 
     def enter(self):
         """The module is shown."""
-        for section in self.sections:
-            section.onEnter()
+        self.tell("onEnter")
 
     def exit(self):
         """The user goes to another module."""
-        for section in self.sections:
-            section.onExit()
+        self.tell("onExit")
 
     def sceneClosing(self):
         """Forget everything that was in the scene."""
-        for section in self.sections:
-            section.close()
+        self.runner.drop()
+        self.tell("close")
         self.follow(None)
         self._releaseResult()
 
@@ -225,5 +191,5 @@ class Panel(VTKObservationMixin):
         self._releaseTimer.stop()
         self._undone = []
         self.removeObservers()
-        self.engine.close()
+        self.runner.close()
         self._transport.waitForEnd()

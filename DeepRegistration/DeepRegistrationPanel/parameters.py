@@ -1,6 +1,7 @@
 """What the panel remembers in the scene: saved with it, and back after loading."""
 
 # No "from __future__ import annotations" here: parameterNodeWrapper reads the types themselves.
+import json
 from typing import Annotated, Union
 
 from slicer import (
@@ -13,7 +14,8 @@ from slicer import (
 )
 from slicer.parameterNodeWrapper import Choice, Minimum, parameterNodeWrapper
 
-from DeepRegistrationLib.options import QUALITIES
+from DeepRegistrationLib.methods import AUTOMATIC
+from DeepRegistrationLib.options import QUALITIES, RegistrationOptions, values_in
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -76,3 +78,22 @@ def forgetNode(parameters, node):
     for name in parameters.allParameters:
         if parameters.getValue(name) is node:
             parameters.setValue(name, None)
+
+
+def changedParameters(parameters):
+    """The values of the chosen method that differ from its defaults."""
+    return json.loads(parameters.methodParameters).get(parameters.method, {})
+
+
+def refinable(method):
+    """Whether it is for the user to say: not where the result is affine, is that refinement
+    itself, or comes of the method that decides about it."""
+    return method not in (AUTOMATIC, "optimize", "affine")
+
+
+def chosenOptions(parameters):
+    """How to register, as the panel's widgets say; one that has no widget keeps its default."""
+    given = values_in(RegistrationOptions, parameters)
+    given["parameters"] = changedParameters(parameters)
+    given["refine"] = parameters.refine and refinable(parameters.method)
+    return RegistrationOptions(**given)

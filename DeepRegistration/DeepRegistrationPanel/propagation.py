@@ -4,8 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.propagation import Direction, copying, place
-from DeepRegistrationPanel.progress import withProgress
+from DeepRegistrationLib.scene.propagation import CopyRequest, Direction, place
 from DeepRegistrationPanel.section import Section
 
 
@@ -47,7 +46,7 @@ class PropagationSection(Section):
 
     def update(self):
         node, transform = self.ui.nodeSelector.currentNode(), self.parameters.transform
-        usable = node is not None and transform is not None and not self.panel.running
+        usable = node is not None and transform is not None and not self.panel.runner.running
         self.ui.placeButton.enabled = usable
         self.ui.copyButton.enabled = usable
         self.ui.undoButton.enabled = self._record is not None and self._record.undoable
@@ -83,7 +82,7 @@ class PropagationSection(Section):
             self._say(action())
         except RegistrationError as error:
             self._say(str(error), isError=True)
-        self.update()
+        self.panel.update()
 
     def _place(self):
         node = self.ui.nodeSelector.currentNode()
@@ -96,9 +95,10 @@ class PropagationSection(Section):
         p, direction = self.parameters, self.direction
         reference = p.fixedVolume if direction is Direction.TO_FIXED else p.movingVolume
         node = self.ui.nodeSelector.currentNode()
-        made = withProgress(copying(node, p.transform, direction, reference), node.GetName())
+        request = CopyRequest(slicer.mrmlScene, node, p.transform, direction, reference)
+        made = self.panel.runner.finish(request, _("Working"), node.GetName())
         if made is None:
-            return _("Canceled. The scene is as it was.")
+            return request.canceled(None)
         result, self._record = made
         text = _("Created {name}.").format(name=result.GetName())
         if direction is Direction.TO_MOVING and p.transform in _parents(p.movingVolume):

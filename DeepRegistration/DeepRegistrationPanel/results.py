@@ -4,10 +4,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.derived import DerivedRequest
+from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.placement import IMPORTED
 from DeepRegistrationLib.scene.results import outputs_of
 from DeepRegistrationPanel.imports import TransformImport
-from DeepRegistrationPanel.run import RunSection
 from DeepRegistrationPanel.section import Section
 
 _KINDS = ("warped", "inverse", "jacobian", "displacement")
@@ -40,15 +41,18 @@ class ResultsSection(Section):
     def update(self):
         transform = self.parameters.transform
         outputs = {} if transform is None else outputs_of(transform)
+        running = self.panel.runner.running
         for kind, button in self._buttons.items():
             node = outputs.get(kind)
-            button.enabled = not self.panel.running and (node is not None or self._canMake(kind))
+            button.enabled = not self.panel.runner.running and (
+                node is not None or self._canMake(kind)
+            )
             button.text = _("Create") if node is None else _("Show")
             button.toolTip = _TIPS[kind] if node is None else node.GetName()
         self.ui.transformText.text = describeTransform(transform)
         result = self.panel.result
         undoable = result is not None and result.record.undoable
-        self.ui.undoButton.enabled = undoable and not self.panel.running
+        self.ui.undoButton.enabled = undoable and not running
         self._import.update()
 
     def close(self):
@@ -66,45 +70,32 @@ class ResultsSection(Section):
         return p.fixedVolume is not None and p.movingVolume is not None
 
     def _showOrMake(self, kind):
-        p, logic, engine = self.parameters, self.panel.logic, self.panel.engine
+        p, scene = self.parameters, slicer.mrmlScene
         if kind in outputs_of(p.transform):
             self._show(kind)
         elif kind == "inverse":
-            self.panel.section(RunSection).begin(
-                lambda changed: logic.startInverse(engine, p.transform, onChange=changed),
-                self._onInverseMade,
-            )
+            self.panel.bar.start(InverseRequest(scene, p.transform), self._onInverseMade)
         else:
-            self.make(kind, lambda: self._show(kind))
+            self.onMapWanted(kind, lambda: self._show(kind))
 
-    def make(self, kind, onMade):
-        """Make a volume of the chosen transform, as a registration is made: shown and canceled so.
-
-        Args:
-            kind: ``warped``, ``jacobian`` or ``displacement``.
-            onMade: Called when it is in the scene, unless another transform is chosen by then.
-        """
-        p, logic, engine = self.parameters, self.panel.logic, self.panel.engine
-        transform = p.transform
+    def onMapWanted(self, kind, onMade):
+        p, transform = self.parameters, self.parameters.transform
+        scene = slicer.mrmlScene
 
         def onDone(_result):
-            self.panel.section(RunSection).say(_("Created {what}.").format(what=_TIPS[kind]))
+            self.panel.bar.say(_("Created {what}.").format(what=_TIPS[kind]))
             self.panel.update()
             if self.parameters.transform is transform:
                 onMade()
 
-        self.panel.section(RunSection).begin(
-            lambda changed: logic.startDerived(
-                engine, kind, transform, p.fixedVolume, p.movingVolume, onChange=changed
-            ),
-            onDone,
-        )
+        request = DerivedRequest(scene, transform, p.fixedVolume, p.movingVolume, kind)
+        self.panel.bar.start(request, onDone)
 
     def _onInverseMade(self, result):
         text = _(
             "Created the inverse; its error is {mean:.2f} mm on average, {max:.2f} mm at most."
         )
-        self.panel.section(RunSection).say(text.format(**result.residual_mm))
+        self.panel.bar.say(text.format(**result.residual_mm))
         self.panel.update()
 
     def _show(self, kind):

@@ -1,14 +1,10 @@
 """Sample data in Slicer's Sample Data module: phantoms made on this computer, and public images."""
 
-import time
-
 import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.samples import PHANTOMS
-from DeepRegistrationLib.worker import State
-from DeepRegistrationPanel.installation import ensurePackages
+from DeepRegistrationLib.scene.samples import PHANTOMS, SampleRequest
 
 CATEGORY = "Deep Registration"
 
@@ -69,7 +65,6 @@ def loadForUser(name):
     """Make a phantom, or say why not; returns its volumes, nothing after Cancel or an error."""
     panel = slicer.util.getModuleWidget("DeepRegistration").panel
     try:
-        ensurePackages()
         sample = loadPhantom(panel, name)
     except RegistrationError as error:
         slicer.util.warningDisplay(str(error))
@@ -82,7 +77,7 @@ def loadPhantom(panel, name, **options):
 
     Args:
         panel: Its engine is used, and its parameters are set.
-        name, options: As in the logic's ``startSample``.
+        name, options: As ``SampleRequest`` takes them.
 
     Returns:
         The ``Sample``, or None when the user canceled.
@@ -90,26 +85,10 @@ def loadPhantom(panel, name, **options):
     Raises:
         RegistrationError: The engine could not do it.
     """
-    run = panel.logic.startSample(panel.engine, name, **options)
-    dialog = slicer.util.createProgressDialog(
-        labelText=PHANTOMS[name].title, windowTitle=_("Sample data"), autoClose=False
-    )
-    try:
-        while not run.finished or panel.engine.busy:
-            if dialog.wasCanceled:
-                run.cancel()
-            run.tick()
-            dialog.value = int(100 * run.fraction)
-            dialog.labelText = run.stage
-            slicer.app.processEvents()
-            time.sleep(0.01)
-    finally:
-        dialog.close()
-    if run.state is State.FAILED:
-        raise RegistrationError(run.message)
-    if run.state is State.CANCELLED:
+    request = SampleRequest(slicer.mrmlScene, name, options)
+    sample = panel.runner.finish(request, _("Sample data"), PHANTOMS[name].title)
+    if sample is None:
         return None
-    sample = run.result
     if panel.parameters is None:
         panel.follow(panel.logic.getParameterNode())
     p = panel.parameters

@@ -15,8 +15,9 @@ _STYLE = """QPushButton:checked:enabled {
 class Section:
     """Base of the panel's sections.
 
-    A section reads and writes the parameter node, and asks ``panel`` for the rest. It never
-    touches another section's widgets.
+    A section reads and writes the parameter node, and asks ``panel`` for the rest: its ``runner``
+    starts what takes time, its ``tell`` calls what the other sections do on an event. It never
+    touches another section.
 
     Args:
         panel: The :class:`~DeepRegistrationPanel.panel.Panel` that it belongs to.
@@ -24,11 +25,9 @@ class Section:
     Attributes:
         uiName: Its file in Resources/UI, without the ending.
         widget, ui: The loaded widget, and its children by name.
-        running: Whether it is registering something.
     """
 
     uiName = ""
-    running = False
 
     def __init__(self, panel):
         self.panel = panel
@@ -51,11 +50,6 @@ class Section:
     def parameters(self):
         """The parameter node, or None while a scene is closed or read."""
         return self.panel.parameters
-
-    @property
-    def sceneIsRead(self):
-        """Whether nodes are being added from a file: no time for results."""
-        return bool(slicer.mrmlScene.IsImporting())
 
     def connect(self):
         """Follow ``self.parameters``, which has just come."""
@@ -90,6 +84,26 @@ class Section:
 
     def onPlacing(self, placing):
         """Landmarks are being placed from now on, or no longer."""
+
+    def onPlacingUnwanted(self):
+        """The views change: nobody places landmarks any more."""
+
+    def onWorstWanted(self):
+        """The user wants to see the landmark with the largest error, and then the next one."""
+
+    def onMapWanted(self, kind, onMade):
+        """A map of the chosen transform is to be looked at, and has yet to be made.
+
+        Args:
+            kind: ``jacobian`` or ``displacement``.
+            onMade: To be called when it is in the scene, unless another transform is chosen then.
+        """
+
+    def stageOf(self, run):
+        """What a run that this section has started is doing; None: as the run itself says it."""
+
+    def onProgress(self, run):
+        """A run that this section has started goes on."""
 
     def onEnter(self):
         """The module is shown."""

@@ -5,7 +5,6 @@ import time
 import slicer
 
 from DeepRegistrationPanel.installation import missingPackages
-from DeepRegistrationPanel.run import RunSection
 
 _PATIENCE = 1800  # seconds, as a busy computer is slow
 
@@ -34,13 +33,12 @@ def registerPhantom(test):
     p.fixedLandmarks = point_list_from(pair.fixed_landmarks, scene, "inhale", (0, 1, 0))
     p.movingLandmarks = point_list_from(pair.moving_landmarks, scene, "exhale", (1, 0, 1))
     p.quality = "fast"
-    section = panel.section(RunSection)
-    section.ui.registerButton.click()
+    panel.bar.click()
     end = time.monotonic() + _PATIENCE
-    while section.running and time.monotonic() < end:
+    while panel.bar.running and time.monotonic() < end:
         slicer.app.processEvents()
         time.sleep(0.01)
-    test.assertIsNotNone(panel.result, section.ui.statusText.text)
+    test.assertIsNotNone(panel.result, panel.bar.outcome.text)
     evaluation = panel.logic.evaluate(p.transform, p.fixedLandmarks, p.movingLandmarks)
     before, after = (evaluation.statistics[when]["mean"] for when in ("before", "after"))
     test.assertLess(after, 0.5 * before)

@@ -1,20 +1,14 @@
 """4D: every frame of a sequence registered to one of them, and the error over time."""
 
-import logging
-
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.sequence_errors import errors_over_time
-from DeepRegistrationLib.worker import State
-from DeepRegistrationPanel.advanced import chosenOptions
-from DeepRegistrationPanel.installation import ensurePackages
-from DeepRegistrationPanel.outcome import Outcome
+from DeepRegistrationLib.scene.sequences import SequenceRequest
+from DeepRegistrationPanel.parameters import chosenOptions
+from DeepRegistrationPanel.runbar import RunBar
 from DeepRegistrationPanel.section import Section
-
-_TICK = 20  # ms
 
 # What a sentence under the button is about: with another choice it is no longer said.
 _ABOUT = ("sequence", "fixedFrame", "sequenceTransforms", "landmarkSequence", "fixedLandmarks")
@@ -27,14 +21,13 @@ class SequencesSection(Section):
 
     def __init__(self, panel):
         super().__init__(panel)
-        self.run = None
+        ui = self.ui
+        self.bar = RunBar(
+            self, ui.registerButton, ui.progressBar, ui.statusText, _ABOUT, self._onRegister
+        )
+        self._result = None  # of the last run, a SequenceResult
         self._transformsBefore = None
-        self._outcome = Outcome(self)
         self._errors = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_TICK)
-        self._timer.connect("timeout()", self._onTick)
-        self.ui.registerButton.connect("clicked(bool)", self._onRegister)
         self.ui.shownButton.connect("clicked(bool)", self._onShown)
         self.ui.playButton.connect("toggled(bool)", self._onPlay)
         self.ui.undoButton.connect("clicked(bool)", self._onUndo)
@@ -43,46 +36,37 @@ class SequencesSection(Section):
     @property
     def running(self):
         """Whether frames are being registered."""
-        return self.run is not None and not self.run.finished
+        return self.bar.running
+
+    @property
+    def run(self):
+        """The last run, or None."""
+        return self.bar.run
 
     def update(self):
         p, running = self.parameters, self.running
         count = 0 if p.sequence is None else p.sequence.GetNumberOfDataNodes()
         self.ui.frameBox.maximum = max(0, count - 1)
         self.ui.frameBox.suffix = _frameSuffix(p.sequence, p.fixedFrame)
-        reason = "" if running else self._missing(count)
-        self.ui.registerButton.text = _("Cancel") if running else _("Register all frames")
-        self.ui.registerButton.enabled = not reason
-        self.ui.progressBar.visible = running
+        self.bar.update(self._missing(count))
         for widget in (self.ui.sequenceSelector, self.ui.frameBox, self.ui.transformsSelector):
             widget.enabled = not running
         self.ui.shownButton.enabled = not running and _browserOf(p.sequence) is not None
         browser = _browserOf(p.sequenceTransforms)
         self.ui.playButton.enabled = not running and browser is not None
         self.ui.playButton.checked = browser is not None and bool(browser.GetPlaybackActive())
-        record = None if self.run is None else self.run.record
-        self.ui.undoButton.enabled = not running and record is not None and record.undoable
+        undoable = self._result is not None and self._result.record.undoable
+        self.ui.undoButton.enabled = not running and undoable
         self.ui.plotButton.enabled = not running and None not in (
             p.sequenceTransforms,
             p.landmarkSequence,
             p.fixedLandmarks,
         )
-        self._showStatus(reason)
-
-    def _showStatus(self, reason):
-        """What is to be said at present: of a run, of what came out, or of what is missing."""
-        said = self._outcome.holds and not self.panel.running
-        text = self._outcome.text if said else reason
-        if self.running:
-            canceling = self.run.state is State.CANCELLING
-            text = _("Canceling...") if canceling else self.run.stage
-        self.showMessage(self.ui.statusText, text, said and self._outcome.isError)
 
     def close(self):
-        """Drop a run: its scene or its panel is going."""
-        if self.running:
-            self.run.cancel()
-        self.run = self._errors = None
+        """The scene or the panel is going."""
+        self.bar.close()
+        self._result = self._transformsBefore = self._errors = None
 
     def _missing(self, count):
         """Why nothing can be registered yet, for the line under the button."""
@@ -90,9 +74,7 @@ class SequencesSection(Section):
             return _("Choose a sequence of volumes.")
         if count < 2:
             return _("This sequence has fewer than two frames; choose another.")
-        if self.panel.running:
-            return _("A registration is under way; wait until it has finished, or cancel it.")
-        return ""
+        return self.panel.runner.reason
 
     def _onShown(self, _checked=False):
         browser = _browserOf(self.parameters.sequence)
@@ -101,63 +83,18 @@ class SequencesSection(Section):
             0, self.parameters.sequence.GetItemNumberFromIndexValue(value, False)
         )
 
-    def _onRegister(self, _checked=False):
-        if self.running:
-            self.run.cancel()
-            self.update()
-            return
+    def _onRegister(self):
         p = self.parameters
-        self.panel.starting()
-        self._outcome.clear()
-        try:
-            ensurePackages()
-            self.run = self.panel.logic.startSequence(
-                self.panel.engine,
-                p.sequence,
-                p.fixedFrame,
-                chosenOptions(p),
-                browserNode=_browserOf(p.sequence),
-                onChange=self._onChange,
-            )
-        except RegistrationError as error:
-            self._say(str(error), isError=True)
-            return
-        self._timer.start()
-        self.panel.update()
+        request = SequenceRequest(
+            slicer.mrmlScene, p.sequence, p.fixedFrame, _browserOf(p.sequence), chosenOptions(p)
+        )
+        self.panel.tell("onStarting")
+        self.bar.start(request, self._onRegistered)
 
-    def _onTick(self):
-        """Give the run its slice of time; stop asking when it has ended."""
-        if self.sceneIsRead:
-            return
-        try:
-            if self.run is not None:
-                self.run.tick()
-            else:  # dropped with its scene: its job has yet to be stopped
-                self.panel.engine.tick()
-        except Exception:
-            self._timer.stop()
-            raise
-        if not self.running and not self.panel.engine.busy:
-            self._timer.stop()
-
-    def _onChange(self, run):
-        if self.parameters is None:  # the scene is closing
-            return
-        if run.state is State.DONE:
-            self._transformsBefore = self.parameters.sequenceTransforms
-            self.parameters.sequenceTransforms = run.transforms
-            self._say(_summary(run, _browserOf(run.transforms)))
-            self.panel.update()
-        elif run.state is State.CANCELLED:
-            self._say(_("Canceled. The scene is as it was."))
-            self.panel.update()
-        elif run.state is State.FAILED:
-            self._say(run.message, isError=True)
-            logging.error("Deep Registration, 4D: %s", run.kind)
-            self.panel.update()
-        else:
-            self.ui.progressBar.value = int(100 * run.fraction)
-            self._showStatus("")
+    def _onRegistered(self, result):
+        self._result, self._transformsBefore = result, self.parameters.sequenceTransforms
+        self.parameters.sequenceTransforms = result.transforms
+        self.bar.say(_summary(result.transforms, _browserOf(result.transforms)))
 
     def _onPlay(self, checked):
         browser = _browserOf(self.parameters.sequenceTransforms)
@@ -165,9 +102,9 @@ class SequencesSection(Section):
             browser.SetPlaybackActive(checked)
 
     def _onUndo(self, _checked=False):
-        run, self.run = self.run, None
-        chosen = {"sequenceTransforms": (run.transforms, self._transformsBefore)}
-        self.panel.undo([run.record], chosen)
+        result, self._result = self._result, None
+        chosen = {"sequenceTransforms": (result.transforms, self._transformsBefore)}
+        self.panel.undo([result.record], chosen)
 
     def _onPlot(self, _checked=False):
         p = self.parameters
@@ -177,7 +114,7 @@ class SequencesSection(Section):
                 slicer.mrmlScene, p.sequenceTransforms, p.fixedLandmarks, p.landmarkSequence
             )
         except RegistrationError as error:
-            self._say(str(error), isError=True)
+            self.bar.say(str(error), isError=True)
             return
         slicer.modules.plots.logic().ShowChartInLayout(self._errors.chart)
 
@@ -190,10 +127,6 @@ class SequencesSection(Section):
         for node in (chart, *series, self._errors.table):
             scene.RemoveNode(node)
         self._errors = None
-
-    def _say(self, text, isError=False):
-        self._outcome.say(text, _ABOUT, isError)
-        self.update()
 
 
 def _browserOf(sequence):
@@ -210,8 +143,8 @@ def _frameSuffix(sequence, frame):
     return f" ({sequence.GetNthIndexValue(frame)} {sequence.GetIndexUnit() or ''}".rstrip() + ")"
 
 
-def _summary(run, browser):
-    count = run.transforms.GetNumberOfDataNodes()
+def _summary(transforms, browser):
+    count = transforms.GetNumberOfDataNodes()
     text = _("Registered {count} frames to the fixed one.").format(count=count - 1)
     if browser is None:
         return (

@@ -14,6 +14,7 @@ from DeepRegistrationLib.scene.space import require_node
 from DeepRegistrationLib.scene.transaction import Record, reversible
 from DeepRegistrationLib.scene.transforms import map_from_node
 from DeepRegistrationLib.scene.volumes import check_volume_node, copying, volume_from_node
+from DeepRegistrationLib.scene.work import EngineRequest
 
 _ACTIVITIES = {
     "warped": "the resampling",
@@ -36,7 +37,7 @@ class DerivedResult:
 
 
 @dataclass(frozen=True, eq=False)
-class DerivedRequest:
+class DerivedRequest(EngineRequest):
     """Which volume to make of which transform.
 
     Attributes:
@@ -56,7 +57,7 @@ class DerivedRequest:
     command: ClassVar[str] = "derive"
 
     @property
-    def activity(self) -> str:
+    def activity(self) -> str:  # type: ignore[override]
         """What is done, as messages call it."""
         return _ACTIVITIES[self.kind]
 
@@ -96,16 +97,5 @@ class DerivedRequest:
             node = results.add_volume(self.transformNode, self.kind, data, grid, self.movingNode)
         return DerivedResult(node, record)
 
-    def missing(self) -> str | None:
-        """What was removed from the scene since the start, as messages call it."""
-        for role, node in (("transform", self.transformNode), ("moving volume", self.movingNode)):
-            if not self.scene.IsNodePresent(node):
-                return f"the {role} {node.GetName()!r}"
-        return None
-
-    def without_names(self, text: str) -> str:
-        """A technical text without the nodes' names, which may hold a patient's."""
-        for node in (self.transformNode, self.fixedNode, self.movingNode):
-            if node.GetName():
-                text = text.replace(node.GetName(), "<node>")
-        return text
+    def needed(self) -> list[tuple[str, Any]]:
+        return [("transform", self.transformNode), ("moving volume", self.movingNode)]

@@ -24,6 +24,7 @@ from DeepRegistrationLib.scene.transforms import (
     spacing_of_samples,
 )
 from DeepRegistrationLib.scene.volumes import check_volume_node, grid_of, volume_from_node
+from DeepRegistrationLib.scene.work import EngineRequest
 
 _LATTICE = 17  # points along each axis of the fixed volume that are looked at
 _ENDINGS = (".gz", ".nii", ".h5", ".hdf5", ".tfm", ".txt", ".toml", ".mat")
@@ -52,8 +53,8 @@ class ImportResult:
 
 
 @dataclass(frozen=True, eq=False)
-class ImportRequest:
-    """Which files to read; run by :class:`~DeepRegistrationLib.scene.session.RegistrationRun`.
+class ImportRequest(EngineRequest):
+    """Which files to read; run by :class:`~DeepRegistrationLib.scene.run.Run`.
 
     Attributes:
         scene: Where the transform goes.
@@ -105,15 +106,13 @@ class ImportRequest:
             notes.append("Swap the fixed and the moving volume to use it.")
         return ImportResult(node, result["direction"], notes, record)
 
-    def missing(self) -> str | None:
-        """What was removed from the scene since the start, as messages call it."""
-        for role, node in (("fixed", self.fixedNode), ("moving", self.movingNode)):
-            if node is not None and not self.scene.IsNodePresent(node):
-                return f"the {role} volume {node.GetName()!r}"
-        return None
+    def needed(self) -> list[tuple[str, Any]]:
+        pair = (("fixed volume", self.fixedNode), ("moving volume", self.movingNode))
+        return [(role, node) for role, node in pair if node is not None]
 
     def without_names(self, text: str) -> str:
         """A technical text without the files' names, which may hold a patient's."""
+        text = super().without_names(text)
         for file in self.files:
             text = text.replace(file, "<file>").replace(Path(file).name, "<file>")
         return text

@@ -15,6 +15,7 @@ from DeepRegistrationLib.scene.space import require_node
 from DeepRegistrationLib.scene.transaction import Record, reversible
 from DeepRegistrationLib.scene.transforms import converting, map_from_node
 from DeepRegistrationLib.scene.volumes import volume_from_node
+from DeepRegistrationLib.scene.work import EngineRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class InverseResult:
 
 
 @dataclass(frozen=True, eq=False)
-class InverseRequest:
+class InverseRequest(EngineRequest):
     """What to invert.
 
     Attributes:
@@ -70,16 +71,8 @@ class InverseRequest:
             node = results.add_inverse(self.transformNode, mapping, *self._pair())
         return InverseResult(node, result["residual_mm"], record)
 
-    def missing(self) -> str | None:
-        """What was removed from the scene since the start, as messages call it."""
-        if self.scene.IsNodePresent(self.transformNode):
-            return None
-        return f"the transform {self.transformNode.GetName()!r}"
-
-    def without_names(self, text: str) -> str:
-        """A technical text without the transform's name, which may hold a patient's."""
-        name = self.transformNode.GetName()
-        return text.replace(name, "<transform>") if name else text
+    def needed(self) -> list[tuple[str, Any]]:
+        return [("transform", self.transformNode)]
 
     def _pair(self) -> tuple:
         node = self.transformNode

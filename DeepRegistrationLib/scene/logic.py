@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -11,14 +10,8 @@ import slicer
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.scene import results
-from DeepRegistrationLib.scene.derived import DerivedRequest
-from DeepRegistrationLib.scene.imported import ImportRequest
-from DeepRegistrationLib.scene.inverse import InverseRequest
-from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.request import RegistrationResult, Request
-from DeepRegistrationLib.scene.samples import SampleRequest
-from DeepRegistrationLib.scene.sequences import SequenceRun
-from DeepRegistrationLib.scene.session import RegistrationRun
+from DeepRegistrationLib.scene.run import Run
 from DeepRegistrationLib.scene.space import require_node
 from DeepRegistrationLib.scene.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 
@@ -49,9 +42,9 @@ class DeepRegistrationLogic:
         options: RegistrationOptions | None = None,
         outputs: Outputs | None = None,
         *,
-        onChange: Callable[[RegistrationRun], None] | None = None,
+        onChange: Callable[[Run], None] | None = None,
         **given: Any,
-    ) -> RegistrationRun:
+    ) -> Run:
         """Register in the engine's process; returns at once. PyTorch is not loaded here.
 
         Args:
@@ -67,147 +60,7 @@ class DeepRegistrationLogic:
         """
         scene = self.mrmlScene
         request = Request.chosen(scene, fixedNode, movingNode, options, outputs, given)
-        return RegistrationRun(engine, request, onChange)
-
-    def startInverse(
-        self,
-        engine: EngineProcess,
-        transformNode,
-        *,
-        onChange: Callable[[RegistrationRun], None] | None = None,
-    ) -> RegistrationRun:
-        """Compute the inverse of a registration's transform; as :meth:`start`.
-
-        The run's ``result`` is an :class:`~DeepRegistrationLib.scene.inverse.InverseResult`.
-
-        Raises:
-            RegistrationError: Not the transform of a registration.
-        """
-        return RegistrationRun(engine, InverseRequest(self.mrmlScene, transformNode), onChange)
-
-    def startDerived(
-        self,
-        engine: EngineProcess,
-        kind: str,
-        transformNode,
-        fixedNode,
-        movingNode,
-        *,
-        onChange: Callable[[RegistrationRun], None] | None = None,
-    ) -> RegistrationRun:
-        """Make a volume of any transform of the scene; as :meth:`start`.
-
-        The run's ``result`` is a :class:`~DeepRegistrationLib.scene.derived.DerivedResult`.
-
-        Args:
-            engine: The process.
-            kind: ``warped``, ``jacobian`` or ``displacement``.
-            transformNode: A moving volume placed under it appears registered.
-            fixedNode: The volume is made on its grid.
-            movingNode: What is resampled for ``warped``.
-
-        Raises:
-            RegistrationError: A node is missing or of the wrong kind.
-        """
-        request = DerivedRequest(self.mrmlScene, transformNode, fixedNode, movingNode, kind)
-        return RegistrationRun(engine, request, onChange)
-
-    def startImport(
-        self,
-        engine: EngineProcess,
-        files: Sequence[str],
-        fixedNode=None,
-        movingNode=None,
-        *,
-        onChange: Callable[[RegistrationRun], None] | None = None,
-    ) -> RegistrationRun:
-        """Read a transform of ITK, elastix, ANTs, ... or a DICOM registration; as :meth:`start`.
-
-        The run's ``result`` is an :class:`~DeepRegistrationLib.scene.imported.ImportResult`.
-
-        Args:
-            engine: The process.
-            files: One file; of ANTs its affine and its warp.
-            fixedNode, movingNode: The volumes that it registers, where they are known.
-            onChange: Called with the run whenever something about it changed.
-
-        Raises:
-            RegistrationError: A volume without voxels.
-        """
-        request = ImportRequest(self.mrmlScene, tuple(files), fixedNode, movingNode)
-        return RegistrationRun(engine, request, onChange)
-
-    def startLungs(
-        self,
-        engine: EngineProcess,
-        volumeNode,
-        *,
-        onChange: Callable[[RegistrationRun], None] | None = None,
-    ) -> RegistrationRun:
-        """Find the lungs of a chest CT; as :meth:`start`.
-
-        The run's ``result`` is a :class:`~DeepRegistrationLib.scene.lung_mask.LungMaskResult`.
-
-        Raises:
-            RegistrationError: Not a scalar volume.
-        """
-        return RegistrationRun(engine, LungMaskRequest(self.mrmlScene, volumeNode), onChange)
-
-    def startSample(
-        self,
-        engine: EngineProcess,
-        name: str,
-        *,
-        onChange: Callable[[RegistrationRun], None] | None = None,
-        **options: Any,
-    ) -> RegistrationRun:
-        """Make a phantom with a known motion; as :meth:`start`.
-
-        The run's ``result`` is a :class:`~DeepRegistrationLib.scene.samples.Sample`.
-
-        Args:
-            engine: The process.
-            name: A key of :data:`~DeepRegistrationLib.scene.samples.PHANTOMS`.
-            onChange: Called with the run whenever something about it changed.
-            **options: Of the phantom's function: size, spacing, seed.
-        """
-        request = SampleRequest(self.mrmlScene, name, options)
-        return RegistrationRun(engine, request, onChange)
-
-    def startSequence(
-        self,
-        engine: EngineProcess,
-        sequenceNode,
-        fixedFrame: int = 0,
-        options: RegistrationOptions | None = None,
-        *,
-        browserNode=None,
-        onChange: Callable[[SequenceRun], None] | None = None,
-        **choices: Any,
-    ) -> SequenceRun:
-        """Register every frame of a sequence of volumes to one of them; as :meth:`start`.
-
-        Args:
-            engine: The process.
-            sequenceNode: vtkMRMLSequenceNode of scalar volumes.
-            fixedFrame: Number of the frame that stays, from 0.
-            options: How to register.
-            browserNode: The sequence browser that plays it; it will play the transforms too.
-            onChange: Called with the run whenever something about it changed.
-            **choices: Any field of the options, by its name.
-
-        Raises:
-            RegistrationError: Not such a sequence.
-        """
-        return SequenceRun(
-            engine,
-            self.mrmlScene,
-            sequenceNode,
-            fixedFrame,
-            browser=browserNode,
-            options=replace(options or RegistrationOptions(), **choices),
-            on_change=onChange,
-        )
+        return Run(engine, request, onChange)
 
     def register(
         self,

@@ -17,6 +17,7 @@ from DeepRegistrationLib.scene.volumes import (
     update_volume_node,
     volume_from_node,
 )
+from DeepRegistrationLib.scene.work import EngineRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,8 @@ class LungMaskResult:
 
 
 @dataclass(frozen=True, eq=False)
-class LungMaskRequest:
-    """Whose lungs to find; run by :class:`~DeepRegistrationLib.scene.session.RegistrationRun`.
+class LungMaskRequest(EngineRequest):
+    """Whose lungs to find; run by :class:`~DeepRegistrationLib.scene.run.Run`.
 
     Attributes:
         scene: Where the mask goes.
@@ -76,13 +77,5 @@ class LungMaskRequest:
         cubic_mm = np.count_nonzero(mask.data) * np.prod(mask.grid.spacing)
         return LungMaskResult(node, float(cubic_mm) / 1e6, result["doubts"], record)
 
-    def missing(self) -> str | None:
-        """What was removed from the scene since the start, as messages call it."""
-        if self.scene.IsNodePresent(self.volumeNode):
-            return None
-        return f"the volume {self.volumeNode.GetName()!r}"
-
-    def without_names(self, text: str) -> str:
-        """A technical text without the volume's name, which may hold a patient's."""
-        name = self.volumeNode.GetName()
-        return text.replace(name, "<volume>") if name else text
+    def needed(self) -> list[tuple[str, Any]]:
+        return [("volume", self.volumeNode)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import vtk
 
@@ -23,6 +24,7 @@ from DeepRegistrationLib.scene.volumes import (
     volume_from_node,
     vtk_image,
 )
+from DeepRegistrationLib.scene.work import SceneRequest, Work
 
 NODE_CLASSES = (
     "vtkMRMLSegmentationNode",
@@ -84,48 +86,73 @@ def _already_above(node, transform):
     return taken_as_identity(node, transform)
 
 
-def copy(node, transform, direction: Direction, reference=None) -> tuple[Any, Record]:
+@dataclass(frozen=True, eq=False)
+class CopyRequest(SceneRequest):
     """A copy of a node at the corresponding place of the other image, under no transform.
 
     Volumes are resampled on the grid of that image (label maps by nearest neighbor, others
     linearly). Of segmentations, points and models the copy is hardened.
 
-    Args:
+    Attributes:
+        scene: The nodes' scene.
         node, transform, direction: As in :func:`place`. A node that lies under the transform, or
             was propagated before, is taken as if it did not.
         reference: Volume of the target image; needed for volumes. A moving volume that lies under
             a result is taken where it was before.
+    """
 
-    Returns:
-        The copy, and the record whose ``undo()`` removes it.
+    scene: Any
+    node: Any
+    transform: Any
+    direction: Direction
+    reference: Any = None
+
+    activity: ClassVar[str] = "the copying"
+    uses_engine: ClassVar[bool] = False
+
+    def work(self) -> Work:
+        """Resample a volume.
+
+        Raises:
+            RegistrationError: Nodes of the wrong kind, or a reference is missing.
+        """
+        _check(self.node, self.transform)
+        image = None
+        if self.node.IsA("vtkMRMLScalarVolumeNode"):
+            check_volume_node(self.node, "what is propagated")
+            check_volume_node(self.reference, f"the {_target(self.direction)} volume")
+            image = yield from _resampling(
+                self.node, self.transform, self.direction, self.reference
+            )
+        return (image,)
+
+    def commit(self, image: Volume | None) -> tuple[Any, Record]:
+        """Add the copy; also the record whose ``undo()`` removes it."""
+        node, scene = self.node, self.scene
+        with reversible(scene) as record:
+            name = scene.GenerateUniqueName(f"{node.GetName()} on {_target(self.direction)}")
+            result = scene.AddNewNodeByClass(node.GetClassName(), name)
+            if image is None:
+                _harden(node, result, self.transform, self.direction)
+            else:
+                update_volume_node(result, vtk_image(image), image.grid)
+            _show_alike(node, result)
+            hierarchy.put_beside(result, node)
+        return result, record
+
+    def needed(self) -> list[tuple[str, Any]]:
+        return [("node", self.node), ("transform", self.transform)]
+
+
+def copy(node, transform, direction: Direction, reference=None) -> tuple[Any, Record]:
+    """A :class:`CopyRequest`, all at once; the copy and its record.
 
     Raises:
         RegistrationError: Nodes of the wrong kind, or a reference is missing.
     """
-    return exhausted(copying(node, transform, direction, reference))
-
-
-def copying(
-    node, transform, direction: Direction, reference=None
-) -> Generator[float, None, tuple[Any, Record]]:
-    """:func:`copy` in steps; yields the fraction done. The scene changes after the last one."""
-    _check(node, transform)
-    image = None
-    if node.IsA("vtkMRMLScalarVolumeNode"):
-        check_volume_node(node, "what is propagated")
-        check_volume_node(reference, f"the {_target(direction)} volume")
-        image = yield from _resampling(node, transform, direction, reference)
-    scene = node.GetScene()
-    with reversible(scene) as record:
-        name = scene.GenerateUniqueName(f"{node.GetName()} on {_target(direction)}")
-        result = scene.AddNewNodeByClass(node.GetClassName(), name)
-        if image is None:
-            _harden(node, result, transform, direction)
-        else:
-            update_volume_node(result, vtk_image(image), image.grid)
-        _show_alike(node, result)
-        hierarchy.put_beside(result, node)
-    return result, record
+    scene = None if node is None else node.GetScene()
+    request = CopyRequest(scene, node, transform, direction, reference)
+    return request.commit(*exhausted(request.work()))
 
 
 def _resampling(node, transform, direction: Direction, reference) -> Generator[float, None, Volume]:

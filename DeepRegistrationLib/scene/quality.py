@@ -1,12 +1,13 @@
 """What the worker's ``quality`` command needs, from nodes.
 
-The request holds views of the nodes' own voxels; nothing is computed here that takes long, apart
+Its arguments are views of the nodes' own voxels; nothing is computed here that takes long, apart
 from the resampling of nodes that lie under a nonlinear transform.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +18,46 @@ from DeepRegistrationLib.scene.results import MASK_SOURCE, outputs_of
 from DeepRegistrationLib.scene.segments import labels_from_node
 from DeepRegistrationLib.scene.transforms import map_from_node
 from DeepRegistrationLib.scene.volumes import volume_from_node
+from DeepRegistrationLib.scene.work import EngineRequest
+
+
+@dataclass(frozen=True, eq=False)
+class QualityRequest(EngineRequest):
+    """What to measure; the result is a dict of measures, and the scene stays as it is.
+
+    Attributes:
+        scene: The nodes' scene.
+        fixed, moving, transform: Nodes, as :func:`quality_request` takes them.
+        options: Its other arguments.
+    """
+
+    scene: Any
+    fixed: Any
+    moving: Any
+    transform: Any
+    options: dict[str, Any] = field(default_factory=dict)
+
+    command: ClassVar[str] = "quality"
+    activity: ClassVar[str] = "the measurement"
+    changes_scene: ClassVar[bool] = False
+
+    def payload(self) -> dict[str, Any]:
+        return quality_request(self.fixed, self.moving, self.transform, **self.options)
+
+    def commit(self, _prepared: Any, measures: dict[str, Any]) -> dict[str, Any]:
+        return measures
+
+    def needed(self) -> list[tuple[str, Any]]:
+        return [
+            ("fixed volume", self.fixed),
+            ("moving volume", self.moving),
+            ("transform", self.transform),
+        ]
+
+    def canceled(self, part: dict[str, Any] | None) -> str:
+        if part is None:
+            return "Canceled; nothing was measured."
+        return f"Canceled; not measured: {', '.join(part['pending'])}."
 
 
 def quality_request(

@@ -54,16 +54,15 @@ _PACKAGES = ("numpy", "SimpleITK", "torch", "itk-elastix")
 
 
 def write_report(path: str | Path, fixed, moving, transform, **options: Any) -> None:
-    """:func:`report_in_steps`, all steps at once.
+    """:func:`drawn_report`, all steps at once, as one HTML page; an earlier one is replaced.
 
     Raises:
         RegistrationError: The page cannot be written.
     """
-    exhausted(report_in_steps(path, fixed, moving, transform, **options))
+    write_html(exhausted(drawn_report(fixed, moving, transform, **options)), path)
 
 
-def report_in_steps(
-    path: str | Path,
+def drawn_report(
     fixed,
     moving,
     transform,
@@ -71,14 +70,13 @@ def report_in_steps(
     landmarks: LandmarkState | None = None,
     jacobian=None,
     **facts: Any,
-) -> Generator[float, None, None]:
-    """Write the report of a transform as one HTML page, pictures included.
+) -> Generator[float, None, ReportContent]:
+    """What the report of a transform says, with its pictures.
 
     Everything is taken from the scene at once; the scene itself takes no part in the steps and
-    stays as it is. The file is there when the last step is done, and not if they are closed before.
+    stays as it is.
 
     Args:
-        path: The page; an earlier one is replaced.
         fixed, moving: Volume nodes.
         transform: Transform node; the moving volume placed under it appears registered.
         landmarks: From :class:`LiveLandmarks`.
@@ -86,19 +84,18 @@ def report_in_steps(
         **facts: Of :func:`report_content`.
 
     Returns:
-        Steps of some 0.1 s at most, which yield the fraction done and raise ``RegistrationError``
-        when the page cannot be written.
+        Steps of some 0.1 s at most, which yield the fraction done.
     """
     content = report_content(fixed, moving, landmarks=landmarks, **facts)
     problem = rendering_problem()
     if problem is not None:
-        return _written(path, replace(content, no_pictures=problem), [])
-    return _written(path, content, _pictures(fixed, moving, transform, jacobian, landmarks))
+        return _drawn(replace(content, no_pictures=problem), [])
+    return _drawn(content, _pictures(fixed, moving, transform, jacobian, landmarks))
 
 
-def _written(
-    path: str | Path, content: ReportContent, makers: Sequence[_PictureInSteps]
-) -> Generator[float, None, None]:
+def _drawn(
+    content: ReportContent, makers: Sequence[_PictureInSteps]
+) -> Generator[float, None, ReportContent]:
     made = []
     for k, maker in enumerate(makers):
         steps = maker.steps()
@@ -109,7 +106,7 @@ def _written(
                 made.append(end.value)
                 break
             yield (k + turn / (turn + _HALF_WAY)) / len(makers)
-    write_html(replace(content, pictures=made), path)
+    return replace(content, pictures=made)
 
 
 def report_content(

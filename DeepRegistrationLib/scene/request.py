@@ -16,6 +16,7 @@ from DeepRegistrationLib.scene.transaction import Record, reversible
 from DeepRegistrationLib.scene.transforms import map_from_node
 from DeepRegistrationLib.scene.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.volumes import check_volume_node, volume_from_node
+from DeepRegistrationLib.scene.work import EngineRequest
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.engine import Registration
@@ -71,7 +72,7 @@ def folding_sentence(shares: dict[str, float]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class Request(EngineRequest):
     """What to register, as nodes.
 
     Attributes:
@@ -202,19 +203,8 @@ class Request:
             registration,
         )
 
-    def missing(self) -> str | None:
-        """What was removed from the scene since the start, as messages call it."""
-        for role, node in (("fixed", self.fixedNode), ("moving", self.movingNode)):
-            if not self.scene.IsNodePresent(node):
-                return f"the {role} volume {node.GetName()!r}"
-        return None
-
-    def without_names(self, text: str) -> str:
-        """A technical text without the names of the volumes, which may be a patient's."""
-        for role, node in (("fixed", self.fixedNode), ("moving", self.movingNode)):
-            if node.GetName():
-                text = text.replace(node.GetName(), f"<{role} volume>")
-        return text
+    def needed(self) -> list[tuple[str, Any]]:
+        return [("fixed volume", self.fixedNode), ("moving volume", self.movingNode)]
 
     def _earlier_outputs(self) -> Outputs:
         """What an earlier run, or somebody later, made of a result that this one replaces."""

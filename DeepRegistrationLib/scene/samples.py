@@ -18,6 +18,7 @@ from DeepRegistrationLib.scene.volumes import (
     update_volume_node,
     volume_node_from_image,
 )
+from DeepRegistrationLib.scene.work import EngineRequest
 
 _COLORS = {"fixed": (0.1, 0.7, 0.1), "moving": (0.8, 0.1, 0.8)}  # of landmarks
 
@@ -83,7 +84,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class SampleRequest:
+class SampleRequest(EngineRequest):
     """A phantom to be made in the engine's process.
 
     Attributes:
@@ -123,13 +124,6 @@ class SampleRequest:
                     result[f"{side}_labels"], f"{nodes[side].GetName()} organs"
                 )
         return Sample(**nodes, record=record)
-
-    def missing(self) -> None:
-        """Nothing of the scene is needed."""
-
-    def without_names(self, text: str) -> str:
-        """There are no names of patients."""
-        return text
 
     def _volume(self, side: str, image: vtk.vtkImageData, volume: Volume):
         phantom = PHANTOMS[self.name]

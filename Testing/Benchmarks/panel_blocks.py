@@ -179,8 +179,9 @@ class Session:
         section = self.panel.section(ReportSection)
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "report.html")
-            steps = self.clock.one("starting the report", lambda: section._start(path))
-            self.clock.steps("the report", steps)
+            work = section.request(path).work()
+            self.clock.one("starting the report", lambda: next(work))
+            self.clock.steps("the report", work)
 
 
 def main() -> None:

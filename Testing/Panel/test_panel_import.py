@@ -234,7 +234,7 @@ def test_maps_and_quality_of_an_imported_transform(
         moving.SetAndObserveTransformNodeID(parent and parent.GetID())
         click(quality.ui.measureButton)
         slicer_host.process_events(until=lambda: not quality.measuring)
-        measured.append(quality.measures)
+        measured.append(panel.measurement.measures)
     assert measured[0]["similarity"] == measured[1]["similarity"]
     assert measured[0]["jacobian"]["mean"] == pytest.approx(np.linalg.det(MATRIX), abs=1e-4)
 

@@ -116,7 +116,7 @@ def test_the_jacobian_is_made_when_it_is_looked_at(slicer_host, panel, section):
     slicer_host.click(section.ui.blendButton)
     slicer_host.click(section.ui.jacobianButton)
     assert section.ui.blendButton.checked  # until it is there
-    slicer_host.process_events(until=lambda: not panel.running, timeout=300)
+    slicer_host.process_events(until=lambda: not panel.runner.running, timeout=300)
     slicer_host.process_events(0.05)
     assert section.ui.jacobianButton.checked
     node = outputs_of(panel.parameters.transform)["jacobian"]

@@ -221,7 +221,7 @@ def test_the_worst_landmark_comes_first_and_then_the_next(panel, section):
     put_points(panel.parameters, np.zeros((3, 3)), [[0, 0, 1], [0, 0, 5], [0, 0, 3]])
     visited = []
     for _ in range(4):
-        section.goToWorst()
+        section.onWorstWanted()
         visited.append(section.ui.pointsTable.currentRow())
     assert visited == [1, 2, 0, 1]
 

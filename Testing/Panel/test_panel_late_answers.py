@@ -40,7 +40,7 @@ def start_map(panel):
 
 def start_measurement(panel):
     section_of(panel, "Quality").ui.measureButton.click()
-    return section_of(panel, "Quality")._job
+    return section_of(panel, "Quality").bar.run
 
 
 def start_frames(panel):

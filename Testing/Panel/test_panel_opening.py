@@ -54,7 +54,7 @@ def test_one_click_leads_from_two_loaded_volumes_to_a_verdict(slicer_host):
     register(slicer_host, panel)
     assert "Registered in" in section(panel, "Run").ui.statusText.text
     assert quality.ui.verdictText.text  # what is known at once
-    slicer_host.process_events(until=lambda: quality.complete)
+    slicer_host.process_events(until=lambda: panel.measurement.complete)
     assert "Jacobian J" in quality.ui.tablesText.text
 
 
@@ -126,11 +126,11 @@ def test_the_next_registration_does_not_wait_for_the_measurement(slicer_host, pa
     register(slicer_host, panel)
     quality, run = section(panel, "Quality"), section(panel, "Run")
     slicer_host.process_events(until=lambda: quality.measuring)
-    job = quality._job
+    job = quality.bar.run._job
     click(run.ui.registerButton)
     assert job.finished or job.cancel_asked_at is not None
     slicer_host.process_events(until=lambda: not run.running)
-    slicer_host.process_events(until=lambda: quality.complete)
+    slicer_host.process_events(until=lambda: panel.measurement.complete)
 
 
 def test_undoing_the_registration_ends_its_measurement(slicer_host, panel):
@@ -141,7 +141,7 @@ def test_undoing_the_registration_ends_its_measurement(slicer_host, panel):
     slicer_host.process_events(until=lambda: quality.measuring)
     panel.undoResult()
     slicer_host.process_events(until=lambda: not quality.measuring)
-    assert quality.measures is None
+    assert panel.measurement.measures is None
     assert not quality.ui.verdictText.visible
 
 

@@ -80,7 +80,7 @@ def test_measure_says_what_was_found_and_on_what_it_rests(slicer_host, panel, se
     assert re.search(r"in the lungs \d", tables)  # beside the segment called lungs
     dice = re.search(r"lungs (0\.\d\d) → (0\.\d\d)", tables)
     assert 0.5 < float(dice[1]) < float(dice[2]) <= 1
-    expected = section.measures["jacobian"]
+    expected = panel.measurement.measures["jacobian"]
     assert f"{expected['mean']:.2f} {expected['min']:.2f}" in tables
     assert "segmentations" not in section.ui.missingText.text
     assert "mask" not in section.ui.missingText.text  # the lungs were found
@@ -95,10 +95,12 @@ def test_measures_are_those_of_the_transform_that_is_chosen(slicer_host, panel, 
     node.SetMatrixTransformFromParent(matrix)
     panel.parameters.transform = node
     measure(slicer_host, section)
-    assert section.measures["jacobian"]["mean"] == pytest.approx(1.1 * 0.9 * 1.2, abs=1e-4)
+    assert panel.measurement.measures["jacobian"]["mean"] == pytest.approx(
+        1.1 * 0.9 * 1.2, abs=1e-4
+    )
     assert "1.19 1.19 1.19" in words(section.ui.tablesText.text)
     add_true_transform(panel.parameters)
-    assert section.measures is None and section.ui.tablesText.text == ""
+    assert panel.measurement.measures is None and section.ui.tablesText.text == ""
     assert "measure again" in section.ui.statusText.text
 
 
@@ -123,25 +125,26 @@ def test_cancel_ends_the_measurement(slicer_host, panel, section):
     slicer_host.click(section.ui.measureButton)
     slicer_host.process_events(until=lambda: not section.measuring)
     assert "Canceled" in section.ui.statusText.text
-    assert section.measures is None
+    assert panel.measurement.measures is None
     assert section.ui.measureButton.text == "Measure" and section.ui.measureButton.enabled
 
 
 @pytest.fixture
 def on_part(panel, section, monkeypatch):
     """Call a function whenever measures are there, as soon as the panel has shown them."""
-    submit = panel.engine.submit
 
     def watch(function):
-        def watching(command, request, on_change):
-            def noted(job):
-                on_change(job)
-                if section.measures is not None:
-                    function(job)
+        start = panel.runner.start
 
-            return submit(command, request, on_change=noted)
+        def watching(request, on_change):
+            def noted(run):
+                on_change(run)
+                if panel.measurement.measures is not None:
+                    function(run)
 
-        monkeypatch.setattr(panel.engine, "submit", watching)
+            return start(request, noted)
+
+        monkeypatch.setattr(panel.runner, "start", watching)
 
     return watch
 
@@ -154,9 +157,9 @@ def test_what_is_measured_fast_is_shown_before_the_rest(slicer_host, panel, sect
     add_true_transform(p)
     seen = []
     on_part(
-        lambda job: seen.append(
+        lambda _run: seen.append(
             (
-                section.complete,
+                panel.measurement.complete,
                 words(ui.tablesText.text),
                 words(ui.verdictText.text),
                 ui.statusText.text,
@@ -181,14 +184,14 @@ def test_the_fast_part_stays_when_the_rest_is_canceled(slicer_host, panel, secti
     add_pair(panel.parameters)
     add_true_transform(panel.parameters)
 
-    def cancel(job):
-        if job.cancel_asked_at is None:
+    def cancel(run):
+        if run.state is State.RUNNING:
             slicer_host.click(section.ui.measureButton)
 
     on_part(cancel)
     measure(slicer_host, section)
     assert section.ui.statusText.text == "Canceled; not measured: inverse consistency."
-    assert "Jacobian J" in section.ui.tablesText.text and not section.complete
+    assert "Jacobian J" in section.ui.tablesText.text and not panel.measurement.complete
     assert "Not measured yet: inverse consistency." in words(section.ui.verdictText.text)
 
 
@@ -208,7 +211,7 @@ def test_the_fast_part_stays_when_the_rest_fails(panel, section, monkeypatch):
     assert section.measuring and "Jacobian J" in section.ui.tablesText.text
     jobs[0].failed("memory", "The memory was not enough.")
     assert section.ui.statusText.text == "The memory was not enough."
-    assert "Jacobian J" in section.ui.tablesText.text and not section.complete
+    assert "Jacobian J" in section.ui.tablesText.text and not panel.measurement.complete
 
 
 def test_closing_the_scene_while_measuring_drops_the_result(slicer_host, panel, section):
@@ -217,7 +220,7 @@ def test_closing_the_scene_while_measuring_drops_the_result(slicer_host, panel, 
     slicer_host.click(section.ui.measureButton)
     slicer.mrmlScene.Clear(False)
     slicer_host.process_events(until=lambda: not section.measuring)
-    assert section.measures is None and section.ui.tablesText.text == ""
+    assert panel.measurement.measures is None and section.ui.tablesText.text == ""
     assert not section.ui.measureButton.enabled
 
 

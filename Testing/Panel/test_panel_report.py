@@ -121,13 +121,14 @@ def test_undoing_the_registration_meanwhile_does_not_harm_the_report(
 
 def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, section, monkeypatch):
     asked = {}
-    import DeepRegistrationPanel.report as module
+    import DeepRegistrationLib.scene.report_request as module
 
     def report(*_, **options):
         asked.update(options)
         yield 1.0
 
-    monkeypatch.setattr(module, "report_in_steps", report)
+    monkeypatch.setattr(module, "drawn_report", report)
+    monkeypatch.setattr(module, "write_html", lambda content, path: None)
     add_pair(panel.parameters)
     add_true_transform(panel.parameters)
     for ticked in (False, True):
@@ -140,13 +141,13 @@ def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, section, m
 
 
 def test_a_report_that_cannot_be_written_is_said(slicer_host, panel, section, monkeypatch):
-    import DeepRegistrationPanel.report as module
+    import DeepRegistrationLib.scene.report_request as module
 
     def refusing(*_, **__):
         yield 0.5
         raise RegistrationError("The disk is full.")
 
-    monkeypatch.setattr(module, "report_in_steps", refusing)
+    monkeypatch.setattr(module, "drawn_report", refusing)
     add_pair(panel.parameters)
     add_true_transform(panel.parameters)
     slicer_host.dialogs.expect("", "report.html")

@@ -66,7 +66,7 @@ def test_nothing_is_installed_or_loaded_when_the_user_declines(slicer_host, pane
 
 
 def test_cancel_in_the_progress_dialog_leaves_the_scene_as_it_was(slicer_host, panel, monkeypatch):
-    from DeepRegistrationPanel import samples
+    from DeepRegistrationPanel import runner
 
     before = slicer.mrmlScene.GetNumberOfNodes()
     source = sources()["Thorax phantom (inhale, exhale)"]
@@ -76,6 +76,6 @@ def test_cancel_in_the_progress_dialog_leaves_the_scene_as_it_was(slicer_host, p
             if isinstance(widget, QProgressDialog) and widget.value() > 0:
                 widget.cancel()
 
-    monkeypatch.setattr(samples.time, "sleep", cancel_soon)
+    monkeypatch.setattr(runner.time, "sleep", cancel_soon)
     assert source.customDownloader(source) == []
     assert slicer.mrmlScene.GetNumberOfNodes() == before

@@ -8,6 +8,8 @@ from pairs import add_pair
 from SlicerHost.arguments import unwrap
 from SlicerHost.hands import click
 
+from DeepRegistrationLib.scene.sequences import SequenceResult
+
 VOLUME, POINTS = "vtkMRMLScalarVolumeNode", "vtkMRMLMarkupsFiducialNode"
 TRANSFORM, SEQUENCE = "vtkMRMLLinearTransformNode", "vtkMRMLSequenceNode"
 CHOICES = {
@@ -206,24 +208,20 @@ def test_undoing_4d_chooses_the_transforms_that_were_chosen_before(panel):
     names = ("before", "made", "another patient's")
     before, made, _ = (scene.AddNewNodeByClass(SEQUENCE, name) for name in names)
     panel.parameters.sequenceTransforms = before
-    part.run = _FinishedRun(made)
-    part._onChange(part.run)
+    part._onRegistered(SequenceResult(made, _Record(made), []))
     assert panel.parameters.sequenceTransforms is made
     part._onUndo()
     assert panel.parameters.sequenceTransforms is before
 
 
-class _FinishedRun:
-    """A 4D run that has added its transforms."""
+class _Record:
+    """Of a run that has added a node."""
 
-    def __init__(self, transforms) -> None:
-        from DeepRegistrationLib.worker import State
-
-        self.transforms, self.state, self.finished, self.record = transforms, State.DONE, True, self
-        self.undoable = True
+    def __init__(self, node) -> None:
+        self._node, self.undoable = node, True
 
     def undo(self) -> None:
-        slicer.mrmlScene.RemoveNode(self.transforms)
+        slicer.mrmlScene.RemoveNode(self._node)
 
     def release(self) -> bool:
         return False

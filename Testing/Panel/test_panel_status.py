@@ -7,6 +7,8 @@ import slicer
 from pairs import add_pair
 from SlicerHost.hands import click, press_keys
 
+from DeepRegistrationLib.scene.sequences import SequenceRequest
+
 
 @pytest.fixture
 def run(panel):
@@ -73,12 +75,11 @@ def test_undo_of_a_second_run_of_the_same_method_takes_it_away(slicer_host, pane
 
 
 def test_a_4d_run_is_said_while_it_lasts(panel, run, registered):
-    sequences = section(panel, "Sequences")
-    sequences.run = _Running()
+    panel.runner._runs.append(_Running())
     panel.update()
-    assert "4D image is being registered" in said(run)
+    assert "The registration of the 4D image is under way" in said(run)
     assert not run.ui.registerButton.enabled
-    sequences.run = None
+    panel.runner._runs.pop()
     panel.update()
     assert "Registered in" in said(run) and run.ui.registerButton.enabled
 
@@ -103,7 +104,7 @@ def test_another_4d_image_takes_the_outcome_of_the_last_one_away(panel):
             frame = slicer.vtkMRMLScalarVolumeNode()
             sequence.SetDataNodeAtValue(frame, value)
     panel.parameters.sequence = one
-    part._say("Registered 2 frames to the fixed one.")
+    part.bar.say("Registered 2 frames to the fixed one.")
     panel.parameters.sequence = other
     assert part.ui.statusText.text == ""
 
@@ -124,10 +125,8 @@ def test_ctrl_r_cancels_what_it_started(slicer_host, panel, run):
 class _Running:
     """A 4D run that is under way."""
 
-    finished, record, fraction, stage, state = False, None, 0.5, "Frame 1 of 2", None
-
-    def cancel(self) -> None:
-        self.finished = True
+    finished = computing = False
+    request = SequenceRequest(None, None)
 
     def tick(self) -> None:
         pass

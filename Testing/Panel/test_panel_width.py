@@ -81,7 +81,7 @@ def fill(panel) -> None:
             if child.inherits("ctkCollapsibleButton") or child.inherits("ctkCollapsibleGroupBox"):
                 child.collapsed = False
     quality = next(section for section in panel.sections if section.uiName == "Quality")
-    quality._measured, quality._measuredOf = MEASURES, quality._subject()
+    panel.measurement.keep(MEASURES, panel.measurement.subject())
     panel.update()
     assert "114.6" in quality.ui.tablesText.text
 

@@ -11,7 +11,8 @@ from scenery import centered_grid
 
 from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.scene import results
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.derived import DerivedRequest
+from DeepRegistrationLib.scene.run import Run
 from DeepRegistrationLib.scene.space import matrix_to_vtk
 from DeepRegistrationLib.scene.volumes import volume_from_node, volume_node_from_image
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
@@ -52,7 +53,7 @@ def transform(scene):
 
 
 def derive(scene, engine, kind, transform, pair):
-    run = DeepRegistrationLogic(scene).startDerived(engine, kind, transform, *pair)
+    run = Run(engine, DerivedRequest(scene, transform, *pair, kind))
     assert engine.transport.wait(lambda: run.tick() or run.finished)
     assert run.state is State.DONE, run.message
     return run.result
@@ -104,7 +105,7 @@ def test_made_again_it_updates_its_node_and_undo_takes_it_back(scene, engine, tr
 
 
 def test_a_transform_removed_meanwhile_is_said(scene, engine, transform, pair):
-    run = DeepRegistrationLogic(scene).startDerived(engine, "jacobian", transform, *pair)
+    run = Run(engine, DerivedRequest(scene, transform, *pair, "jacobian"))
     scene.RemoveNode(transform)
     assert engine.transport.wait(lambda: run.tick() or run.finished)
     assert run.state is State.FAILED

@@ -13,7 +13,8 @@ from DeepRegistrationLib.scene import report as reports
 from DeepRegistrationLib.scene import studio
 from DeepRegistrationLib.scene.landmarks import point_list_from
 from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.report import report_in_steps, transforms_above, write_report
+from DeepRegistrationLib.scene.report import transforms_above, write_report
+from DeepRegistrationLib.scene.report_request import ReportRequest
 from DeepRegistrationLib.scene.transforms import transform_node_from
 from DeepRegistrationLib.scene.views import rendering_problem
 from DeepRegistrationLib.scene.volumes import exhausted, volume_node_from_image
@@ -85,11 +86,18 @@ def small(monkeypatch):
 
 
 def in_steps(case, path, **options) -> Generator[float, None, None]:
+    """The steps of a report that has been asked for; the last one writes it."""
     fixed, moving, transform, live = case
     jacobian = volume_node_from_image(live_jacobian(fixed), fixed.GetScene(), "J")
-    return report_in_steps(
-        path, fixed, moving, transform, landmarks=live.state, jacobian=jacobian, **options
-    )
+    options = {"landmarks": live.state, "jacobian": jacobian, **options}
+    request = ReportRequest(fixed.GetScene(), str(path), fixed, moving, transform, options)
+    work = request.work()
+    next(work)
+
+    def steps():
+        request.commit(*(yield from work))
+
+    return steps()
 
 
 def test_the_pictures_leave_the_scene_as_it_was(scene, case, small, tmp_path):

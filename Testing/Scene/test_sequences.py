@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import slicer
-from odd_runs import OddTransport
+from odd_runs import wait
 from scenery import centered_grid
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.plain import Volume
 from DeepRegistrationLib.scene.landmarks import point_list_from
+from DeepRegistrationLib.scene.run import Run
 from DeepRegistrationLib.scene.sequence_errors import errors_over_time
-from DeepRegistrationLib.scene.sequences import SequenceRun, frame_volume, transform_at
+from DeepRegistrationLib.scene.sequences import SequenceRequest, frame_volume, transform_at
 from DeepRegistrationLib.scene.volumes import volume_node_from_image
-from DeepRegistrationLib.worker import EngineProcess, State
+from DeepRegistrationLib.worker import State
 
 GRID = centered_grid((12, 10, 8), (2.0, 2.0, 3.0), (5, 6, 7))
 TIMES = ("0", "0.5", "1.25")  # seconds
@@ -52,29 +52,6 @@ def browser(application, sequence):
     logic.SetMRMLScene(None)
 
 
-@pytest.fixture
-def transport():
-    return OddTransport()
-
-
-@pytest.fixture
-def engine(transport, tmp_path):
-    engine = EngineProcess(transport, root=tmp_path)
-    yield engine
-    engine.close()
-    assert transport.wait(lambda: not engine.running)
-    assert list(tmp_path.iterdir()) == []
-
-
-def wait(transport, run, until=None) -> None:
-    end = time.monotonic() + 600
-    while not (until or (lambda: run.finished))():
-        assert time.monotonic() < end, run.stage
-        transport.pump()
-        run.tick()
-        time.sleep(0.002)
-
-
 def shift_of(node) -> list[float]:
     """Where a transform node, from its parent, takes the origin (RAS)."""
     point = [0.0] * 3
@@ -87,10 +64,10 @@ def names(scene) -> list[str]:
 
 
 def test_every_frame_gets_its_transform_at_its_own_time(scene, sequence, engine, transport):
-    run = SequenceRun(engine, scene, sequence, 1)
+    run = Run(engine, SequenceRequest(scene, sequence, 1))
     wait(transport, run)
     assert run.state is State.DONE, run.message
-    found = run.transforms
+    found = run.result.transforms
     assert [found.GetNthIndexValue(k) for k in range(3)] == list(TIMES)
     assert (found.GetIndexName(), found.GetIndexUnit()) == ("time", "s")
     shifts = [shift_of(transform_at(found, k)) for k in range(3)]
@@ -99,9 +76,8 @@ def test_every_frame_gets_its_transform_at_its_own_time(scene, sequence, engine,
 
 def test_progress_rises_over_all_frames_and_names_them(scene, sequence, engine, transport):
     seen = []
-    run = SequenceRun(
-        engine, scene, sequence, on_change=lambda run: seen.append((run.fraction, run.stage))
-    )
+    request = SequenceRequest(scene, sequence)
+    run = Run(engine, request, lambda run: seen.append((run.fraction, run.stage)))
     wait(transport, run)
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions)
@@ -111,9 +87,9 @@ def test_progress_rises_over_all_frames_and_names_them(scene, sequence, engine, 
 def test_the_browser_plays_the_transforms_with_the_volume(
     scene, sequence, browser, engine, transport
 ):
-    run = SequenceRun(engine, scene, sequence, browser=browser)
+    run = Run(engine, SequenceRequest(scene, sequence, browser=browser))
     wait(transport, run)
-    proxy, player = browser.GetProxyNode(sequence), browser.GetProxyNode(run.transforms)
+    proxy, player = browser.GetProxyNode(sequence), browser.GetProxyNode(run.result.transforms)
     assert proxy.GetParentTransformNode() is player
     for frame, expected in ((0, [0, 0, 0]), (2, [-1, -2, 3]), (0, [0, 0, 0])):
         browser.SetSelectedItemNumber(frame)
@@ -122,9 +98,9 @@ def test_the_browser_plays_the_transforms_with_the_volume(
 
 def test_undo_takes_the_transforms_out_again(scene, sequence, browser, engine, transport):
     before = names(scene)
-    run = SequenceRun(engine, scene, sequence, browser=browser)
+    run = Run(engine, SequenceRequest(scene, sequence, browser=browser))
     wait(transport, run)
-    run.record.undo()
+    run.result.record.undo()
     assert names(scene) == before
     assert browser.GetProxyNode(sequence).GetParentTransformNode() is None
 
@@ -134,7 +110,7 @@ def test_a_failure_in_any_frame_leaves_the_scene_as_before(
     scene, sequence, engine, transport, fate
 ):
     before = names(scene)
-    run = SequenceRun(engine, scene, sequence, options={"method": fate})
+    run = Run(engine, SequenceRequest(scene, sequence, options=RegistrationOptions(method=fate)))
     wait(transport, run)
     assert run.state is State.FAILED
     assert run.message.startswith("Frame 1: The engine")
@@ -143,7 +119,7 @@ def test_a_failure_in_any_frame_leaves_the_scene_as_before(
 
 def test_cancel_leaves_the_scene_as_before(scene, sequence, engine, transport):
     before = names(scene)
-    run = SequenceRun(engine, scene, sequence, options={"method": "obey"})
+    run = Run(engine, SequenceRequest(scene, sequence, options=RegistrationOptions(method="obey")))
     wait(transport, run, lambda: run.fraction > 0)
     run.cancel()
     wait(transport, run)
@@ -152,25 +128,27 @@ def test_cancel_leaves_the_scene_as_before(scene, sequence, engine, transport):
 
 
 def test_a_sequence_removed_during_the_run_ends_it(scene, sequence, engine, transport):
-    run = SequenceRun(engine, scene, sequence, options={"method": "obey"})
+    run = Run(engine, SequenceRequest(scene, sequence, options=RegistrationOptions(method="obey")))
     wait(transport, run, lambda: run.fraction > 0)
     scene.RemoveNode(sequence)
     wait(transport, run)
-    assert "The sequence was removed" in run.message
+    assert run.message.startswith(
+        "The sequence 'cine' was removed during the registration of the 4D"
+    )
 
 
 def test_one_frame_or_a_missing_frame_is_refused(scene, sequence, engine):
     with pytest.raises(RegistrationError, match="there is no frame 7"):
-        SequenceRun(engine, scene, sequence, 7)
+        Run(engine, SequenceRequest(scene, sequence, 7))
     for value in TIMES[1:]:
         sequence.RemoveDataNodeAtValue(value)
     with pytest.raises(RegistrationError, match="one frame only"):
-        SequenceRun(engine, scene, sequence)
+        Run(engine, SequenceRequest(scene, sequence))
     assert not engine.running
 
 
 def test_the_error_over_time_is_tabulated_and_plotted(scene, sequence, engine, transport):
-    run = SequenceRun(engine, scene, sequence)
+    run = Run(engine, SequenceRequest(scene, sequence))
     wait(transport, run)
     fixed = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 6.0]])
     shifts = {"0": (0, 0, 0), "1.25": (1, 2, 7)}  # the second frame has no landmarks
@@ -179,7 +157,7 @@ def test_the_error_over_time_is_tabulated_and_plotted(scene, sequence, engine, t
         node = point_list_from(fixed + shift, scene, "M", (1, 0, 0))
         points.SetDataNodeAtValue(node, value)
     result = errors_over_time(
-        scene, run.transforms, point_list_from(fixed, scene, "F", (0, 1, 0)), points
+        scene, run.result.transforms, point_list_from(fixed, scene, "F", (0, 1, 0)), points
     )
     table = result.table.GetTable()
     columns = {

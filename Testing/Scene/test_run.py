@@ -10,15 +10,16 @@ from odd_runs import contents, wait
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene import results
+from DeepRegistrationLib.scene.inverse import InverseRequest
 from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
 from DeepRegistrationLib.scene.request import folding_sentence
+from DeepRegistrationLib.scene.run import Run
 from DeepRegistrationLib.scene.volumes import volume_from_node
 from DeepRegistrationLib.worker import State
 
 
 def test_a_run_ends_with_the_results_in_the_scene(finished, volumes):
-    run = finished(warped=True)
+    run = finished(warped=True, jacobian=True)
     assert run.state is State.DONE, run.message
     nodes = run.result.nodes
     assert volumes[1].GetParentTransformNode() is nodes.transform
@@ -155,9 +156,9 @@ def test_wrong_input_is_refused_before_anything_is_started(start, engine, volume
 
 def test_the_inverse_is_made_when_asked_for_and_undone(finished, transport, scene, engine, volumes):
     node = finished().result.nodes.transform
-    logic, names = DeepRegistrationLogic(scene), [entry[:2] for entry in contents(scene)]
+    names = [entry[:2] for entry in contents(scene)]
     for _ in range(2):  # the second time the node of the first is updated
-        run = logic.startInverse(engine, node)
+        run = Run(engine, InverseRequest(scene, node))
         wait(transport, run)
         assert run.state is State.DONE, run.message
     inverse = run.result.node
@@ -171,7 +172,7 @@ def test_the_inverse_is_made_when_asked_for_and_undone(finished, transport, scen
 
 def test_a_transform_of_no_registration_has_no_inverse_here(scene, engine, add_transform):
     with pytest.raises(RegistrationError, match="choose the transform of a registration"):
-        DeepRegistrationLogic(scene).startInverse(engine, add_transform(np.eye(4), "plain"))
+        Run(engine, InverseRequest(scene, add_transform(np.eye(4), "plain")))
     assert not engine.running
 
 

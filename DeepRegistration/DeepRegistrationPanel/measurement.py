@@ -1,0 +1,55 @@
+"""What was measured, as long as it is about what is chosen."""
+
+SUBJECT = (
+    "fixedVolume",
+    "movingVolume",
+    "transform",
+    "fixedMask",
+    "movingMask",
+    "fixedSegmentation",
+    "movingSegmentation",
+)
+"""Names of the parameters that a measurement depends on."""
+
+
+class Measurement:
+    """The last measures and what they are of; the Quality section fills it, others read it.
+
+    Args:
+        panel: Its parameters are looked at.
+    """
+
+    def __init__(self, panel):
+        self._panel = panel
+        self.forget()
+
+    def subject(self):
+        """What a measurement depends on."""
+        p = self._panel.parameters
+        nodes = [getattr(p, name) for name in SUBJECT]
+        time = None if p.transform is None else p.transform.GetTransformToWorldMTime()
+        return (*(None if node is None else node.GetID() for node in nodes), time)
+
+    def keep(self, measures, subject):
+        """Take note of measures of a subject."""
+        self._measures, self._subject = measures, subject
+
+    def forget(self):
+        """Nothing is known."""
+        self._measures = self._subject = None
+
+    @property
+    def measures(self):
+        """What was measured of what is chosen now, or None; some may be ``pending``."""
+        current = self._panel.parameters is not None and self._subject == self.subject()
+        return self._measures if current else None
+
+    @property
+    def complete(self):
+        """Whether all there is to be measured of what is chosen now was measured."""
+        return self.measures is not None and not self.measures["pending"]
+
+    @property
+    def outdated(self):
+        """Whether there are measures, but of something else."""
+        return self._measures is not None and self.measures is None

@@ -1,0 +1,150 @@
+"""Cancel at every tick of a run of every kind: the scene is as before, or all is there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from odd_runs import contents, noise_volumes
+
+from DeepRegistrationLib.options import Outputs
+from DeepRegistrationLib.plain import AffineMap, Outcome, Volume
+from DeepRegistrationLib.scene.derived import DerivedRequest
+from DeepRegistrationLib.scene.imported import ImportRequest
+from DeepRegistrationLib.scene.inverse import InverseRequest
+from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
+from DeepRegistrationLib.scene.propagation import CopyRequest, Direction
+from DeepRegistrationLib.scene.quality import QualityRequest
+from DeepRegistrationLib.scene.request import Request
+from DeepRegistrationLib.scene.results import refer_to_pair
+from DeepRegistrationLib.scene.run import Run
+from DeepRegistrationLib.scene.samples import SampleRequest
+from DeepRegistrationLib.scene.sequences import SequenceRequest
+from DeepRegistrationLib.scene.volumes import volume_from_node
+from DeepRegistrationLib.worker import Job, State
+
+SHIFT = AffineMap(np.eye(3), np.array([1.0, 2.0, 3.0]))
+
+
+class QuickEngine:
+    """Answers in this process: progress at one tick, a part at the next, then the answer."""
+
+    def __init__(self, answers) -> None:
+        self._answers, self._present, self._count = answers, None, 0
+
+    def submit(self, command, payload, *, on_change):
+        self._present = Job(1, command, {}, on_change=on_change)
+        self._count = 0
+        return self._present
+
+    def tick(self) -> None:
+        job = self._present
+        if job is None or job.finished:
+            return
+        self._count += 1
+        if job.cancel_asked_at is not None:
+            job.ended(State.CANCELLED)
+        elif self._count == 1:
+            job.state = State.RUNNING
+            job.progressed(0.5, "Shifting")
+        elif self._count == 2:
+            job.advanced({"pending": ["inverse consistency"]})
+        else:
+            job.result = self._answers[job.command]
+            job.ended(State.DONE)
+
+
+@pytest.fixture
+def volumes(scene):
+    return noise_volumes(scene)
+
+
+@pytest.fixture
+def engine(volumes):
+    image = volume_from_node(volumes[0])
+    ones = Volume(np.ones(image.grid.shape, np.float32), image.grid)
+    mask = Volume(np.ones(image.grid.shape, np.uint8), image.grid)
+    pair = {"fixed": image, "moving": image, "fixed_labels": mask, "moving_labels": mask}
+    points = np.zeros((1, 3))
+    return QuickEngine(
+        {
+            "register": Outcome(
+                transform=SHIFT,
+                grid=image.grid,
+                jacobian=ones,
+                displacement=ones,
+                warped=image,
+                fixed_mask=mask,
+                seconds={"total": 1.0},
+                folding={"image": 0.0},
+                provenance={"mask": "lungs"},
+            ),
+            "inverse": {"inverse": SHIFT, "residual_mm": {"mean": 0.0, "max": 0.0}},
+            "derive": {"volume": ones},
+            "imported": {
+                "transform": SHIFT,
+                "exchanged": False,
+                "direction": "It maps fixed points.",
+                "notes": [],
+            },
+            "lungs": {"mask": mask, "doubts": []},
+            "phantom": {**pair, "fixed_landmarks": points, "moving_landmarks": points},
+            "quality": {"pending": []},
+        }
+    )
+
+
+def frames(scene, volumes, transform):
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "cine")
+    for k, node in enumerate((*volumes, volumes[0])):
+        sequence.SetDataNodeAtValue(node, str(k))
+    return lambda: SequenceRequest(scene, sequence)
+
+
+KINDS = {
+    "registration": lambda s, v, t: lambda: Request(s, *v, outputs=Outputs(warped=True)),
+    "frames": frames,
+    "lungs": lambda s, v, t: lambda: LungMaskRequest(s, v[0]),
+    "inverse": lambda s, v, t: lambda: InverseRequest(s, t),
+    "map": lambda s, v, t: lambda: DerivedRequest(s, t, *v, "displacement"),
+    "import": lambda s, v, t: lambda: ImportRequest(s, ("shift.tfm",), *v),
+    "phantom": lambda s, v, t: lambda: SampleRequest(s, "thorax", {}),
+    "measurement": lambda s, v, t: lambda: QualityRequest(s, *v, t),
+    "copy": lambda s, v, t: lambda: CopyRequest(s, v[1], t, Direction.TO_FIXED, v[0]),
+}
+
+
+@pytest.fixture(params=KINDS)
+def ask(request, scene, volumes, add_transform):
+    transform = add_transform(np.eye(4), "truth")
+    refer_to_pair(transform, *volumes)
+    return KINDS[request.param](scene, volumes, transform)
+
+
+def test_cancel_at_any_tick_leaves_the_scene_as_it_was(scene, engine, ask):
+    before = contents(scene)
+    for ticks in range(1000):
+        run = Run(engine, ask())
+        for _ in range(ticks):
+            run.tick()
+        if run.finished:
+            break
+        assert contents(scene) == before, "the scene changes in the last tick only"
+        run.cancel()
+        while not run.finished:
+            run.tick()
+        assert run.state is State.CANCELLED and run.message.startswith("Canceled")
+        assert run.result is None and contents(scene) == before
+    assert run.state is State.DONE, run.message
+    assert ticks >= 2
+
+
+def test_closing_the_scene_at_any_tick_ends_the_run(scene, engine, ask):
+    run = Run(engine, ask())
+    run.tick()
+    scene.InvokeEvent(slicer.vtkMRMLScene.StartCloseEvent)
+    before = contents(scene)
+    run.tick()
+    assert run.state is State.FAILED and run.message.startswith("The scene was closed during the")
+    run.tick()
+    assert contents(scene) == before and run.result is None
