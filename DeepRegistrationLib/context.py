@@ -35,8 +35,9 @@ class Context:
         seed: Of every random choice; the same seed gives the same result.
         progress: To be called with the fraction done; raises ``Cancelled``.
         notes: Sentences for the user about choices made (shown and put in the report).
-        estimates: Where a method that averages several results of its own puts them; None when
-            nobody asks for them.
+        estimates: Where a method whose result is the mean of a forward registration and of the
+            inverse of a backward one puts these two, in this order; None when nobody asks for
+            them.
     """
 
     initial: Transform | None = None

@@ -9,20 +9,15 @@ from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.expected import measured, stated_error
 from DeepRegistrationLib.methods.base import Card, Method, register_method
 from DeepRegistrationLib.optimization.presets import PRESETS, Level, Preset
-from DeepRegistrationLib.options import Quality
 from DeepRegistrationLib.parameters import parameter
 from DeepRegistrationLib.progress import part
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.progress import Progress
     from DeepRegistrationLib.transforms import Transform
 
 
-_FITS: dict[Quality, tuple[Quality, ...]] = {
-    "fast": ("fast",),
-    "default": ("default",),
-    "best": ("default", "best"),  # their mean: neither alone is the better one on every pair
-}
 _FEWEST = 4  # iterations of a level: the first steps are large, and the next ones correct them
 
 
@@ -58,9 +53,8 @@ class Optimize(Method):
 
     Loss: 1 - local normalized correlation, averaged over the mask, plus bending energy and a
     penalty on control cells that come near folding; Adam with smooth steps of the control points.
-    Quality ``best`` is the mean of two such fits, of different window and control spacing (of
-    hearts and coarse images: of different numbers of iterations). Nothing is random: the same
-    images give the same result.
+    Quality ``best`` is the mean of such a fit and the inverse of one from moving to fixed (of
+    hearts: a fit with more iterations). Nothing is random: the same images give the same result.
     """
 
     name = "optimize"
@@ -79,23 +73,48 @@ class Optimize(Method):
     Parameters = OptimizeParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        from DeepRegistrationLib.inference.start import preset_region, preset_start
-        from DeepRegistrationLib.optimization.instance import deform
+        from DeepRegistrationLib.inference.start import preset_start
 
         preset = self._preset(fixed, moving, context)
         start = preset_start(preset, fixed, moving, context, part(context.progress, 0.0, 0.15))
-        progress = part(context.progress, 0.15, 1.0)
-        schedules = tuple(self._levels(preset, name) for name in _FITS[context.quality])
-        return deform(
-            fixed,
-            moving,
-            preset_region(preset, fixed, context),
-            start,
-            preset,
-            schedules,
-            progress,
-            estimates=context.estimates,
-        )
+        report = part(context.progress, 0.15, 1.0)
+        fit = self._two_way if preset.both_ways(context.quality) else self._fit
+        return fit(preset, fixed, moving, start, context, report)
+
+    def _fit(
+        self,
+        preset: Preset,
+        fixed: Image,
+        moving: Image,
+        start: Transform,
+        context: Context,
+        progress: Progress,
+    ) -> Transform:
+        from DeepRegistrationLib.inference.start import preset_region
+        from DeepRegistrationLib.optimization.instance import deform
+
+        region = preset_region(preset, fixed, context)
+        return deform(fixed, moving, region, start, preset, self._levels(preset, context), progress)
+
+    def _two_way(
+        self,
+        preset: Preset,
+        fixed: Image,
+        moving: Image,
+        start: Transform,
+        context: Context,
+        progress: Progress,
+    ) -> Transform:
+        from DeepRegistrationLib.optimization.two_way import two_way_mean
+
+        forward = self._fit(preset, fixed, moving, start, context, part(progress, 0.0, 0.4))
+        exchanged = replace(context, fixed_mask=context.moving_mask, moving_mask=context.fixed_mask)
+        back = part(progress, 0.4, 0.8)
+        backward = self._fit(preset, moving, fixed, start.inverse(), exchanged, back)
+        mean, inverse = two_way_mean(forward, backward, part(progress, 0.8, 1.0))
+        if context.estimates is not None:
+            context.estimates.extend([forward, inverse])
+        return mean
 
     def _preset(self, fixed: Image, moving: Image, context: Context) -> Preset:
         name = self.parameters.anatomy
@@ -108,9 +127,9 @@ class Optimize(Method):
         preset = PRESETS[name]
         return replace(preset, bending=preset.bending * float(self.parameters.smoothness))
 
-    def _levels(self, preset: Preset, quality: Quality) -> tuple[Level, ...]:
+    def _levels(self, preset: Preset, context: Context) -> tuple[Level, ...]:
         factor = float(self.parameters.iterations)
         return tuple(
             replace(level, iterations=max(_FEWEST, round(level.iterations * factor)))
-            for level in preset.levels[quality]
+            for level in preset.levels_of(context.quality)
         )

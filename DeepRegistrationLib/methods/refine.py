@@ -38,7 +38,8 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     """
     shown = recognize(fixed, moving, context.fixed_mask)
     preset = PRESETS[shown.name]
-    coarsest, first, last = preset.levels[context.quality][0], *preset.levels[context.quality][-2:]
+    levels = preset.levels_of(context.quality)
+    coarsest, first, last = levels[0], *levels[-2:]
     # The first level sees the whole image, so that the correction fades out around the mask.
     first = replace(first, cropped=False, iterations=round(_SHARE * first.iterations))
     context.notes.append(
@@ -54,7 +55,7 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
         preset_region(preset, fixed, context),
         affine,
         preset,
-        ((first, last),),
+        (first, last),
         context.progress,
         begin=_softened(field, coarsest.control / 2),
     )

@@ -34,11 +34,10 @@ def deform(
     mask: Image | None,
     start: Transform,
     preset: Preset,
-    schedules: tuple[tuple[Level, ...], ...],
+    levels: tuple[Level, ...],
     progress: Progress,
     *,
     begin: DisplacementField | None = None,
-    estimates: list[Transform] | None = None,
 ) -> Transform:
     """Fit a deformation on top of ``start``, level after level.
 
@@ -46,45 +45,26 @@ def deform(
         mask: Where the fixed image counts; everywhere when None.
         start: Transform fixed to moving that brings the images near; part of the result.
         preset: Intensity range, weights of the terms.
-        schedules: Levels, coarse to fine; those far finer than the voxels are skipped. Several
-            schedules give several fits, and their mean is the result: what one window or control
-            spacing gets wrong by chance is halved.
+        levels: Coarse to fine; those far finer than the voxels are skipped.
         begin: The deformation that the first level begins with; none when omitted.
-        estimates: Gets the transform of each fit, where there are several.
+
+    Returns:
+        The deformation followed by ``start``.
     """
     fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
     if mask is not None:  # all labels of a label map count alike
         mask = replace(mask, data=(mask.data != 0).float())
     factor = level_factor(fixed.grid, moving.grid)
-    schedules = tuple(
-        _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
-        for levels in schedules
-    )
-    costs = np.cumsum([0.0] + [_cost(s, fixed.grid) for levels in schedules for s in levels])
-    fields: list[DisplacementField] = []
-    done, total = 0, len(costs) - 1
-    for levels in schedules:
-        field = None if begin is None else _along_axes(begin)
-        for level in levels:
-            report = part(progress, costs[done] / costs[-1], costs[done + 1] / costs[-1])
-            done += 1
-            title = f"Deforming, level {done} of {total} ({level.spacing:g} mm)"
-            named = _titled(report, title)
-            field = _level(fixed, moving, mask, start, field, level, preset, factor, named)
-        assert field is not None
-        fields.append(field)
-    if estimates is not None and len(fields) > 1:
-        estimates += [_finished(field, start, fixed.grid) for field in fields]
-    return _finished(_mean(fields), start, fixed.grid)
-
-
-def _mean(fields: list[DisplacementField]) -> DisplacementField:
-    """The mean of fields over the same region, on the finest of their grids."""
-    if len(fields) == 1:
-        return fields[0]
-    grid = max((f.grid for f in fields), key=lambda g: float(np.prod(g.size)))
-    vectors = torch.stack([_resampled(f, grid) for f in fields]).mean(0)
-    return DisplacementField(vectors, grid)
+    levels = _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
+    costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
+    field = None if begin is None else _along_axes(begin)
+    for number, level in enumerate(levels):
+        report = part(progress, costs[number] / costs[-1], costs[number + 1] / costs[-1])
+        title = f"Deforming, level {number + 1} of {len(levels)} ({level.spacing:g} mm)"
+        named = _titled(report, title)
+        field = _level(fixed, moving, mask, start, field, level, preset, factor, named)
+    assert field is not None
+    return _finished(field, start, fixed.grid)
 
 
 def _level(

@@ -53,10 +53,13 @@ def find_evidence(
     Args:
         context: Of the forward registration.
         forward: Its result.
-        estimates: What the method put into its context.
+        estimates: What the method put into its context: one from each direction, whose mean the
+            result is. They are compared, as two results of two directions each would share both.
         refine: Improve the backward registration too. Estimates then do not count: they are of the
             result before the refinement.
     """
+    if estimates and not refine:
+        return Evidence(estimates[0], estimates[1].inverse(), [])
     initial = context.initial
     backward_context = replace(
         context,
@@ -69,7 +72,7 @@ def find_evidence(
     backward = method.register(pair.moving, pair.fixed, backward_context)
     if refine:
         backward = refine_transform(pair.moving, pair.fixed, backward, backward_context)
-    further = [] if refine else list(estimates)
+    further: list[Transform] = []
     if method.augmentations and not refine:
         report = part(context.progress, 0.5, 0.55)
         if initial is None and "shift" in method.augmentations:

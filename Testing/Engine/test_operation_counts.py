@@ -130,15 +130,15 @@ def test_the_optimization_evaluates_its_images_once_an_iteration():
     pair = [Image(torch.rand(grid.shape), grid) for _ in range(2)]
     levels = (Level(8, 24, 3, 12), Level(4, 16, 5, 8))
     with OperationCounter() as counter:
-        deform(*pair, None, Affine(), GENERAL, (levels,), silent)
+        deform(*pair, None, Affine(), GENERAL, levels, silent)
     assert counter.calls["grid_sampler_3d_backward"] == 3 + 5
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_schedule_has_at_most_60_iterations_and_a_faster_one_not_more(name):
-    """The expected times on the method's card rest on it; best may take about twice as many."""
+    """The expected times on the method's card rest on it; best takes about twice as many."""
     fast, default, best = (
-        sum(level.iterations for level in PRESETS[name].levels[quality])
+        sum(level.iterations for level in PRESETS[name].levels_of(quality))
         for quality in ("fast", "default", "best")
     )
     assert fast <= default <= 60

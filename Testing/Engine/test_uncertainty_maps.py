@@ -19,10 +19,13 @@ from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.evaluation.verdict import verdict
+from DeepRegistrationLib.fallback import Pair
 from DeepRegistrationLib.image import Image
 from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 from DeepRegistrationLib.uncertainty.augmented import SHIFT_MM, augmented, reflected, with_gamma
+from DeepRegistrationLib.uncertainty.evidence import find_evidence
 from DeepRegistrationLib.uncertainty.maps import (
     Uncertainty,
     consistency_map,
@@ -265,17 +268,15 @@ def test_no_second_registration_is_done_unasked(shift, chest):
     assert len(shift.calls) == 1
 
 
-def test_the_best_quality_gives_the_estimates_of_which_the_result_is_the_mean(chest):
-    from DeepRegistrationLib.methods import Optimize, make_parameters
-
-    method = Optimize(make_parameters(Optimize, {"iterations": 0.25, "anatomy": "general"}))
-    context = Context(fixed_mask=chest.fixed_lungs, quality="best", estimates=[])
-    found = method.register(chest.fixed, chest.moving, context)
-    assert len(context.estimates) == 2
-    points = chest.fixed.grid.points(dtype=torch.float64)[::3, ::3, ::3]
-    one, other = (t(points) for t in context.estimates)
-    assert (one - other).norm(dim=-1).max() > 1e-3
-    assert torch.allclose(found(points), (one + other) / 2, atol=0.05)
+def test_a_result_that_is_a_mean_of_both_directions_is_judged_by_these_two(shift, chest):
+    """A second registration of this kind would share both, and agree whatever the error."""
+    forward, inverse = Affine(translation=(0.0, 1.0, 0.0)), Affine(translation=(0.0, 3.0, 0.0))
+    pair = Pair(chest.fixed, chest.moving, None, None)
+    found = find_evidence(shift(), pair, Context(), Affine(), [forward, inverse], refine=False)
+    assert not shift.calls
+    maps = found.maps(chest.fixed.grid, torch.device("cpu"), silent).maps()
+    assert torch.allclose(maps["consistency"].data, torch.tensor(2.0))
+    assert "spread" not in maps
 
 
 def test_the_command_line_writes_the_map_and_reports_it(shift, tmp_path, capsys):
