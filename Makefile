@@ -8,7 +8,7 @@ GL := VTK_DEFAULT_OPENGL_WINDOW=vtkEGLRenderWindow
 .PHONY: demo test test-slicer lint figures bench gpu screenshots clean
 
 demo: $(VENV)/test
-	$(GL) $(PY) -m DeepRegistrationLib.scene.demo --output demo $(if $(DEMO_DATA),--data $(DEMO_DATA))
+	$(GL) $(PY) -m DeepRegistrationLib.scene.runs.demo --output demo $(if $(DEMO_DATA),--data $(DEMO_DATA))
 
 test: lint
 	$(GL) $(THREADS) $(PY) -m pytest -n 2

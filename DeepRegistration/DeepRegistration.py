@@ -24,8 +24,8 @@ from DeepRegistrationPanel.parameters import DeepRegistrationParameterNode
 from DeepRegistrationPanel.samples import registerSampleData
 
 from DeepRegistrationLib.scene import logic as sceneLogic
-from DeepRegistrationLib.scene.layouts import SavedLayouts
-from DeepRegistrationLib.scene.shortcuts import shortcuts_html
+from DeepRegistrationLib.scene.views.layouts import SavedLayouts
+from DeepRegistrationLib.scene.views.shortcuts import shortcuts_html
 
 _OWN_PACKAGES = ("DeepRegistrationPanel", "DeepRegistrationLib")
 

@@ -1,8 +1,8 @@
 """What a user can choose about a registration, and which results are wanted; loads no PyTorch.
 
 Both travel as they are from panel, command line, cohort, benchmark and 4D run to
-:func:`DeepRegistrationLib.engine.register`. A new option is a field here, and a widget or an
-argument of the same name.
+:func:`DeepRegistrationLib.registration.engine.register`. A new option is a field here, and a widget
+or an argument of the same name.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import qt
 import slicer
 
-from DeepRegistrationLib.scene.shortcuts import SHORTCUTS
+from DeepRegistrationLib.scene.views.shortcuts import SHORTCUTS
 
 
 class Keys:

@@ -2,7 +2,7 @@
 
 import qt
 
-from DeepRegistrationLib.scene.landmark_check import LandmarkCheck, check_landmarks
+from DeepRegistrationLib.scene.landmarks.check import LandmarkCheck, check_landmarks
 
 _DELAY = 150  # ms without a change after which it is looked at
 

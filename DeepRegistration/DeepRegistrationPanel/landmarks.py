@@ -5,12 +5,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.landmark_display import LandmarkDisplay
-from DeepRegistrationLib.scene.landmark_plots import LandmarkPlots
-from DeepRegistrationLib.scene.landmark_state import LandmarkState, write_errors
-from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.navigation import jump_to_landmark
-from DeepRegistrationLib.scene.placing import Placing, new_point_list
+from DeepRegistrationLib.scene.landmarks.display import LandmarkDisplay
+from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
+from DeepRegistrationLib.scene.landmarks.navigation import jump_to_landmark
+from DeepRegistrationLib.scene.landmarks.placing import Placing, new_point_list
+from DeepRegistrationLib.scene.landmarks.plots import LandmarkPlots
+from DeepRegistrationLib.scene.landmarks.state import LandmarkState, write_errors
 from DeepRegistrationPanel.files import askForFile
 from DeepRegistrationPanel.landmarkcheck import LandmarkWarning
 from DeepRegistrationPanel.pointtable import PointTable

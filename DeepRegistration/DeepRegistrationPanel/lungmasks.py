@@ -3,9 +3,9 @@
 import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.scene.layouts import side_views
-from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
-from DeepRegistrationLib.scene.slice_views import outline_in
+from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest
+from DeepRegistrationLib.scene.views.layouts import side_views
+from DeepRegistrationLib.scene.views.slice_views import outline_in
 
 _OTHER = {"fixedMask": "Moving", "movingMask": "Fixed"}  # the side that a mask is not of
 

@@ -7,7 +7,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from DeepRegistrationLib.scene.landmark_state import LandmarkState
+from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.worker import EngineProcess
 from DeepRegistrationPanel.measurement import Measurement
 from DeepRegistrationPanel.parameters import forgetNode

@@ -4,7 +4,7 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.scene.colors import ERROR_RANGE, error_rgb
+from DeepRegistrationLib.scene.nodes.colors import ERROR_RANGE, error_rgb
 
 _AFTER = 2  # the column that is colored by its value
 _SHADES = 64
@@ -12,7 +12,7 @@ _ROW_HEIGHT = 22  # pixels
 
 
 class PointTable:
-    """Shows a :class:`~DeepRegistrationLib.scene.landmark_state.LandmarkState`.
+    """Shows a :class:`~DeepRegistrationLib.scene.landmarks.state.LandmarkState`.
 
     Args:
         table: QTableWidget.

@@ -4,7 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.propagation import CopyRequest, Direction, place
+from DeepRegistrationLib.scene.runs.propagation import CopyRequest, Direction, place
 from DeepRegistrationPanel.section import Section
 
 

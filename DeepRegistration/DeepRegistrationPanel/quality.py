@@ -5,10 +5,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.evaluation.verdict import verdict
-from DeepRegistrationLib.geometry import largest_voxel
-from DeepRegistrationLib.scene.quality import QualityRequest
-from DeepRegistrationLib.scene.results import ERROR_MAPS, outputs_of
+from DeepRegistrationLib.images.geometry import largest_voxel
+from DeepRegistrationLib.reports.verdict import verdict
+from DeepRegistrationLib.scene.runs.quality import QualityRequest
+from DeepRegistrationLib.scene.runs.results import ERROR_MAPS, outputs_of
 from DeepRegistrationPanel.measurement import SUBJECT
 from DeepRegistrationPanel.qualitytables import basisText, missingHtml, tablesHtml, verdictHtml
 from DeepRegistrationPanel.runbar import RunBar

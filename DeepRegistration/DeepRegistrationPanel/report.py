@@ -4,9 +4,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.scene.quality import QualityRequest
-from DeepRegistrationLib.scene.report_request import ReportRequest
-from DeepRegistrationLib.scene.results import outputs_of
+from DeepRegistrationLib.scene.runs.quality import QualityRequest
+from DeepRegistrationLib.scene.runs.report import ReportRequest
+from DeepRegistrationLib.scene.runs.results import outputs_of
 from DeepRegistrationPanel.files import askForFile
 from DeepRegistrationPanel.runbar import RunBar
 from DeepRegistrationPanel.section import Section

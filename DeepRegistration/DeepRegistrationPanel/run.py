@@ -5,7 +5,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.options import Outputs
-from DeepRegistrationLib.scene.request import Request
+from DeepRegistrationLib.scene.runs.request import Request
 from DeepRegistrationPanel.installation import describePackages, missingPackages
 from DeepRegistrationPanel.parameters import chosenOptions
 from DeepRegistrationPanel.runbar import RunBar

@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.run import Run
+from DeepRegistrationLib.scene.runs.run import Run
 from DeepRegistrationLib.worker import State
 from DeepRegistrationPanel.installation import ensurePackages
 

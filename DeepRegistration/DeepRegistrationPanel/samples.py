@@ -4,7 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.samples import PHANTOMS, SampleRequest
+from DeepRegistrationLib.scene.runs.samples import PHANTOMS, SampleRequest
 
 CATEGORY = "Deep Registration"
 

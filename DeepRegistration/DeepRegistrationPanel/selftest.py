@@ -19,9 +19,9 @@ def registerPhantom(test):
         # Not skipTest: Slicer calls runTest itself, and shows its exception as a failure.
         test.delayDisplay("Skipped: the engine's packages are not installed in this Slicer.")
         return
-    from DeepRegistrationLib.phantoms import thorax
-    from DeepRegistrationLib.scene.landmarks import point_list_from
-    from DeepRegistrationLib.scene.volumes import volume_node_from_image
+    from DeepRegistrationLib.data.phantoms import thorax
+    from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+    from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 
     pair = thorax((80, 64, 72), (4.0, 4.0, 4.0))
     scene = slicer.mrmlScene

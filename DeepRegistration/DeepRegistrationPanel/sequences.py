@@ -4,8 +4,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.sequence_errors import errors_over_time
-from DeepRegistrationLib.scene.sequences import SequenceRequest
+from DeepRegistrationLib.scene.runs.sequence_errors import errors_over_time
+from DeepRegistrationLib.scene.runs.sequences import SequenceRequest
 from DeepRegistrationPanel.parameters import chosenOptions
 from DeepRegistrationPanel.runbar import RunBar
 from DeepRegistrationPanel.section import Section

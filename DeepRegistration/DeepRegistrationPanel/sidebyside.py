@@ -2,7 +2,7 @@
 
 import slicer
 
-from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts
+from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE, register_layouts
 
 _FOUR_UP = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
 

@@ -5,18 +5,18 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene import layouts
-from DeepRegistrationLib.scene.comparison import MODES, Comparison
-from DeepRegistrationLib.scene.crosshair import LinkedCursor, readout_at
-from DeepRegistrationLib.scene.deformed_grid import DeformedGrid
-from DeepRegistrationLib.scene.displacement_overlay import DisplacementOverlay
-from DeepRegistrationLib.scene.error_readout import errors_at, errors_text
-from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
-from DeepRegistrationLib.scene.landmark_places import LandmarkPlaces
-from DeepRegistrationLib.scene.results import outputs_of
-from DeepRegistrationLib.scene.rigid_part import Deformation
-from DeepRegistrationLib.scene.slice_views import Observers, ShownVolumes, unlisted
-from DeepRegistrationLib.scene.warp_slider import WarpSlider
+from DeepRegistrationLib.scene.landmarks.places import LandmarkPlaces
+from DeepRegistrationLib.scene.runs.results import outputs_of
+from DeepRegistrationLib.scene.runs.rigid_part import Deformation
+from DeepRegistrationLib.scene.views import layouts
+from DeepRegistrationLib.scene.views.comparison import MODES, Comparison
+from DeepRegistrationLib.scene.views.crosshair import LinkedCursor, readout_at
+from DeepRegistrationLib.scene.views.deformed_grid import DeformedGrid
+from DeepRegistrationLib.scene.views.displacement_overlay import DisplacementOverlay
+from DeepRegistrationLib.scene.views.error_readout import errors_at, errors_text
+from DeepRegistrationLib.scene.views.jacobian_overlay import MapOverlay
+from DeepRegistrationLib.scene.views.slice_views import Observers, ShownVolumes, unlisted
+from DeepRegistrationLib.scene.views.warp_slider import WarpSlider
 
 MAPS = ("jacobian", "displacement", "predicted")
 SLIDERS = {"opacity": ("blend", *MAPS), "square": ("checkerboard",), "period": ("flicker",)}
@@ -29,8 +29,8 @@ class Viewing:
     Args:
         fixed, moving: Scalar volume nodes.
         transform: Transform node, or None: then the moving volume is shown where it lies.
-        onCursor: Called with a :class:`~DeepRegistrationLib.scene.crosshair.Readout` while the
-            mouse moves over a slice view, and with None when it leaves.
+        onCursor: Called with a :class:`~DeepRegistrationLib.scene.views.crosshair.Readout` while
+            the mouse moves over a slice view, and with None when it leaves.
 
     Attributes:
         problem: Why the deformation cannot be applied in part, or "".

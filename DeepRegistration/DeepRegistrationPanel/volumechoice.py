@@ -6,8 +6,8 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.presets import window_lungs
-from DeepRegistrationLib.scene.results import source_volumes
+from DeepRegistrationLib.scene.runs.results import source_volumes
+from DeepRegistrationLib.scene.views.presets import window_lungs
 
 
 class VolumeChoice(VTKObservationMixin):

@@ -18,7 +18,6 @@ from DeepRegistrationLib.cli.inputs import (
     load_transform,
     print_notes,
 )
-from DeepRegistrationLib.dicom.files import DOSE, STRUCTURE_SET, sop_class
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import (
     is_landmark_file,
@@ -26,14 +25,15 @@ from DeepRegistrationLib.evaluation.landmarks import (
     read_landmarks,
     write_landmarks,
 )
-from DeepRegistrationLib.image import WRITABLE, write_image
-from DeepRegistrationLib.interchange.points import inverse_on, inverse_points
-from DeepRegistrationLib.itk_warnings import native_silence
-from DeepRegistrationLib.labels import SEGMENTATION, Labels, write_labels
-from DeepRegistrationLib.output import atomic_file, check_folder
+from DeepRegistrationLib.files.points import inverse_on, inverse_points
+from DeepRegistrationLib.images.dicom.files import DOSE, STRUCTURE_SET, sop_class
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
+from DeepRegistrationLib.images.image import WRITABLE, write_image
+from DeepRegistrationLib.images.intensity import background
+from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, write_labels
+from DeepRegistrationLib.images.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import warp, warp_labels
-from DeepRegistrationLib.validation import background
-from DeepRegistrationLib.warping import in_type_of
+from DeepRegistrationLib.transforms.warping import in_type_of
 
 Writer = Callable[[Path], list[str]]
 """Writes to a path; returns notes."""

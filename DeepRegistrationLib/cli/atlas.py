@@ -7,17 +7,17 @@ import argparse
 import torch
 
 from DeepRegistrationLib.cli.inputs import choice, load_image, load_optional, print_notes
-from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import write_image
-from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
+from DeepRegistrationLib.images.image import write_image
+from DeepRegistrationLib.images.output import atomic_folder
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.output import atomic_folder
 from DeepRegistrationLib.progress import shown_progress
-from DeepRegistrationLib.shapes.atlas import segment_by_atlases, write_surface
-from DeepRegistrationLib.shapes.contours import read_labels
-from DeepRegistrationLib.validation import check_image
+from DeepRegistrationLib.registration.validation import check_image
+from DeepRegistrationLib.studies.atlas import segment_by_atlases, write_surface
+from DeepRegistrationLib.training.shapes.contours import read_labels
 
 
 def segment_image(arguments: argparse.Namespace) -> None:

@@ -8,17 +8,17 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from DeepRegistrationLib.benchmark.journal import NAME
-from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, pairs_for
-from DeepRegistrationLib.benchmark.results import HTML, table_lines, write_results
-from DeepRegistrationLib.benchmark.run import Options, run
-from DeepRegistrationLib.benchmark.variants import variants_of
 from DeepRegistrationLib.cli.parser import PROGRAM
-from DeepRegistrationLib.datasets.cases import SPLITS, Case, cases_of, read_cases
-from DeepRegistrationLib.datasets.layouts import LAYOUTS, open_dataset
+from DeepRegistrationLib.data.cases import SPLITS, Case, cases_of, read_cases
+from DeepRegistrationLib.data.layouts import LAYOUTS, open_dataset
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
-from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.progress import Progress, shown_progress
+from DeepRegistrationLib.studies.benchmark.journal import NAME
+from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, pairs_for
+from DeepRegistrationLib.studies.benchmark.results import HTML, table_lines, write_results
+from DeepRegistrationLib.studies.benchmark.run import Options, run
+from DeepRegistrationLib.studies.benchmark.variants import variants_of
 
 DATA = "data"
 

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import registration_options
-from DeepRegistrationLib.datasets.cases import cases_of, read_cases
+from DeepRegistrationLib.data.cases import cases_of, read_cases
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.report import REPORTED
-from DeepRegistrationLib.evaluation.verdict import faulty
-from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, values_in
 from DeepRegistrationLib.progress import shown_progress
+from DeepRegistrationLib.reports.report import REPORTED
+from DeepRegistrationLib.reports.verdict import faulty
 
 if TYPE_CHECKING:
-    from DeepRegistrationLib.cohort.run import Standing
+    from DeepRegistrationLib.studies.cohort.run import Standing
 
 _LOG_EVERY = 30.0  # seconds between lines where stderr is no terminal
 _SHOWN_FAILURES = 5
@@ -32,10 +32,10 @@ _SHOWN_FAILURES = 5
 def run_list(arguments: argparse.Namespace) -> None:
     """``deepreg cohort``: the pairs of a list over the workers of a Dask cluster."""
     _check_packages()
-    from DeepRegistrationLib.cohort.cluster import dashboard_sentence
-    from DeepRegistrationLib.cohort.pairs import choose_pairs
-    from DeepRegistrationLib.cohort.run import run_cohort
-    from DeepRegistrationLib.cohort.store import TABLE, Store, weights_at_hand
+    from DeepRegistrationLib.studies.cohort.cluster import dashboard_sentence
+    from DeepRegistrationLib.studies.cohort.pairs import choose_pairs
+    from DeepRegistrationLib.studies.cohort.run import run_cohort
+    from DeepRegistrationLib.studies.cohort.store import TABLE, Store, weights_at_hand
 
     options = registration_options(arguments)
     outputs = Outputs(**values_in(Outputs, arguments))
@@ -94,7 +94,11 @@ def _workers(
     arguments: argparse.Namespace, options: RegistrationOptions
 ) -> tuple[Any, RegistrationOptions]:
     """The context of the client, and the options there: a local worker sees one GPU alone."""
-    from DeepRegistrationLib.cohort.cluster import found_workers, local_workers, plan_machine
+    from DeepRegistrationLib.studies.cohort.cluster import (
+        found_workers,
+        local_workers,
+        plan_machine,
+    )
 
     if arguments.retries < 0:
         raise RegistrationError(f"--retries {arguments.retries} is negative; give 0 or more.")

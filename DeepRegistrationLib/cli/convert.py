@@ -6,15 +6,15 @@ import argparse
 from pathlib import Path
 
 from DeepRegistrationLib.cli.inputs import load_image, series_at
-from DeepRegistrationLib.dicom.files import DICOM_SUFFIX
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.dicom_registration import write_registration
-from DeepRegistrationLib.interchange.dicom_series import read_series
-from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
-from DeepRegistrationLib.interchange.imported import sentence
-from DeepRegistrationLib.itk_warnings import native_silence
-from DeepRegistrationLib.output import atomic_file, check_folder
+from DeepRegistrationLib.files.dicom_registration import write_registration
+from DeepRegistrationLib.files.dicom_series import read_series
+from DeepRegistrationLib.files.foreign_transforms import read_foreign
+from DeepRegistrationLib.files.imported import sentence
+from DeepRegistrationLib.images.dicom.files import DICOM_SUFFIX
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
+from DeepRegistrationLib.images.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import DisplacementField, Transform, write_transform
 from DeepRegistrationLib.transforms.io import FIELD_FILES, TRANSFORM_FILES
 

@@ -6,10 +6,10 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.datasets.layouts import LIST, open_dataset
+from DeepRegistrationLib.data.cases import Case
+from DeepRegistrationLib.data.layouts import LIST, open_dataset
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.itk_warnings import native_silence
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.progress import shown_progress
 
 
@@ -29,7 +29,7 @@ def open_layout(arguments: argparse.Namespace) -> None:
 
 def make_phantoms(arguments: argparse.Namespace) -> None:
     """``deepreg phantom``."""
-    from DeepRegistrationLib.datasets.phantoms import write_phantoms
+    from DeepRegistrationLib.data.phantom_cases import write_phantoms
 
     shares = None if arguments.split is None else _shares(arguments.split)
     with shown_progress(arguments.quiet) as progress, native_silence():

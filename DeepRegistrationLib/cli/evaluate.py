@@ -19,15 +19,11 @@ from DeepRegistrationLib.cli.inputs import (
 )
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.report import (
-    evaluation_report,
-    report_text,
-    write_report,
-)
-from DeepRegistrationLib.evaluation.summary import told
-from DeepRegistrationLib.labels import paired
-from DeepRegistrationLib.output import atomic_file
-from DeepRegistrationLib.validation import check_image, check_mask
+from DeepRegistrationLib.images.labels import paired
+from DeepRegistrationLib.images.output import atomic_file
+from DeepRegistrationLib.registration.validation import check_image, check_mask
+from DeepRegistrationLib.reports.report import evaluation_report, report_text, write_report
+from DeepRegistrationLib.reports.summary import told
 
 
 def evaluate_files(arguments: argparse.Namespace) -> int:

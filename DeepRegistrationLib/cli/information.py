@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from DeepRegistrationLib.devices import choose_device
-from DeepRegistrationLib.evaluation.report import versions
 from DeepRegistrationLib.methods import method_class, method_names
+from DeepRegistrationLib.reports.report import versions
 
 
 def list_methods(arguments: argparse.Namespace) -> None:

@@ -12,14 +12,14 @@ from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.evaluation.region import Region
-from DeepRegistrationLib.evaluation.report import MASK_FILE
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.itk_warnings import native_silence
-from DeepRegistrationLib.labels import SEGMENTATION, Labels, read_labels
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, read_labels
+from DeepRegistrationLib.images.plain import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import RegistrationOptions, values_in
-from DeepRegistrationLib.plain import GIVEN, LUNGS
+from DeepRegistrationLib.reports.report import MASK_FILE
 from DeepRegistrationLib.transforms import Transform, read_transform
 
 T = TypeVar("T")

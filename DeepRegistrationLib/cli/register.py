@@ -20,22 +20,22 @@ from DeepRegistrationLib.cli.inputs import (
     registration_options,
 )
 from DeepRegistrationLib.cli.terminal import warned
-from DeepRegistrationLib.engine import Registration, register
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
-from DeepRegistrationLib.evaluation.report import REPORTED, build_report
-from DeepRegistrationLib.evaluation.result_files import (
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
+from DeepRegistrationLib.images.image import write_image
+from DeepRegistrationLib.images.output import atomic_folder, check_folder
+from DeepRegistrationLib.options import Outputs, values_in
+from DeepRegistrationLib.progress import shown_progress
+from DeepRegistrationLib.registration.engine import Registration, register
+from DeepRegistrationLib.reports.report import REPORTED, build_report
+from DeepRegistrationLib.reports.result_files import (
     RESULTS,
     UNCERTAINTY,
     output_size,
     write_results,
 )
-from DeepRegistrationLib.evaluation.summary import told
-from DeepRegistrationLib.image import write_image
-from DeepRegistrationLib.itk_warnings import native_silence
-from DeepRegistrationLib.options import Outputs, values_in
-from DeepRegistrationLib.output import atomic_folder, check_folder
-from DeepRegistrationLib.progress import shown_progress
+from DeepRegistrationLib.reports.summary import told
 
 PHANTOM = ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_landmarks.csv")
 _CHEST = (320.0, 256.0, 288.0)  # mm, the box of the phantom
@@ -77,7 +77,7 @@ def register_files(arguments: argparse.Namespace) -> int:
 
 def run_demo(arguments: argparse.Namespace) -> None:
     """``deepreg demo``: a phantom with known motion, registered and measured."""
-    from DeepRegistrationLib.phantoms import thorax
+    from DeepRegistrationLib.data.phantoms import thorax
 
     options = registration_options(arguments)
     check_folder(arguments.output, owned=PHANTOM + RESULTS)

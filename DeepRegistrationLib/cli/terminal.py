@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from DeepRegistrationLib.errors import printable
-from DeepRegistrationLib.evaluation.verdict import faulty
+from DeepRegistrationLib.reports.verdict import faulty
 
 
 class _Printable:

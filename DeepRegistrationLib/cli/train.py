@@ -14,10 +14,10 @@ from typing import Any
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import assignments
 from DeepRegistrationLib.cli.parser import PROGRAM
-from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.expected import parse_expected
+from DeepRegistrationLib.methods.expected import parse_expected
 from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.training.export import export
 from DeepRegistrationLib.training.loop import train

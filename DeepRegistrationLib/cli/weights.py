@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.expected import accuracy_text
-from DeepRegistrationLib.model_card import measurement_text
-from DeepRegistrationLib.output import atomic_file
-from DeepRegistrationLib.progress import shown_progress
-from DeepRegistrationLib.weights import (
+from DeepRegistrationLib.images.output import atomic_file
+from DeepRegistrationLib.methods.expected import accuracy_text
+from DeepRegistrationLib.methods.model_card import measurement_text
+from DeepRegistrationLib.methods.weights import (
     ModelCard,
     case_path,
     curves_path,
@@ -20,6 +19,7 @@ from DeepRegistrationLib.weights import (
     weight_cards,
     why_first,
 )
+from DeepRegistrationLib.progress import shown_progress
 
 _HEAD = """# Trained weights
 
@@ -63,11 +63,7 @@ def list_weights(arguments: argparse.Namespace) -> None:
 
 def _draw(arguments: argparse.Namespace) -> None:
     """``--picture NAME``: beside the weights, of the given pair or of a phantom."""
-    from DeepRegistrationLib.cli.inputs import (
-        check_landmark_options,
-        load_image,
-        load_landmarks,
-    )
+    from DeepRegistrationLib.cli.inputs import check_landmark_options, load_image, load_landmarks
     from DeepRegistrationLib.training.pictures import Case, draw_case, phantom_case
 
     name = arguments.picture

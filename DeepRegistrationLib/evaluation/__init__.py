@@ -1,4 +1,4 @@
-"""How good a registration is: landmarks, Jacobian, overlap, similarity, and the report.
+"""How good a registration is: landmarks, Jacobian, overlap and similarity.
 
 Names are imported on first use: the landmarks' arithmetic is of use without PyTorch.
 """
@@ -9,9 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "build_report": "report",
     "check_landmarks": "landmarks",
-    "evaluation_report": "report",
     "jacobian_statistics": "jacobian",
     "label_overlap": "overlap",
     "local_correlation": "correlation",
@@ -22,7 +20,6 @@ _HOME = {
     "similarity": "correlation",
     "target_registration_error": "landmarks",
     "write_landmarks": "landmarks",
-    "write_report": "report",
 }
 
 __all__ = list(_HOME)

@@ -21,13 +21,13 @@ from DeepRegistrationLib.evaluation.block_matching import (
 )
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.segment_statistics import box_of, place_in_words
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.lungs import look_for_lungs
-from DeepRegistrationLib.plain import GIVEN
-from DeepRegistrationLib.pyramid import smoothed
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import finite, is_ct
+from DeepRegistrationLib.images.lungs import look_for_lungs
+from DeepRegistrationLib.images.plain import GIVEN
+from DeepRegistrationLib.images.pyramid import smoothed
 from DeepRegistrationLib.transforms import Transform
-from DeepRegistrationLib.validation import finite, is_ct
 
 SPACING = 2.0  # mm, of the voxels that are compared; of thick slices only within the slice
 VESSELS, STRUCTURES = "vessels", "structures"

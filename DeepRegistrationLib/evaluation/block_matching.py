@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from scipy.spatial import cKDTree
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.similarity import gaussian_mean
+from DeepRegistrationLib.images.gaussian import gaussian_mean
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 
 HALF = 6.0  # mm, half the edge of a block
 REACH = 8.0  # mm, the largest shift along each axis

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.transforms import Transform, invert
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.image import Image
 
 WINDOW = 9  # voxels along each axis of a local window
 STRIDE = 4  # voxels between the centers of neighboring windows

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from DeepRegistrationLib.interchange.landmark_files import TO_LPS, shown
+from DeepRegistrationLib.files.landmark_files import TO_LPS, shown
 
 if TYPE_CHECKING:
-    from DeepRegistrationLib.geometry import Grid
+    from DeepRegistrationLib.images.geometry import Grid
 
 SHARE = 0.5  # own choice: of the error, at most, that is left the other way round
 MAJORITY = 0.75  # own choice: this part of the landmarks has to agree

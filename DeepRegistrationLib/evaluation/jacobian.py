@@ -9,7 +9,7 @@ import numpy as np
 from DeepRegistrationLib.errors import RegistrationError
 
 if TYPE_CHECKING:
-    from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.images.image import Image
 
 _SMALLEST = 1e-9  # J is not taken below this before the logarithm
 _BLOCK = 1 << 16  # values worked on at once

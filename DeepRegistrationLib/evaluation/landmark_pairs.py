@@ -14,10 +14,10 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks
-from DeepRegistrationLib.interchange.landmark_files import LandmarkList, read_landmark_list
+from DeepRegistrationLib.files.landmark_files import LandmarkList, read_landmark_list
 
 if TYPE_CHECKING:
-    from DeepRegistrationLib.geometry import Grid
+    from DeepRegistrationLib.images.geometry import Grid
 
 
 BY_ORDER = "The landmarks were paired by their order, as their labels differ."

@@ -12,7 +12,7 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.direction import outside_problem
-from DeepRegistrationLib.interchange.landmark_files import (
+from DeepRegistrationLib.files.landmark_files import (
     LANDMARK_FILES,
     is_landmark_file,
     read_landmarks,
@@ -20,7 +20,7 @@ from DeepRegistrationLib.interchange.landmark_files import (
 )
 
 if TYPE_CHECKING:
-    from DeepRegistrationLib.geometry import Grid
+    from DeepRegistrationLib.images.geometry import Grid
     from DeepRegistrationLib.transforms import Transform
 
 __all__ = [

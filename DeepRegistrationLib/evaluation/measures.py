@@ -20,11 +20,11 @@ from DeepRegistrationLib.evaluation.landmarks import (
 )
 from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.region import Region, region_of
-from DeepRegistrationLib.geometry import largest_voxel
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import largest_voxel
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import background, finite, is_ct
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian
-from DeepRegistrationLib.validation import background, finite, is_ct
-from DeepRegistrationLib.warping import warped_image
+from DeepRegistrationLib.transforms.warping import warped_image
 
 
 def measure(

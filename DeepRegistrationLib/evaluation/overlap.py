@@ -10,10 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 
 if TYPE_CHECKING:
-    from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.images.image import Image
     from DeepRegistrationLib.transforms import Transform
 
 _FACES = ndimage.generate_binary_structure(3, 1)

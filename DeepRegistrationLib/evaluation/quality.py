@@ -24,13 +24,13 @@ from DeepRegistrationLib.evaluation.segment_statistics import (
     segment_statistics,
 )
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.plain import LUNGS, GivenMap, Volume
+from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.plain import LUNGS, GivenMap, Volume
 from DeepRegistrationLib.progress import Progress, part, silent
-from DeepRegistrationLib.tensors import image_of, mask_of, transform_of, volume_of
 from DeepRegistrationLib.transforms import Transform, displacement_magnitude, jacobian
-from DeepRegistrationLib.uncertainty.maps import Uncertainty
+from DeepRegistrationLib.transforms.tensors import image_of, mask_of, transform_of, volume_of
 
 INVERSE, ERRORS = "inverse consistency", "error estimate"
 """What takes longest to measure, as :func:`quality_in_parts` names what is ``pending``."""

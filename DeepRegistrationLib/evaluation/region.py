@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.evaluation.overlap import layers_of
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.masks import find_masks
-from DeepRegistrationLib.plain import GIVEN, LUNGS
-from DeepRegistrationLib.validation import finite
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import finite
+from DeepRegistrationLib.images.masks import find_masks
+from DeepRegistrationLib.images.plain import GIVEN, LUNGS
 
 _LABELS, _IMAGE = "labels", "image"
 _NAMES = {GIVEN: "mask", LUNGS: "lungs", _LABELS: "segmentation", _IMAGE: "image"}

@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.jacobian import value_statistics
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.plain import Volume
 
 _THIRDS = (("right", "left"), ("anterior", "posterior"), ("lower", "upper"))  # along LPS x, y, z
 

@@ -1,6 +1,6 @@
 """A predicted error in numbers.
 
-What is predicted, and from what: :mod:`DeepRegistrationLib.uncertainty.maps`.
+What is predicted, and from what: :mod:`DeepRegistrationLib.evaluation.uncertainty_maps`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.tolerance import tolerance
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.uncertainty.maps import Uncertainty
+from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
+from DeepRegistrationLib.images.image import Image
 
 
 def uncertainty_statistics(

@@ -1,4 +1,8 @@
-"""The registration methods; importing this package lists them all, without loading PyTorch."""
+"""The registration methods, a folder each; found by name, without loading PyTorch.
+
+A folder with a module ``method`` is a method: its name is that of the folder (with ``-`` for
+``_``), and :class:`.base.Method` says what the module has to hold.
+"""
 
 from DeepRegistrationLib.methods.base import (
     AUTOMATIC,
@@ -11,32 +15,10 @@ from DeepRegistrationLib.methods.base import (
     register_method,
 )
 
-# isort: split
-from DeepRegistrationLib.methods.affine import AffineRegistration
-from DeepRegistrationLib.methods.automatic import Automatic
-from DeepRegistrationLib.methods.corrnet import CorrnetRegistration
-from DeepRegistrationLib.methods.demons import LogDemons
-from DeepRegistrationLib.methods.elastix import Elastix
-from DeepRegistrationLib.methods.eppenhof import EppenhofRegistration
-from DeepRegistrationLib.methods.optimize import Optimize
-from DeepRegistrationLib.methods.regnet import RegNetRegistration
-from DeepRegistrationLib.methods.svfnet import SVFNetRegistration
-from DeepRegistrationLib.methods.virnet import VirnetRegistration
-
 __all__ = [
     "AUTOMATIC",
-    "AffineRegistration",
-    "Automatic",
-    "Optimize",
-    "SVFNetRegistration",
     "Card",
-    "CorrnetRegistration",
-    "Elastix",
-    "EppenhofRegistration",
-    "LogDemons",
     "Method",
-    "RegNetRegistration",
-    "VirnetRegistration",
     "make_method",
     "make_parameters",
     "method_class",

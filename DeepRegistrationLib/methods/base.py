@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.expected import Expected
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.parameters import checked_value
 from DeepRegistrationLib.options import RegistrationOptions
-from DeepRegistrationLib.parameters import checked_value
 
 if TYPE_CHECKING:
-    from DeepRegistrationLib.image import Image
+    from DeepRegistrationLib.images.image import Image
     from DeepRegistrationLib.transforms import Transform
 
 AUTOMATIC = "auto"
@@ -55,10 +58,11 @@ class Method(ABC):
     Its module is imported without PyTorch, as a panel shows cards and parameters before anything
     is computed: ``register`` imports what computes.
 
-    Subclasses set ``name``, ``title``, ``card``, ``Parameters`` (a frozen dataclass built with
-    :func:`DeepRegistrationLib.parameters.parameter`), and are listed by :func:`register_method`.
-    Networks name in ``augmentations`` the changes of the input that they were trained to bear, of
-    those in :mod:`DeepRegistrationLib.uncertainty.augmented`.
+    Subclasses set ``name``, ``title``, ``card`` and ``Parameters``, a frozen dataclass built with
+    :func:`DeepRegistrationLib.methods.parameters.parameter`. One in a module ``method`` of a folder
+    here is found by the folder's name. Networks name in ``augmentations`` the changes of the input
+    that they were trained to bear, of those in
+    :mod:`DeepRegistrationLib.registration.uncertainty.augmented`.
     """
 
     name: ClassVar[str]
@@ -75,7 +79,7 @@ class Method(ABC):
         """Find T with ``moving(T(x))`` like ``fixed(x)``; both images are checked and finite."""
 
 
-_METHODS: dict[str, type[Method]] = {}
+_METHODS: dict[str, type[Method]] = {}  # registered besides those in folders
 _OFFERED = (  # automatic, then the best, then the networks, then what they are compared with
     AUTOMATIC,
     "optimize",
@@ -91,7 +95,7 @@ _OFFERED = (  # automatic, then the best, then the networks, then what they are 
 
 
 def register_method(method: type[Method]) -> type[Method]:
-    """Class decorator: list the method under its name."""
+    """Class decorator: offer a method that has no folder here, in place of one of its name."""
     _METHODS[method.name] = method
     return method
 
@@ -99,20 +103,41 @@ def register_method(method: type[Method]) -> type[Method]:
 def method_names() -> list[str]:
     """Names of all methods, in the order in which they should be offered."""
     order = {name: k for k, name in enumerate(_OFFERED)}
-    return sorted(_METHODS, key=lambda name: order.get(name, len(order)))
+    return sorted({**_folders(), **_METHODS}, key=lambda name: order.get(name, len(order)))
 
 
 def method_class(name: str) -> type[Method]:
-    """The method of this name.
+    """The method of this name; only its own module is imported.
 
     Raises:
         RegistrationError: There is none.
     """
-    if name not in _METHODS:
+    if name in _METHODS:
+        return _METHODS[name]
+    if name not in _folders():
         raise RegistrationError(
-            f"There is no method called {name!r}; choose one of {', '.join(_METHODS)}."
+            f"There is no method called {name!r}; choose one of {', '.join(method_names())}."
         )
-    return _METHODS[name]
+    module = import_module(f"{__package__}.{_folders()[name]}.method")
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Method)
+        and value.__module__ == module.__name__
+    )
+    return found
+
+
+@cache
+def _folders() -> dict[str, str]:
+    """The folders that hold a method, by the method's name."""
+    here = Path(__file__).parent
+    return {
+        folder.name.replace("_", "-"): folder.name
+        for folder in sorted(here.iterdir())
+        if (folder / "method.py").is_file()
+    }
 
 
 def make_method(options: RegistrationOptions) -> Method:

@@ -9,11 +9,11 @@ import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.scene import results
-from DeepRegistrationLib.scene.request import RegistrationResult, Request
-from DeepRegistrationLib.scene.run import Run
-from DeepRegistrationLib.scene.space import require_node
-from DeepRegistrationLib.scene.tre_tables import LandmarkEvaluation, pairs_of, tabulate
+from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
+from DeepRegistrationLib.scene.nodes.space import require_node
+from DeepRegistrationLib.scene.runs import results
+from DeepRegistrationLib.scene.runs.request import RegistrationResult, Request
+from DeepRegistrationLib.scene.runs.run import Run
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.worker import EngineProcess
@@ -52,8 +52,8 @@ class DeepRegistrationLogic:
             fixedNode, movingNode: Scalar volumes.
             options, outputs: How to register, and what to make besides the transform.
             onChange: Called with the run whenever something about it changed.
-            **given: Masks and more, see :class:`~DeepRegistrationLib.scene.request.Request`; and
-                any field of options and outputs, by its name.
+            **given: Masks and more, see :class:`~DeepRegistrationLib.scene.runs.request.Request`;
+                and any field of options and outputs, by its name.
 
         Raises:
             RegistrationError: Something that the user can correct, found before any start.
@@ -86,7 +86,7 @@ class DeepRegistrationLogic:
             RegistrationError: Something that the user can correct. The scene is unchanged then, as
                 after ``Cancelled`` and any other error.
         """
-        from DeepRegistrationLib import jobs  # loads torch
+        from DeepRegistrationLib.registration import jobs  # loads torch
 
         scene = self.mrmlScene
         request = Request.chosen(scene, fixedNode, movingNode, options, outputs, given)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.expected import Expected
+from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.weights import ModelCard, curves_path, save_weights
 from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.run import Run
 from DeepRegistrationLib.training.small_png import write_small
-from DeepRegistrationLib.weights import ModelCard, curves_path, save_weights
 
 
 def rounded(metrics: dict[str, float]) -> dict[str, float]:
@@ -45,7 +45,7 @@ def export(
         licence: Terms of the weights.
         held_out: Patients that training never saw, besides the list's split ``test``.
         metrics: Measured on held-out data, each with ``metric`` and ``value``
-            (:class:`DeepRegistrationLib.model_card.ModelCard`).
+            (:class:`DeepRegistrationLib.methods.model_card.ModelCard`).
         expected: Accuracy on held-out data, by which ``auto`` chooses.
         failures: Where it is known to fail, a sentence each.
         preview: Trained for a short time only.

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from DeepRegistrationLib.datasets.cases import Case, cases_of
+from DeepRegistrationLib.data.cases import Case, cases_of
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.methods.weights import find_weights, load_weights
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.training.processes import joined
 from DeepRegistrationLib.training.recipe import Recipe
 from DeepRegistrationLib.training.run import Run
 from DeepRegistrationLib.training.trainer import Outcome, Trainer
-from DeepRegistrationLib.weights import find_weights, load_weights
 
 
 def train(

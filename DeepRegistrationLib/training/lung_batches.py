@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from DeepRegistrationLib.preparation.virnet import AIR, DENSE, level_grid
-from DeepRegistrationLib.sampling import displaced
-from DeepRegistrationLib.synthesis.appearance import Appearance, with_appearance
-from DeepRegistrationLib.synthesis.images import voxel_jacobian, with_gamma
+from DeepRegistrationLib.images.sampling import displaced
+from DeepRegistrationLib.methods.mlvirnet.preparation import AIR, DENSE, level_grid
 from DeepRegistrationLib.training.lung_pairs import LungPair
+from DeepRegistrationLib.training.synthesis.appearance import Appearance, with_appearance
+from DeepRegistrationLib.training.synthesis.images import voxel_jacobian, with_gamma
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
 # Random deformations: control points an axis, and largest displacement along x, y, z in mm. The

@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from DeepRegistrationLib.datasets.cases import Case, pairs_of
+from DeepRegistrationLib.data.cases import Case, pairs_of
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.lungs import find_lungs
-from DeepRegistrationLib.optimization.affine import align
-from DeepRegistrationLib.preparation.virnet import Frame, frame_pair
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.lungs import find_lungs
+from DeepRegistrationLib.methods.affine.alignment import align
+from DeepRegistrationLib.methods.mlvirnet.preparation import Frame, frame_pair
 from DeepRegistrationLib.progress import Progress, silent
 
 

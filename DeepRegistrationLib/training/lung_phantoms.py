@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from DeepRegistrationLib import phantoms
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.output import atomic_file
-from DeepRegistrationLib.phantoms.motion import Breathing
-from DeepRegistrationLib.phantoms.thorax import PhantomPair, thorax
-from DeepRegistrationLib.preparation.virnet import Frame, frame_pair, level_grid
+from DeepRegistrationLib.data import phantoms
+from DeepRegistrationLib.data.phantoms.motion import Breathing
+from DeepRegistrationLib.data.phantoms.thorax import PhantomPair, thorax
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.output import atomic_file
+from DeepRegistrationLib.methods.mlvirnet.preparation import Frame, frame_pair, level_grid
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.training.kept import kept_folder
 from DeepRegistrationLib.training.lung_pairs import LungPair, pyramid

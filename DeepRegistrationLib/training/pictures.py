@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from DeepRegistrationLib.benchmark.overlay import overlay_png
-from DeepRegistrationLib.engine import register
+from DeepRegistrationLib.data.phantoms import heart, thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.phantoms import heart, thorax
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import background, is_ct
+from DeepRegistrationLib.methods.weights import ModelCard
 from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.registration.engine import register
+from DeepRegistrationLib.reports.overlays import overlay_png
 from DeepRegistrationLib.training.small_png import write_small
 from DeepRegistrationLib.transforms import Affine, warp
-from DeepRegistrationLib.validation import background, is_ct
-from DeepRegistrationLib.weights import ModelCard
 
 _WINDOW = (-1000.0, 300.0)  # HU that are shown
 _PHANTOM = 777_000  # seed that no recipe trains with

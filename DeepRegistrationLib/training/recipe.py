@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.parameters import parameter
+from DeepRegistrationLib.data.cases import Case
+from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.progress import Progress
 
 R = TypeVar("R", bound="type[Recipe]")
@@ -22,9 +22,9 @@ R = TypeVar("R", bound="type[Recipe]")
 class Recipe(ABC):
     """A network and how it is trained; subclasses are frozen dataclasses of plain values.
 
-    Every value is a field built with :func:`~DeepRegistrationLib.parameters.parameter`, whose
-    help names its source (paper, code or our choice); ``deepreg train --set name=value`` changes
-    it. Subclasses redeclare the fields below where their paper says otherwise.
+    Every value is a field built with :func:`~DeepRegistrationLib.methods.parameters.parameter`,
+    whose help names its source (paper, code or our choice); ``deepreg train --set name=value``
+    changes it. Subclasses redeclare the fields below where their paper says otherwise.
 
     Class attributes:
         name: For the command line.

@@ -15,11 +15,7 @@ from DeepRegistrationLib.transforms.operations import (
     jacobian,
     warp,
 )
-from DeepRegistrationLib.transforms.velocity import (
-    VelocityField,
-    exponential,
-    logarithm,
-)
+from DeepRegistrationLib.transforms.velocity import VelocityField, exponential, logarithm
 
 __all__ = [
     "Affine",

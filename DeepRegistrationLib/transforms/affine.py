@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.sampling import map_points
+from DeepRegistrationLib.images.sampling import map_points
 from DeepRegistrationLib.transforms.base import Transform
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 
 
 class Transform(ABC):

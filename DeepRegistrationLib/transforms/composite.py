@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 

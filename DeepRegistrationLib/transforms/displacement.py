@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.sampling import map_points, sample
+from DeepRegistrationLib.images.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.progress import Progress, silent
-from DeepRegistrationLib.sampling import map_points, sample
-from DeepRegistrationLib.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.inversion import solve
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from DeepRegistrationLib.sampling import map_points
+from DeepRegistrationLib.images.sampling import map_points
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 

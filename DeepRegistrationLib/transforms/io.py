@@ -14,19 +14,19 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from DeepRegistrationLib import nrrd
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.guard.itk import (
+from DeepRegistrationLib.images import nrrd
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.guard.itk import (
     Unreadable,
     read_itk_image,
     read_itk_transform,
     reason,
 )
-from DeepRegistrationLib.guard.native import field_map, maps_of
-from DeepRegistrationLib.guard.paths import require_readable, shown
-from DeepRegistrationLib.image import set_geometry
-from DeepRegistrationLib.plain import FieldMap, Map
+from DeepRegistrationLib.images.guard.native import field_map, maps_of
+from DeepRegistrationLib.images.guard.paths import require_readable, shown
+from DeepRegistrationLib.images.image import set_geometry
+from DeepRegistrationLib.images.plain import FieldMap, Map
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite

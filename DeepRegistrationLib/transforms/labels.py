@@ -7,9 +7,9 @@ from itertools import product
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.sampling import indices_of
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.sampling import indices_of
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import split_affine
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.sampling import Interpolation, bspline_coefficients, sample
 from DeepRegistrationLib.progress import Progress, silent
-from DeepRegistrationLib.sampling import Interpolation, bspline_coefficients, sample
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite, split_affine
 from DeepRegistrationLib.transforms.displacement import DisplacementField

@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.displacement import DisplacementField

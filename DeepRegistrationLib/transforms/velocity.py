@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.displacement import DisplacementField
 from DeepRegistrationLib.transforms.operations import compose, field_gradient

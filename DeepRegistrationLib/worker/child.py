@@ -16,8 +16,8 @@ from typing import IO, Any
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
-from DeepRegistrationLib.guard.locks import remove_folder
-from DeepRegistrationLib.guard.payload import pack, unpack, write_arrays
+from DeepRegistrationLib.images.guard.locks import remove_folder
+from DeepRegistrationLib.images.guard.payload import pack, unpack, write_arrays
 from DeepRegistrationLib.worker import failures
 from DeepRegistrationLib.worker.client import PROTOCOL
 
@@ -66,7 +66,7 @@ class Child:
         threading.Thread(target=self._listen, daemon=True).start()
         self._say({"type": "hello", "protocol": PROTOCOL, "version": __version__})
         with contextlib.suppress(ImportError):  # the first request will say that it is missing
-            import DeepRegistrationLib.engine  # noqa: F401 - loaded while nobody waits
+            import DeepRegistrationLib.registration.engine  # noqa: F401 - loaded while nobody waits
         while True:
             self._answer(self._requests.get())
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import DeepRegistrationLib
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.guard.folder import PrivateFolder
-from DeepRegistrationLib.guard.text import parse_json
+from DeepRegistrationLib.images.guard.folder import PrivateFolder
+from DeepRegistrationLib.images.guard.text import parse_json
 from DeepRegistrationLib.worker import failures
 from DeepRegistrationLib.worker.job import Job, State
 from DeepRegistrationLib.worker.lines import Lines

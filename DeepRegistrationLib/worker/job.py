@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.guard.payload import pack, unpack, write_arrays
-from DeepRegistrationLib.plain import Blocks
+from DeepRegistrationLib.images.guard.payload import pack, unpack, write_arrays
+from DeepRegistrationLib.images.plain import Blocks
 
 
 class State(str, Enum):

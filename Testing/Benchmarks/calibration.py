@@ -25,11 +25,11 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib import register
-from DeepRegistrationLib.benchmark.variants import Variant, check_available, variants_of
+from DeepRegistrationLib.data.phantoms import HeartPair, PhantomPair, heart, thorax
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.phantoms import HeartPair, PhantomPair, heart, thorax
-from DeepRegistrationLib.weights import find_weights
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.weights import find_weights
+from DeepRegistrationLib.studies.benchmark.variants import Variant, check_available, variants_of
 from Testing.Benchmarks.calibration_tables import Sample, draw, table
 from Testing.Benchmarks.cases import lung_pairs
 

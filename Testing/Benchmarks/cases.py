@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from DeepRegistrationLib.datasets.cases import COLUMNS
+from DeepRegistrationLib.data.cases import COLUMNS
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.validation import finite
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.intensity import finite
 
 _LUNGS = (  # folder; then image, mask and landmarks of the fixed and of the moving image
     (

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.cli.weights import readme
-from DeepRegistrationLib.expected import expected_of
-from DeepRegistrationLib.model_card import read_card
-from DeepRegistrationLib.shipped_weights import SHIPPED
+from DeepRegistrationLib.methods.expected import expected_of
+from DeepRegistrationLib.methods.model_card import read_card
+from DeepRegistrationLib.methods.shipped_weights import SHIPPED
 from DeepRegistrationLib.training.export import rounded
 from Testing.Benchmarks.figure_blocks import BLOCKS
 from Testing.Benchmarks.figure_file import (

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib import register
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation import target_registration_error
-from DeepRegistrationLib.phantoms import thorax
 
 SIZES = (((160, 128, 160), (2.0, 2.0, 2.0)), ((512, 512, 141), (0.68, 0.68, 2.0)))
 REPEATS = 3

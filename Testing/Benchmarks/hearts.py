@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from DeepRegistrationLib.benchmark.overlay import png
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.inference.heartnet import Found, find_heart
-from DeepRegistrationLib.preparation.heart import LABEL_NAMES, frame_of_labels, slice_axis
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.methods.heart.heartnet import Found, find_heart
+from DeepRegistrationLib.methods.heart.preparation import LABEL_NAMES, frame_of_labels, slice_axis
+from DeepRegistrationLib.reports.overlays import png
 from Testing.Benchmarks.scan_variants import (
     Variant,
     after,

@@ -18,8 +18,8 @@ import numpy as np
 import pydicom
 
 from DeepRegistrationLib.cli import main as deepreg
-from DeepRegistrationLib.interchange.isolines import isolines
-from DeepRegistrationLib.phantoms.thorax import thorax
+from DeepRegistrationLib.data.phantoms.thorax import thorax
+from DeepRegistrationLib.files.isolines import isolines
 from DeepRegistrationLib.transforms import DisplacementField, write_transform
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "Engine"))

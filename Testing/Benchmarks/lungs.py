@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from DeepRegistrationLib.benchmark.overlay import png
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.lungs import Found, look_for_lungs
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.lungs import Found, look_for_lungs
+from DeepRegistrationLib.reports.overlays import png
 from Testing.Benchmarks.scan_variants import VARIANTS, dice
 
 ENOUGH = 0.98  # Dice

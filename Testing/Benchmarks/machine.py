@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import torch
 
 from DeepRegistrationLib import __version__
-from DeepRegistrationLib.benchmark.results import machine as processor
 from DeepRegistrationLib.devices import peak_memory_mb
+from DeepRegistrationLib.studies.benchmark.results import machine as processor
 
 
 def machine() -> str:

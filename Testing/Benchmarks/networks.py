@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.devices import peak_memory_mb
-from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.inference.regnet import dense
-from DeepRegistrationLib.networks.corrnet import CorrelationNet
-from DeepRegistrationLib.networks.eppenhof import EppenhofNet
-from DeepRegistrationLib.networks.regnet import RegNet
-from DeepRegistrationLib.networks.svfnet import SVFNet
-from DeepRegistrationLib.networks.virnet import MultilevelVirnet
+from DeepRegistrationLib.methods.corrnet.network import CorrelationNet
+from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet
+from DeepRegistrationLib.methods.mlvirnet.network import MultilevelVirnet
+from DeepRegistrationLib.methods.network.precision import ready
+from DeepRegistrationLib.methods.regnet.inference import dense
+from DeepRegistrationLib.methods.regnet.network import RegNet
+from DeepRegistrationLib.methods.svfnet.network import SVFNet
 from Testing.Benchmarks.machine import machine
 
 HERE = Path(__file__).parent

@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT / "Testing"))
 
 from SlicerHost.host import Host  # noqa: E402
 
-from DeepRegistrationLib.geometry import Grid  # noqa: E402
-from DeepRegistrationLib.plain import FieldMap, Outcome, Volume  # noqa: E402
+from DeepRegistrationLib.images.geometry import Grid  # noqa: E402
+from DeepRegistrationLib.images.plain import FieldMap, Outcome, Volume  # noqa: E402
 
 LIMIT = 100.0
 """In ms: a longer pause is felt."""
@@ -104,7 +104,7 @@ class Session:
     """
 
     def __init__(self, host: Host, outcome: Outcome) -> None:
-        from DeepRegistrationLib.scene.volumes import update_volume_node, vtk_image
+        from DeepRegistrationLib.scene.nodes.volumes import update_volume_node, vtk_image
 
         self.host, self.outcome, self.clock = host, outcome, Clock()
         self.panel = host.load_module(ROOT / "DeepRegistration" / "DeepRegistration.py").panel
@@ -123,8 +123,8 @@ class Session:
 
     def register(self, name: str) -> None:
         """Put an outcome into the scene, and show it."""
-        from DeepRegistrationLib.scene import results
-        from DeepRegistrationLib.scene.request import Request
+        from DeepRegistrationLib.scene.runs import results
+        from DeepRegistrationLib.scene.runs.request import Request
 
         p = self.panel.parameters
         request = Request(self.host.scene, p.fixedVolume, p.movingVolume)
@@ -142,7 +142,7 @@ class Session:
 
     def read_field(self) -> None:
         """What a measurement hands to the engine."""
-        from DeepRegistrationLib.scene.transforms import map_from_node
+        from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 
         field = map_from_node(self.panel.parameters.transform)
         self.clock.steps("reading the field", field.vectors.make())
@@ -152,7 +152,7 @@ class Session:
         import vtk
         from DeepRegistrationPanel.landmarks import LandmarksSection
 
-        from DeepRegistrationLib.scene.landmarks import point_list_from
+        from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 
         self.panel.section(LandmarksSection).ui.landmarksButton.collapsed = False
         rng, p, one = np.random.default_rng(1), self.panel.parameters, self.clock.one

@@ -18,15 +18,15 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.elastix.recipes import RECIPES
-from DeepRegistrationLib.elastix.run import run_elastix
-from DeepRegistrationLib.image import Image, to_sitk
+from DeepRegistrationLib.images.image import Image, to_sitk
+from DeepRegistrationLib.images.intensity import background, is_ct
 from DeepRegistrationLib.methods import Card, Method, register_method
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.elastix.recipes import RECIPES
+from DeepRegistrationLib.methods.elastix.run import run_elastix
 from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 from DeepRegistrationLib.transforms.io import field_of
-from DeepRegistrationLib.validation import background, is_ct
 
 _HOUNSFIELD = (-1000.0, 400.0)  # padding outside the scanner's circle would steer the metric
 _ITERATIONS = (50, 50, 50)  # of the demons' levels, coarse to fine

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.similarity import gaussian_mean
+from DeepRegistrationLib.images.gaussian import gaussian_mean
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import DisplacementField
 
 _NODES = 4.0  # mm, of the fields that stand for a result

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from DeepRegistrationLib.benchmark.results import CSV, JSON, markdown
-from DeepRegistrationLib.benchmark.table_parts import Table
 from DeepRegistrationLib.cli import main as deepreg
-from DeepRegistrationLib.weights import weight_cards
+from DeepRegistrationLib.methods.weights import weight_cards
+from DeepRegistrationLib.studies.benchmark.results import CSV, JSON, markdown
+from DeepRegistrationLib.studies.benchmark.table_parts import Table
 from Testing.Benchmarks import peers  # offers the tools of others as methods
 from Testing.Benchmarks.cases import write_lung_list
 

@@ -21,12 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.inference.precision import fastest_dtype, ready
-from DeepRegistrationLib.networks.eppenhof import EppenhofNet
-from DeepRegistrationLib.networks.regnet import RegNet
-from DeepRegistrationLib.networks.svfnet import SVFNet
-from DeepRegistrationLib.networks.virnet import MultilevelVirnet
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet
+from DeepRegistrationLib.methods.mlvirnet.network import MultilevelVirnet
+from DeepRegistrationLib.methods.network.precision import fastest_dtype, ready
+from DeepRegistrationLib.methods.regnet.network import RegNet
+from DeepRegistrationLib.methods.svfnet.network import SVFNet
 from DeepRegistrationLib.transforms import jacobian, warp
 from Testing.Benchmarks.machine import load, machine
 from Testing.Benchmarks.memory import make_pair, make_transform
@@ -146,7 +146,7 @@ def networks(device: torch.device) -> list[Kernel]:
 def _network(
     title: str, network: torch.nn.Module, shape: tuple[int, ...], two: bool, device: torch.device
 ) -> Kernel:
-    from DeepRegistrationLib.inference.regnet import dense
+    from DeepRegistrationLib.methods.regnet.inference import dense
 
     if isinstance(network, MultilevelVirnet):
         network.activate(3)

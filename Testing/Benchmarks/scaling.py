@@ -27,11 +27,11 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from DeepRegistrationLib.engine import register
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation.landmarks import target_registration_error
-from DeepRegistrationLib.image import Image, write_image
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.weights import weight_cards
+from DeepRegistrationLib.images.image import Image, write_image
+from DeepRegistrationLib.methods.weights import weight_cards
+from DeepRegistrationLib.registration.engine import register
 from Testing.Benchmarks import peers  # noqa: F401  (offers the methods of others)
 from Testing.Benchmarks.machine import load, machine, measured, peak_mb
 from Testing.Benchmarks.processes import in_a_process

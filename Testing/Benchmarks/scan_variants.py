@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 
 Scan = tuple[Image, Image]
 Variant = Callable[[Image, Image], Scan]

@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from DeepRegistrationLib.engine import Registration
-from DeepRegistrationLib.evaluation.report import build_report
-from DeepRegistrationLib.evaluation.result_files import write_results
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.masks import find_masks
-from DeepRegistrationLib.optimization.affine import align
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.intensity import finite
+from DeepRegistrationLib.images.masks import find_masks
+from DeepRegistrationLib.images.pyramid import smoothed
+from DeepRegistrationLib.methods.affine.alignment import align
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.pyramid import smoothed
+from DeepRegistrationLib.registration.engine import Registration
+from DeepRegistrationLib.reports.report import build_report
+from DeepRegistrationLib.reports.result_files import write_results
 from DeepRegistrationLib.transforms import jacobian, warp
-from DeepRegistrationLib.validation import finite
 from Testing.Benchmarks.memory import make_transform
 
 Task = Callable[[], object]

@@ -19,8 +19,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import spearmanr
 
 from DeepRegistrationLib.evaluation.block_matching import match_blocks
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.pyramid import smoothed
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.pyramid import smoothed
 from DeepRegistrationLib.transforms import Transform, warp
 from Testing.Benchmarks.verdict import STORE, transforms_of
 from Testing.Benchmarks.verdict_pairs import LUNG, Pair, sources

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from DeepRegistrationLib.datasets import acdc
+from DeepRegistrationLib.data import acdc
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.evaluation.region import Region
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.masks import find_masks
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.plain import LUNGS
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.intensity import finite
+from DeepRegistrationLib.images.masks import find_masks
+from DeepRegistrationLib.images.plain import LUNGS
 from DeepRegistrationLib.transforms import Transform, warp, warp_labels
-from DeepRegistrationLib.validation import finite
 from Testing.Benchmarks.cases import lung_pairs
 from Testing.Benchmarks.random_fields import random_field
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.evaluation.alignment_findings import AREA_MM, SHIFT_MM
-from DeepRegistrationLib.evaluation.report import without_places
-from DeepRegistrationLib.evaluation.verdict import Verdict, faulty, verdict
+from DeepRegistrationLib.reports.alignment_findings import AREA_MM, SHIFT_MM
+from DeepRegistrationLib.reports.report import without_places
+from DeepRegistrationLib.reports.verdict import Verdict, faulty, verdict
 from Testing.Benchmarks.machine import machine
 
 WRONG, RIGHT = 2.0, 1.25  # times the expected error

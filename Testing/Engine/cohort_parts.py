@@ -11,9 +11,9 @@ from typing import Any
 import trivial
 from distributed import WorkerPlugin
 
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import base as registry
+from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.transforms import Transform
 
 SECONDS = 0.8  # of each registration

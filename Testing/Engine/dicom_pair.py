@@ -11,7 +11,7 @@ import pydicom
 from highdicom._standard_utils import construct_module_tree, get_iod_module_map, is_attribute_in_iod
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from references import rotation
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 
 
 def stack_grid(turn: float = 0.0, shift=(0.0, 0.0, 0.0), pixels: int = 72) -> Grid:

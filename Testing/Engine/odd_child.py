@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])
-sys.modules["DeepRegistrationLib.engine"] = types.ModuleType("engine")  # seconds of import
+sys.modules["DeepRegistrationLib.registration.engine"] = types.ModuleType(
+    "engine"
+)  # seconds of import
 
-from DeepRegistrationLib.plain import AffineMap, Outcome, Volume  # noqa: E402
+from DeepRegistrationLib.images.plain import AffineMap, Outcome, Volume  # noqa: E402
 from DeepRegistrationLib.worker import child, commands  # noqa: E402
 
 

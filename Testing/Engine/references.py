@@ -8,8 +8,8 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, set_geometry
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, set_geometry
 from DeepRegistrationLib.transforms import DisplacementField
 
 # The same few examples on every run: a test that fails, fails for everyone.

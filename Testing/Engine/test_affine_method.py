@@ -7,17 +7,18 @@ import pytest
 import torch
 from references import rotation
 
-from DeepRegistrationLib.context import Context
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import mapped_points, read_landmarks
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.methods import AffineRegistration, make_parameters
-from DeepRegistrationLib.optimization.affine import align
-from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.intensity import finite
+from DeepRegistrationLib.methods import make_parameters
+from DeepRegistrationLib.methods.affine.alignment import align
+from DeepRegistrationLib.methods.affine.method import AffineRegistration
+from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.transforms import Affine, warp
-from DeepRegistrationLib.validation import finite
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "lung_followup"
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from DeepRegistrationLib.data.phantoms import PhantomPair, thorax
 from DeepRegistrationLib.evaluation.alignment import VESSELS, alignment
-from DeepRegistrationLib.evaluation.alignment_findings import SHIFT_MM
 from DeepRegistrationLib.evaluation.region import Region
-from DeepRegistrationLib.evaluation.report import evaluation_report
-from DeepRegistrationLib.evaluation.verdict import faulty
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.phantoms import PhantomPair, thorax
-from DeepRegistrationLib.plain import GIVEN, LUNGS
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.plain import GIVEN, LUNGS
+from DeepRegistrationLib.reports.alignment_findings import SHIFT_MM
+from DeepRegistrationLib.reports.report import evaluation_report
+from DeepRegistrationLib.reports.verdict import faulty
 from DeepRegistrationLib.transforms import Affine, Composite, Transform, warp
 
 SIZE, SPACING = (80, 64, 72), (4.0, 4.0, 4.0)

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from DeepRegistrationLib.evaluation.alignment_findings import (
+from DeepRegistrationLib.reports.alignment_findings import (
     ALIKE,
     AREA_MM,
     COVERED,
@@ -15,7 +15,7 @@ from DeepRegistrationLib.evaluation.alignment_findings import (
     SHIFT_MM,
     alignment_findings,
 )
-from DeepRegistrationLib.evaluation.verdict import faulty, verdict
+from DeepRegistrationLib.reports.verdict import faulty, verdict
 
 GOOD = {
     "kind": "vessels",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from DeepRegistrationLib.synthesis.appearance import Appearance, with_appearance
+from DeepRegistrationLib.training.synthesis.appearance import Appearance, with_appearance
 
 NONE = Appearance(noise=0, sharpness=0, thick=0, offset=0, gain=0, padded=0)
 SHAPE = (24, 20, 28)

@@ -7,10 +7,10 @@ import pytest
 import torch
 import trivial
 
-from DeepRegistrationLib.networks.svfnet import SVFNet
-from DeepRegistrationLib.phantoms import heart, thorax
-from DeepRegistrationLib.preparation.heart import frame_of_labels, rigid_between
-from DeepRegistrationLib.weights import ModelCard, save_weights
+from DeepRegistrationLib.data.phantoms import heart, thorax
+from DeepRegistrationLib.methods.heart.preparation import frame_of_labels, rigid_between
+from DeepRegistrationLib.methods.svfnet.network import SVFNet
+from DeepRegistrationLib.methods.weights import ModelCard, save_weights
 from Testing.Benchmarks import calibration
 from Testing.Benchmarks.calibration_tables import Sample
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from DeepRegistrationLib.benchmark.results import markdown
-from DeepRegistrationLib.benchmark.table_parts import Table
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.datasets.cases import read_cases
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.data.cases import read_cases
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import base as registry
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.studies.benchmark.results import markdown
+from DeepRegistrationLib.studies.benchmark.table_parts import Table
 from DeepRegistrationLib.transforms import Affine
 from Testing.Benchmarks import cases, peers, results
 

@@ -7,11 +7,11 @@ import hearts
 import numpy as np
 import trivial
 
-from DeepRegistrationLib.benchmark import reading
-from DeepRegistrationLib.benchmark.loading import load_pair
-from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, pairs_for
-from DeepRegistrationLib.benchmark.reading import Reader
-from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.data.cases import read_cases
+from DeepRegistrationLib.studies.benchmark import reading
+from DeepRegistrationLib.studies.benchmark.loading import load_pair
+from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, pairs_for
+from DeepRegistrationLib.studies.benchmark.reading import Reader
 
 
 def counted(monkeypatch, name):

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DeepRegistrationLib.benchmark.axes import log_ticks, ticks
-from DeepRegistrationLib.benchmark.measuring import HISTOGRAM
-from DeepRegistrationLib.benchmark.overlay import overlay_png, png
-from DeepRegistrationLib.benchmark.pair_table import each_pair
-from DeepRegistrationLib.benchmark.plots import boxes, thinned
-from DeepRegistrationLib.benchmark.results import write_results
-from DeepRegistrationLib.benchmark.run import explained
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.report_style import STYLE
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.reports.overlays import overlay_png, png
+from DeepRegistrationLib.reports.report_style import STYLE
+from DeepRegistrationLib.studies.benchmark.axes import log_ticks, ticks
+from DeepRegistrationLib.studies.benchmark.measuring import HISTOGRAM
+from DeepRegistrationLib.studies.benchmark.pair_table import each_pair
+from DeepRegistrationLib.studies.benchmark.plots import boxes, thinned
+from DeepRegistrationLib.studies.benchmark.results import write_results
+from DeepRegistrationLib.studies.benchmark.run import explained
 
 NASTY = '<script>alert("x")</script> & Co'
 

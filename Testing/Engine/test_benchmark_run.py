@@ -14,14 +14,14 @@ import pytest
 import torch
 import trivial
 
-from DeepRegistrationLib.benchmark.journal import NAME
-from DeepRegistrationLib.benchmark.loading import load_pair
-from DeepRegistrationLib.benchmark.protocol import BEFORE, PROTOCOLS, pairs_for
-from DeepRegistrationLib.benchmark.run import Options, run
-from DeepRegistrationLib.benchmark.variants import variants_of
-from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.evaluation import write_landmarks
+from DeepRegistrationLib.studies.benchmark.journal import NAME
+from DeepRegistrationLib.studies.benchmark.loading import load_pair
+from DeepRegistrationLib.studies.benchmark.protocol import BEFORE, PROTOCOLS, pairs_for
+from DeepRegistrationLib.studies.benchmark.run import Options, run
+from DeepRegistrationLib.studies.benchmark.variants import variants_of
 
 
 def go(path, output, *, methods=("shift",), protocol="lung", masks=("auto",), **options):
@@ -254,7 +254,7 @@ def test_hearts_are_aligned_alike_for_all_methods(tmp_path, shift):
 
 
 def test_hearts_without_weights_to_find_them_by_are_refused(tmp_path, shift, monkeypatch):
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [])
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [])
     labels = [hearts.heart_labels(hearts.stack_grid())] * 2
     path = benchmarks.heart_list(tmp_path, [hearts.heart_picture(x) for x in labels], labels)
     with pytest.raises(RegistrationError, match="choose --alignment segmentations"):

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from DeepRegistrationLib.benchmark.protocol import (
+from DeepRegistrationLib.data.cases import Case
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmarks import snapped_to_voxels
+from DeepRegistrationLib.studies.benchmark.protocol import (
     PROTOCOLS,
     across_patients,
     deformed_copies,
     pairs_for,
     same_patient,
 )
-from DeepRegistrationLib.benchmark.statistics import (
+from DeepRegistrationLib.studies.benchmark.statistics import (
     bootstrap_interval,
     compare,
     holm,
@@ -19,17 +22,14 @@ from DeepRegistrationLib.benchmark.statistics import (
     summarize,
     values,
 )
-from DeepRegistrationLib.benchmark.table_parts import spread
-from DeepRegistrationLib.benchmark.tables import (
+from DeepRegistrationLib.studies.benchmark.table_parts import spread
+from DeepRegistrationLib.studies.benchmark.tables import (
     eppenhof_cases,
     eppenhof_methods,
     regnet,
     svfnet,
     tables_of,
 )
-from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmarks import snapped_to_voxels
 
 
 def rows_of(errors, overlap=None):

@@ -6,13 +6,13 @@ import benchmarks
 import pytest
 import trivial
 
-from DeepRegistrationLib.benchmark import run as running
-from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, pairs_for
-from DeepRegistrationLib.benchmark.run import Options
-from DeepRegistrationLib.benchmark.variants import variants_of
 from DeepRegistrationLib.cli.benchmark import chosen_patients
-from DeepRegistrationLib.datasets.cases import Case, read_cases
+from DeepRegistrationLib.data.cases import Case, read_cases
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.studies.benchmark import run as running
+from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, pairs_for
+from DeepRegistrationLib.studies.benchmark.run import Options
+from DeepRegistrationLib.studies.benchmark.variants import variants_of
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_a_method_that_cannot_run_is_refused_before_the_first_pair(
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [])
-    monkeypatch.setattr("DeepRegistrationLib.elastix.run.version", missing)
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [])
+    monkeypatch.setattr("DeepRegistrationLib.methods.elastix.run.version", missing)
     path = benchmarks.small_list(tmp_path)
     told = refuse("benchmark", path, "--methods", "affine", method, "-o", tmp_path / "out")
     trivial.assert_says(told, sentence)

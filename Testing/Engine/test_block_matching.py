@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 
 from DeepRegistrationLib.evaluation.block_matching import REACH, match_blocks
-from DeepRegistrationLib.geometry import IDENTITY, Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import IDENTITY, Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.transforms import Affine, warp
 
 NOISE = 1e-3

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 import trivial
 
-from DeepRegistrationLib.datasets.cases import Case, cases_of, pairs_of, read_cases
+from DeepRegistrationLib.data.cases import Case, cases_of, pairs_of, read_cases
 from DeepRegistrationLib.errors import RegistrationError
 
 

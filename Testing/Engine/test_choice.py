@@ -14,7 +14,13 @@ import trivial
 from test_weights import CARD, STATE
 
 from DeepRegistrationLib import read_image, register
-from DeepRegistrationLib.anatomy import (
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.data.phantoms.thorax import thorax
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.methods import method_class
+from DeepRegistrationLib.methods.anatomy import (
     CARDIAC_MRI,
     CARDIAC_MRI_PATIENTS,
     GENERAL,
@@ -22,18 +28,12 @@ from DeepRegistrationLib.anatomy import (
     Anatomy,
     look_at,
 )
-from DeepRegistrationLib.choice import choose_method, choose_weights
-from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.expected import DICE, TRE, Expected, measured, parse_expected
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.inference.recognition import recognize
-from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.phantoms.thorax import thorax
-from DeepRegistrationLib.plain import Volume
-from DeepRegistrationLib.tensors import volume_of
+from DeepRegistrationLib.methods.expected import DICE, TRE, Expected, measured, parse_expected
+from DeepRegistrationLib.methods.recognition import recognize
+from DeepRegistrationLib.methods.weights import read_card, save_weights
+from DeepRegistrationLib.registration.choice import choose_method, choose_weights
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.weights import read_card, save_weights
+from DeepRegistrationLib.transforms.tensors import volume_of
 
 LUNGS = Anatomy(LUNG_CT, "because")
 T00, FOLLOWUP = "4D-CT T00/T50", "follow-up CT"
@@ -48,7 +48,7 @@ def chest():
 @pytest.fixture
 def add_weights(tmp_path, monkeypatch):
     """Saves weights with figures; the shipped ones are not there."""
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [tmp_path])
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [tmp_path])
 
     def add(name, *figures, method="mlvirnet", preview=False):
         card = replace(CARD, name=name, method=method, preview=preview, expected=list(figures))
@@ -168,8 +168,8 @@ def test_a_card_without_its_weights_is_not_taken(add_weights):
 
 def test_the_choice_is_made_without_pytorch():
     code = (
-        "import sys; from DeepRegistrationLib.anatomy import Anatomy; "
-        "from DeepRegistrationLib.choice import choose_method; "
+        "import sys; from DeepRegistrationLib.methods.anatomy import Anatomy; "
+        "from DeepRegistrationLib.registration.choice import choose_method; "
         "print(choose_method(Anatomy('lung_ct', 'so')).method, 'torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -240,7 +240,7 @@ def test_weights_without_figures_say_so(add_weights):
 
 def test_a_tie_between_own_and_shipped_weights_goes_to_the_own(tmp_path, monkeypatch):
     places = [tmp_path / "own", tmp_path / "shipped"]
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: places)
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: places)
     for place, name in zip(places, ("mine", "a-shipped"), strict=True):
         expected = [Expected(LUNG_CT, TRE, 0.5, T00)]
         card = replace(CARD, name=name, method="mlvirnet", expected=expected)

@@ -5,7 +5,7 @@ import trivial
 from hearts import heart_labels, heart_picture, stack_grid
 
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.image import read_image, write_image
+from DeepRegistrationLib.images.image import read_image, write_image
 
 
 def test_atlases_at_a_known_place_segment_the_heart(tmp_path, shift, capsys):

@@ -6,8 +6,8 @@ import SimpleITK as sitk
 import trivial
 
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.image import write_image
-from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.images.image import write_image
 
 
 def test_the_lungs_of_a_chest_ct_are_written_on_its_grid(tmp_path, capsys):

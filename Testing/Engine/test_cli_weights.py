@@ -11,10 +11,10 @@ import torch
 import trivial
 
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.expected import Expected
 from DeepRegistrationLib.methods import method_class
+from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.weights import ModelCard, read_card, save_weights
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.weights import ModelCard, read_card, save_weights
 
 
 class _ShiftingNetwork(method_class("svfnet")):

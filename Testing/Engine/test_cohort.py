@@ -22,12 +22,12 @@ import distributed  # noqa: E402
 from cohort_parts import SlowMethod, traces  # noqa: E402
 
 from DeepRegistrationLib.cli import main  # noqa: E402
-from DeepRegistrationLib.cohort.cluster import Plan, local_workers, replace_lost  # noqa: E402
-from DeepRegistrationLib.cohort.pairs import choose_pairs  # noqa: E402
-from DeepRegistrationLib.cohort.run import run_cohort  # noqa: E402
-from DeepRegistrationLib.cohort.store import Store  # noqa: E402
-from DeepRegistrationLib.datasets.cases import Case  # noqa: E402
+from DeepRegistrationLib.data.cases import Case  # noqa: E402
 from DeepRegistrationLib.errors import RegistrationError  # noqa: E402
+from DeepRegistrationLib.studies.cohort.cluster import Plan, local_workers, replace_lost  # noqa: E402
+from DeepRegistrationLib.studies.cohort.pairs import choose_pairs  # noqa: E402
+from DeepRegistrationLib.studies.cohort.run import run_cohort  # noqa: E402
+from DeepRegistrationLib.studies.cohort.store import Store  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {"method": "slow", "device": "cpu"}
@@ -179,7 +179,7 @@ def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path, ca
 
     capsys.readouterr()
     monkeypatch.setattr(
-        "DeepRegistrationLib.cohort.cluster.Client", None
+        "DeepRegistrationLib.studies.cohort.cluster.Client", None
     )  # nothing left: no workers
     assert main([*command, "--resume"]) == 0
     assert "2 pairs done, 0 failed" in capsys.readouterr().out

@@ -10,11 +10,11 @@ import pytest
 import trivial
 
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.cohort.pairs import choose_pairs
-from DeepRegistrationLib.cohort.store import Store
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.options import RegistrationOptions
+from DeepRegistrationLib.studies.cohort.pairs import choose_pairs
+from DeepRegistrationLib.studies.cohort.store import Store
 
 GB = 1_000_000_000
 
@@ -149,14 +149,18 @@ def test_other_settings_and_a_second_start_are_refused(tmp_path):
     ],
 )
 def test_workers_share_cores_and_memory_without_taking_more(wanted, gpus, cores, memory, expected):
-    cluster = pytest.importorskip("DeepRegistrationLib.cohort.cluster", exc_type=ImportError)
+    cluster = pytest.importorskip(
+        "DeepRegistrationLib.studies.cohort.cluster", exc_type=ImportError
+    )
     plan = cluster.plan_workers(wanted, None, gpus, cores, memory)
     assert (len(plan.gpus), plan.threads, plan.memory) == expected
     assert len(plan.gpus) * plan.threads <= cores
 
 
 def test_each_worker_sees_one_gpu_and_gpus_are_shared_in_turn():
-    cluster = pytest.importorskip("DeepRegistrationLib.cohort.cluster", exc_type=ImportError)
+    cluster = pytest.importorskip(
+        "DeepRegistrationLib.studies.cohort.cluster", exc_type=ImportError
+    )
     assert cluster.plan_workers(None, None, ["2", "5"], 8, 64 * GB).gpus == ("2", "5")
     assert cluster.plan_workers(3, None, ["2", "5"], 8, 64 * GB).gpus == ("2", "5", "2")
     assert cluster.plan_workers(2, None, [], 8, 64 * GB).gpus == (None, None)
@@ -173,7 +177,9 @@ def test_each_worker_sees_one_gpu_and_gpus_are_shared_in_turn():
     ],
 )
 def test_gpus_are_named_as_the_environment_names_them(monkeypatch, given, device, expected):
-    cluster = pytest.importorskip("DeepRegistrationLib.cohort.cluster", exc_type=ImportError)
+    cluster = pytest.importorskip(
+        "DeepRegistrationLib.studies.cohort.cluster", exc_type=ImportError
+    )
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if given:
@@ -182,7 +188,7 @@ def test_gpus_are_named_as_the_environment_names_them(monkeypatch, given, device
 
 
 def test_a_broken_gpu_ends_the_worker_so_that_a_new_one_takes_the_pair(monkeypatch, tmp_path):
-    work = pytest.importorskip("DeepRegistrationLib.cohort.work", exc_type=ImportError)
+    work = pytest.importorskip("DeepRegistrationLib.studies.cohort.work", exc_type=ImportError)
     pair = choose_pairs([case("a", 0), case("a", 1)])[0]
     job = work.Job(pair, tmp_path / "pair", {"pair": pair.name}, RegistrationOptions("affine"))
 
@@ -242,7 +248,7 @@ def test_a_wrong_command_is_refused_in_one_sentence(refuse, listed, tmp_path, op
 
 
 def test_a_scheduler_that_does_not_answer_leaves_no_folder(refuse, listed, tmp_path, monkeypatch):
-    cluster = pytest.importorskip("DeepRegistrationLib.cohort.cluster")
+    cluster = pytest.importorskip("DeepRegistrationLib.studies.cohort.cluster")
     monkeypatch.setattr(cluster, "_CONNECT", 0.5)
     address, out = "tcp://127.0.0.1:1", tmp_path / "out"
     sentence = refuse("cohort", listed, "-o", out, "--device", "cpu", "--scheduler", address)

@@ -8,16 +8,18 @@ import trivial
 from test_weights import CARD, STATE
 
 from DeepRegistrationLib import __version__
-from DeepRegistrationLib.cohort.store import Store, weights_at_hand
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.methods.weights import save_weights
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.weights import save_weights
+from DeepRegistrationLib.studies.cohort.store import Store, weights_at_hand
 
 
 @pytest.fixture
 def add(tmp_path, monkeypatch):
     """Saves weights; the shipped ones are not there. Returns what a cohort notes of them."""
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [tmp_path / "weights"])
+    monkeypatch.setattr(
+        "DeepRegistrationLib.methods.weights.folders", lambda: [tmp_path / "weights"]
+    )
 
     def save(name, method="svfnet"):
         card = save_weights(STATE, replace(CARD, name=name, method=method), tmp_path / "weights")

@@ -6,21 +6,17 @@ import torch
 from scipy import ndimage
 
 from DeepRegistrationLib import register
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation import target_registration_error
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.networks.corrnet import OFFSETS, CorrelationNet, correlation
-from DeepRegistrationLib.networks.virnet import doubled
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.sampling import bspline_coefficients
-from DeepRegistrationLib.synthesis.images import deformed, voxel_jacobian, with_density
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.sampling import bspline_coefficients
+from DeepRegistrationLib.methods.corrnet.network import OFFSETS, CorrelationNet, correlation
+from DeepRegistrationLib.methods.mlvirnet.network import doubled
+from DeepRegistrationLib.methods.network.precision import ready
 from DeepRegistrationLib.training.recipes import make_recipe
-from DeepRegistrationLib.training.recipes.lung_volumes import (
-    LungBatch,
-    LungVolumes,
-    masked_error,
-)
+from DeepRegistrationLib.training.recipes.lung_volumes import LungBatch, LungVolumes, masked_error
+from DeepRegistrationLib.training.synthesis.images import deformed, voxel_jacobian, with_density
 from DeepRegistrationLib.transforms import DisplacementField
 
 
@@ -244,7 +240,7 @@ def test_a_toy_learns_and_beats_the_identity(volumes):
 
 
 def test_the_displacement_of_a_pair_of_images_is_in_millimetres():
-    from DeepRegistrationLib.inference.lungs128 import displacement
+    from DeepRegistrationLib.methods.network.lung_box_inference import displacement
 
     moving = texture(48)
     fixed = torch.roll(moving, -8, 2)
@@ -258,7 +254,7 @@ def test_the_displacement_of_a_pair_of_images_is_in_millimetres():
 
 
 def test_the_best_quality_sees_a_quarter_more_voxels_along_each_axis(monkeypatch):
-    from DeepRegistrationLib.inference import lungs128
+    from DeepRegistrationLib.methods.network import lung_box_inference as lungs128
 
     sizes = []
 

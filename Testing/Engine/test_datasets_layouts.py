@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DeepRegistrationLib.datasets import dirlab
-from DeepRegistrationLib.datasets.cases import read_cases
-from DeepRegistrationLib.datasets.dirlab import Volume
-from DeepRegistrationLib.datasets.layouts import open_dataset
+from DeepRegistrationLib.data import dirlab
+from DeepRegistrationLib.data.cases import read_cases
+from DeepRegistrationLib.data.dirlab import Volume
+from DeepRegistrationLib.data.layouts import open_dataset
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import read_landmarks
-from DeepRegistrationLib.image import read_image
+from DeepRegistrationLib.images.image import read_image
 
 SIZE, SPACING = (12, 10, 8), (0.97, 0.97, 2.5)
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"

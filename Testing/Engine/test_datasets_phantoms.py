@@ -5,18 +5,18 @@ import pytest
 import torch
 
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.datasets.cases import pairs_of, read_cases
-from DeepRegistrationLib.datasets.phantoms import write_phantoms
+from DeepRegistrationLib.data.cases import pairs_of, read_cases
+from DeepRegistrationLib.data.phantom_cases import write_phantoms
+from DeepRegistrationLib.data.phantoms import heart
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import read_landmarks
-from DeepRegistrationLib.image import read_image
-from DeepRegistrationLib.phantoms import heart
+from DeepRegistrationLib.images.image import read_image
 
 
 @pytest.fixture
 def small_hearts(monkeypatch):
     """Hearts of few voxels."""
-    from DeepRegistrationLib.datasets import phantoms
+    from DeepRegistrationLib.data import phantom_cases as phantoms
 
     def small(seed):
         return heart((40, 40, 8), (5.0, 5.0, 12.0), seed=seed)

@@ -18,14 +18,14 @@ from references import (
 )
 
 from DeepRegistrationLib import RegistrationError, register
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.images.gaussian import gaussian_mean
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.losses.lcc import correlation_force, demons_step
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.methods.demons import iteration_counts
-from DeepRegistrationLib.optimization.lcc_force import correlation_force, demons_step
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.similarity import gaussian_mean
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.lcc_demons.method import iteration_counts
 from DeepRegistrationLib.transforms import (
     Affine,
     DisplacementField,

@@ -12,11 +12,11 @@ from references import PROPERTY
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from DeepRegistrationLib.dicom import files
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import read_image, read_sequence
-from DeepRegistrationLib.interchange.dicom_series import read_series
+from DeepRegistrationLib.files.dicom_series import read_series
+from DeepRegistrationLib.images.dicom import files
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import read_image, read_sequence
 
 EVEN = 3.0 * np.arange(12)
 SIZE = (8, 10, 12)
@@ -341,7 +341,7 @@ def test_a_series_is_read_without_pydicom(tmp_path, monkeypatch):
     write_series(tmp_path / "s", EVEN, turn, rescale=(0.5, -3))
     path = write_enhanced(tmp_path / "a", STORED, PLACES)
     monkeypatch.setattr(files, "optional_pydicom", lambda: None)
-    monkeypatch.setattr("DeepRegistrationLib.dicom.entries.optional_pydicom", lambda: None)
+    monkeypatch.setattr("DeepRegistrationLib.images.dicom.entries.optional_pydicom", lambda: None)
     image = read_image(tmp_path / "s")
     assert image.grid.same_as(grid(axes=turn), 1e-3)
     np.testing.assert_allclose(image.data, STORED * 0.5 - 3)

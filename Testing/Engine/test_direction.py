@@ -8,9 +8,9 @@ import pytest
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.direction import better_swapped, outside_problem
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks
-from DeepRegistrationLib.evaluation.report import evaluation_report
-from DeepRegistrationLib.evaluation.summary import told
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.reports.report import evaluation_report
+from DeepRegistrationLib.reports.summary import told
 from DeepRegistrationLib.transforms import Affine
 
 FIXED = np.random.default_rng(7).uniform(-40, 40, (25, 3))

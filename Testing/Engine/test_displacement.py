@@ -24,7 +24,7 @@ from references import (
 )
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,

@@ -11,13 +11,13 @@ import torch
 from references import blobs, inner_points, oblique_grid, rotation
 
 from DeepRegistrationLib import RegistrationError
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.elastix import run
-from DeepRegistrationLib.elastix.recipes import RECIPES, Stage
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import Cancelled
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.elastix import run
+from DeepRegistrationLib.methods.elastix.recipes import RECIPES, Stage
 from DeepRegistrationLib.transforms import Affine, warp
 
 

@@ -9,15 +9,16 @@ from references import blobs, oblique_grid, rotation
 from scipy import ndimage
 
 import DeepRegistrationLib
-from DeepRegistrationLib import Affine, DisplacementField, RegistrationError, register, stages
+from DeepRegistrationLib import Affine, DisplacementField, RegistrationError, register
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import target_registration_error
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.masks import find_masks
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.masks import find_masks
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, names_of
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.stages import inverse_grid
+from DeepRegistrationLib.registration import stages
+from DeepRegistrationLib.registration.stages import inverse_grid
 
 EVERYTHING = Outputs(*5 * [True])
 FAST = {"quality": "fast", "parameters": {"iterations": 0.3}, "device": "cpu"}

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.lungs128 import lung_pair, register
-from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.networks.eppenhof import EppenhofNet, RunningBatchNorm
-from DeepRegistrationLib.preparation.lungs128 import lung_grid, lungs_of
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet, RunningBatchNorm
+from DeepRegistrationLib.methods.network.lung_box import lung_grid, lungs_of
+from DeepRegistrationLib.methods.network.lung_box_inference import lung_pair, register
+from DeepRegistrationLib.methods.network.precision import ready
 from DeepRegistrationLib.transforms import Affine
 
 

@@ -5,8 +5,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from DeepRegistrationLib.benchmark.run import explained
 from DeepRegistrationLib.errors import is_out_of_memory, mendable, says_out_of_memory
+from DeepRegistrationLib.studies.benchmark.run import explained
 from DeepRegistrationLib.worker import failures
 
 HUGE = 1 << 45  # bytes: more than any machine's memory, less than its addresses

@@ -15,8 +15,8 @@ from DeepRegistrationLib.evaluation import (
     local_correlation,
     normalized_correlation,
 )
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, to_sitk
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, to_sitk
 from DeepRegistrationLib.transforms import Affine, jacobian
 
 GRID = Grid((24, 20, 16), (1.0, 1.5, 2.5), (-7.0, 3.0, 11.0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from DeepRegistrationLib.extents import centroid_index, mask_box
+from DeepRegistrationLib.images.extents import centroid_index, mask_box
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.float32])

@@ -9,16 +9,17 @@ import pytest
 import torch
 import trivial
 
-from DeepRegistrationLib import fallback, stages
-from DeepRegistrationLib.engine import register
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.fallback import Pair, Workplace
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import background as torch_background
+from DeepRegistrationLib.images.plain import background
+from DeepRegistrationLib.methods.pair import Pair
 from DeepRegistrationLib.options import Outputs
-from DeepRegistrationLib.plain import background
+from DeepRegistrationLib.registration import fallback, stages
+from DeepRegistrationLib.registration.engine import register
+from DeepRegistrationLib.registration.fallback import Workplace
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, jacobian, warp
-from DeepRegistrationLib.validation import background as torch_background
 
 GRID = Grid((24, 20, 16), (4.0, 4.0, 5.0))
 

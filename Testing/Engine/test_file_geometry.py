@@ -13,8 +13,8 @@ from references import PROPERTY
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import read_image, read_sequence
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import read_image, read_sequence
 from DeepRegistrationLib.transforms import DisplacementField, read_transform
 
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, (8, 12, 10)).astype("<i2")  # [z, y, x]

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from DeepRegistrationLib.optimization.free_form import MovingSource, fit_level
-from DeepRegistrationLib.optimization.presets import GENERAL, Level
+from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
+from DeepRegistrationLib.losses.similarity import LocalCorrelation
+from DeepRegistrationLib.methods.optimize.free_form import MovingSource, fit_level
+from DeepRegistrationLib.methods.optimize.presets import GENERAL, Level
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.regularization import bending_energy, folding_penalty
-from DeepRegistrationLib.similarity import LocalCorrelation
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
 N = 32

@@ -17,8 +17,8 @@ from references import (
 )
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import set_geometry
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import set_geometry
 
 
 def as_sitk(grid):

@@ -16,23 +16,23 @@ from pretend_device import PretendedGPU
 from torch import nn
 
 from DeepRegistrationLib import register
-from DeepRegistrationLib.guard.payload import pack, unpack, write_arrays
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.precision import fastest_dtype
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.images.guard.payload import pack, unpack, write_arrays
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.plain import Task, Volume
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.networks.corrnet import CorrelationNet
-from DeepRegistrationLib.networks.eppenhof import EppenhofNet
-from DeepRegistrationLib.networks.regnet import RegNet
-from DeepRegistrationLib.networks.svfnet import SVFNet
-from DeepRegistrationLib.networks.virnet import MultilevelVirnet
-from DeepRegistrationLib.optimization.instance import deform
-from DeepRegistrationLib.optimization.presets import GENERAL, Level
+from DeepRegistrationLib.methods.corrnet.network import CorrelationNet
+from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet
+from DeepRegistrationLib.methods.mlvirnet.network import MultilevelVirnet
+from DeepRegistrationLib.methods.network.precision import fastest_dtype
+from DeepRegistrationLib.methods.optimize.instance import deform
+from DeepRegistrationLib.methods.optimize.presets import GENERAL, Level
+from DeepRegistrationLib.methods.regnet.network import RegNet
+from DeepRegistrationLib.methods.svfnet.network import SVFNet
+from DeepRegistrationLib.methods.weights import ModelCard, save_weights
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.plain import Task, Volume
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.weights import ModelCard, save_weights
 from DeepRegistrationLib.worker.child import Child
 
 NETWORKS = {  # class, arguments, what else the card says

@@ -9,8 +9,8 @@ import torch
 from pretend_device import PretendedGPU
 from test_recipe_svfnet import quick  # noqa: F401 - a fixture
 
+from DeepRegistrationLib.images.sampling import bspline_coefficients
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.sampling import bspline_coefficients
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import LungVolumes

@@ -15,15 +15,15 @@ import SimpleITK as sitk
 from misbehaving import crash, fail, number, sleep, spin, take_memory
 
 from DeepRegistrationLib.errors import RegistrationError, printable
-from DeepRegistrationLib.guard import process
-from DeepRegistrationLib.guard.contents import check_contents
-from DeepRegistrationLib.guard.itk import read_itk_image, read_itk_transform
-from DeepRegistrationLib.guard.locks import hold, release, sweep
-from DeepRegistrationLib.guard.memory import available_memory, require_memory
-from DeepRegistrationLib.guard.paths import require_readable
-from DeepRegistrationLib.guard.process import Unreadable, guarded
-from DeepRegistrationLib.guard.text import parse_json, read_text
-from DeepRegistrationLib.image import read_image
+from DeepRegistrationLib.images.guard import process
+from DeepRegistrationLib.images.guard.contents import check_contents
+from DeepRegistrationLib.images.guard.itk import read_itk_image, read_itk_transform
+from DeepRegistrationLib.images.guard.locks import hold, release, sweep
+from DeepRegistrationLib.images.guard.memory import available_memory, require_memory
+from DeepRegistrationLib.images.guard.paths import require_readable
+from DeepRegistrationLib.images.guard.process import Unreadable, guarded
+from DeepRegistrationLib.images.guard.text import parse_json, read_text
+from DeepRegistrationLib.images.image import read_image
 from DeepRegistrationLib.transforms import read_transform
 
 ROUND = ("scan.nii", "scan.nii.gz", "scan.nrrd", "scan.mha", "scan.mhd", "scan.nhdr")

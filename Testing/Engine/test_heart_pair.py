@@ -8,14 +8,15 @@ import pytest
 import torch
 from hearts import heart_labels, heart_picture, stack_grid
 
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.inference import hearts, svfnet
-from DeepRegistrationLib.inference.heartnet import Found
-from DeepRegistrationLib.networks.svfnet import SVFNet
-from DeepRegistrationLib.phantoms.heart import heart
-from DeepRegistrationLib.preparation.heart import frame_of_labels, heart_frame
-from DeepRegistrationLib.preparation.heart_pair import likeness_in_place, show_one_heart
+from DeepRegistrationLib.data.phantoms.heart import heart
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.heart import frames as hearts
+from DeepRegistrationLib.methods.heart.heartnet import Found
+from DeepRegistrationLib.methods.heart.preparation import frame_of_labels, heart_frame
+from DeepRegistrationLib.methods.heart.same_heart import likeness_in_place, show_one_heart
+from DeepRegistrationLib.methods.svfnet import inference as svfnet
+from DeepRegistrationLib.methods.svfnet.network import SVFNet
 from DeepRegistrationLib.transforms import Affine
 
 ACDC = Path(__file__).resolve().parents[3] / "shared" / "data" / "cardiac_acdc"

@@ -6,16 +6,16 @@ import torch
 from references import rotation
 
 from DeepRegistrationLib import register
-from DeepRegistrationLib.context import Context
+from DeepRegistrationLib.data.phantoms import heart, thorax
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference import heartnet
-from DeepRegistrationLib.inference.heartnet import find_heart, show_hearts
-from DeepRegistrationLib.inference.hearts import align_hearts, heart_region
-from DeepRegistrationLib.inference.recognition import recognize
-from DeepRegistrationLib.phantoms import heart, thorax
-from DeepRegistrationLib.preparation.heart import frame_of_labels
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.heart import heartnet
+from DeepRegistrationLib.methods.heart.frames import align_hearts, heart_region
+from DeepRegistrationLib.methods.heart.heartnet import find_heart, show_hearts
+from DeepRegistrationLib.methods.heart.preparation import frame_of_labels
+from DeepRegistrationLib.methods.recognition import recognize
 from DeepRegistrationLib.transforms import warp
 
 SIZE, SPACING = (112, 112, 10), (3.0, 3.0, 10.0)
@@ -307,7 +307,7 @@ def test_an_image_is_looked_at_once(persons, monkeypatch):
 def test_without_weights_the_training_command_is_named_and_stacks_count_as_hearts(
     persons, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [tmp_path])
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [tmp_path])
     image = Image(persons[1].fixed.data.clone(), persons[1].fixed.grid)
     with pytest.raises(RegistrationError, match="deepreg train"):
         find_heart(image)

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.html_report import (
+from DeepRegistrationLib.evaluation.landmarks import paired_errors
+from DeepRegistrationLib.reports.html_report import (
     LandmarkErrors,
     Picture,
     ReportContent,
     html_page,
     write_html,
 )
-from DeepRegistrationLib.evaluation.landmarks import paired_errors
-from DeepRegistrationLib.evaluation.svg_plots import boxes_svg, error_bins, histogram_svg
-from DeepRegistrationLib.evaluation.verdict import Finding, Verdict
+from DeepRegistrationLib.reports.svg_plots import boxes_svg, error_bins, histogram_svg
+from DeepRegistrationLib.reports.verdict import Finding, Verdict
 
 PNG = b"\x89PNG\r\n\x1a\nnot really"
 NASTY = "<script>alert('x')</script> & \"quoted\""
@@ -236,7 +236,7 @@ def test_the_box_is_at_the_quartiles_and_each_landmark_is_a_dot():
 
 def test_the_report_and_the_landmark_arithmetic_do_not_load_torch():
     code = (
-        "import sys; import DeepRegistrationLib.evaluation.html_report; "
+        "import sys; import DeepRegistrationLib.reports.html_report; "
         "import DeepRegistrationLib.evaluation.landmarks; print('torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,8 +8,15 @@ from hypothesis import given
 from references import GRIDS, PROPERTY, blobs, grids, inner_points, oblique_grid, sitk_image
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, from_sitk, grid_of, read_image, to_sitk, write_image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import (
+    Image,
+    from_sitk,
+    grid_of,
+    read_image,
+    to_sitk,
+    write_image,
+)
 
 SUFFIXES = [".nii.gz", ".nii", ".nrrd", ".mha", ".mhd"]
 STRAIGHT = np.eye(3)

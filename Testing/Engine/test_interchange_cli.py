@@ -9,7 +9,7 @@ from references import inner_points, itk_points, rotation, sitk_field, straight_
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.cli.interchange_parser import TOOLS as OFFERED
-from DeepRegistrationLib.interchange.foreign_transforms import TOOLS
+from DeepRegistrationLib.files.foreign_transforms import TOOLS
 from DeepRegistrationLib.transforms import Affine, write_transform
 
 SHIFT = (6.0, -4.0, 5.0)

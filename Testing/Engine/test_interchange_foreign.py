@@ -20,9 +20,9 @@ from references import (
 from scipy.interpolate import BSpline
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import set_geometry
-from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
+from DeepRegistrationLib.files.foreign_transforms import read_foreign
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import set_geometry
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 
 SHEAR = Affine(np.array([[1.1, 0.05, 0], [0, 0.9, 0.02], [0.03, 0, 1.05]]), (4.0, 1.0, -6.0))

@@ -17,10 +17,10 @@ from references import (
 )
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.dicom_registration import write_registration
-from DeepRegistrationLib.interchange.dicom_registration_reader import read_registration
-from DeepRegistrationLib.interchange.dicom_series import read_series
+from DeepRegistrationLib.files.dicom_registration import write_registration
+from DeepRegistrationLib.files.dicom_registration_reader import read_registration
+from DeepRegistrationLib.files.dicom_series import read_series
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField
 
 SMALL = (11, 9, 8)

@@ -9,12 +9,12 @@ import torch
 from references import inner_points, rotation, straight_grid, wave_field
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.contours import filled, signed_distance, without_copies
-from DeepRegistrationLib.interchange.dicom_series import read_series
-from DeepRegistrationLib.interchange.dose import read_dose, warped_dose, write_dose
-from DeepRegistrationLib.interchange.isolines import isolines
-from DeepRegistrationLib.interchange.structures import propagate_structures
+from DeepRegistrationLib.files.contours import filled, signed_distance, without_copies
+from DeepRegistrationLib.files.dicom_series import read_series
+from DeepRegistrationLib.files.dose import read_dose, warped_dose, write_dose
+from DeepRegistrationLib.files.isolines import isolines
+from DeepRegistrationLib.files.structures import propagate_structures
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import Affine, Composite
 
 CENTER = np.array([4.0, -3.0, 40.0])

@@ -18,9 +18,9 @@ from references import PROPERTY
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import from_sitk, read_image
-from DeepRegistrationLib.labels import read_labels
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import from_sitk, read_image
+from DeepRegistrationLib.images.labels import read_labels
 from DeepRegistrationLib.transforms import Affine, DisplacementField, warp_labels
 
 GRID = Grid((16, 18, 14), (2, 2, 2))

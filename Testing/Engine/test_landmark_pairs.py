@@ -7,7 +7,7 @@ import pytest
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import pair_labels, read_landmark_pairs
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 
 GRID = Grid((100, 100, 100))
 POINTS = np.array([[10.0, 20, 30], [40, 50, 60], [70, 80, 90], [11, 22, 33]])

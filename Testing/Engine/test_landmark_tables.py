@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.interchange.landmark_files import read_landmark_list
+from DeepRegistrationLib.files.landmark_files import read_landmark_list
 
 POINTS = np.array([[10.5, -20.25, 30.0], [11.5, -21.25, 31.125], [-12.5, 22.0, 32.5]])
 RAS = POINTS * (-1, -1, 1)

@@ -13,7 +13,7 @@ from DeepRegistrationLib.evaluation import (
     target_registration_error,
     write_landmarks,
 )
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 
 LPS = np.array([[1.5, -2.25, 300.125], [-40.0, 50.0, -60.0]])

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from DeepRegistrationLib.sampling import displaced
-from DeepRegistrationLib.training import losses
+from DeepRegistrationLib.images.sampling import displaced
+from DeepRegistrationLib.losses import training as losses
 
 SPACING = torch.tensor([[1.5, 2.0, 3.0]], dtype=torch.float64)
 

@@ -10,11 +10,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.lungs import examine, find_lungs, look_for_lungs
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.tensors import volume_of
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.lungs import examine, find_lungs, look_for_lungs
+from DeepRegistrationLib.transforms.tensors import volume_of
 from Testing.Benchmarks.scan_variants import VARIANTS, arms, dice
 
 ENOUGH = 0.98

@@ -9,10 +9,10 @@ import torch
 from references import RAS
 from scipy import ndimage
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.lungs import find_lungs
-from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.lungs import find_lungs
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "lung_followup"
 GRIDS = {

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.fallback import Pair
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.lungs import find_lungs
-from DeepRegistrationLib.masks import find_masks
-from DeepRegistrationLib.orientation import check_orientation
-from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.intensity import finite
+from DeepRegistrationLib.images.lungs import find_lungs
+from DeepRegistrationLib.images.masks import find_masks
+from DeepRegistrationLib.methods.pair import Pair
+from DeepRegistrationLib.registration.orientation import check_orientation
+from DeepRegistrationLib.registration.validation import check_modality
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.validation import check_modality, finite
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 

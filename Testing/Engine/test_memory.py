@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.transforms import Affine, DisplacementField, warp
 from DeepRegistrationLib.transforms.io import to_itk
 

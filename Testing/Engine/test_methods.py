@@ -10,15 +10,10 @@ import trivial
 
 from DeepRegistrationLib import method_names
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.methods import (
-    AffineRegistration,
-    Card,
-    Optimize,
-    base,
-    make_parameters,
-    method_class,
-)
-from DeepRegistrationLib.parameters import parameter
+from DeepRegistrationLib.methods import Card, base, make_parameters, method_class
+from DeepRegistrationLib.methods.affine.method import AffineRegistration
+from DeepRegistrationLib.methods.optimize.method import Optimize
+from DeepRegistrationLib.methods.parameters import parameter
 
 
 @dataclass(frozen=True)
@@ -130,7 +125,7 @@ def test_the_methods_that_come_along_are_listed():
 
 
 def test_an_unknown_method_is_answered_with_those_that_exist():
-    with pytest.raises(RegistrationError, match=r"called 'magic'.*affine.*optimize"):
+    with pytest.raises(RegistrationError, match=r"called 'magic'.*optimize.*affine"):
         method_class("magic")
 
 

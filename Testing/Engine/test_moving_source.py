@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from references import rotation
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.optimization.instance import _source
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.optimize.instance import _source
 from DeepRegistrationLib.transforms import Affine, Composite
 
 

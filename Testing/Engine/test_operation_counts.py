@@ -13,15 +13,15 @@ from operation_counter import OperationCounter
 from torch.utils.flop_counter import FlopCounterMode
 
 from DeepRegistrationLib import register
-from DeepRegistrationLib.evaluation.report import build_report
-from DeepRegistrationLib.geometry import Grid, slabs_of
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.optimization.free_form import MovingSource, fit_level
-from DeepRegistrationLib.optimization.instance import deform
-from DeepRegistrationLib.optimization.presets import GENERAL, LUNG_CT, PRESETS, Level
-from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.images.geometry import Grid, slabs_of
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.pyramid import smoothed
+from DeepRegistrationLib.methods.optimize.free_form import MovingSource, fit_level
+from DeepRegistrationLib.methods.optimize.instance import deform
+from DeepRegistrationLib.methods.optimize.presets import GENERAL, LUNG_CT, PRESETS, Level
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.pyramid import smoothed
+from DeepRegistrationLib.reports.report import build_report
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, jacobian, warp
 
 GRID = Grid((48, 40, 64), (0.7, 0.7, 1.0))

@@ -19,7 +19,7 @@ from references import (
 )
 
 from DeepRegistrationLib.errors import Cancelled
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,

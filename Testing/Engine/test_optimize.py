@@ -10,16 +10,17 @@ import torch
 from references import rotation
 
 from DeepRegistrationLib import register
-from DeepRegistrationLib.context import Context
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import mapped_points
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.recognition import recognize
-from DeepRegistrationLib.methods import Optimize, make_parameters
-from DeepRegistrationLib.optimization.presets import PRESETS
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods import make_parameters
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.optimize.method import Optimize
+from DeepRegistrationLib.methods.optimize.presets import PRESETS
+from DeepRegistrationLib.methods.recognition import recognize
 from DeepRegistrationLib.options import QUALITIES
-from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.transforms import Affine, jacobian, warp
 
 VOXEL = 4.0  # mm

@@ -6,9 +6,9 @@ import torch
 from scipy import ndimage
 
 from DeepRegistrationLib import register
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from DeepRegistrationLib import register
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.cli.parser import build_parser
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.guard.payload import pack, unpack
-from DeepRegistrationLib.image import read_image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.guard.payload import pack, unpack
+from DeepRegistrationLib.images.image import read_image
+from DeepRegistrationLib.images.plain import Task, Volume
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, names_of, values_in
-from DeepRegistrationLib.plain import Task, Volume
 
 OTHER = RegistrationOptions("corrnet", "best", {"weights": "a", "count": 3}, "cuda:1", True, 7)
 """Every option differs from its default."""

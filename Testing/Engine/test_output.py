@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from trivial import assert_says, register, volume
 
-from DeepRegistrationLib import output
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.cli import register as register_command
-from DeepRegistrationLib.evaluation import result_files
+from DeepRegistrationLib.images import output
 from DeepRegistrationLib.options import Outputs
+from DeepRegistrationLib.reports import result_files
 
 ROOT = Path(__file__).parents[2]
 Disk = namedtuple("Disk", "total used free")

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from DeepRegistrationLib import RegistrationError, register
+from DeepRegistrationLib.data.phantoms import heart
+from DeepRegistrationLib.data.phantoms.heart import label_of
+from DeepRegistrationLib.data.phantoms.heart_motion import Beat, to_heart
+from DeepRegistrationLib.data.phantoms.heart_shape import random_shape
 from DeepRegistrationLib.evaluation.landmarks import target_registration_error
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.phantoms import heart
-from DeepRegistrationLib.phantoms.heart import label_of
-from DeepRegistrationLib.phantoms.heart_motion import Beat, to_heart
-from DeepRegistrationLib.phantoms.heart_shape import random_shape
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import warp
 
 SMALL = {"size": (80, 80, 10), "spacing": (2.5, 2.5, 10.0)}

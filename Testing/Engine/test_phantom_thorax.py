@@ -6,12 +6,12 @@ import torch
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.data.phantoms.lungs import grown_lungs
+from DeepRegistrationLib.data.phantoms.motion import Breathing
+from DeepRegistrationLib.data.phantoms.thorax import _render
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.phantoms.lungs import grown_lungs
-from DeepRegistrationLib.phantoms.motion import Breathing
-from DeepRegistrationLib.phantoms.thorax import _render
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.transforms import jacobian, warp
 

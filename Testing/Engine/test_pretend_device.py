@@ -7,7 +7,7 @@ import torch
 from pretend_device import GPUTensor, PretendedGPU
 from torch import nn
 
-from DeepRegistrationLib.optimization.correlation_fit import matrix_exponential
+from DeepRegistrationLib.methods.affine.fit import matrix_exponential
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import torch
 from references import GRIDS, blobs, stored_along
 from scipy import ndimage
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.pyramid import antialiased, level_spacing, smoothed
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.pyramid import antialiased, level_spacing, smoothed
 
 
 def linear_image(grid, slope=(3.0, -2.0, 1.0)):

@@ -10,9 +10,9 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.consistency import inverse_consistency
 from DeepRegistrationLib.evaluation.quality import measure_quality, quality_in_parts
-from DeepRegistrationLib.evaluation.verdict import verdict
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import AffineMap, FieldMap, Volume
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.plain import AffineMap, FieldMap, Volume
+from DeepRegistrationLib.reports.verdict import verdict
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 
 GRID = Grid((24, 22, 20), (2.0, 2.0, 2.5), (-24, -22, -25))

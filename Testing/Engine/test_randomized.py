@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from DeepRegistrationLib.synthesis.randomized import (
+from DeepRegistrationLib.training.synthesis.randomized import (
     Randomization,
     painted,
     random_map,

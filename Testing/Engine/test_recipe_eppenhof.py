@@ -6,14 +6,12 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, write_image
-from DeepRegistrationLib.networks.eppenhof import EppenhofNet
+from DeepRegistrationLib.data.cases import Case
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, write_image
+from DeepRegistrationLib.images.sampling import bspline_coefficients
+from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.sampling import bspline_coefficients
-from DeepRegistrationLib.synthesis.images import deformed
-from DeepRegistrationLib.synthesis.spline_fields import spline_pair
 from DeepRegistrationLib.training.recipes import eppenhof as module
 from DeepRegistrationLib.training.recipes import lung_volumes, make_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
@@ -21,6 +19,8 @@ from DeepRegistrationLib.training.recipes.lung_volumes import (
     masked_error,
     synthetic_pair,
 )
+from DeepRegistrationLib.training.synthesis.images import deformed
+from DeepRegistrationLib.training.synthesis.spline_fields import spline_pair
 
 CPU = torch.device("cpu")
 

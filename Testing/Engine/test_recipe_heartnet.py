@@ -4,10 +4,10 @@ import pytest
 import torch
 from hearts import heart_labels, heart_picture, stack_grid
 
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import write_image
-from DeepRegistrationLib.networks.heartnet import MULTIPLE, HeartNet
+from DeepRegistrationLib.images.image import write_image
+from DeepRegistrationLib.methods.heart.network import MULTIPLE, HeartNet
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.recipes import make_recipe
 

@@ -6,11 +6,10 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, write_image
+from DeepRegistrationLib.data.cases import Case
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.synthesis.patches import PatchSource
 from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.recipes import regnet as module
 from DeepRegistrationLib.training.recipes.regnet import LungScans
@@ -20,6 +19,7 @@ from DeepRegistrationLib.training.recipes.shift_response import (
     responses,
     shifted_patches,
 )
+from DeepRegistrationLib.training.synthesis.patches import PatchSource
 
 CPU = torch.device("cpu")
 TOY = {"reach": 0.25, "spacing": 4.0, "outputs": 2, "patches": 2, "sources": 2, "life": 4}

@@ -6,16 +6,16 @@ import torch
 from hearts import heart_labels, heart_picture, stack_grid
 from scipy.ndimage import map_coordinates
 
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import write_image
-from DeepRegistrationLib.networks.svfnet import SVFNet
-from DeepRegistrationLib.shapes.matching import MatchingSettings
-from DeepRegistrationLib.shapes.overlap import missed_overlap
-from DeepRegistrationLib.shapes.reference import ReferenceSettings
+from DeepRegistrationLib.images.image import write_image
+from DeepRegistrationLib.methods.svfnet.network import SVFNet
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.training.recipes import svfnet as module
+from DeepRegistrationLib.training.shapes.matching import MatchingSettings
+from DeepRegistrationLib.training.shapes.overlap import missed_overlap
+from DeepRegistrationLib.training.shapes.reference import ReferenceSettings
 
 STRAIGHT = torch.zeros(1, 2, 64, 64)
 DISTANCES = torch.zeros(1, 2, 3, 4, 64, 64)

@@ -8,14 +8,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
+from DeepRegistrationLib.data.phantoms.thorax import thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation import target_registration_error, write_landmarks
-from DeepRegistrationLib.image import write_image
-from DeepRegistrationLib.phantoms.thorax import thorax
+from DeepRegistrationLib.images.image import write_image
+from DeepRegistrationLib.images.sampling import displaced
+from DeepRegistrationLib.losses import training as losses
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.sampling import displaced
-from DeepRegistrationLib.training import curves, losses, lung_phantoms
+from DeepRegistrationLib.training import curves, lung_phantoms
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.lung_batches import draw, landmark_displacements, random_field
 from DeepRegistrationLib.training.recipes import make_recipe

@@ -6,11 +6,11 @@ import torch
 import trivial
 
 from DeepRegistrationLib import register
+from DeepRegistrationLib.data.phantoms.thorax import thorax
 from DeepRegistrationLib.evaluation import target_registration_error
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.methods.refine import nearest_affine
-from DeepRegistrationLib.phantoms.thorax import thorax
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.optimize.refine import nearest_affine
 from DeepRegistrationLib.transforms import Affine, DisplacementField, field_jacobian
 
 

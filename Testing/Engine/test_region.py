@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from DeepRegistrationLib.benchmark.protocol import PROTOCOLS, Pair, pairs_for
-from DeepRegistrationLib.benchmark.run import Options, run
-from DeepRegistrationLib.benchmark.variants import variants_of
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.cohort.work import Job, register_pair
-from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.data.cases import read_cases
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.evaluation.region import Region, region_of
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, read_image, write_image
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.tensors import map_of, volume_of
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, read_image, write_image
+from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, Pair, pairs_for
+from DeepRegistrationLib.studies.benchmark.run import Options, run
+from DeepRegistrationLib.studies.benchmark.variants import variants_of
+from DeepRegistrationLib.studies.cohort.work import Job, register_pair
 from DeepRegistrationLib.transforms import read_transform
 from DeepRegistrationLib.transforms.single import single_transform
+from DeepRegistrationLib.transforms.tensors import map_of, volume_of
 
 GRID = Grid((12, 10, 8), (2.0, 2.0, 3.0))
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.fields import in_millimetres
-from DeepRegistrationLib.inference.precision import ready
-from DeepRegistrationLib.inference.regnet import REACH, dense, patches_at, register
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import make_parameters, method_class
-from DeepRegistrationLib.networks.regnet import PATCH, VARIANTS, RegNet, split_scales
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.network.fields import in_millimetres
+from DeepRegistrationLib.methods.network.precision import ready
+from DeepRegistrationLib.methods.regnet.inference import REACH, dense, patches_at, register
+from DeepRegistrationLib.methods.regnet.network import PATCH, VARIANTS, RegNet, split_scales
 from DeepRegistrationLib.training.recipes import make_recipe
 from DeepRegistrationLib.transforms import Affine
 
@@ -234,7 +234,7 @@ def test_patches_around_points_are_centered_on_them():
 def test_without_weights_the_sentence_names_the_training_command(tmp_path, monkeypatch):
     for variable in ("DEEPREG_WEIGHTS", "XDG_DATA_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [tmp_path])
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [tmp_path])
     image = Image(torch.zeros(8, 8, 8), Grid((8, 8, 8)))
     method = method_class("regnet")(make_parameters(method_class("regnet"), {}))
     with pytest.raises(RegistrationError, match="deepreg train"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from references import rotation
 
-from DeepRegistrationLib.regularization import bending_energy, folding_penalty
+from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 
 SHAPE = (6, 7, 8)
 SPACING = (4.0, 5.0, 8.0)  # mm along x, y, z

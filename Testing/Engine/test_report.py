@@ -9,13 +9,12 @@ import pytest
 import torch
 from test_evaluation import GRID, image, noisy_pair, two_label_maps
 
-from DeepRegistrationLib.engine import Registration
-from DeepRegistrationLib.evaluation import build_report, evaluation_report
-from DeepRegistrationLib.evaluation.report import json_safe
-from DeepRegistrationLib.evaluation.summary import summary
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import background, finite
+from DeepRegistrationLib.registration.engine import Registration
+from DeepRegistrationLib.reports.report import build_report, evaluation_report, json_safe
+from DeepRegistrationLib.reports.summary import summary
 from DeepRegistrationLib.transforms import Affine, DisplacementField, Inversion, jacobian, warp
-from DeepRegistrationLib.validation import background, finite
 
 KEYS = [
     "versions",
@@ -159,7 +158,7 @@ def test_json_safe_makes_numbers_plain_and_finite():
 
 def test_the_mask_that_the_registration_found_is_the_one_reported():
     from DeepRegistrationLib import register
-    from DeepRegistrationLib.phantoms import thorax
+    from DeepRegistrationLib.data.phantoms import thorax
 
     pair = thorax((40, 32, 36), (8.0, 8.0, 8.0))
     result = register(pair.fixed, pair.moving, method="affine", device="cpu", jacobian=True)

@@ -16,15 +16,15 @@ from references import (
 )
 from scipy.ndimage import spline_filter
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.sampling import (
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.sampling import (
     bspline_coefficients,
     map_points,
     sample,
     sample_at_indices,
 )
-from DeepRegistrationLib.separable import parallel_positions, sample_parallel
+from DeepRegistrationLib.images.separable import parallel_positions, sample_parallel
 
 
 @pytest.mark.parametrize("name", GRIDS)

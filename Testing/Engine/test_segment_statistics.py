@@ -14,8 +14,8 @@ from DeepRegistrationLib.evaluation.segment_statistics import (
     place_in_words,
     segment_statistics,
 )
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import Volume
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.plain import Volume
 
 GRID = Grid((10, 8, 6), (2.0, 1.0, 5.0), (-10, 3, 100), (0, 1, 0, -1, 0, 0, 0, 0, 1))
 
@@ -109,8 +109,9 @@ def test_a_place_is_named_from_the_patients_point_of_view(point, words):
 
 def test_the_statistics_and_the_verdict_need_no_torch():
     code = (
-        "import sys; from DeepRegistrationLib.evaluation import segment_statistics, verdict;"
-        "from DeepRegistrationLib.evaluation import jacobian, overlap;"
+        "import sys; from DeepRegistrationLib.evaluation import jacobian, overlap;"
+        "from DeepRegistrationLib.evaluation import segment_statistics;"
+        "from DeepRegistrationLib.reports import verdict;"
         "print('torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

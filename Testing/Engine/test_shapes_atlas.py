@@ -8,10 +8,10 @@ from hearts import heart_labels, stack_grid
 from references import oblique_grid
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image, set_geometry, write_image
-from DeepRegistrationLib.shapes.atlas import Wall, fuse, write_surface
-from DeepRegistrationLib.shapes.contours import read_labels
-from DeepRegistrationLib.shapes.surfaces import isosurface
+from DeepRegistrationLib.images.image import Image, set_geometry, write_image
+from DeepRegistrationLib.studies.atlas import Wall, fuse, write_surface
+from DeepRegistrationLib.training.shapes.contours import read_labels
+from DeepRegistrationLib.training.shapes.surfaces import isosurface
 from DeepRegistrationLib.transforms import Affine
 
 GRID = oblique_grid((40, 38, 30), (1.5, 1.6, 2.2))

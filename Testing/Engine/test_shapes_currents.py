@@ -5,12 +5,8 @@ import pytest
 import torch
 from references import straight_grid
 
-from DeepRegistrationLib.shapes.currents import (
-    currents_of,
-    moved_currents,
-    product,
-)
-from DeepRegistrationLib.shapes.surfaces import Surface, decimate, isosurface
+from DeepRegistrationLib.training.shapes.currents import currents_of, moved_currents, product
+from DeepRegistrationLib.training.shapes.surfaces import Surface, decimate, isosurface
 
 
 def squared_distance(first, second, sigma):

@@ -7,14 +7,18 @@ from hearts import heart_labels, stack_grid
 from references import straight_grid
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.preparation.heart import standard_frame
-from DeepRegistrationLib.shapes.cache import make_references
-from DeepRegistrationLib.shapes.matching import MatchingSettings, match, spread
-from DeepRegistrationLib.shapes.overlap import frame_labels, pair_overlap
-from DeepRegistrationLib.shapes.reference import ReferenceSettings, on_frame, reference_velocity
-from DeepRegistrationLib.shapes.surfaces import decimate, isosurface
-from DeepRegistrationLib.shapes.template import shape_of
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.heart.preparation import standard_frame
+from DeepRegistrationLib.training.shapes.cache import make_references
+from DeepRegistrationLib.training.shapes.matching import MatchingSettings, match, spread
+from DeepRegistrationLib.training.shapes.overlap import frame_labels, pair_overlap
+from DeepRegistrationLib.training.shapes.reference import (
+    ReferenceSettings,
+    on_frame,
+    reference_velocity,
+)
+from DeepRegistrationLib.training.shapes.surfaces import decimate, isosurface
+from DeepRegistrationLib.training.shapes.template import shape_of
 from DeepRegistrationLib.transforms import DisplacementField, exponential, field_jacobian
 
 QUICK = ReferenceSettings(
@@ -136,7 +140,7 @@ def test_references_bring_one_heart_onto_the_other(kept):
 def test_references_are_made_once_and_again_for_a_corrected_contour(kept, hearts, monkeypatch):
     folder, references = kept
     made = []
-    import DeepRegistrationLib.shapes.cache as cache
+    import DeepRegistrationLib.training.shapes.cache as cache
 
     original = cache._make_pair
     monkeypatch.setattr(cache, "_make_pair", lambda job: (made.append(job[0]), original(job)))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from DeepRegistrationLib.shapes.shooting import energy, shoot
+from DeepRegistrationLib.training.shapes.shooting import energy, shoot
 
 SIGMA = 15.0
 

@@ -5,7 +5,7 @@ import pytest
 from references import rotation
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.shapes.elastic_body_spline import ElasticBodySpline
+from DeepRegistrationLib.training.shapes.elastic_body_spline import ElasticBodySpline
 
 
 def spline(poisson=0.25, ridge=0.0, count=25, seed=0):

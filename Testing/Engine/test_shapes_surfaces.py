@@ -6,9 +6,9 @@ import torch
 from references import GRIDS, straight_grid
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.shapes.surfaces import decimate, isosurface, signed_distance
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.training.shapes.surfaces import decimate, isosurface, signed_distance
 
 
 def ball(grid, radius):

@@ -7,10 +7,10 @@ import torch
 from test_weights import CARD
 
 from DeepRegistrationLib import register
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation import target_registration_error
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.shipped_weights import SHIPPED
-from DeepRegistrationLib.weights import load_weights, save_weights, weight_cards
+from DeepRegistrationLib.methods.shipped_weights import SHIPPED
+from DeepRegistrationLib.methods.weights import load_weights, save_weights, weight_cards
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -6,7 +6,8 @@ import torch
 from references import blobs, straight_grid
 from scipy import ndimage
 
-from DeepRegistrationLib.similarity import LocalCorrelation, gaussian_mean
+from DeepRegistrationLib.images.gaussian import gaussian_mean
+from DeepRegistrationLib.losses.similarity import LocalCorrelation
 
 SHAPE = (9, 11, 13)
 SIGMA = (1.7, 1.2, 0.9)  # voxels along x, y, z

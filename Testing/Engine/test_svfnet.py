@@ -10,20 +10,20 @@ import torch
 from hearts import heart_labels, heart_picture, stack_grid
 from references import inner_points, rotation
 
-from DeepRegistrationLib.engine import register
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.networks.svfnet import SVFNet
-from DeepRegistrationLib.preparation.heart import (
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.heart.preparation import (
     frame_map,
     frame_of_labels,
     framed,
     rigid_between,
     standard_frame,
 )
+from DeepRegistrationLib.methods.svfnet.network import SVFNet
+from DeepRegistrationLib.methods.weights import ModelCard, save_weights
+from DeepRegistrationLib.registration.engine import register
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.weights import ModelCard, save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -205,7 +205,7 @@ def test_an_initial_transform_replaces_the_rigid_alignment(weights):
 
 
 def test_without_weights_the_training_command_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: [tmp_path])
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [tmp_path])
     fixed, moving = pair()
     with pytest.raises(RegistrationError, match="deepreg train"):
         register(heart_picture(fixed), heart_picture(moving), method="svfnet")

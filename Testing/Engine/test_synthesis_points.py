@@ -6,12 +6,17 @@ import torch
 from scipy import ndimage
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.networks.regnet import split_scales
-from DeepRegistrationLib.sampling import bspline_coefficients
-from DeepRegistrationLib.synthesis import smoothed_points as module
-from DeepRegistrationLib.synthesis.images import deformed, flipped, voxel_jacobian, with_noise
-from DeepRegistrationLib.synthesis.patches import Making, patch_source
-from DeepRegistrationLib.synthesis.smoothed_points import FAMILIES, Family, smoothed_points
+from DeepRegistrationLib.images.sampling import bspline_coefficients
+from DeepRegistrationLib.methods.regnet.network import split_scales
+from DeepRegistrationLib.training.synthesis import smoothed_points as module
+from DeepRegistrationLib.training.synthesis.images import (
+    deformed,
+    flipped,
+    voxel_jacobian,
+    with_noise,
+)
+from DeepRegistrationLib.training.synthesis.patches import Making, patch_source
+from DeepRegistrationLib.training.synthesis.smoothed_points import FAMILIES, Family, smoothed_points
 
 SMALL = Family(sigma=5.0, points=12, largest=2.0, border=8)
 

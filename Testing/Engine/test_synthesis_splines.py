@@ -8,9 +8,9 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from DeepRegistrationLib.synthesis.__main__ import main
-from DeepRegistrationLib.synthesis.images import deformed, voxel_jacobian, with_gamma
-from DeepRegistrationLib.synthesis.spline_fields import (
+from DeepRegistrationLib.training.synthesis.__main__ import main
+from DeepRegistrationLib.training.synthesis.images import deformed, voxel_jacobian, with_gamma
+from DeepRegistrationLib.training.synthesis.spline_fields import (
     AUGMENTATION,
     COARSE,
     FINE,
@@ -134,7 +134,7 @@ def test_masks_stay_masks():
 def small_figure(monkeypatch):
     """The figure of small fields on noise instead of the phantom, which takes long to paint."""
     pytest.importorskip("matplotlib")
-    where = "DeepRegistrationLib.synthesis.figure"
+    where = "DeepRegistrationLib.training.synthesis.figure"
     monkeypatch.setattr(f"{where}._SIZE", (40, 40, 40))
     monkeypatch.setattr(f"{where}._SPACING", 8.0)
     pair = SimpleNamespace(fixed=SimpleNamespace(data=1200 * smooth_image(40) - 1000))

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from DeepRegistrationLib.reductions import mean, products, total
+from DeepRegistrationLib.images.reductions import mean, products, total
 
 ROOT = Path(__file__).parents[2]
 NOISE = """
 import sys
 import numpy as np, torch
 from DeepRegistrationLib import register
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 torch.set_num_threads(int(sys.argv[2]))
 grid = Grid((12, 12, 12), (2.0, 2.0, 2.5), (-10.0, 5.0, 30.0))
 images = [

@@ -20,8 +20,8 @@ from references import (
 )
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import write_image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import write_image
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,

@@ -10,10 +10,10 @@ import SimpleITK as sitk
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.interchange.elastix import read_elastix
-from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
-from DeepRegistrationLib.interchange.points import inverse_on, pull_back
+from DeepRegistrationLib.files.elastix import read_elastix
+from DeepRegistrationLib.files.foreign_transforms import read_foreign
+from DeepRegistrationLib.files.points import inverse_on, pull_back
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, read_transform
 
 POINTS = np.random.default_rng(0).uniform(5, 25, (20, 3))

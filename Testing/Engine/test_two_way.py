@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.geometry import Grid
+from DeepRegistrationLib.data.phantoms.thorax import thorax
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods import make_parameters, method_class
-from DeepRegistrationLib.optimization.two_way import two_way_mean
-from DeepRegistrationLib.phantoms.thorax import thorax
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.optimize.two_way import two_way_mean
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField
 
 GRID = Grid((24, 20, 16), (4.0, 5.0, 6.0), (-40.0, -50.0, -45.0))

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import trivial
 
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.quality import measure_quality
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.jobs import outcome_of, run
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.plain import AffineMap, Task, Volume
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.plain import AffineMap, Task, Volume
-from DeepRegistrationLib.tensors import volume_of
+from DeepRegistrationLib.registration.jobs import outcome_of, run
+from DeepRegistrationLib.transforms.tensors import volume_of
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
 
 SHIFT, MAPS = RegistrationOptions("shift"), Outputs(uncertainty=True)

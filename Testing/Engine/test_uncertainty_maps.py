@@ -13,26 +13,31 @@ from scipy import stats
 
 from DeepRegistrationLib import register
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.context import Context
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
-from DeepRegistrationLib.evaluation.uncertainty_findings import uncertainty_findings
-from DeepRegistrationLib.evaluation.verdict import verdict
-from DeepRegistrationLib.fallback import Pair
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.transforms import Affine, DisplacementField
-from DeepRegistrationLib.uncertainty.augmented import SHIFT_MM, augmented, reflected, with_gamma
-from DeepRegistrationLib.uncertainty.evidence import find_evidence
-from DeepRegistrationLib.uncertainty.maps import (
+from DeepRegistrationLib.evaluation.uncertainty_maps import (
     Uncertainty,
     consistency_map,
     predicted_error,
     spread_map,
     uncertainty_maps,
 )
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.pair import Pair
+from DeepRegistrationLib.progress import silent
+from DeepRegistrationLib.registration.uncertainty.augmented import (
+    SHIFT_MM,
+    augmented,
+    reflected,
+    with_gamma,
+)
+from DeepRegistrationLib.registration.uncertainty.evidence import find_evidence
+from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
+from DeepRegistrationLib.reports.verdict import verdict
+from DeepRegistrationLib.transforms import Affine, DisplacementField
 from Testing.Benchmarks.calibration_measures import calibration
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from DeepRegistrationLib import register
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.networks.virnet import MultilevelVirnet
-from DeepRegistrationLib.preparation.virnet import frame_pair
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.mlvirnet.network import MultilevelVirnet
+from DeepRegistrationLib.methods.mlvirnet.preparation import frame_pair
+from DeepRegistrationLib.methods.weights import ModelCard, save_weights
+from DeepRegistrationLib.registration.uncertainty.augmented import SHIFT_MM
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.uncertainty.augmented import SHIFT_MM
-from DeepRegistrationLib.weights import ModelCard, save_weights
 
 GRID = Grid((25, 23, 21), (4.0, 4.0, 4.0), (-48.0, -44.0, -40.0))
 CENTER = (10, 11, 12)  # index [z, y, x] of the point 0, 0, 0

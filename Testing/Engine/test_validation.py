@@ -7,17 +7,11 @@ import pytest
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import background, finite, is_ct
+from DeepRegistrationLib.registration.validation import check_pair, note_on_size, overlap
 from DeepRegistrationLib.transforms import Affine, DisplacementField
-from DeepRegistrationLib.validation import (
-    background,
-    check_pair,
-    finite,
-    is_ct,
-    note_on_size,
-    overlap,
-)
 
 GRID = Grid((12, 10, 8), (2.0, 2.0, 3.0), (-5.0, 4.0, 20.0))
 

@@ -7,8 +7,8 @@ import copy
 import numpy as np
 import pytest
 
-from DeepRegistrationLib.evaluation.verdict import LEVELS, verdict
-from DeepRegistrationLib.geometry import largest_voxel
+from DeepRegistrationLib.images.geometry import largest_voxel
+from DeepRegistrationLib.reports.verdict import LEVELS, verdict
 
 CLEAN = {
     "jacobian": {"min": 0.4, "max": 2, "mean": 1, "percent_nonpositive": 0.0, "in_mask": None},

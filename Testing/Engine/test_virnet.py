@@ -5,16 +5,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from DeepRegistrationLib.context import Context
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.virnet import register as run_virnet
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.networks.virnet import MultilevelVirnet, Virnet, block, composed, doubled
-from DeepRegistrationLib.preparation.virnet import Frame, frame_pair, level_grid
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.mlvirnet.inference import register as run_virnet
+from DeepRegistrationLib.methods.mlvirnet.network import (
+    MultilevelVirnet,
+    Virnet,
+    block,
+    composed,
+    doubled,
+)
+from DeepRegistrationLib.methods.mlvirnet.preparation import Frame, frame_pair, level_grid
+from DeepRegistrationLib.methods.weights import ModelCard, save_weights
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.weights import ModelCard, save_weights
 
 OBLIQUE = Grid(
     (24, 20, 28),
@@ -235,7 +241,7 @@ def test_the_start_is_that_of_the_training_unless_chosen(
     _weights(tmp_path, shift=0.0, **({} if trained is None else {"start": trained}))
     asked = []
     monkeypatch.setattr(
-        "DeepRegistrationLib.inference.start.align", lambda *a, **k: asked.append(1) or Affine()
+        "DeepRegistrationLib.methods.start.align", lambda *a, **k: asked.append(1) or Affine()
     )
     image, mask = _ball(OBLIQUE, OBLIQUE.center(), 20.0)
     method = method_class("mlvirnet")

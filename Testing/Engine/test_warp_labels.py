@@ -7,8 +7,8 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.overlap import label_overlap, registered_overlap
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image, to_sitk
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, to_sitk
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, warp_labels
 
 OBLIQUE = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)

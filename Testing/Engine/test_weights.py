@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.weights import (
+from DeepRegistrationLib.methods.weights import (
     ModelCard,
     find_weights,
     load_weights,
@@ -85,7 +85,7 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path / "named"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     found = [tmp_path / "named", tmp_path / "home" / "deepreg" / "weights", tmp_path / "shipped"]
-    monkeypatch.setattr("DeepRegistrationLib.weights.folders", lambda: found)
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: found)
     return found
 
 
@@ -221,7 +221,7 @@ def test_a_renamed_card_is_refused(folder):
 
 def test_cards_are_read_without_pytorch(folder):
     code = (
-        "import sys; from DeepRegistrationLib.weights import find_weights; "
+        "import sys; from DeepRegistrationLib.methods.weights import find_weights; "
         "print(find_weights('invented').title, 'torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

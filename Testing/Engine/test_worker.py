@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.guard.locks import hold, release
-from DeepRegistrationLib.plain import Blocks, StoredField, Volume
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.guard.locks import hold, release
+from DeepRegistrationLib.images.plain import Blocks, StoredField, Volume
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State, client
 
 CHILD = str(Path(__file__).with_name("odd_child.py"))

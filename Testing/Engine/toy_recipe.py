@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from DeepRegistrationLib.datasets.cases import Case
-from DeepRegistrationLib.parameters import parameter
+from DeepRegistrationLib.data.cases import Case
+from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.training.recipe import RECIPES, Recipe
 
 

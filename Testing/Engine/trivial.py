@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import SimpleITK as sitk
 
-from DeepRegistrationLib.context import Context
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import Card, Method
 from DeepRegistrationLib.methods import base as registry
-from DeepRegistrationLib.parameters import parameter
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.transforms import Affine, Transform
 
 CARD = Card("shifts", "any", "any", "none", "no weights", "none", "none", True)

@@ -19,7 +19,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 from node_selectors import selector_of_volumes  # noqa: E402
 from SlicerHost import ctkmodule, mrmlwidgets, qtmodule, signals, slicer_source  # noqa: E402
 
-from DeepRegistrationLib.scene.application import Application  # noqa: E402
+from DeepRegistrationLib.scene.nodes.application import Application  # noqa: E402
 
 
 def pytest_report_header():

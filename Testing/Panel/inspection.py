@@ -9,8 +9,8 @@ import slicer
 import vtk
 from pairs import add_pair, add_true_transform
 
-from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts
-from DeepRegistrationLib.scene.slice_views import composite_of
+from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE, register_layouts
+from DeepRegistrationLib.scene.views.slice_views import composite_of
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 FOUR_UP = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView

@@ -6,10 +6,10 @@ import functools
 
 import slicer
 
-from DeepRegistrationLib.phantoms import PhantomPair, thorax
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.data.phantoms import PhantomPair, thorax
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 
 
 @functools.cache

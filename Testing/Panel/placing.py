@@ -7,8 +7,8 @@ import slicer
 from pairs import add_true_transform, phantom
 from SlicerHost import hands
 
-from DeepRegistrationLib.scene.layouts import side_views
-from DeepRegistrationLib.scene.placement import METHOD
+from DeepRegistrationLib.scene.nodes.placement import METHOD
+from DeepRegistrationLib.scene.views.layouts import side_views
 
 
 def interaction():

@@ -13,7 +13,7 @@ import slicer
 from node_selectors import VOLUME, add, changes
 from SlicerHost.modal import modal
 
-from DeepRegistrationLib.scene.application import Application
+from DeepRegistrationLib.scene.nodes.application import Application
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from PySide6 import QtCore, QtTest
 from SlicerHost.hands import choose, click, click_cell, press_keys, type_text
 from SlicerHost.modal import modal
 
-from DeepRegistrationLib.scene.application import Application
+from DeepRegistrationLib.scene.nodes.application import Application
 
 LEFT = QtCore.Qt.MouseButton.LeftButton
 VOLUME = "vtkMRMLScalarVolumeNode"

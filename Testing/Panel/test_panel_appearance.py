@@ -10,8 +10,8 @@ import slicer
 from PySide6 import QtGui, QtWidgets
 from SlicerHost.arguments import unwrap
 
-from DeepRegistrationLib.scene.colors import contrast
-from DeepRegistrationLib.scene.shortcuts import SHORTCUTS
+from DeepRegistrationLib.scene.nodes.colors import contrast
+from DeepRegistrationLib.scene.views.shortcuts import SHORTCUTS
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from pairs import add_pair
 
-from DeepRegistrationLib.expected import measured
+from DeepRegistrationLib.methods.expected import measured
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import slicer
 import vtk
 from pairs import add_landmarks, add_pair, add_true_transform, phantom
 
-from DeepRegistrationLib.scene.landmarks import point_list_from, points_of
-from DeepRegistrationLib.scene.placement import METHOD
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from, points_of
+from DeepRegistrationLib.scene.nodes.placement import METHOD
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 

@@ -13,11 +13,11 @@ from pairs import add_pair, add_true_transform, phantom
 from SlicerHost import hands
 from SlicerHost.arguments import unwrap
 
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.scene.jacobian_overlay import KINDS
-from DeepRegistrationLib.scene.results import ERROR_MAPS, outputs_of
-from DeepRegistrationLib.scene.slice_views import composite_of
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.runs.results import ERROR_MAPS, outputs_of
+from DeepRegistrationLib.scene.views.jacobian_overlay import KINDS
+from DeepRegistrationLib.scene.views.slice_views import composite_of
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 ROLES = {

@@ -26,8 +26,8 @@ from foreign_transforms import (
 from pairs import add_pair, phantom
 from SlicerHost.hands import click
 
-from DeepRegistrationLib.scene.results import result_above
-from DeepRegistrationLib.scene.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.runs.results import result_above
 from DeepRegistrationLib.transforms import Affine
 
 ROOT = Path(__file__).resolve().parents[2]

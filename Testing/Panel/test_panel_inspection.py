@@ -11,11 +11,11 @@ from pairs import add_pair, add_true_transform, phantom
 from SlicerHost import hands
 from SlicerHost.arguments import unwrap
 
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE
-from DeepRegistrationLib.scene.results import outputs_of
-from DeepRegistrationLib.scene.slice_views import composite_of
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.runs.results import outputs_of
+from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE
+from DeepRegistrationLib.scene.views.slice_views import composite_of
 from DeepRegistrationLib.transforms import jacobian
 
 MODES = ("blend", "flicker", "checkerboard", "difference", "edges")

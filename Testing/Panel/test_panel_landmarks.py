@@ -15,8 +15,8 @@ from PySide6.QtTest import QTest
 from SlicerHost import hands
 from SlicerHost.arguments import unwrap
 
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts, side_views
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE, register_layouts, side_views
 
 
 @pytest.fixture

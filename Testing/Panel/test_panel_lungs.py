@@ -10,10 +10,10 @@ import slicer
 from pairs import add_pair, phantom
 from SlicerHost.hands import click, press_keys
 
-from DeepRegistrationLib.phantoms import thorax
-from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, register_layouts, side_views
-from DeepRegistrationLib.scene.slice_views import composite_of
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE, register_layouts, side_views
+from DeepRegistrationLib.scene.views.slice_views import composite_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pairs import add_pair, add_true_transform, phantom
 from SlicerHost.arguments import unwrap
 from SlicerHost.hands import click
 
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 LUNG = (1400, -400)

@@ -22,7 +22,7 @@ from placing import (
 )
 from SlicerHost import hands
 
-from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, side_views
+from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE, side_views
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 FOUR_UP = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView

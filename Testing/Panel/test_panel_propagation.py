@@ -10,7 +10,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QProgressDialog
 from SlicerHost.hands import choose, click
 
-from DeepRegistrationLib.scene.landmarks import point_list_from, points_of
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from, points_of
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import vtk
 from pairs import add_landmarks, add_pair, add_true_transform, phantom
 from test_panel_width import MEASURES
 
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.worker import Job, State
 
 

@@ -121,7 +121,7 @@ def test_undoing_the_registration_meanwhile_does_not_harm_the_report(
 
 def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, section, monkeypatch):
     asked = {}
-    import DeepRegistrationLib.scene.report_request as module
+    import DeepRegistrationLib.scene.runs.report as module
 
     def report(*_, **options):
         asked.update(options)
@@ -141,7 +141,7 @@ def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, section, m
 
 
 def test_a_report_that_cannot_be_written_is_said(slicer_host, panel, section, monkeypatch):
-    import DeepRegistrationLib.scene.report_request as module
+    import DeepRegistrationLib.scene.runs.report as module
 
     def refusing(*_, **__):
         yield 0.5

@@ -10,18 +10,18 @@ from pairs import add_landmarks, add_pair, add_true_transform
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.options import RegistrationOptions
-from DeepRegistrationLib.scene.derived import DerivedRequest
-from DeepRegistrationLib.scene.imported import ImportRequest
-from DeepRegistrationLib.scene.inverse import InverseRequest
-from DeepRegistrationLib.scene.landmark_state import LandmarkState
-from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
-from DeepRegistrationLib.scene.propagation import CopyRequest, Direction
-from DeepRegistrationLib.scene.quality import QualityRequest
-from DeepRegistrationLib.scene.report_request import ReportRequest
-from DeepRegistrationLib.scene.request import Request
-from DeepRegistrationLib.scene.results import refer_to_pair
-from DeepRegistrationLib.scene.samples import SampleRequest
-from DeepRegistrationLib.scene.sequences import SequenceRequest
+from DeepRegistrationLib.scene.landmarks.state import LandmarkState
+from DeepRegistrationLib.scene.nodes.imported import ImportRequest
+from DeepRegistrationLib.scene.runs.derived import DerivedRequest
+from DeepRegistrationLib.scene.runs.inverse import InverseRequest
+from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest
+from DeepRegistrationLib.scene.runs.propagation import CopyRequest, Direction
+from DeepRegistrationLib.scene.runs.quality import QualityRequest
+from DeepRegistrationLib.scene.runs.report import ReportRequest
+from DeepRegistrationLib.scene.runs.request import Request
+from DeepRegistrationLib.scene.runs.results import refer_to_pair
+from DeepRegistrationLib.scene.runs.samples import SampleRequest
+from DeepRegistrationLib.scene.runs.sequences import SequenceRequest
 from DeepRegistrationLib.transforms import Affine, write_transform
 from DeepRegistrationLib.worker import State
 
@@ -244,7 +244,7 @@ def test_a_bug_ends_the_run_with_a_sentence_and_is_not_hidden(
         slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode")
         raise ZeroDivisionError
 
-    monkeypatch.setattr("DeepRegistrationLib.scene.propagation.update_volume_node", defect)
+    monkeypatch.setattr("DeepRegistrationLib.scene.runs.propagation.update_volume_node", defect)
     run = panel.runner.start(request)
     with pytest.raises(ZeroDivisionError):
         end(slicer_host, panel, run)

@@ -6,7 +6,7 @@ import pytest
 import slicer
 from PySide6.QtWidgets import QApplication, QProgressDialog
 
-from DeepRegistrationLib.scene.landmarks import landmark_pairs
+from DeepRegistrationLib.scene.landmarks.pairs import landmark_pairs
 
 SMALL = {
     "thorax": {"size": (40, 32, 36), "spacing": (8.0, 8.0, 8.0)},

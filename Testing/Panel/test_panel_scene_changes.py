@@ -8,7 +8,7 @@ from pairs import add_pair
 from SlicerHost.arguments import unwrap
 from SlicerHost.hands import click
 
-from DeepRegistrationLib.scene.sequences import SequenceResult
+from DeepRegistrationLib.scene.runs.sequences import SequenceResult
 
 VOLUME, POINTS = "vtkMRMLScalarVolumeNode", "vtkMRMLMarkupsFiducialNode"
 TRANSFORM, SEQUENCE = "vtkMRMLLinearTransformNode", "vtkMRMLSequenceNode"

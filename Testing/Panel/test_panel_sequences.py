@@ -7,11 +7,11 @@ import pytest
 import slicer
 from SlicerHost.hands import choose, click
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import Volume
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.sequences import frame_volume
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.runs.sequences import frame_volume
 from DeepRegistrationLib.worker import State
 
 SHIFTS = {"0": 0.0, "0.4": 4.0, "0.8": 8.0}  # seconds: mm along x (LPS)

@@ -23,7 +23,7 @@ from inspection import (
 )
 from pairs import add_landmarks, phantom
 
-from DeepRegistrationLib.scene.layouts import SIDE_BY_SIDE, side_views
+from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE, side_views
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import slicer
 from pairs import add_pair
 from SlicerHost.hands import click, press_keys
 
-from DeepRegistrationLib.scene.sequences import SequenceRequest
+from DeepRegistrationLib.scene.runs.sequences import SequenceRequest
 
 
 @pytest.fixture

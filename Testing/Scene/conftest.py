@@ -17,11 +17,11 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 from odd_runs import OddTransport, engine_in, noise_volumes, wait  # noqa: E402
 from scenery import bump, centered_grid, image_on  # noqa: E402
 
-from DeepRegistrationLib.image import Image  # noqa: E402
+from DeepRegistrationLib.images.image import Image  # noqa: E402
 from DeepRegistrationLib.methods import Card, Method, base  # noqa: E402
-from DeepRegistrationLib.scene.application import Application  # noqa: E402
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic  # noqa: E402
-from DeepRegistrationLib.scene.space import matrix_to_vtk  # noqa: E402
+from DeepRegistrationLib.scene.nodes.application import Application  # noqa: E402
+from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk  # noqa: E402
 from DeepRegistrationLib.transforms import DisplacementField, Transform  # noqa: E402
 
 

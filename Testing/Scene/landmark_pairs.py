@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.space import flipped
-from DeepRegistrationLib.scene.transforms import transform_node_from
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.transforms import Affine
 
 POINTS = np.random.default_rng(3).uniform(-35, 35, (12, 3)) + (1, 3, 20)

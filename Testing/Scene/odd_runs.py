@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from scenery import centered_grid
 
-from DeepRegistrationLib.plain import Volume
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,9 +6,9 @@ import numpy as np
 import slicer
 import torch
 
-from DeepRegistrationLib.engine import Registration
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.registration.engine import Registration
 from DeepRegistrationLib.transforms import (
     DisplacementField,
     displacement_magnitude,

@@ -7,20 +7,20 @@ import pytest
 import slicer
 from odd_runs import contents, noise_volumes
 
+from DeepRegistrationLib.images.plain import AffineMap, Outcome, Volume
 from DeepRegistrationLib.options import Outputs
-from DeepRegistrationLib.plain import AffineMap, Outcome, Volume
-from DeepRegistrationLib.scene.derived import DerivedRequest
-from DeepRegistrationLib.scene.imported import ImportRequest
-from DeepRegistrationLib.scene.inverse import InverseRequest
-from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
-from DeepRegistrationLib.scene.propagation import CopyRequest, Direction
-from DeepRegistrationLib.scene.quality import QualityRequest
-from DeepRegistrationLib.scene.request import Request
-from DeepRegistrationLib.scene.results import refer_to_pair
-from DeepRegistrationLib.scene.run import Run
-from DeepRegistrationLib.scene.samples import SampleRequest
-from DeepRegistrationLib.scene.sequences import SequenceRequest
-from DeepRegistrationLib.scene.volumes import volume_from_node
+from DeepRegistrationLib.scene.nodes.imported import ImportRequest
+from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
+from DeepRegistrationLib.scene.runs.derived import DerivedRequest
+from DeepRegistrationLib.scene.runs.inverse import InverseRequest
+from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest
+from DeepRegistrationLib.scene.runs.propagation import CopyRequest, Direction
+from DeepRegistrationLib.scene.runs.quality import QualityRequest
+from DeepRegistrationLib.scene.runs.request import Request
+from DeepRegistrationLib.scene.runs.results import refer_to_pair
+from DeepRegistrationLib.scene.runs.run import Run
+from DeepRegistrationLib.scene.runs.samples import SampleRequest
+from DeepRegistrationLib.scene.runs.sequences import SequenceRequest
 from DeepRegistrationLib.worker import Job, State
 
 SHIFT = AffineMap(np.eye(3), np.array([1.0, 2.0, 3.0]))

@@ -12,13 +12,13 @@ from scenery import smooth
 from sliced import Views, bump_node, pixel_positions, smooth_node
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.scene import comparison, mixing, resliced
-from DeepRegistrationLib.scene.comparison import MODES, Comparison
-from DeepRegistrationLib.scene.slice_views import composite_of
-from DeepRegistrationLib.scene.space import flipped
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.views import comparison, mixing, resliced
+from DeepRegistrationLib.scene.views.comparison import MODES, Comparison
+from DeepRegistrationLib.scene.views.slice_views import composite_of
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import vtk
 from sliced import Views, bump_node
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.crosshair import LinkedCursor, Readout, bring_to, readout_at
-from DeepRegistrationLib.scene.space import flipped
+from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.views.crosshair import LinkedCursor, Readout, bring_to, readout_at
 
 POINT = np.array([7.0, -11.0, 23.0])  # RAS
 

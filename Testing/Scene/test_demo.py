@@ -9,10 +9,11 @@ import pytest
 from scenery import centered_grid, image_on
 
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
-from DeepRegistrationLib.image import write_image
-from DeepRegistrationLib.scene import demo, views
-from DeepRegistrationLib.scene.application import Application
-from DeepRegistrationLib.scene.demo_data import folder_pair
+from DeepRegistrationLib.images.image import write_image
+from DeepRegistrationLib.scene.nodes.application import Application
+from DeepRegistrationLib.scene.runs import demo
+from DeepRegistrationLib.scene.runs.demo_data import folder_pair
+from DeepRegistrationLib.scene.views import views
 
 POINTS = np.array([[2.0, 3.0, 20.0], [8.0, -4.0, 25.0], [-9.0, 6.0, 15.0]])
 

@@ -9,12 +9,12 @@ import slicer
 import vtk
 from scenery import centered_grid
 
-from DeepRegistrationLib.plain import Volume
-from DeepRegistrationLib.scene import results
-from DeepRegistrationLib.scene.derived import DerivedRequest
-from DeepRegistrationLib.scene.run import Run
-from DeepRegistrationLib.scene.space import matrix_to_vtk
-from DeepRegistrationLib.scene.volumes import volume_from_node, volume_node_from_image
+from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk
+from DeepRegistrationLib.scene.nodes.volumes import volume_from_node, volume_node_from_image
+from DeepRegistrationLib.scene.runs import results
+from DeepRegistrationLib.scene.runs.derived import DerivedRequest
+from DeepRegistrationLib.scene.runs.run import Run
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
 
 MATRIX = np.array([[1.1, 0.1, 0, 3.0], [0, 0.9, 0, -2.0], [0, 0.05, 1.0, 1.0], [0, 0, 0, 1.0]])

@@ -10,21 +10,28 @@ import slicer
 import torch
 from scenery import centered_grid, registration_of
 
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.jobs import outcome_of
+from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.options import RegistrationOptions
-from DeepRegistrationLib.scene import colors, pictures, results, studio, views
-from DeepRegistrationLib.scene.application import Application
-from DeepRegistrationLib.scene.error_readout import errors_at, errors_text
-from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
-from DeepRegistrationLib.scene.quality import quality_request
-from DeepRegistrationLib.scene.report import write_report
-from DeepRegistrationLib.scene.request import Request
-from DeepRegistrationLib.scene.space import flipped
-from DeepRegistrationLib.scene.views import SliceView
-from DeepRegistrationLib.scene.volumes import exhausted, image_from_node, volume_node_from_image
+from DeepRegistrationLib.registration.jobs import outcome_of
+from DeepRegistrationLib.scene.nodes import colors
+from DeepRegistrationLib.scene.nodes.application import Application
+from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.volumes import (
+    exhausted,
+    image_from_node,
+    volume_node_from_image,
+)
+from DeepRegistrationLib.scene.report import pictures, studio
+from DeepRegistrationLib.scene.report.page import write_report
+from DeepRegistrationLib.scene.runs import results
+from DeepRegistrationLib.scene.runs.quality import quality_request
+from DeepRegistrationLib.scene.runs.request import Request
+from DeepRegistrationLib.scene.views import views
+from DeepRegistrationLib.scene.views.error_readout import errors_at, errors_text
+from DeepRegistrationLib.scene.views.jacobian_overlay import MapOverlay
+from DeepRegistrationLib.scene.views.views import SliceView
 from DeepRegistrationLib.transforms import Affine
-from DeepRegistrationLib.uncertainty.maps import Uncertainty
 
 PROBLEM = views.rendering_problem()
 rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))

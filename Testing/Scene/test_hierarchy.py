@@ -7,9 +7,9 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.scene.hierarchy import put_beside
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.nodes.hierarchy import put_beside
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 
 
 @pytest.fixture

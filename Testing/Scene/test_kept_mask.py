@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation.quality import measure_quality
-from DeepRegistrationLib.evaluation.report import build_report
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.phantoms import thorax
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.reports.report import build_report
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
-from DeepRegistrationLib.scene.quality import quality_request
-from DeepRegistrationLib.scene.results import outputs_of
-from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
+from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
+from DeepRegistrationLib.scene.runs.quality import quality_request
+from DeepRegistrationLib.scene.runs.results import outputs_of
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ import pytest
 from scenery import bump, centered_grid, image_on
 from vtk.util.numpy_support import vtk_to_numpy
 
-from DeepRegistrationLib.scene.colors import ERROR_RANGE
-from DeepRegistrationLib.scene.landmark_display import BALL_RADIUS, LandmarkDisplay
-from DeepRegistrationLib.scene.landmark_plots import LandmarkPlots
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.space import flipped
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.landmarks.display import BALL_RADIUS, LandmarkDisplay
+from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.landmarks.plots import LandmarkPlots
+from DeepRegistrationLib.scene.nodes.colors import ERROR_RANGE
+from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
 
 POINTS = np.random.default_rng(3).uniform(-35, 35, (12, 3)) + (1, 3, 20)

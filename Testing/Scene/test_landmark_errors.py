@@ -10,9 +10,9 @@ import torch
 from landmark_pairs import POINTS, SHIFT, lists_of_pairs, place, translation
 from scenery import bump, centered_grid, rotation
 
-from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 
 
 @pytest.fixture

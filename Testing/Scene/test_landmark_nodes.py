@@ -7,14 +7,14 @@ import pytest
 from scenery import move_preview
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.landmarks import (
+from DeepRegistrationLib.scene.landmarks.pairs import (
     landmark_pairs,
     point_list_from,
     points_of,
     registration_errors,
 )
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
-from DeepRegistrationLib.scene.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.transforms import Affine
 
 POINTS = np.array([[10.0, 20.0, 30.0], [-5.0, 3.0, 8.0], [0.0, -7.0, 12.0], [4.0, 4.0, 4.0]])

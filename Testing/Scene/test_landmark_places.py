@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scenery import bump, centered_grid, image_on
 
-from DeepRegistrationLib.scene.landmark_places import LandmarkPlaces, keep_with_volume
-from DeepRegistrationLib.scene.landmarks import point_list_from, points_of
-from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.placement import METHOD, place_under
-from DeepRegistrationLib.scene.space import matrix_to_vtk
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from, points_of
+from DeepRegistrationLib.scene.landmarks.places import LandmarkPlaces, keep_with_volume
+from DeepRegistrationLib.scene.nodes.placement import METHOD, place_under
+from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.transforms import invert
 
 GRID = centered_grid((32, 30, 28), (4.0, 4.0, 4.0), (0, 0, 0))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from vtk.util.numpy_support import vtk_to_numpy
 
-from DeepRegistrationLib.scene.landmark_plots import LandmarkPlots
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.transforms import transform_node_from
+from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.landmarks.plots import LandmarkPlots
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.transforms import Affine
 
 KINDS = ("histogram", "cumulative", "box")

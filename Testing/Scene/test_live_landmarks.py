@@ -11,10 +11,10 @@ import vtk
 from landmark_pairs import POINTS, SHIFT, lists_of_pairs, place, translation
 from scenery import move_preview
 
-from DeepRegistrationLib.scene.landmark_display import LandmarkDisplay
-from DeepRegistrationLib.scene.landmark_state import write_errors
-from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.transforms import transform_node_from
+from DeepRegistrationLib.scene.landmarks.display import LandmarkDisplay
+from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
+from DeepRegistrationLib.scene.landmarks.state import write_errors
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 
 
 @pytest.fixture

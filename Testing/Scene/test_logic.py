@@ -8,13 +8,13 @@ import torch
 from scenery import image_on
 
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
-from DeepRegistrationLib.image import Image
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.scene.landmarks import point_list_from
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
 
 
@@ -173,7 +173,7 @@ def test_an_error_while_nodes_are_added_takes_them_out_again(
         raise RuntimeError
 
     before = {node_id for node_id, _, _ in contents(scene)}
-    monkeypatch.setattr("DeepRegistrationLib.scene.results._inverse", fail)
+    monkeypatch.setattr("DeepRegistrationLib.scene.runs.results._inverse", fail)
     with pytest.raises(RuntimeError):
         logic.register(*volumes, method=method_returning(field))
     assert {node_id for node_id, _, _ in contents(scene)} == before

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scenery import image_on
 
+from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.phantoms import thorax
 from DeepRegistrationLib.progress import silent
-from DeepRegistrationLib.scene.lung_mask import LungMaskRequest
-from DeepRegistrationLib.scene.masks import mask_from_node
-from DeepRegistrationLib.scene.volumes import exhausted, volume_node_from_image
+from DeepRegistrationLib.scene.nodes.masks import mask_from_node
+from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
+from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest
 from DeepRegistrationLib.worker.commands import command_named
 
 

@@ -8,12 +8,12 @@ import torch
 from scenery import centered_grid
 from sliced import bump_node, smooth_node
 
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.scene.comparison import MODES, Comparison
-from DeepRegistrationLib.scene.jacobian_overlay import MapOverlay
-from DeepRegistrationLib.scene.slice_views import outline_in
-from DeepRegistrationLib.scene.views import SliceView, rendering_problem
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.views.comparison import MODES, Comparison
+from DeepRegistrationLib.scene.views.jacobian_overlay import MapOverlay
+from DeepRegistrationLib.scene.views.slice_views import outline_in
+from DeepRegistrationLib.scene.views.views import SliceView, rendering_problem
 
 PROBLEM = rendering_problem()
 pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))

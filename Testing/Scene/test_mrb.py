@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from DeepRegistrationLib.scene import colors
-from DeepRegistrationLib.scene.application import Application
-from DeepRegistrationLib.scene.landmarks import point_list_from
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.landmarks.tre_tables import ERRORS
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
-from DeepRegistrationLib.scene.transforms import transform_from_node
-from DeepRegistrationLib.scene.tre_tables import ERRORS
-from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
+from DeepRegistrationLib.scene.nodes import colors
+from DeepRegistrationLib.scene.nodes.application import Application
+from DeepRegistrationLib.scene.nodes.transforms import transform_from_node
+from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
 
 POINTS = np.array([[2.0, 3.0, 20.0], [8.0, -4.0, 25.0], [-9.0, 6.0, 15.0]])
 

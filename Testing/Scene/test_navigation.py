@@ -7,11 +7,11 @@ import pytest
 import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.navigation import jump_to_landmark
-from DeepRegistrationLib.scene.space import flipped, matrix_to_numpy
-from DeepRegistrationLib.scene.transforms import transform_node_from
+from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
+from DeepRegistrationLib.scene.landmarks.navigation import jump_to_landmark
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.space import flipped, matrix_to_numpy
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.transforms import Affine
 
 POINTS = np.array([[10.0, 20.0, 30.0], [-5.0, 3.0, 8.0]])

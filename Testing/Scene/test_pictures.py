@@ -12,11 +12,14 @@ from scenery import centered_grid, registration_of
 from scipy import ndimage
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.jobs import outcome_of
-from DeepRegistrationLib.scene import canvas, pictures, results, views
-from DeepRegistrationLib.scene.studio import Studio, place_of
-from DeepRegistrationLib.scene.volumes import exhausted, volume_node_from_image
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.registration.jobs import outcome_of
+from DeepRegistrationLib.scene.nodes import canvas
+from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
+from DeepRegistrationLib.scene.report import pictures
+from DeepRegistrationLib.scene.report.studio import Studio, place_of
+from DeepRegistrationLib.scene.runs import results
+from DeepRegistrationLib.scene.views import views
 from DeepRegistrationLib.transforms import Affine
 
 PROBLEM = views.rendering_problem()

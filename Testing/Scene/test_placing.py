@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from DeepRegistrationLib.scene.landmarks import landmark_pairs, point_list_from
-from DeepRegistrationLib.scene.placing import COLORS, Placing, new_point_list
+from DeepRegistrationLib.scene.landmarks.pairs import landmark_pairs, point_list_from
+from DeepRegistrationLib.scene.landmarks.placing import COLORS, Placing, new_point_list
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.plain import Volume
-from DeepRegistrationLib.scene.landmarks import point_list_from, points_of
-from DeepRegistrationLib.scene.placement import METHOD
-from DeepRegistrationLib.scene.propagation import Direction, copy, place
-from DeepRegistrationLib.scene.segments import labels_from_node
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import volume_from_node, volume_node_from_image
+from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from, points_of
+from DeepRegistrationLib.scene.nodes.placement import METHOD
+from DeepRegistrationLib.scene.nodes.segments import labels_from_node
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_from_node, volume_node_from_image
+from DeepRegistrationLib.scene.runs.propagation import Direction, copy, place
 from DeepRegistrationLib.transforms import Affine
 
 TO_FIXED, TO_MOVING = Direction.TO_FIXED, Direction.TO_MOVING

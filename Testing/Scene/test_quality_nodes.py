@@ -11,12 +11,12 @@ from sliced import bump_node, smooth_node
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.quality import measure_quality
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.scene.quality import quality_request
-from DeepRegistrationLib.scene.segments import labels_from_node
-from DeepRegistrationLib.scene.space import matrix_to_vtk
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.segments import labels_from_node
+from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.runs.quality import quality_request
 from DeepRegistrationLib.transforms import Affine
 
 GRID = centered_grid((40, 36, 30), (2.0, 2.0, 2.0), (0, 0, 20))

@@ -8,14 +8,14 @@ import torch
 from scenery import bump, centered_grid, image_on, rotation
 from sliced import Views, pixel_positions
 
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.scene.displacement_overlay import DisplacementOverlay
-from DeepRegistrationLib.scene.resliced import OUTSIDE, slice_of
-from DeepRegistrationLib.scene.rigid_part import Deformation
-from DeepRegistrationLib.scene.slice_views import composite_of
-from DeepRegistrationLib.scene.space import between, flipped, map_points
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.space import between, flipped, map_points
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.runs.rigid_part import Deformation
+from DeepRegistrationLib.scene.views.displacement_overlay import DisplacementOverlay
+from DeepRegistrationLib.scene.views.resliced import OUTSIDE, slice_of
+from DeepRegistrationLib.scene.views.slice_views import composite_of
 from DeepRegistrationLib.transforms import Affine, Composite
 
 GRID = centered_grid((50, 46, 40), (2.0, 2.0, 2.5), (3, -5, 20), (4, -6, 9))

@@ -9,12 +9,12 @@ import pytest
 from odd_runs import contents, wait
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene import results
-from DeepRegistrationLib.scene.inverse import InverseRequest
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.request import folding_sentence
-from DeepRegistrationLib.scene.run import Run
-from DeepRegistrationLib.scene.volumes import volume_from_node
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
+from DeepRegistrationLib.scene.runs import results
+from DeepRegistrationLib.scene.runs.inverse import InverseRequest
+from DeepRegistrationLib.scene.runs.request import folding_sentence
+from DeepRegistrationLib.scene.runs.run import Run
 from DeepRegistrationLib.worker import State
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import slicer
 
-from DeepRegistrationLib.scene import report as reports
-from DeepRegistrationLib.scene import studio
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.live_landmarks import LiveLandmarks
-from DeepRegistrationLib.scene.report import transforms_above, write_report
-from DeepRegistrationLib.scene.report_request import ReportRequest
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.views import rendering_problem
-from DeepRegistrationLib.scene.volumes import exhausted, volume_node_from_image
+from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
+from DeepRegistrationLib.scene.report import page as reports
+from DeepRegistrationLib.scene.report import studio
+from DeepRegistrationLib.scene.report.page import transforms_above, write_report
+from DeepRegistrationLib.scene.runs.report import ReportRequest
+from DeepRegistrationLib.scene.views.views import rendering_problem
 from DeepRegistrationLib.transforms import Affine
 
 POINTS = np.array([[5.0, -8.0, 20.0], [-12.0, 10.0, 14.0], [14.0, 12.0, 30.0]])
@@ -152,8 +152,8 @@ def nodes_of(scene) -> list:
 
 def live_jacobian(node):
     """A map on the node's grid that is 1 everywhere."""
-    from DeepRegistrationLib.image import Image
-    from DeepRegistrationLib.scene.volumes import image_from_node
+    from DeepRegistrationLib.images.image import Image
+    from DeepRegistrationLib.scene.nodes.volumes import image_from_node
 
     image = image_from_node(node)
     return Image(image.data * 0 + 1, image.grid, "J")

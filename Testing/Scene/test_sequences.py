@@ -9,13 +9,13 @@ from odd_runs import wait
 from scenery import centered_grid
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.plain import Volume
 from DeepRegistrationLib.options import RegistrationOptions
-from DeepRegistrationLib.plain import Volume
-from DeepRegistrationLib.scene.landmarks import point_list_from
-from DeepRegistrationLib.scene.run import Run
-from DeepRegistrationLib.scene.sequence_errors import errors_over_time
-from DeepRegistrationLib.scene.sequences import SequenceRequest, frame_volume, transform_at
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.runs.run import Run
+from DeepRegistrationLib.scene.runs.sequence_errors import errors_over_time
+from DeepRegistrationLib.scene.runs.sequences import SequenceRequest, frame_volume, transform_at
 from DeepRegistrationLib.worker import State
 
 GRID = centered_grid((12, 10, 8), (2.0, 2.0, 3.0), (5, 6, 7))

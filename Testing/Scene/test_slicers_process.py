@@ -13,12 +13,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PHANTOM = """
 import sys, time
 import numpy as np
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.plain import Volume
-from DeepRegistrationLib.scene.application import Application
-from DeepRegistrationLib.scene.landmarks import point_list_from
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.scene.nodes.application import Application
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport
 saved = np.load(sys.argv[1])
 application = Application()
@@ -42,7 +42,7 @@ print("torch" in sys.modules, statistics["before"]["mean"], statistics["after"][
 
 
 def test_slicers_process_registers_the_phantom_without_ever_loading_torch(tmp_path):
-    from DeepRegistrationLib.phantoms import thorax
+    from DeepRegistrationLib.data.phantoms import thorax
 
     pair = thorax((48, 40, 44), (6.5, 6.5, 6.5))
     np.savez(

@@ -12,16 +12,16 @@ from scenery import bump, centered_grid, rotation, smooth
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import to_sitk
-from DeepRegistrationLib.plain import FieldMap
-from DeepRegistrationLib.scene.space import matrix_to_vtk
-from DeepRegistrationLib.scene.transforms import (
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import to_sitk
+from DeepRegistrationLib.images.plain import FieldMap
+from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk
+from DeepRegistrationLib.scene.nodes.transforms import (
     map_from_node,
     transform_from_node,
     transform_node_from,
 )
-from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
+from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine, Composite, warp, write_transform
 from DeepRegistrationLib.transforms.single import sampling_grid
 

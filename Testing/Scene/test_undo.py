@@ -7,10 +7,10 @@ import pytest
 import vtk
 from odd_runs import contents
 
-from DeepRegistrationLib.scene.copies import light_copy
-from DeepRegistrationLib.scene.space import matrix_to_numpy, matrix_to_vtk
-from DeepRegistrationLib.scene.transaction import reversible
-from DeepRegistrationLib.scene.volumes import volume_from_node
+from DeepRegistrationLib.scene.nodes.copies import light_copy
+from DeepRegistrationLib.scene.nodes.space import matrix_to_numpy, matrix_to_vtk
+from DeepRegistrationLib.scene.nodes.transaction import reversible
+from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
 
 
 def test_undo_of_the_first_run_leaves_the_scene_as_before(finished, scene, volumes, add_transform):

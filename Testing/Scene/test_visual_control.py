@@ -16,18 +16,18 @@ from sliced import Views, bump_node, cube_image, smooth_node
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.scene import layouts, views
-from DeepRegistrationLib.scene.comparison import Comparison
-from DeepRegistrationLib.scene.crosshair import LinkedCursor
-from DeepRegistrationLib.scene.deformed_grid import DeformedGrid
-from DeepRegistrationLib.scene.jacobian_overlay import KINDS, MapOverlay
-from DeepRegistrationLib.scene.presets import PRESETS, apply_preset
-from DeepRegistrationLib.scene.shortcuts import SHORTCUTS, shortcuts_html
-from DeepRegistrationLib.scene.slice_views import composite_of, show_in
-from DeepRegistrationLib.scene.views import SliceView
-from DeepRegistrationLib.scene.volumes import volume_node_from_image
-from DeepRegistrationLib.scene.warp_slider import WarpSlider
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.scene.views import layouts, views
+from DeepRegistrationLib.scene.views.comparison import Comparison
+from DeepRegistrationLib.scene.views.crosshair import LinkedCursor
+from DeepRegistrationLib.scene.views.deformed_grid import DeformedGrid
+from DeepRegistrationLib.scene.views.jacobian_overlay import KINDS, MapOverlay
+from DeepRegistrationLib.scene.views.presets import PRESETS, apply_preset
+from DeepRegistrationLib.scene.views.shortcuts import SHORTCUTS, shortcuts_html
+from DeepRegistrationLib.scene.views.slice_views import composite_of, show_in
+from DeepRegistrationLib.scene.views.views import SliceView
+from DeepRegistrationLib.scene.views.warp_slider import WarpSlider
 
 PROBLEM = views.rendering_problem()
 rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
@@ -240,7 +240,8 @@ def test_no_shortcut_is_one_of_slicers_own():
 
 def test_nothing_of_the_visual_control_loads_torch():
     names = (
-        "comparison crosshair deformed_grid jacobian_overlay layouts presets quality warp_slider"
+        "views.comparison views.crosshair views.deformed_grid views.jacobian_overlay views.layouts "
+        "views.presets runs.quality views.warp_slider"
     )
     imports = ", ".join(f"DeepRegistrationLib.scene.{name}" for name in names.split())
     code = f"import sys, {imports}; print('torch' in sys.modules)"

@@ -9,11 +9,11 @@ import vtk
 from scenery import bump, centered_grid, image_on, rotation, smooth
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.scene.masks import mask_from_node
-from DeepRegistrationLib.scene.transforms import transform_node_from
-from DeepRegistrationLib.scene.volumes import image_from_node, volume_node_from_image
-from DeepRegistrationLib.tensors import mask_of
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.masks import mask_from_node
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
+from DeepRegistrationLib.transforms.tensors import mask_of
 
 
 def mask_on(image, node):

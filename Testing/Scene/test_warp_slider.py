@@ -10,9 +10,9 @@ import vtk
 from sliced import Views, bump_node, smooth_node
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.resliced import OUTSIDE, slice_of
-from DeepRegistrationLib.scene.space import between, flipped, map_points, matrix_to_vtk
-from DeepRegistrationLib.scene.warp_slider import WarpSlider, parts_of, scaled_transform
+from DeepRegistrationLib.scene.nodes.space import between, flipped, map_points, matrix_to_vtk
+from DeepRegistrationLib.scene.views.resliced import OUTSIDE, slice_of
+from DeepRegistrationLib.scene.views.warp_slider import WarpSlider, parts_of, scaled_transform
 
 POINTS = np.random.default_rng(3).uniform((-30, -30, 0), (30, 30, 40), (50, 3))
 AFFINE = np.array([[1.1, 0.1, 0, 5], [0, 0.9, 0.2, -3], [0.1, 0, 1.05, 2], [0, 0, 0, 1]])

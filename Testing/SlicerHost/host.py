@@ -20,7 +20,7 @@ import shiboken6
 import slicer
 import slicer.util
 import vtk
-from DeepRegistrationLib.scene.application import Application
+from DeepRegistrationLib.scene.nodes.application import Application
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
 from . import modules, qtmodule, signals, slicer_source

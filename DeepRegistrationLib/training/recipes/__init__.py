@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.parameters import checked_value
+from DeepRegistrationLib.methods.parameters import checked_value
 from DeepRegistrationLib.training.recipe import RECIPES, Recipe
-from DeepRegistrationLib.training.recipes import corrnet as corrnet
-from DeepRegistrationLib.training.recipes import eppenhof as eppenhof
-from DeepRegistrationLib.training.recipes import heartnet as heartnet
-from DeepRegistrationLib.training.recipes import regnet as regnet
-from DeepRegistrationLib.training.recipes import svfnet as svfnet
-from DeepRegistrationLib.training.recipes import virnet as virnet
 
 
 def make_recipe(name: str, values: dict[str, Any] | None = None) -> Recipe:
@@ -36,3 +32,7 @@ def make_recipe(name: str, values: dict[str, Any] | None = None) -> Recipe:
             )
         checked[key] = checked_value(f"Recipe {name}", fields[key], value)
     return recipe(**checked)
+
+
+for _found in iter_modules(__path__):
+    import_module(f"{__name__}.{_found.name}")

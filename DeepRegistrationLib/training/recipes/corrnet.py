@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from DeepRegistrationLib.networks.corrnet import CorrelationNet
-from DeepRegistrationLib.parameters import parameter
+from DeepRegistrationLib.methods.corrnet.network import CorrelationNet
+from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.training.recipe import register_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungBatch,

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from DeepRegistrationLib.networks.eppenhof import EppenhofNet
-from DeepRegistrationLib.parameters import parameter
-from DeepRegistrationLib.sampling import bspline_coefficients
-from DeepRegistrationLib.synthesis.randomized import Randomization, painted, random_shapes
+from DeepRegistrationLib.images.sampling import bspline_coefficients
+from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet
+from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.training.recipe import register_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungBatch,
@@ -20,6 +19,7 @@ from DeepRegistrationLib.training.recipes.lung_volumes import (
     LungVolumesRecipe,
     masked_error,
 )
+from DeepRegistrationLib.training.synthesis.randomized import Randomization, painted, random_shapes
 
 _STATISTICS = 100  # batches from which batch norm's statistics are computed anew
 

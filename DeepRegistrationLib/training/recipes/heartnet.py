@@ -11,17 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.networks.heartnet import HeartNet
-from DeepRegistrationLib.parameters import parameter
-from DeepRegistrationLib.preparation.heart import LABEL_NAMES
-from DeepRegistrationLib.preparation.heart_slices import PIXEL, in_slices, slices_of
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.pyramid import smoothed
+from DeepRegistrationLib.methods.heart.network import HeartNet
+from DeepRegistrationLib.methods.heart.preparation import LABEL_NAMES
+from DeepRegistrationLib.methods.heart.slices import PIXEL, in_slices, slices_of
+from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.progress import Progress
-from DeepRegistrationLib.pyramid import smoothed
-from DeepRegistrationLib.shapes.contours import read_labels
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
+from DeepRegistrationLib.training.shapes.contours import read_labels
 
 _KEPT = 128  # pixels of a prepared slice along both axes
 _SEEN = 72  # of a slice in training

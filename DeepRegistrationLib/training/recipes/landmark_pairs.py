@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from DeepRegistrationLib.datasets.cases import Case, pairs_of
+from DeepRegistrationLib.data.cases import Case, pairs_of
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.optimization.affine import align
-from DeepRegistrationLib.preparation.lungs128 import lungs_of
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.methods.affine.alignment import align
+from DeepRegistrationLib.methods.network.lung_box import lungs_of
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.transforms import Affine
 

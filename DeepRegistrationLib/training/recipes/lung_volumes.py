@@ -9,24 +9,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.evaluation import target_registration_error
-from DeepRegistrationLib.image import Image
-from DeepRegistrationLib.inference.lungs128 import displacement, lung_pair
-from DeepRegistrationLib.parameters import parameter
-from DeepRegistrationLib.preparation.lungs128 import HOUNSFIELD, lung_grid, scaled
-from DeepRegistrationLib.preparation.resampling import ct_onto, mask_onto
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.sampling import bspline_coefficients
+from DeepRegistrationLib.methods.network.lung_box import HOUNSFIELD, lung_grid, scaled
+from DeepRegistrationLib.methods.network.lung_box_inference import displacement, lung_pair
+from DeepRegistrationLib.methods.network.resampling import ct_onto, mask_onto
+from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.progress import Progress, part
-from DeepRegistrationLib.sampling import bspline_coefficients
-from DeepRegistrationLib.synthesis.appearance import Appearance, with_appearance
-from DeepRegistrationLib.synthesis.images import deformed, flipped, with_density, with_gamma
-from DeepRegistrationLib.synthesis.spline_fields import spline_pair
 from DeepRegistrationLib.training.recipe import Recipe
 from DeepRegistrationLib.training.recipes.landmark_pairs import (
     LandmarkPair,
     landmark_pairs,
     read_case,
 )
+from DeepRegistrationLib.training.synthesis.appearance import Appearance, with_appearance
+from DeepRegistrationLib.training.synthesis.images import (
+    deformed,
+    flipped,
+    with_density,
+    with_gamma,
+)
+from DeepRegistrationLib.training.synthesis.spline_fields import spline_pair
 from DeepRegistrationLib.transforms import Composite
 
 _VALIDATION_PAIRS = 4  # synthetic ones an image, always the same

@@ -11,19 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.evaluation import mapped_points
-from DeepRegistrationLib.inference.regnet import patches_at
-from DeepRegistrationLib.networks.regnet import VARIANTS, RegNet
-from DeepRegistrationLib.parameters import parameter
-from DeepRegistrationLib.preparation.isotropic import isotropic_grid, scaled
-from DeepRegistrationLib.preparation.resampling import ct_onto, mask_onto
+from DeepRegistrationLib.methods.network.resampling import ct_onto, mask_onto
+from DeepRegistrationLib.methods.parameters import parameter
+from DeepRegistrationLib.methods.regnet.inference import patches_at
+from DeepRegistrationLib.methods.regnet.network import VARIANTS, RegNet
+from DeepRegistrationLib.methods.regnet.preparation import isotropic_grid, scaled
 from DeepRegistrationLib.progress import Progress, part
-from DeepRegistrationLib.synthesis.appearance import Appearance
-from DeepRegistrationLib.synthesis.images import flipped, with_noise
-from DeepRegistrationLib.synthesis.patches import Making, PatchSource, patch_source
-from DeepRegistrationLib.synthesis.randomized import textured_ct
-from DeepRegistrationLib.synthesis.smoothed_points import FAMILIES
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 from DeepRegistrationLib.training.recipes.landmark_pairs import (
     LandmarkPair,
@@ -31,6 +26,11 @@ from DeepRegistrationLib.training.recipes.landmark_pairs import (
     read_case,
 )
 from DeepRegistrationLib.training.recipes.shift_response import captures, inputs, responses
+from DeepRegistrationLib.training.synthesis.appearance import Appearance
+from DeepRegistrationLib.training.synthesis.images import flipped, with_noise
+from DeepRegistrationLib.training.synthesis.patches import Making, PatchSource, patch_source
+from DeepRegistrationLib.training.synthesis.randomized import textured_ct
+from DeepRegistrationLib.training.synthesis.smoothed_points import FAMILIES
 
 _AROUND_LUNGS = 60.0  # mm: the 27 of a patch and the 33 without displacement
 _VALIDATION_PATCHES = 96  # an image and frequency, always the same

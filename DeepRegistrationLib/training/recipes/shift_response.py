@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from DeepRegistrationLib.networks.regnet import PATCH, split_scales
-from DeepRegistrationLib.preparation.isotropic import scaled
-from DeepRegistrationLib.preparation.resampling import AIR
-from DeepRegistrationLib.synthesis.images import with_noise
+from DeepRegistrationLib.methods.network.resampling import AIR
+from DeepRegistrationLib.methods.regnet.network import PATCH, split_scales
+from DeepRegistrationLib.methods.regnet.preparation import scaled
+from DeepRegistrationLib.training.synthesis.images import with_noise
 
 SHIFTS = (2, 4, 6, 8, 10)  # voxels
 _NOISE = 5.0  # HU

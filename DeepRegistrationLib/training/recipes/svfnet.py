@@ -12,21 +12,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.image import Image, read_image
-from DeepRegistrationLib.networks.svfnet import SVFNet
-from DeepRegistrationLib.parameters import parameter
-from DeepRegistrationLib.preparation.heart import FRAME_SPACING, framed
+from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.methods.heart.preparation import FRAME_SPACING, framed
+from DeepRegistrationLib.methods.parameters import parameter
+from DeepRegistrationLib.methods.svfnet.network import SVFNet
 from DeepRegistrationLib.progress import Progress, part
-from DeepRegistrationLib.shapes.cache import References, make_references
-from DeepRegistrationLib.shapes.contours import read_labels
-from DeepRegistrationLib.shapes.overlap import frame_labels, missed_overlap, pair_overlap
-from DeepRegistrationLib.shapes.reference import ReferenceSettings, on_frame
-from DeepRegistrationLib.shapes.template import STRUCTURES, Shape, shape_of
-from DeepRegistrationLib.synthesis.randomized import painted, random_map, random_shapes, recolored
 from DeepRegistrationLib.training.kept import FOLDER, kept_folder
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
+from DeepRegistrationLib.training.shapes.cache import References, make_references
+from DeepRegistrationLib.training.shapes.contours import read_labels
+from DeepRegistrationLib.training.shapes.overlap import frame_labels, missed_overlap, pair_overlap
+from DeepRegistrationLib.training.shapes.reference import ReferenceSettings, on_frame
+from DeepRegistrationLib.training.shapes.template import STRUCTURES, Shape, shape_of
+from DeepRegistrationLib.training.synthesis.randomized import (
+    painted,
+    random_map,
+    random_shapes,
+    recolored,
+)
 
 _STRUCTURES = len(STRUCTURES)
 _SURROUNDINGS = 5  # random shapes around a heart that is painted

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from DeepRegistrationLib.datasets.cases import Case
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
-from DeepRegistrationLib.networks.virnet import MultilevelVirnet, block
-from DeepRegistrationLib.parameters import parameter
-from DeepRegistrationLib.preparation.virnet import level_grid
+from DeepRegistrationLib.images.sampling import displaced
+from DeepRegistrationLib.losses import training as losses
+from DeepRegistrationLib.methods.mlvirnet.network import MultilevelVirnet, block
+from DeepRegistrationLib.methods.mlvirnet.preparation import level_grid
+from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.progress import Progress, part
-from DeepRegistrationLib.sampling import displaced
-from DeepRegistrationLib.training import losses
 from DeepRegistrationLib.training.lung_batches import LungBatch, draw
 from DeepRegistrationLib.training.lung_pairs import LungPair, read_pairs
 from DeepRegistrationLib.training.lung_phantoms import phantom_pairs

@@ -24,7 +24,7 @@ import SimpleITK as sitk
 import torch
 
 from DeepRegistrationLib.errors import Cancelled
-from DeepRegistrationLib.guard import process
+from DeepRegistrationLib.images.guard import process
 from DeepRegistrationLib.transforms import DisplacementField
 from Testing.Benchmarks.damage import good
 from Testing.Benchmarks.damage.commands import answer, contents, fault
@@ -125,7 +125,7 @@ def _fail(error: BaseException, *arguments: Any, **named: Any) -> None:
 
 
 def _little_memory(out: Path) -> contextlib.AbstractContextManager[Any]:
-    return mock.patch("DeepRegistrationLib.guard.memory.available_memory", lambda: 1e6)
+    return mock.patch("DeepRegistrationLib.images.guard.memory.available_memory", lambda: 1e6)
 
 
 def _table() -> dict[str, Injection]:

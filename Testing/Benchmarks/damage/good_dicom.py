@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import read_image
-from DeepRegistrationLib.interchange.dicom_registration import write_registration
-from DeepRegistrationLib.interchange.dicom_registration_reader import read_registration
-from DeepRegistrationLib.interchange.dicom_series import read_series
-from DeepRegistrationLib.interchange.dose import read_dose
-from DeepRegistrationLib.interchange.structures import propagate_structures
+from DeepRegistrationLib.files.dicom_registration import write_registration
+from DeepRegistrationLib.files.dicom_registration_reader import read_registration
+from DeepRegistrationLib.files.dicom_series import read_series
+from DeepRegistrationLib.files.dose import read_dose
+from DeepRegistrationLib.files.structures import propagate_structures
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import read_image
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "Engine"))  # its writers of DICOM

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.benchmark.journal import Journal
-from DeepRegistrationLib.datasets.cases import read_cases
+from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.geometry import Grid
-from DeepRegistrationLib.image import read_image
-from DeepRegistrationLib.interchange.foreign_transforms import read_foreign
-from DeepRegistrationLib.interchange.landmark_files import read_landmark_list
-from DeepRegistrationLib.model_card import read_card
+from DeepRegistrationLib.files.foreign_transforms import read_foreign
+from DeepRegistrationLib.files.landmark_files import read_landmark_list
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import read_image
+from DeepRegistrationLib.methods.model_card import read_card
+from DeepRegistrationLib.methods.weights import ModelCard, load_weights
+from DeepRegistrationLib.studies.benchmark.journal import Journal
 from DeepRegistrationLib.transforms import read_transform
-from DeepRegistrationLib.weights import ModelCard, load_weights
 from Testing.Benchmarks.damage import good, good_dicom
 from Testing.Benchmarks.damage.running import Answer
 

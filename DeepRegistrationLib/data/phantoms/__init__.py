@@ -1,0 +1,6 @@
+"""Phantoms: images whose true motion is known at every point."""
+
+from DeepRegistrationLib.data.phantoms.heart import HeartPair, heart
+from DeepRegistrationLib.data.phantoms.thorax import PhantomPair, thorax
+
+__all__ = ["HeartPair", "PhantomPair", "heart", "thorax"]

@@ -1,1 +1,0 @@
-"""Data for training and evaluation: lists of cases, and readers of public layouts."""

@@ -1,1 +1,0 @@
-"""Registration by elastix (package itk-elastix), in a process of its own."""

@@ -1,0 +1,50 @@
+"""What the values of an image mean: Hounsfield units or not, and what is background."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from DeepRegistrationLib.images.hounsfield import hounsfield_offset
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.plain import AIR
+
+_VOXELS = 500_000  # at which it is looked whether an image is CT
+
+
+def background(image: Image) -> float:
+    """The value to put where an image has none.
+
+    Returns:
+        Air for CT, as the image stores it (-1000 in Hounsfield units); otherwise the 1st percentile
+        of the voxels, which is the dark surrounding of an MR or PET image.
+    """
+    offset = offset_of(image)
+    if offset is not None:
+        return AIR - offset
+    step = max(1, image.data.numel() // 1_000_000)
+    return float(torch.quantile(image.data.flatten()[::step].float().cpu(), 0.01))
+
+
+def is_ct(image: Image) -> bool:
+    """Whether the values are Hounsfield units, also with their offset lost."""
+    return offset_of(image) is not None
+
+
+def offset_of(image: Image) -> float | None:
+    """What to add to get Hounsfield units, see :func:`hounsfield_offset`; None unless CT."""
+    flat = image.data.detach().flatten()
+    return hounsfield_offset(flat[:: max(1, flat.numel() // _VOXELS)].cpu().numpy())
+
+
+def finite(image: Image) -> Image:
+    """The image as float32, CT in Hounsfield units, its padding (below -1000 HU) clamped to air.
+
+    Scanners and converters fill outside the reconstruction circle with -1024, -2048 or -3024; as
+    contrast it would outweigh the anatomy.
+    """
+    data, offset = image.data.float(), offset_of(image)
+    if offset is None:
+        return replace(image, data=data)
+    return replace(image, data=(data + offset).clamp(min=AIR))

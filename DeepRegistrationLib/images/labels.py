@@ -1,0 +1,245 @@
+"""Label maps and segmentations as files: layers of whole numbers, and the segments' names.
+
+A label map is one layer. Segments that overlap lie in several layers: Slicer's ``.seg.nrrd`` stores
+them so, with each segment's name, color and terminology, and DICOM segmentations hold them too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.dicom.reader import read_dicom
+from DeepRegistrationLib.images.guard.paths import require_readable
+from DeepRegistrationLib.images.image import (
+    Image,
+    as_tensor,
+    from_sitk,
+    grid_of,
+    is_dicom_image,
+    noted,
+    read_file,
+    set_geometry,
+    write_sitk,
+)
+
+SEGMENTATION = ".seg.nrrd"
+
+_COMMON = "Segmentation_"
+_OFFSET = "ReferenceImageExtentOffset"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A named structure.
+
+    Attributes:
+        name: What it is called.
+        layer: The label map that it is in.
+        value: Of its voxels there.
+        entries: All that the file says of it, as Slicer calls it (``Color``, ``Tags``, ``ID`` ...).
+    """
+
+    name: str
+    layer: int
+    value: int
+    entries: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """A label map, or a segmentation of several layers.
+
+    Attributes:
+        layers: Whole numbers on one grid; 0 is the background.
+        segments: Where the file names them.
+        entries: What a ``.seg.nrrd`` says of all segments.
+    """
+
+    layers: tuple[Image, ...]
+    segments: tuple[Segment, ...] = ()
+    entries: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how it was read."""
+        return self.layers[0].notes
+
+    def mapped(self, change: Callable[[Image], Image]) -> Labels:
+        """The same segments in changed layers, for example warped ones."""
+        return replace(self, layers=tuple(change(layer) for layer in self.layers))
+
+    def numbered(self) -> tuple[list[Image], dict[int, str]]:
+        """Layers whose values differ between all segments, and the segments' names by value.
+
+        A label map without names keeps its numbers.
+        """
+        if not self.segments:
+            return list(self.layers), {}
+        layers = [torch.zeros_like(layer.data, dtype=torch.int32) for layer in self.layers]
+        for number, segment in enumerate(self.segments, 1):
+            layers[segment.layer][self.layers[segment.layer].data == segment.value] = number
+        names = {number: segment.name for number, segment in enumerate(self.segments, 1)}
+        return [
+            replace(image, data=data) for image, data in zip(self.layers, layers, strict=True)
+        ], names
+
+
+def read_labels(
+    path: str | Path, *, series: Sequence[str] = (), frame: int | None = None
+) -> Labels:
+    """Read a label map, Slicer's ``.seg.nrrd`` or a DICOM segmentation.
+
+    Args:
+        path, series, frame: As in :func:`DeepRegistrationLib.images.image.read_image`.
+
+    Raises:
+        RegistrationError: As ``read_image``; fractions instead of whole numbers.
+    """
+    path = require_readable(path, folder=True)
+    if is_dicom_image(path):
+        read = read_dicom(path, series, frame)
+        tensors = [as_tensor(layer, path.name) for layer in read.layers]
+        layers = [Image(tensor, read.grid, path.name, read.notes) for tensor in tensors]
+        found = Labels(tuple(layers), _segments_of(read.names or {}, layers))
+    else:
+        stored, notes = read_file(path)
+        found = _from_nrrd(stored, path) or Labels((from_sitk(stored, path.name),))
+        found = found.mapped(lambda layer: noted(layer, path, notes))
+    return found.mapped(whole)
+
+
+def whole(image: Image) -> Image:
+    """A label map whose type is one of whole numbers.
+
+    Raises:
+        RegistrationError: It holds fractions.
+    """
+    if not image.data.is_floating_point():
+        return image
+    rounded = image.data.round()
+    if not bool(((image.data - rounded).abs() <= 1e-3).all()):
+        raise RegistrationError(
+            f"{image.name} holds values that are not whole numbers; give a label map."
+        )
+    return replace(image, data=rounded.long())
+
+
+def write_labels(labels: Labels, path: str | Path) -> list[str]:
+    """Write labels; the suffix chooses the format.
+
+    Returns:
+        What could not be kept.
+
+    Raises:
+        RegistrationError: Overlapping segments in a format that holds one layer, an unknown
+            suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    grid = labels.layers[0].grid
+    arrays = [layer.data.cpu().numpy() for layer in labels.layers]
+    if not path.name.lower().endswith(SEGMENTATION):
+        if len(arrays) > 1:
+            raise RegistrationError(
+                f"{path.name} can hold one label map, but the segments overlap; write "
+                f"{SEGMENTATION}."
+            )
+        write_sitk(set_geometry(sitk.GetImageFromArray(arrays[0]), grid), path)
+        if not labels.segments:
+            return []
+        return [f"{path.name} stores no segment names and colors; {SEGMENTATION} would"]
+    kind = np.result_type(*arrays)
+    if len(arrays) == 1:
+        image = sitk.GetImageFromArray(arrays[0])
+    else:
+        image = sitk.GetImageFromArray(np.stack([a.astype(kind) for a in arrays], -1), True)
+    set_geometry(image, grid)
+    extent = " ".join(f"0 {n - 1}" for n in grid.size)
+    for key, value in {**labels.entries, _OFFSET: "0 0 0"}.items():
+        image.SetMetaData(_COMMON + key, value)
+    for number, segment in enumerate(labels.segments):
+        entries = {
+            "ID": f"Segment_{number + 1}",
+            **segment.entries,
+            "Name": segment.name,
+            "Layer": str(segment.layer),
+            "LabelValue": str(segment.value),
+            "Extent": extent,
+        }
+        for key, value in entries.items():
+            image.SetMetaData(f"Segment{number}_{key}", value)
+    write_sitk(image, path)
+    return []
+
+
+def paired(fixed: Labels, moving: Labels) -> tuple[list[Image], list[Image], dict[int, str]]:
+    """Layers of two sides in which equal numbers mean the same structure, and names by number.
+
+    Segments are paired by their name where both sides have names, else labels by their number.
+    """
+    if not (fixed.segments and moving.segments):
+        names = {s.value: s.name for s in (*fixed.segments, *moving.segments)}
+        return list(fixed.layers), list(moving.layers), names
+    ours, names = fixed.numbered()
+    theirs, others = moving.numbered()
+    numbers = {name: number for number, name in names.items()}
+    for name in others.values():
+        numbers.setdefault(name, max(numbers.values()) + 1)
+    table = torch.zeros(max(others) + 1, dtype=torch.int32)
+    for number, name in others.items():
+        table[number] = numbers[name]
+    theirs = [replace(layer, data=table[layer.data.long()]) for layer in theirs]
+    return ours, theirs, {number: name for name, number in numbers.items()}
+
+
+def _segments_of(names: dict[int, str], layers: Sequence[Image]) -> tuple[Segment, ...]:
+    """Segments of a DICOM object, in the layer that holds them."""
+    found = []
+    for value, name in names.items():
+        holding = [k for k, layer in enumerate(layers) if bool((layer.data == value).any())]
+        found.append(Segment(name, holding[0] if holding else 0, value))
+    return tuple(found)
+
+
+def _from_nrrd(stored: sitk.Image, path: Path) -> Labels | None:
+    """Layers and segments of a ``.seg.nrrd``; None where the file names no segments.
+
+    Files of before Slicer 4.11 have a layer for each segment, and do not say so.
+    """
+    keys = stored.GetMetaDataKeys()
+    by_segment: dict[int, dict[str, str]] = {}
+    for key in keys:
+        if match := re.match(r"Segment(\d+)_(.+)", key):
+            by_segment.setdefault(int(match[1]), {})[match[2]] = stored.GetMetaData(key)
+    if not by_segment or stored.GetDimension() != 3:
+        return None
+    array = sitk.GetArrayFromImage(stored)
+    arrays = [array] if array.ndim == 3 else list(np.moveaxis(array, -1, 0))
+    grid = grid_of(stored)
+    layers = tuple(Image(as_tensor(a, path.name), grid, path.name) for a in arrays)
+    segments = []
+    for number, entries in sorted(by_segment.items()):
+        layer = _number(entries.get("Layer"), number if len(arrays) > 1 else 0)
+        value = _number(entries.get("LabelValue"), 1 if len(arrays) > 1 else number + 1)
+        if not 0 <= layer < len(arrays):
+            raise RegistrationError(
+                f"{path.name} says that a segment is in layer {layer}, but has {len(arrays)}; save "
+                "the segmentation again."
+            )
+        segments.append(Segment(entries.get("Name", str(value)), layer, value, entries))
+    common = {k[len(_COMMON) :]: stored.GetMetaData(k) for k in keys if k.startswith(_COMMON)}
+    return Labels(layers, tuple(segments), common)
+
+
+def _number(text: str | None, default: int) -> int:
+    try:
+        return int(text) if text else default
+    except ValueError:
+        return default

@@ -1,0 +1,157 @@
+"""Which air in a chest CT is lung: cores of air, told apart by density and place."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from DeepRegistrationLib.images.lungs.blocks import Blocks
+
+TISSUE = -320.0  # HU: between parenchyma and chest wall
+_CORE_DEPTH = (
+    5.0  # mm from what is no air: bronchi, and skin folds open to the outside, have no core
+)
+_AIR = (-1024.0, -970.0)  # HU: what air may measure
+_AERATED = (35.0, -400.0)  # HU above air at least, and at most: parenchyma
+_AERATED_SHARE = 0.3  # of a lung's core at least, emphysema included
+_ENCLOSED = (0.4, 0.6)  # of the six axis directions meet the body: lungs, even when cropped, 0.45
+# or more; a mattress or foam under a cropped body up to 0.5, air around the body up to 0.45
+_PARENCHYMA = -915.0  # HU: median where little encloses it; foam is less dense
+_INSIDE = 0.6  # of a lung lies within the body's box in its slice; couch and air around do not
+_SMALLEST = 20.0  # ml: smaller cores are not lungs
+_LARGE = 0.4  # of the largest lung: what is smaller has to lie beside it
+_BESIDE = 0.8  # of the largest lung's height, its middle: gas in the bowel lies at its end
+_DIP = 0.35  # area of the sagittal plane between two lungs, of the smaller one's largest
+
+
+class Cores:
+    """Cores of air with what is known of each.
+
+    Attributes:
+        labels: 0 outside of cores: int [z, y, x].
+        air: Air, cores and the rest: bool [z, y, x].
+        body: The body's tissue without the couch: bool [z, y, x].
+        lungs: Labels of the cores that are lungs.
+        volumes: ml, by label.
+        enclosure: Share of the six axis directions in which the body is met: [z, y, x].
+    """
+
+    def __init__(self, blocks: Blocks) -> None:
+        """Find them."""
+        self.air = blocks.data & (blocks.values < TISSUE)
+        tissue = blocks.data & ~self.air
+        # What is no data bounds the air too: between it and tissue interpolation leaves a rim that
+        # looks like air, by which a lung that is cut would join the air around the body.
+        depth = ndimage.distance_transform_edt(self.air, sampling=blocks.step)
+        deep = ndimage.binary_erosion(self.air, border_value=1) & (depth > _CORE_DEPTH)
+        self.labels, self.count = ndimage.label(deep)
+        self.body = _body(tissue)
+        self.enclosure = _enclosure(self.body)
+        self.volumes = np.bincount(self.labels.ravel()) * blocks.block_ml
+        self.lungs = self._lungs(blocks)
+
+    def _lungs(self, blocks: Blocks) -> list[int]:
+        likely = self._likely(blocks)
+        if not likely:
+            return []
+        largest = max(likely, key=lambda label: self.volumes[label])
+        place = {label: self._place(label) for label in likely}
+        return [
+            label
+            for label in likely
+            if self.volumes[label] >= _LARGE * self.volumes[largest]
+            or _beside(place[label], place[largest])
+        ]
+
+    def _likely(self, blocks: Blocks) -> list[int]:
+        """Labels of the cores that are lungs by volume, density and surroundings."""
+        inside = self.labels > 0
+        labels, values = self.labels[inside], blocks.values[inside]
+        air = float(np.clip(np.percentile(values, 5), *_AIR)) if len(values) else 0.0
+        aerated = (values > air + _AERATED[0]) & (values < _AERATED[1])
+        size = np.bincount(labels, minlength=self.count + 1)
+
+        def share(of: np.ndarray) -> np.ndarray:
+            return np.bincount(labels, of, self.count + 1) / np.maximum(size, 1)
+
+        enclosed = share(self.enclosure[inside])
+        dense = share(values > _PARENCHYMA) > 0.5
+        wanted = (
+            (self.volumes >= _SMALLEST)
+            & (share(aerated) >= _AERATED_SHARE)
+            & ((enclosed > _ENCLOSED[1]) | ((enclosed > _ENCLOSED[0]) & dense))
+            & (share(_within(self.body)[inside]) > _INSIDE)
+        )
+        wanted[0] = False
+        return np.flatnonzero(wanted).tolist()
+
+    def _place(self, label: int) -> tuple[float, float, float]:
+        """Lowest, mean and highest index along z."""
+        area = np.bincount(np.nonzero(self.labels == label)[0])
+        index = np.flatnonzero(area)
+        return float(index[0]), float(np.average(index, weights=area[index])), float(index[-1])
+
+
+def _beside(place: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    """Whether the middle of a core lies at the height of another one."""
+    low, _, high = other
+    margin = 0.5 * (1 - _BESIDE) * (high - low)
+    return low + margin <= place[1] <= high - margin
+
+
+def parted(lungs: np.ndarray, smallest: float) -> int | None:
+    """The sagittal plane between two lungs: index along x; None where there is one.
+
+    Args:
+        lungs: bool [z, y, x].
+        smallest: Blocks of a lung at least.
+    """
+    area = lungs.sum(axis=(0, 1)).astype(float)
+    volume = np.cumsum(area)
+    here = np.flatnonzero((volume >= smallest) & (volume[-1] - volume >= smallest))
+    if not len(here):
+        return None
+    left = np.maximum.accumulate(area)
+    right = np.maximum.accumulate(area[::-1])[::-1]
+    dip = area / np.maximum(np.minimum(left, right), 1.0)
+    best = dip[here].min()
+    return int(np.median(here[dip[here] == best])) if best <= _DIP else None
+
+
+def _body(tissue: np.ndarray) -> np.ndarray:
+    """The largest piece of thick tissue; shells of couches and padding's edges are thin."""
+    thick, count = ndimage.label(ndimage.binary_erosion(tissue, np.ones((3, 3, 3)), border_value=1))
+    if not count:
+        return tissue
+    largest = 1 + int(np.argmax(np.bincount(thick.ravel())[1:]))
+    return ndimage.binary_dilation(thick == largest, np.ones((3, 3, 3)), 3, mask=tissue)
+
+
+def _enclosure(tissue: np.ndarray) -> np.ndarray:
+    """In which share of the six axis directions tissue is met before the image ends."""
+    share = np.zeros(tissue.shape, dtype=np.float32)
+    for axis in range(3):
+        share += np.maximum.accumulate(tissue, axis)
+        share += np.flip(np.maximum.accumulate(np.flip(tissue, axis), axis), axis)
+    return share / 6
+
+
+def _within(body: np.ndarray) -> np.ndarray:
+    """Whether a block lies within the body's box in its axial slice."""
+    result = np.ones(body.shape, dtype=bool)
+    for axis in (1, 2):
+        line = np.asarray(body.any(axis=3 - axis))
+        inside = np.maximum.accumulate(line, 1) & np.maximum.accumulate(line[:, ::-1], 1)[:, ::-1]
+        result &= np.expand_dims(inside, 3 - axis)
+    return result
+
+
+def box_around(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
+    """The box of a mask with a margin of blocks along each axis."""
+    found = []
+    for axis in range(3):
+        others = tuple(k for k in range(3) if k != axis)
+        index = np.flatnonzero(mask.any(axis=others))
+        low, high = int(index[0] - margin[axis]), int(index[-1] + margin[axis] + 1)
+        found.append(slice(max(0, low), min(mask.shape[axis], high)))
+    return tuple(found)

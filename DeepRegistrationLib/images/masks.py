@@ -1,0 +1,115 @@
+"""Where the images count: masks that were given, and the lungs that are found without them.
+
+What is doubtful is not used: the registration goes on without it, and a sentence says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import is_ct
+from DeepRegistrationLib.images.lungs import Evidence, Found, look_for_lungs
+
+# Two scans of one patient or of two, at any phase of breathing and cut anywhere, stay within these.
+_VOLUMES = 3.5  # ratio of the volumes
+_SHARES = 0.3  # difference of the right lung's share
+_EXTENTS = (2.0, 2.0, 3.0)  # ratio of the extents along x, y, z
+
+
+def find_masks(
+    fixed: Image,
+    moving: Image,
+    fixed_mask: Image | None,
+    moving_mask: Image | None,
+    notes: list[str],
+) -> tuple[Image | None, Image | None]:
+    """The given masks on the images' device; in a chest CT, the lungs where none was given.
+
+    What was found is said in ``notes``. Lungs count only when both images show them, plausibly and
+    in agreement: a mask on one side alone would not be comparable.
+    """
+    device = fixed.data.device
+    given = [None if m is None else m.to(device) for m in (fixed_mask, moving_mask)]
+    if all(m is not None for m in given) or not (is_ct(fixed) and is_ct(moving)):
+        return given[0], given[1]
+    found = [
+        look_for_lungs(image) if m is None else Found(m, Evidence())
+        for m, image in zip(given, (fixed, moving), strict=True)
+    ]
+    looked = [m is None for m in given]
+    if any(look and f.mask is None for look, f in zip(looked, found, strict=True)):
+        if any(f.mask is not None for f in found):
+            side = "fixed" if found[0].mask is None else "moving"
+            notes.append(
+                f"No lungs were found in the {side} image, so the lungs are not used as masks."
+            )
+        return given[0], given[1]
+    why = _doubt(found, looked)
+    if why:
+        notes.append(
+            f"The lungs that were found may be wrong ({why}), so they are not used as masks. Look "
+            "at the images, or give masks."
+        )
+        return given[0], given[1]
+    sides = [side for side, look in zip(("fixed", "moving"), looked, strict=True) if look]
+    sizes = ", ".join(
+        f"{f.evidence.text} in the {side} image"
+        for side, f, look in zip(("fixed", "moving"), found, looked, strict=True)
+        if look
+    )
+    notes.append(
+        f"No {f'{sides[0]} mask was' if len(sides) == 1 else 'masks were'} given: the lungs were "
+        f"found ({sizes}) and used."
+    )
+    masks = [None if f.mask is None else f.mask.to(device) for f in found]
+    return masks[0], masks[1]
+
+
+def _doubt(found: list[Found], looked: list[bool]) -> str:
+    """A clause that says why the masks are not to be used; empty where they are."""
+    for side, one, look in zip(("fixed", "moving"), found, looked, strict=True):
+        if look and not one.evidence.sure:
+            return f"{side} image: {'; '.join(one.evidence.doubts)}"
+    first, second = found
+    assert first.mask is not None
+    assert second.mask is not None
+    liters, extents = zip(*(_size(f.mask) for f in found if f.mask is not None), strict=True)
+    sizes = f"{liters[0]:.1f} l in the fixed image, {liters[1]:.1f} l in the moving one"
+    if _ratio(*liters) > _VOLUMES:
+        return sizes
+    if any(_ratio(*pair) > most for *pair, most in zip(*extents, _EXTENTS, strict=True)):
+        return "they differ in extent: " + " and ".join(
+            " x ".join(f"{length:.0f}" for length in extent) + " mm" for extent in extents
+        )
+    return _difference(first.evidence, second.evidence, sizes) if all(looked) else ""
+
+
+def _difference(first: Evidence, second: Evidence, sizes: str) -> str:
+    if len(first.lungs) != len(second.lungs) or first.alone != second.alone:
+        return f"{first.text} in the fixed image, {second.text} in the moving one"
+    shares = [evidence.lungs[0].liters / evidence.liters for evidence in (first, second)]
+    if abs(shares[0] - shares[1]) > _SHARES:
+        return f"the right lung is {shares[0]:.0%} and {shares[1]:.0%} of both; {sizes}"
+    return ""
+
+
+def _ratio(first: float, second: float) -> float:
+    low, high = sorted((first, second))
+    return high / max(low, 1e-6)
+
+
+def _size(mask: Image) -> tuple[float, np.ndarray]:
+    """Liters, and extent along x, y, z (LPS) in mm."""
+    low, high = extent_of(mask)
+    voxels = float((mask.data != 0).sum())
+    return voxels * float(np.prod(mask.grid.spacing)) / 1e6, high - low
+
+
+def extent_of(mask: Image) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest physical position of the mask, without its outermost percent: [3]."""
+    index = torch.nonzero(mask.data != 0)
+    some = index[:: max(1, len(index) // 100_000)].flip(-1).cpu().numpy()
+    low, high = np.percentile(mask.grid.to_physical(some), [1, 99], axis=0)
+    return low, high

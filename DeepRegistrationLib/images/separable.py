@@ -1,0 +1,106 @@
+"""Interpolation between grids whose axes are parallel: one axis at a time, many times faster."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.sampling import fitting
+
+_ALIGNED = 1e-4  # voxels by which two grids' axes may drift apart and still count as parallel
+
+Positions = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def parallel_positions(source: Grid, target: Grid) -> Positions | None:
+    """Where the target's planes lie among the source's voxels, if the two grids' axes are parallel.
+
+    Returns:
+        Continuous source indices of the target's columns, rows and planes (along x, y, z), or None
+        where the axes are not parallel: then no separable interpolation exists.
+    """
+    step = source.inverse_matrix @ target.matrix
+    drift = np.abs(step - np.diag(np.diag(step))) @ np.asarray(target.size)
+    if drift.max() > _ALIGNED:
+        return None
+    start = source.to_index(np.asarray(target.origin))
+    x, y, z = (start[k] + step[k, k] * np.arange(target.size[k]) for k in range(3))
+    return x, y, z
+
+
+def sample_parallel(
+    values: torch.Tensor,
+    positions: Positions,
+    slab: slice | None,
+    fill: float | None = None,
+    *,
+    nearest: bool = False,
+) -> torch.Tensor:
+    """Interpolation on the planes ``slab`` of a parallel grid, one axis at a time.
+
+    The same values as :func:`sample`, many times faster, and only the planes that are needed are
+    turned into floating point.
+
+    Args:
+        values: [C, z, y, x], any real dtype.
+        positions: From :func:`parallel_positions`.
+        slab: Range of z in the target grid; all when None.
+        nearest: Take the nearest voxel instead of a trilinear blend.
+
+    Returns:
+        [C, slab, y, x], float32 (or the floating dtype of ``values``); in their own type where
+        ``nearest``.
+    """
+    places = (positions[2][slab or slice(None)], positions[1], positions[0])
+    first, last = np.clip(
+        np.floor([places[0].min(), places[0].max() + 1]), 0, values.shape[1] - 1
+    ).astype(int)
+    result = values[:, first : last + 1]
+    if not nearest and not result.dtype.is_floating_point:
+        result = result.float()
+    inner = (places[0] - first, *places[1:])
+    if nearest:
+        for axis in (3, 2, 1):  # halves go up, also when rounding left them just below
+            near = np.clip(np.floor(inner[axis - 1] + 0.5 + 1e-6), 0, result.shape[axis] - 1)
+            index = torch.as_tensor(near.astype(np.int64), device=values.device)
+            result = result.index_select(axis, index)
+    else:
+        result = _blend_planes(_blend(_blend(result, 3, inner[2]), 2, inner[1]), inner[0])
+    if fill is not None:
+        for axis, place in enumerate(places, start=1):
+            outside = np.flatnonzero((place < -0.5) | (place > values.shape[axis] - 0.5))
+            if len(outside):
+                index = torch.as_tensor(outside, device=values.device)
+                result = result.index_fill(axis, index, fitting(fill, result.dtype))
+    return result
+
+
+def _blend(values: torch.Tensor, axis: int, positions: np.ndarray) -> torch.Tensor:
+    """Linear interpolation along one array axis, border repeated."""
+    n = values.shape[axis]
+    place = np.clip(positions, 0, n - 1)
+    if len(place) == n and np.abs(place - np.arange(n)).max() < 1e-9:
+        return values
+    low = np.minimum(np.floor(place), max(n - 2, 0)).astype(np.int64)
+    weight = torch.as_tensor(place - low, dtype=values.dtype, device=values.device)
+    left = torch.as_tensor(low, device=values.device)
+    right = (left + 1).clamp(max=n - 1)
+    shape = [1] * values.ndim
+    shape[axis] = -1
+    return torch.lerp(
+        values.index_select(axis, left), values.index_select(axis, right), weight.reshape(shape)
+    )
+
+
+def _blend_planes(values: torch.Tensor, positions: np.ndarray) -> torch.Tensor:
+    """:func:`_blend` along z, the longest step, without copies of the neighbours."""
+    place = np.clip(positions, 0, values.shape[1] - 1)
+    planes = []
+    for z in place.tolist():
+        low = int(z)
+        if z == low:
+            planes.append(values[:, low])
+        else:
+            planes.append(torch.lerp(values[:, low], values[:, low + 1], z - low))
+    return torch.stack(planes, dim=1)

@@ -1,1 +1,0 @@
-"""What the trained networks compute: images in, fields out."""

@@ -1,0 +1,1 @@
+"""The method that takes another one, by what the pair shows."""

@@ -1,0 +1,1 @@
+"""The correlation network, our own, for lung CT."""

@@ -1,0 +1,1 @@
+"""elastix (package itk-elastix), in a process of its own."""

@@ -1,0 +1,1 @@
+"""Where the heart is in short-axis cine MRI, and its frame: for SVF-Net and the optimization."""

@@ -1,0 +1,62 @@
+"""The slices of a short-axis stack as HeartNet sees them: coarse pixels, values in [0, 1.5]."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.pyramid import smoothed
+from DeepRegistrationLib.methods.heart.preparation import slice_axis
+
+PIXEL = 4.0
+"""mm; thinner slices are resampled to it, too."""
+
+_BRIGHTEST = 1.5
+_PADDING = 0.01  # share of the voxels that makes the value of all corners padding
+_SAMPLES = 1_000_000  # voxels by which the range of the values is found
+
+
+def slices_of(image: Image) -> tuple[torch.Tensor, Grid]:
+    """The slices, and the grid that they lie on.
+
+    The 2nd and 98th percentile of the image without its padding become 0 and 1.
+
+    Returns:
+        float32 [slices, rows, columns]: of the grid's array its slice axis first, the others in
+        their order. And the grid, of pixels of about ``PIXEL`` mm.
+    """
+    data = image.data.float()
+    padding = _padding(data)
+    some = data[~padding] if padding is not None else data.flatten()
+    some = some[:: max(1, len(some) // _SAMPLES)]
+    share = torch.tensor([0.02, 0.98], device=data.device)
+    low, high = torch.quantile(some, share).tolist()
+    scaled = ((data - low) / max(high - low, 1e-6)).clamp(0.0, _BRIGHTEST)
+    if padding is not None:
+        scaled = scaled.masked_fill(padding, 0.0)
+    coarse = smoothed(replace(image, data=scaled), PIXEL)
+    return in_slices(coarse.data, coarse.grid), coarse.grid
+
+
+def in_slices(values: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """An array on a grid with the slice axis first."""
+    return values.movedim(2 - slice_axis(grid), 0)
+
+
+def from_slices(values: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """The inverse of :func:`in_slices`."""
+    return values.movedim(0, 2 - slice_axis(grid))
+
+
+def _padding(data: torch.Tensor) -> torch.Tensor | None:
+    """Where a constant was put around the image; None without one, or of nothing else."""
+    corners = data[:: max(1, data.shape[0] - 1), :: data.shape[1] - 1, :: data.shape[2] - 1]
+    value = corners.flatten()[0]
+    if not bool((corners == value).all()):
+        return None
+    found = data == value
+    share = float(found.float().mean())
+    return found if _PADDING < share < 1.0 else None

@@ -1,0 +1,1 @@
+"""Symmetric log-Demons with local correlation (Lorenzi et al. 2013)."""

@@ -1,0 +1,1 @@
+"""mlVIRNET (Hering et al., BVM 2019)."""

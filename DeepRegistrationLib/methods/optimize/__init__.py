@@ -1,0 +1,1 @@
+"""Instance optimization: a deformation fitted to the pair itself."""

@@ -1,0 +1,157 @@
+"""One level of the instance optimization: Adam on B-spline control points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from DeepRegistrationLib.images.gaussian import gaussian_mean
+from DeepRegistrationLib.images.reductions import total
+from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
+from DeepRegistrationLib.losses.similarity import LocalCorrelation
+from DeepRegistrationLib.methods.optimize.presets import Level, Preset
+from DeepRegistrationLib.progress import Progress
+from DeepRegistrationLib.transforms.bspline import BSplineLattice
+
+_STEP = 0.6  # of a voxel: how far Adam moves a control point in one iteration at first
+_BETAS = (0.6, 0.99)  # of Adam: with a longer memory, twenty iterations are spent on swinging
+_FLOOR = 0.1  # of Adam, in units of the first gradient; see fit_level
+_SMOOTHING = 0.85  # control points; see fit_level
+_STIFFNESS = 1e-4  # of the first fit: control points swinging at the border would fold
+_STRIDE = 2  # voxels between correlation windows: the same error as of all, in half the time
+_FOLDING = 20.0  # weight of the folding penalty
+
+
+@dataclass(frozen=True, eq=False)
+class MovingSource:
+    """The moving image, and where its values at the fixed image's voxels are before a deformation.
+
+    Attributes:
+        values: [z, y, x].
+        base: Positions of the fixed image's voxels in ``values``, in ``grid_sample``'s units
+            (-1 and 1 at the outermost centers): [3 (x, y, z), z, y, x] of the fixed image.
+        matrix: Displacements along the fixed image's axes in mm to those units: [3, 3].
+    """
+
+    values: torch.Tensor
+    base: torch.Tensor
+    matrix: torch.Tensor
+
+
+def fit_level(
+    fixed: torch.Tensor,
+    moving: MovingSource,
+    weight: torch.Tensor,
+    start: torch.Tensor,
+    level: Level,
+    preset: Preset,
+    spacing: tuple[float, float, float],
+    progress: Progress,
+    frozen: Sequence[int] = (),
+) -> torch.Tensor:
+    """Fit the displacement at one resolution.
+
+    Adam moves every control point by about the same length in the first iterations, in
+    whichever direction its own gradient has, and the next dozens go by until what is rough in that
+    is gone. So its steps are made smooth: it does not work on the control points, but on what
+    becomes their change by a Gaussian. The minimum is the same (a Gaussian can be inverted), and is
+    near after an eighth of the iterations.
+
+    Where the gradient is far below its root mean square, nothing is known of the direction, and the
+    last bits of the images would choose it; there the steps are shorter.
+
+    Where the end is not better than the beginning, as of two equal images, which only the first
+    large steps take apart, the start stays.
+
+    Args:
+        fixed: [z, y, x].
+        moving: The moving image, found through the transform that comes after the displacement.
+        weight: Where the fixed image counts, [z, y, x].
+        start: Displacement so far along the lattice's axes, mm, [3, z, y, x].
+        spacing: Of the voxels along x, y, z, mm.
+        frozen: Components (0: x, 1: y, 2: z) of the displacement that do not change.
+
+    Returns:
+        The displacement, as ``start``.
+    """
+    lattice = BSplineLattice(
+        tuple(fixed.shape),  # type: ignore[arg-type]
+        tuple(level.control / s for s in spacing),  # type: ignore[arg-type]
+        fixed.device,
+    )
+    controls = tuple(max(level.control, s) for s in spacing)
+    window = (level.window / spacing[0], level.window / spacing[1], level.window / spacing[2])
+    similarity = LocalCorrelation(fixed, weight, window, preset.noise, _STRIDE)
+    # The energy is integrated over space and compared with the volume that counts, so that the
+    # balance does not depend on how much surrounding the image has.
+    cell = controls[0] * controls[1] * controls[2]
+    counted = total(weight) * spacing[0] * spacing[1] * spacing[2]
+    share = (torch.Size(lattice.control_shape).numel() * cell / counted).float()
+    finest = min(spacing)
+    first = lattice.fit(start, _STIFFNESS)
+    free = torch.ones(3, 1, 1, 1, device=fixed.device)
+    free[list(frozen)] = 0.0
+
+    def control_points(change: torch.Tensor) -> torch.Tensor:
+        return first + free * gaussian_mean(change, (_SMOOTHING,) * 3)
+
+    def energy(coefficients: torch.Tensor) -> torch.Tensor:
+        # A spline in other units has its control points in them: the few are multiplied.
+        points = moving.base + lattice.evaluate(_multiplied(moving.matrix, coefficients))
+        warped = F.grid_sample(
+            moving.values[None, None],
+            points.movedim(0, -1)[None],
+            padding_mode="border",
+            align_corners=True,
+        )[0, 0]
+        smooth = bending_energy(coefficients, controls)  # type: ignore[arg-type]
+        folding = folding_penalty(coefficients, controls)  # type: ignore[arg-type]
+        return similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
+
+    with torch.enable_grad():
+        change = torch.zeros_like(first, requires_grad=True)
+        optimizer = torch.optim.Adam([change], lr=_STEP * finest, betas=_BETAS, eps=_FLOOR)
+        unit = torch.ones((), device=fixed.device)
+        losses: list[torch.Tensor] = []
+        for iteration in range(level.iterations):
+            progress(iteration / level.iterations, "")
+            done = iteration / level.iterations
+            optimizer.param_groups[0]["lr"] = _STEP * finest * _cooling(done)
+            optimizer.zero_grad()
+            loss = energy(control_points(change))
+            losses.append(loss.detach())
+            loss.backward()
+            assert change.grad is not None
+            if iteration == 0:
+                unit = change.grad.square().mean().sqrt().clamp(min=1e-30)
+            change.grad /= unit
+            optimizer.step()
+    with torch.no_grad():
+        found = control_points(change)
+        return torch.where(energy(found) < losses[0], lattice.evaluate(found), start)
+
+
+def _cooling(done: float) -> float:
+    """Factor on the step: full for the first half, then a half, then a fifth."""
+    return 1.0 if done < 0.5 else 0.5 if done < 0.8 else 0.2
+
+
+def _multiplied(matrix: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """``matrix @ v`` of vectors [3, ...], in full precision on every device."""
+    return torch.stack([sum(a * v for a, v in zip(row, vectors, strict=True)) for row in matrix])
+
+
+def taper(shape: tuple[int, int, int], margin: list[float], device: torch.device) -> torch.Tensor:
+    """Weight from 0 at the border, rising smoothly to 1 ``margin`` voxels (x, y, z) inside."""
+    result = torch.ones(shape, device=device)
+    for axis, (n, width) in enumerate(zip(shape, margin[::-1], strict=True)):
+        position = torch.arange(n, device=device, dtype=torch.float32)
+        depth = torch.minimum(position, n - 1 - position) / max(width, 1.0)
+        ramp = depth.clamp(0, 1)
+        view = [1, 1, 1]
+        view[axis] = n
+        result = result * (ramp * ramp * (3 - 2 * ramp)).reshape(view)
+    return result

@@ -1,0 +1,253 @@
+"""Instance optimization: a B-spline deformation fitted to the pair itself, coarse to fine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.images.extents import mask_box
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.pyramid import (
+    doubled,
+    level_factor,
+    level_spacing,
+    smoothed,
+    unresolved_axes,
+)
+from DeepRegistrationLib.images.sampling import map_points, sample
+from DeepRegistrationLib.methods.optimize.free_form import MovingSource, fit_level, taper
+from DeepRegistrationLib.methods.optimize.presets import Level, Preset
+from DeepRegistrationLib.progress import Progress, part
+from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
+
+_MARGIN = 14.0  # mm around the mask in which the finest levels work and fade out
+_REACH = 30.0  # mm past the fixed image's border from which the moving image can be fetched
+# Both, and the levels, are of images of human size; see pyramid.level_factor.
+
+
+def deform(
+    fixed: Image,
+    moving: Image,
+    mask: Image | None,
+    start: Transform,
+    preset: Preset,
+    levels: tuple[Level, ...],
+    progress: Progress,
+    *,
+    begin: DisplacementField | None = None,
+) -> Transform:
+    """Fit a deformation on top of ``start``, level after level.
+
+    Args:
+        mask: Where the fixed image counts; everywhere when None.
+        start: Transform fixed to moving that brings the images near; part of the result.
+        preset: Intensity range, weights of the terms.
+        levels: Coarse to fine; those far finer than the voxels are skipped.
+        begin: The deformation that the first level begins with; none when omitted.
+
+    Returns:
+        The deformation followed by ``start``.
+    """
+    fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
+    if mask is not None:  # all labels of a label map count alike
+        mask = replace(mask, data=(mask.data != 0).float())
+    factor = level_factor(fixed.grid, moving.grid)
+    levels = _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
+    costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
+    field = None if begin is None else _along_axes(begin)
+    for number, level in enumerate(levels):
+        report = part(progress, costs[number] / costs[-1], costs[number + 1] / costs[-1])
+        title = f"Deforming, level {number + 1} of {len(levels)} ({level.spacing:g} mm)"
+        named = _titled(report, title)
+        field = _level(fixed, moving, mask, start, field, level, preset, factor, named)
+    assert field is not None
+    return _finished(field, start, fixed.grid)
+
+
+def _level(
+    fixed: Image,
+    moving: Image,
+    mask: Image | None,
+    start: Transform,
+    field: DisplacementField | None,
+    level: Level,
+    preset: Preset,
+    factor: float,
+    progress: Progress,
+) -> DisplacementField:
+    """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
+    reference = smoothed(fixed, level.spacing)
+    weight = torch.ones_like(reference.data)
+    if mask is not None:
+        inside = mask.resampled(reference.grid).data
+        weight = preset.outside + (1 - preset.outside) * inside
+    if level.cropped and mask is not None:
+        box = _box(inside > 0, reference.grid, factor * _MARGIN)
+        reference = Image(reference.data[box[0]], box[1], fixed.name)
+        weight = weight[box[0]].contiguous()
+    grid = reference.grid
+    coarse = smoothed(moving, level.spacing)
+    source = _source(coarse, start, grid, factor * _REACH)
+    if field is None:
+        before = torch.zeros(3, *grid.shape, device=fixed.data.device)
+    else:
+        before = _resampled(field, grid)
+    after = fit_level(
+        reference.data,
+        source,
+        weight,
+        before,
+        level,
+        preset,
+        grid.spacing,
+        progress,
+        unresolved_axes(fixed.grid, moving.grid),
+    )
+    if not level.cropped or mask is None or field is None:
+        return DisplacementField(after, grid)
+    fade = taper(grid.shape, [factor * _MARGIN / s for s in grid.spacing], after.device)
+    blended = before + fade * (after - before)
+    return _pasted(field, DisplacementField(blended, grid), fixed.grid)
+
+
+def _shrunk(level: Level, factor: float) -> Level:
+    return replace(
+        level,
+        spacing=level.spacing * factor,
+        control=level.control * factor,
+        window=level.window * factor,
+    )
+
+
+def _useful(levels: list[Level], fixed: Grid, moving: Grid) -> tuple[Level, ...]:
+    """The levels that are not far finer than the voxels: those cost time and find nothing."""
+    voxel = min(*fixed.spacing, *moving.spacing)
+    return tuple(level for level in levels if level.spacing > 0.6 * voxel) or (levels[0],)
+
+
+def _titled(progress: Progress, title: str) -> Progress:
+    return lambda fraction, _: progress(fraction, title)
+
+
+def _scaled(image: Image, preset: Preset) -> Image:
+    """Intensities clamped to the preset's range, or their percentiles brought to [0, 1]."""
+    if preset.range is not None:
+        return replace(image, data=image.data.clamp(*preset.range))
+    step = max(1, image.data.numel() // 1_000_000)
+    some = image.data.flatten()[::step]
+    low, high = torch.quantile(some, 0.01), torch.quantile(some, 0.99)
+    scaled = (image.data - low) / (high - low).clamp(min=1e-6)
+    return replace(image, data=scaled.clamp(-0.2, 1.5))
+
+
+def _cost(level: Level, grid: Grid) -> float:
+    voxels = np.prod(grid.extent / np.array(level_spacing(grid, level.spacing)) + 1)
+    return float(voxels) * level.iterations * (0.35 if level.cropped else 1.0)
+
+
+def _box(
+    inside: torch.Tensor, grid: Grid, around: float
+) -> tuple[tuple[slice, slice, slice], Grid]:
+    """Array slices and grid of the box ``around`` mm around a mask."""
+    first, last = mask_box(inside)
+    margin = np.ceil(around / np.array(grid.spacing))
+    low = np.maximum(first - margin, 0).astype(int)
+    high = np.minimum(last + margin + 1, grid.size).astype(int)
+    slices = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
+    return slices, grid.cropped(tuple(low), tuple(high))  # type: ignore[return-value]
+
+
+def _source(moving: Image, start: Transform, grid: Grid, reach: float) -> MovingSource:
+    """Where the values of the moving image behind ``start`` are found.
+
+    After an affine start they are looked up in the moving image itself. Any other start is applied
+    once, by cubic interpolation, on the fixed image's grid and ``reach`` mm around it. Past its end
+    the image goes on as at its border: an edge there would attract the fixed image's structures.
+    """
+    if isinstance(start, Affine):
+        corners = grid.corners() @ start.matrix.T + start.translation
+        moving = _reachable(moving, corners, reach)
+    else:
+        outer = _expanded(grid, reach)
+        moving = doubled(warp(moving, start, outer, interpolation="cubic", fill=None))
+        start = Affine()
+    inverse = moving.grid.inverse_matrix
+    # Rounded far below what matters: where voxels fall on voxels, the gradient is that of one side
+    # or the other, and the last bits, which differ with the axes' directions, would choose it.
+    linear = np.round(inverse @ start.matrix @ grid.matrix, 9)
+    origin = start.matrix @ np.array(grid.origin) + start.translation
+    first = np.round(moving.grid.to_index(origin), 6)
+    last = np.array(moving.grid.size) - 1.0
+    units = 2.0 / np.maximum(last, 1.0)  # grid_sample's, from -1 to 1 between the outermost centers
+    axes = [torch.arange(n, dtype=torch.float32, device=moving.data.device) for n in grid.size]
+    z, y, x = torch.meshgrid(*axes[::-1], indexing="ij")
+    voxels = torch.stack((x, y, z), dim=-1)
+    base = map_points(voxels, units[:, None] * linear, units * first - 0.5 * units * last)
+    matrix = units[:, None] * (inverse @ start.matrix @ np.reshape(grid.direction, (3, 3)))
+    return MovingSource(
+        moving.data, base.movedim(-1, 0), torch.tensor(matrix, device=base.device).to(base)
+    )
+
+
+def _reachable(moving: Image, corners: np.ndarray, reach: float) -> Image:
+    """The moving image ``reach`` mm around a box, with twice as many voxels along each axis."""
+    size = np.array(moving.grid.size)
+    steps = reach / np.array(moving.grid.spacing)
+    index = moving.grid.to_index(corners)
+    low = np.floor(index.min(0) - steps).astype(int).clip(0, size - 1)
+    high = np.ceil(index.max(0) + steps).astype(int).clip(low, size - 1) + 1
+    part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
+    near = Image(moving.data[part], moving.grid.cropped(tuple(low), tuple(high)), moving.name)
+    return doubled(near)
+
+
+def _expanded(grid: Grid, reach: float) -> Grid:
+    """The grid with ``reach`` mm more on every side."""
+    pad = np.ceil(reach / np.array(grid.spacing)).astype(int)
+    pad[np.array(grid.spacing) > reach / 2] = 1
+    size = np.array(grid.size) + 2 * pad
+    origin = grid.to_physical(-pad)
+    return Grid(tuple(size), grid.spacing, tuple(origin), grid.direction)
+
+
+def _resampled(field: DisplacementField, grid: Grid) -> torch.Tensor:
+    """The vectors of a field on another grid: [3, z, y, x]."""
+    result = torch.empty(3, *grid.shape, device=field.device)
+    for slab in grid.slabs():
+        points = grid.points(slab, device=field.device)
+        result[:, slab] = sample(field.vectors, field.grid, points, fill=None)
+    return result
+
+
+def _pasted(whole: DisplacementField, patch: DisplacementField, grid: Grid) -> DisplacementField:
+    """``whole`` at the patch's resolution over the whole fixed image, with the patch set in.
+
+    The patch's grid is a part of ``grid`` at its spacing, and equals ``whole`` at its border.
+    """
+    full = grid.with_spacing(patch.grid.spacing)
+    vectors = _resampled(whole, full)
+    low = np.rint(full.to_index(np.array(patch.grid.origin))).astype(int)
+    z, y, x = (slice(int(o), int(o) + n) for o, n in zip(low[::-1], patch.grid.shape, strict=True))
+    vectors[:, z, y, x] = patch.vectors
+    return DisplacementField(vectors, full)
+
+
+def _along_axes(field: DisplacementField) -> DisplacementField:
+    """Physical vectors to those along the grid's axes."""
+    direction = torch.tensor(field.grid.direction, device=field.device).reshape(3, 3)
+    vectors = torch.einsum("ji,jzyx->izyx", direction.to(field.vectors), field.vectors)
+    return DisplacementField(vectors, field.grid)
+
+
+def _finished(field: DisplacementField, start: Transform, grid: Grid) -> Transform:
+    """Vectors along the grid's axes to physical ones, followed by the start."""
+    direction = torch.tensor(grid.direction, device=field.device).reshape(3, 3)
+    vectors = torch.einsum("ij,jzyx->izyx", direction, field.vectors).contiguous()
+    physical = DisplacementField(vectors, field.grid)
+    if isinstance(start, Affine) and np.array_equal(start.matrix, np.eye(3)):
+        if not start.translation.any():
+            return physical
+    return Composite([physical, start])

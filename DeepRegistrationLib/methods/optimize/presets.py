@@ -1,0 +1,112 @@
+"""Settings of the instance optimization for each anatomy and quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from DeepRegistrationLib.methods import anatomy
+from DeepRegistrationLib.options import Quality
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of the coarse-to-fine optimization.
+
+    Attributes:
+        spacing: Of the images, mm; axes with larger voxels keep theirs.
+        control: Spacing of the B-spline control points, mm.
+        iterations: Gradient steps.
+        window: Standard deviation of the local correlation's window, mm.
+        cropped: Work only around the mask (finest levels), instead of on the whole image.
+    """
+
+    spacing: float
+    control: float
+    iterations: int
+    window: float
+    cropped: bool = False
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What suits one anatomy.
+
+    Attributes:
+        title: For messages.
+        start: What brings the images near where nothing is given: an affine alignment, the places
+            of the two hearts, or the grids alone.
+        range: Intensities are clamped to this; None: 1st to 99th percentile become 0 and 1.
+        noise: Squared intensity below which windows do not count.
+        bending: Weight of the bending energy.
+        outside: Weight of the image outside the mask.
+        levels: For each quality, coarse to fine. Where there are none for ``best``, it is the mean
+            of both directions with those of ``default``. (On hearts in thick slices, more
+            iterations gain more: Dice 0.843 against 0.839 in ten patients of ACDC 001-060.)
+    """
+
+    title: str
+    start: Literal["affine", "hearts", "grids"]
+    range: tuple[float, float] | None
+    noise: float
+    bending: float
+    outside: float
+    levels: dict[Quality, tuple[Level, ...]]
+
+    def levels_of(self, quality: Quality) -> tuple[Level, ...]:
+        """The levels of a quality, coarse to fine."""
+        return self.levels.get(quality, self.levels["default"])
+
+    def both_ways(self, quality: Quality) -> bool:
+        """Whether the result of a quality is the mean of both directions."""
+        return quality == "best" and "best" not in self.levels
+
+
+LUNG_CT = Preset(
+    title="breathing lungs in CT",
+    start="affine",
+    range=(-1000.0, 300.0),
+    noise=400.0,
+    bending=0.4,
+    outside=0.01,
+    levels={
+        "fast": (Level(8, 16, 12, 12), Level(4, 12, 12, 10, True), Level(2, 5, 6, 4, True)),
+        "default": (Level(8, 16, 20, 12), Level(4, 12, 20, 10, True), Level(2, 4, 12, 4, True)),
+    },
+)
+
+CARDIAC_MRI = Preset(
+    title="cardiac cine MRI",
+    start="grids",
+    range=None,
+    noise=5e-4,
+    bending=0.1,
+    outside=0.0,
+    levels={
+        "fast": (Level(6, 12, 12, 12), Level(3, 9, 12, 10)),
+        "default": (Level(6, 12, 16, 12), Level(3, 9, 16, 10), Level(1.5, 6, 16, 8)),
+        "best": (Level(6, 12, 40, 12), Level(3, 9, 40, 10), Level(1.5, 6, 40, 8)),
+    },
+)
+
+CARDIAC_MRI_PATIENTS = replace(CARDIAC_MRI, title="the hearts of two patients", start="hearts")
+
+GENERAL = Preset(
+    title="any anatomy",
+    start="affine",
+    range=None,
+    noise=2e-3,
+    bending=0.3,
+    outside=0.0,
+    levels={
+        "fast": (Level(8, 24, 16, 12), Level(4, 16, 16, 8)),
+        "default": (Level(8, 24, 20, 12), Level(4, 16, 20, 8), Level(2, 8, 12, 5)),
+    },
+)
+
+PRESETS = {  # by the name of the anatomy
+    anatomy.LUNG_CT: LUNG_CT,
+    anatomy.CARDIAC_MRI: CARDIAC_MRI,
+    anatomy.CARDIAC_MRI_PATIENTS: CARDIAC_MRI_PATIENTS,
+    anatomy.GENERAL: GENERAL,
+}

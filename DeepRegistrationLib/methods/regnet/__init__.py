@@ -1,0 +1,1 @@
+"""RegNet (Sokooti et al., MICCAI 2017)."""

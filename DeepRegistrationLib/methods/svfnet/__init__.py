@@ -1,0 +1,1 @@
+"""SVF-Net (Rohe et al., MICCAI 2017)."""

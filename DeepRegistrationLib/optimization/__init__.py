@@ -1,1 +1,0 @@
-"""What the optimizing methods compute: affine alignment and instance optimization."""

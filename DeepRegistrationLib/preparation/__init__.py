@@ -1,1 +1,0 @@
-"""Images as each network wants them; training and inference use the same functions."""

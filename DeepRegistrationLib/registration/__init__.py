@@ -1,0 +1,1 @@
+"""A registration from images to results: checks, stages, fallback, uncertainty."""

@@ -1,0 +1,193 @@
+"""The engine on plain numpy data: what Slicer asks for, in its own process or in the child.
+
+Loads PyTorch; the data itself is described in :mod:`DeepRegistrationLib.images.plain`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.data import phantoms
+from DeepRegistrationLib.evaluation.region import Region, region_used
+from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
+from DeepRegistrationLib.files.foreign_transforms import read_foreign
+from DeepRegistrationLib.files.imported import sentence
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.plain import GivenMap, Outcome, Task, Volume
+from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.registration.engine import Registration, register
+from DeepRegistrationLib.registration.stages import inverse_grid
+from DeepRegistrationLib.transforms import Affine, displacement_magnitude, invert, jacobian
+from DeepRegistrationLib.transforms.single import single_transform
+from DeepRegistrationLib.transforms.tensors import (
+    image_of,
+    map_of,
+    mask_of,
+    transform_of,
+    volume_of,
+)
+from DeepRegistrationLib.transforms.warping import warped_image
+
+
+def run(task: Task, progress: Progress = silent) -> Registration:
+    """Register the images of a task.
+
+    Raises:
+        RegistrationError: As the engine's ``register``.
+    """
+    fixed, moving = image_of(task.fixed), image_of(task.moving)
+    return register(
+        fixed,
+        moving,
+        task.options,
+        task.outputs,
+        fixed_mask=mask_of(task.fixed_mask, fixed.grid),
+        moving_mask=mask_of(task.moving_mask, moving.grid),
+        initial=None if task.initial is None else transform_of(task.initial),
+        progress=progress,
+    )
+
+
+def outcome_of(registration: Registration) -> Outcome:
+    """What of a registration becomes nodes: the transform, and the outputs that were wanted."""
+    predicted = registration.uncertainty
+    region = region_used(registration.fixed_mask, registration.provenance.get("mask"))
+    return Outcome(
+        transform=map_of(single_transform(registration.transform, registration.grid)),
+        grid=registration.grid,
+        jacobian=_volume_if_any(registration.jacobian),
+        displacement=_volume_if_any(registration.displacement),
+        warped=_volume_if_any(registration.warped),
+        inverse=None if registration.inverse is None else map_of(registration.inverse.field),
+        fixed_mask=_volume_if_any(registration.fixed_mask),
+        error_maps={}
+        if predicted is None
+        else {k: volume_of(v) for k, v in predicted.maps().items()},
+        error_statistics={}
+        if predicted is None
+        else uncertainty_statistics(predicted, region, registration.voxel_mm),
+        folding=_folding(registration, region),
+        seconds=registration.seconds,
+        notes=registration.notes,
+        provenance=registration.provenance,
+    )
+
+
+def _folding(registration: Registration, region: Region) -> dict[str, float]:
+    """Percentages of J <= 0, where J was computed."""
+    if registration.jacobian is None:
+        return {}
+    folded = registration.jacobian.data <= 0
+    shares = {"image": _percentage(folded)}
+    if region.mask is not None:
+        shares[region.name] = _percentage(folded[region.mask.data != 0])
+    return shares
+
+
+def _volume_if_any(image: Image | None) -> Volume | None:
+    return None if image is None else volume_of(image)
+
+
+def inverse_of(transform: GivenMap, grid: Grid, progress: Progress = silent) -> dict[str, Any]:
+    """The inverse of a transform and its residual in mm.
+
+    Args:
+        transform: Fixed to moving.
+        grid: The moving image's.
+
+    Returns:
+        ``inverse``: Map; ``residual_mm``: ``mean``, ``max``, ``roundtrip_max``, 0 for affines.
+    """
+    forward = transform_of(transform)
+    if isinstance(forward, Affine):
+        residual = {"mean": 0.0, "max": 0.0, "roundtrip_max": 0.0}
+        return {"inverse": map_of(forward.inverse()), "residual_mm": residual}
+    with torch.no_grad():
+        found = invert(forward, inverse_grid(grid), progress=progress)
+    residual = {
+        "mean": found.residual_mean,
+        "max": found.residual_max,
+        "roundtrip_max": found.roundtrip_max,
+    }
+    return {"inverse": map_of(found.field), "residual_mm": residual}
+
+
+def imported_transform(files: list[str], grid: Grid | None) -> dict[str, Any]:
+    """A transform from another program's files, as one map.
+
+    Args:
+        files: As ``read_foreign`` takes them.
+        grid: Where splines and chains are sampled; of the fixed image, if it is known.
+
+    Returns:
+        ``transform``: Map; ``direction``, ``notes``: sentences, see ``interchange.imported``;
+        ``exchanged``: whether it is the transform of the pair with fixed and moving exchanged.
+    """
+    found = read_foreign(files, grid=grid)
+    with torch.no_grad():
+        single = single_transform(found.transform, grid)
+    return {
+        "transform": map_of(single),
+        "direction": sentence(found.direction),
+        "notes": [sentence(note) for note in found.notes],
+        "exchanged": found.exchanged,
+    }
+
+
+def derived_volume(
+    transform: GivenMap, grid: Grid, kind: str, moving: Volume | None, progress: Progress = silent
+) -> Volume:
+    """A volume made of a transform.
+
+    Args:
+        transform: Fixed to moving.
+        grid: The fixed image's.
+        kind: ``warped`` (the moving image on that grid), ``jacobian`` or ``displacement`` (mm).
+        moving: The moving image; only for ``warped``.
+    """
+    forward = transform_of(transform)
+    with torch.no_grad():
+        if kind == "jacobian":
+            return volume_of(jacobian(forward, grid, progress))
+        if kind == "displacement":
+            return volume_of(displacement_magnitude(forward, grid, progress))
+        assert moving is not None
+        return volume_of(warped_image(image_of(moving), forward, grid, progress))
+
+
+def phantom_pair(
+    name: str, options: dict[str, Any], progress: Progress = silent
+) -> dict[str, Volume | np.ndarray]:
+    """A phantom's two images with landmarks and organs.
+
+    Args:
+        name: ``thorax`` (chest CT, inhale and exhale) or ``heart`` (cine MRI, diastole, systole).
+        options: Of the function of that name in ``phantoms``.
+
+    Returns:
+        ``fixed``, ``moving``, ``fixed_labels``, ``moving_labels``, and ``fixed_landmarks``,
+        ``moving_landmarks``: [n, 3], LPS mm.
+    """
+    pair: Any
+    if name == "heart":
+        pair = phantoms.heart(**options, progress=progress)
+        labels = pair.fixed_labels, pair.moving_labels
+    else:
+        pair = phantoms.thorax(**options, progress=progress)
+        labels = pair.fixed_lungs, pair.moving_lungs
+    return {
+        "fixed": volume_of(pair.fixed),
+        "moving": volume_of(pair.moving),
+        "fixed_labels": volume_of(labels[0]),
+        "moving_labels": volume_of(labels[1]),
+        "fixed_landmarks": pair.fixed_landmarks,
+        "moving_landmarks": pair.moving_landmarks,
+    }
+
+
+def _percentage(folded: torch.Tensor) -> float:
+    return 100 * float(folded.float().mean())

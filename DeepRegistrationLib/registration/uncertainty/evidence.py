@@ -1,0 +1,82 @@
+"""What a registration's uncertainty is judged by: a backward registration, further estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty, uncertainty_maps
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.methods.base import Method
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
+from DeepRegistrationLib.methods.pair import Pair
+from DeepRegistrationLib.methods.start import starting_transform
+from DeepRegistrationLib.progress import Progress, part
+from DeepRegistrationLib.registration.uncertainty.augmented import augmented
+from DeepRegistrationLib.transforms import Transform
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Transforms whose disagreement is looked at.
+
+    Attributes:
+        forward: Fixed to moving, the result.
+        backward: Moving to fixed, by the same method.
+        estimates: Further ones of ``forward``; none, or two and more.
+    """
+
+    forward: Transform
+    backward: Transform
+    estimates: Sequence[Transform]
+
+    def maps(self, grid: Grid, device: torch.device, progress: Progress) -> Uncertainty:
+        """What it shows on ``grid``, computed on a device; the maps are on the CPU."""
+        estimates = [estimate.to(device) for estimate in self.estimates]
+        forward, backward = self.forward.to(device), self.backward.to(device)
+        return uncertainty_maps(forward, backward, estimates, grid, progress)
+
+
+def find_evidence(
+    method: Method,
+    pair: Pair,
+    context: Context,
+    forward: Transform,
+    estimates: Sequence[Transform],
+    refine: bool,
+) -> Evidence:
+    """Register backward and, where the method is a network, changed inputs.
+
+    Args:
+        context: Of the forward registration.
+        forward: Its result.
+        estimates: What the method put into its context: one from each direction, whose mean the
+            result is. They are compared, as two results of two directions each would share both.
+        refine: Improve the backward registration too. Estimates then do not count: they are of the
+            result before the refinement.
+    """
+    if estimates and not refine:
+        return Evidence(estimates[0], estimates[1].inverse(), [])
+    initial = context.initial
+    backward_context = replace(
+        context,
+        initial=None if initial is None else initial.inverse(),
+        fixed_mask=context.moving_mask,
+        moving_mask=context.fixed_mask,
+        progress=part(context.progress, 0.0, 0.5),
+        notes=[],  # what was chosen for the pair has been said
+    )
+    backward = method.register(pair.moving, pair.fixed, backward_context)
+    if refine:
+        backward = refine_transform(pair.moving, pair.fixed, backward, backward_context)
+    further: list[Transform] = []
+    if method.augmentations and not refine:
+        report = part(context.progress, 0.5, 0.55)
+        if initial is None and "shift" in method.augmentations:
+            initial = starting_transform(pair.fixed, pair.moving, context, report)
+        later = replace(context, initial=initial, progress=part(context.progress, 0.55, 1.0))
+        further = [forward, *augmented(method, pair.fixed, pair.moving, later)]
+    return Evidence(forward, backward, further)

@@ -1,0 +1,1 @@
+"""Numbers in words and pictures: the verdict, the HTML page, plots, the result's folder."""

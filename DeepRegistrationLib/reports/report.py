@@ -1,0 +1,285 @@
+"""The report of a registration as plain, JSON-able numbers.
+
+It holds no patient data: base names of files, no paths, no header entries besides size and
+spacing, no coordinates.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from DeepRegistrationLib import __version__
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.consistency import inverse_consistency
+from DeepRegistrationLib.evaluation.direction import Swapped
+from DeepRegistrationLib.evaluation.landmarks import mapped_points
+from DeepRegistrationLib.evaluation.measures import measure
+from DeepRegistrationLib.evaluation.region import Region, region_of, region_used
+from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.options import Outputs
+from DeepRegistrationLib.reports.verdict import verdict
+from DeepRegistrationLib.transforms import Transform
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.registration.engine import Registration
+
+NOTE_SPACE = (
+    "The transform maps points of the fixed image to points of the moving image, LPS mm; "
+    "J > 1 where the tissue is larger in the moving image."
+)
+NOTE_LOG = "std_log is taken over voxels with J > 0; folding is percent_nonpositive."
+MASK_FILE = "mask.nii.gz"
+"""The mask that a registration used, beside its transform and report."""
+
+REPORTED = Outputs(warped=True, jacobian=True)
+"""What a report is made of; :func:`build_report` computes what of it is not there."""
+
+STANDING_NOTES = (NOTE_SPACE, NOTE_LOG)
+"""What every report notes, whatever was measured."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of all that computes."""
+    return {
+        "deepregistration": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "simpleitk": sitk.Version.VersionString(),
+    }
+
+
+def build_report(
+    registration: Registration,
+    fixed: Image,
+    moving: Image,
+    *,
+    fixed_landmarks: np.ndarray | None = None,
+    moving_landmarks: np.ndarray | None = None,
+    fixed_labels: Image | None = None,
+    moving_labels: Image | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What a registration did and how good it is.
+
+    Args:
+        registration: From :func:`DeepRegistrationLib.registration.engine.register`.
+        fixed, moving: The images that were registered.
+        fixed_landmarks, moving_landmarks: LPS mm, [n, 3], row by row the same place.
+        fixed_labels, moving_labels: Label maps of the two images.
+        notes: Sentences to add to those of the registration.
+
+    Returns:
+        ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``, ``quality``,
+        ``parameters``, ``device``, ``device_reason``, ``seed``, ``seconds`` (by stage, and
+        ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
+        :func:`measure`: ``region``, ``tre``, ``swapped``, ``jacobian``, ``similarity``,
+        ``overlap``, ``alignment``, ``voxel_mm``; ``verdict`` (``level``, ``headline``,
+        ``findings``, see :mod:`verdict`); ``inverse_consistency`` where the inverse was asked for
+        (see :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
+        :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
+        which is large where T folds) and ``notes``. What was not measured is None; there is no
+        NaN.
+
+    Raises:
+        RegistrationError: The landmarks are no pairs or lie outside their images.
+    """
+    started = time.perf_counter()
+    kept = region_used(registration.fixed_mask, registration.provenance.get("mask"))
+    region = region_of(fixed, moving, kept=kept, fixed_labels=fixed_labels)
+    measured = measure(
+        registration.transform,
+        fixed=fixed,
+        moving=moving,
+        warped=registration.warped,
+        determinant=registration.jacobian,
+        region=region,
+        fixed_landmarks=fixed_landmarks,
+        moving_landmarks=moving_landmarks,
+        fixed_labels=fixed_labels,
+        moving_labels=moving_labels,
+    )
+    if registration.uncertainty is not None:
+        measured["uncertainty"] = uncertainty_statistics(
+            registration.uncertainty, region, measured["voxel_mm"]
+        )
+    if registration.inverse is not None:
+        measured["inverse_consistency"] = inverse_consistency(
+            registration.transform,
+            registration.inverse.field,
+            fixed.grid,
+            moving.grid,
+            region.mask,
+        )
+    judged = _judged(measured, registration.transform, fixed_landmarks, moving_landmarks)
+    seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
+    return _assembled(fixed, moving, measured, judged, registration, seconds, notes)
+
+
+def evaluation_report(
+    transform: Transform,
+    *,
+    fixed: Image | None = None,
+    moving: Image | None = None,
+    kept: Region | None = None,
+    notes: Sequence[str] = (),
+    **more: Any,
+) -> dict[str, Any]:
+    """The same report for a transform of unknown origin; arguments as for :func:`measure`.
+
+    With both images, inverse consistency is measured with a numerical inverse.
+
+    Args:
+        kept: The region that the transform brings along.
+        notes: To be added to those of the images.
+    """
+    region = region_of(
+        fixed,
+        moving,
+        kept=kept,
+        **{key: more.get(key) for key in ("fixed_mask", "moving_mask", "fixed_labels")},
+    )
+    measured = measure(transform, fixed=fixed, moving=moving, region=region, **more)
+    if fixed is not None and moving is not None:
+        measured["inverse_consistency"] = inverse_consistency(
+            transform, None, fixed.grid, moving.grid, region.mask
+        )
+    points = more.get("fixed_landmarks"), more.get("moving_landmarks")
+    judged = _judged(measured, transform, *points)
+    read = [note for image in (fixed, moving) if image is not None for note in image.notes]
+    return _assembled(fixed, moving, measured, judged, None, {}, [*read, *notes])
+
+
+def _judged(
+    measured: dict[str, Any],
+    transform: Transform,
+    fixed_landmarks: np.ndarray | None,
+    moving_landmarks: np.ndarray | None,
+) -> dict[str, Any]:
+    """The verdict on what was measured, and on the landmarks where there are any."""
+    errors = {}
+    if fixed_landmarks is not None and moving_landmarks is not None:
+        mapped = mapped_points(transform, fixed_landmarks)
+        errors = {
+            "before": np.linalg.norm(np.subtract(fixed_landmarks, moving_landmarks), axis=1),
+            "after": np.linalg.norm(mapped - moving_landmarks, axis=1),
+        }
+    return verdict(without_places(measured), **errors).plain()
+
+
+def _assembled(
+    fixed: Image | None,
+    moving: Image | None,
+    measured: dict[str, Any],
+    judged: dict[str, Any],
+    registration: Registration | None,
+    seconds: dict[str, float],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    known = {} if registration is None else registration.provenance
+    inverse = None if registration is None else registration.inverse
+    residual = inverse and {
+        "mean": inverse.residual_mean,
+        "max": inverse.residual_max,
+        "roundtrip_max": inverse.roundtrip_max,
+    }
+    report = {
+        "versions": versions(),
+        "method": known.get("method"),
+        "asked_for": known.get("asked_for"),
+        "refine": known.get("refine"),
+        "quality": known.get("quality"),
+        "parameters": known.get("parameters", {}),
+        "device": known.get("device"),
+        "device_reason": known.get("device_reason"),
+        "seed": known.get("seed"),
+        "seconds": {**seconds, "total": sum(seconds.values())} if seconds else {},
+        "peak_memory_mb": known.get("peak_memory_mb"),
+        "fixed": describe(fixed),
+        "moving": describe(moving),
+        **without_places(measured),
+        "verdict": judged,
+        "inverse_residual_mm": residual,
+        "notes": [
+            *(registration.notes if registration else []),
+            *notes,
+            *([Swapped(**measured["swapped"]).text] if measured["swapped"] else []),
+            *STANDING_NOTES,
+        ],
+    }
+    return json_safe(report)
+
+
+def without_places(measured: dict[str, Any]) -> dict[str, Any]:
+    """Measures without positions in the image; every report has the same keys."""
+    overlap = {
+        label: {
+            when: values and {key: v for key, v in values.items() if key != "farthest"}
+            for when, values in pair.items()
+        }
+        for label, pair in (measured["overlap"] or {}).items()
+    }
+    aligned = measured.get("alignment")
+    if aligned:
+        area = {key: value for key, value in aligned["area"].items() if key != "point"}
+        aligned = {**aligned, "area": area}
+    consistency = measured.get("inverse_consistency")
+    return {
+        **measured,
+        "overlap": overlap or None,
+        "alignment": aligned,
+        "inverse_consistency": consistency,
+    }
+
+
+def describe(image: Image | None) -> dict[str, Any] | None:
+    """Base name, size (x, y, z) and spacing (mm) of an image."""
+    if image is None:
+        return None
+    name = image.name.replace("\\", "/").rsplit("/", 1)[-1]
+    return {"name": name, "size": list(image.grid.size), "spacing": list(image.grid.spacing)}
+
+
+def json_safe(value: Any) -> Any:
+    """Plain Python types for JSON; NaN and infinity, which JSON lacks, become None."""
+    if isinstance(value, dict):
+        return {str(key): json_safe(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_safe(entry) for entry in value]
+    if isinstance(value, (bool, str, int)) or value is None:
+        return value
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        return json_safe(value.tolist())
+    if isinstance(value, np.generic):
+        return json_safe(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def report_text(report: dict[str, Any]) -> str:
+    """The report as JSON."""
+    return json.dumps(report, indent=2, allow_nan=False) + "\n"
+
+
+def write_report(report: dict[str, Any], path: str | Path) -> None:
+    """Write the report as a JSON file.
+
+    Raises:
+        RegistrationError: The file cannot be written.
+    """
+    try:
+        Path(path).write_text(report_text(report), encoding="utf-8")
+    except OSError as error:
+        raise RegistrationError(f"{path} cannot be written ({error.strerror}).") from error

@@ -1,0 +1,77 @@
+"""The folder that a registration is written to: transform, images, maps, report."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
+from DeepRegistrationLib.images.image import Image, write_image
+from DeepRegistrationLib.options import Outputs
+from DeepRegistrationLib.registration.engine import Registration
+from DeepRegistrationLib.reports.report import MASK_FILE, write_report
+from DeepRegistrationLib.transforms import write_transform
+from DeepRegistrationLib.transforms.warping import in_type_of
+
+RESULTS = (
+    "transform.h5",
+    "warped.nii.gz",
+    "jacobian.nii.gz",
+    "report.json",
+    "inverse.h5",
+    MASK_FILE,
+    "displacement.nii.gz",
+)
+UNCERTAINTY = {  # by the names of the maps
+    "predicted": "uncertainty.nii.gz",
+    "consistency": "consistency.nii.gz",
+    "spread": "spread.nii.gz",
+}
+_FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
+
+
+def output_size(grid: Grid, outputs: Outputs) -> int:
+    """Estimated bytes of a result: float32 images, and fields in float64 as ITK stores them."""
+    volume = grid.voxels * float(np.prod(grid.spacing))
+    nodes = min(grid.voxels, volume / _FIELD_SPACING**3)
+    images = outputs.warped + outputs.jacobian + outputs.displacement + 3 * outputs.uncertainty
+    return int(4 * images * grid.voxels + 24 * nodes * (1 + outputs.inverse))
+
+
+def write_results(
+    result: Registration,
+    moving: Image,
+    report: dict[str, Any],
+    folder: Path,
+    *,
+    images: bool = True,
+) -> None:
+    """Write what there is of ``RESULTS``.
+
+    Args:
+        moving: That was registered; the warped image is written in its voxel type.
+        images: Whether the warped image and the Jacobian map, which the report is made of, are
+            written too.
+
+    The images at the same time, as compressing each keeps one processor busy; the transforms one
+    after the other, as HDF5 is not made for threads.
+    """
+    warped = result.warped and in_type_of(moving, result.warped)
+    reported = [(warped, RESULTS[1]), (result.jacobian, RESULTS[2])] if images else []
+    others = [(result.fixed_mask, MASK_FILE), (result.displacement, RESULTS[6])]
+    volumes = [(image, name) for image, name in (*reported, *others) if image is not None]
+    if result.uncertainty is not None:
+        maps = result.uncertainty.maps().items()
+        volumes += [(image, UNCERTAINTY[name]) for name, image in maps]
+    with native_silence(), ThreadPoolExecutor(max(1, len(volumes))) as pool:
+        running = [pool.submit(write_image, image, folder / name) for image, name in volumes]
+        write_transform(result.transform, folder / RESULTS[0])
+        if result.inverse is not None:
+            write_transform(result.inverse.field, folder / RESULTS[4])
+    for job in running:
+        job.result()  # raises what went wrong
+    write_report(report, folder / RESULTS[3])

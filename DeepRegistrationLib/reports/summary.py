@@ -1,0 +1,51 @@
+"""The report of a registration in a few lines, for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from DeepRegistrationLib.reports.report import STANDING_NOTES
+from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
+
+
+def told(report: dict[str, Any]) -> list[str]:
+    """What the report notes of this registration alone, and its main numbers, for a terminal."""
+    return [note for note in report["notes"] if note not in STANDING_NOTES] + summary(report)
+
+
+def summary(report: dict[str, Any]) -> list[str]:
+    """The report's main numbers as lines for a terminal."""
+    lines = []
+    if tre := report["tre"]:
+        before, after = tre["before"], tre["after"]
+        lines.append(
+            f"Target registration error over {tre['n']} landmarks: {before['mean']:.2f} mm before, "
+            f"{after['mean']:.2f} mm after (median {after['median']:.2f}, 95 % {after['p95']:.2f}, "
+            f"max {after['max']:.2f})"
+        )
+    if similar := report["similarity"]:
+        before, after = similar["before"]["local_ncc"], similar["after"]["local_ncc"]
+        if before is not None and after is not None:
+            where = f"in the {report['region']['name']}"
+            lines.append(f"Local correlation {where}: {before:.3f} before, {after:.3f} after")
+    for label, overlap in (report["overlap"] or {}).items():
+        dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
+        what = "the masks" if label == "mask" else f"label {label}"
+        lines.append(f"Dice of {what}: {dice[0]:.3f} before, {dice[1]:.3f} after")
+    if volume := report["jacobian"]:
+        text = f"Jacobian {volume['min']:.2f} to {volume['max']:.2f}, "
+        text += f"folding in {volume['percent_nonpositive']:.3f} % of the image"
+        if inside := volume["in_mask"]:
+            text += f", {inside['percent_nonpositive']:.3f} % of the {report['region']['name']}"
+        lines.append(text)
+    lines += [finding.text for finding in uncertainty_findings(report.get("uncertainty"))]
+    if consistency := report["inverse_consistency"]:
+        lines.append(
+            f"Inverse consistency: {consistency['mean']:.3f} mm mean, {consistency['p95']:.3f} mm "
+            f"at 95 %, {consistency['max']:.3f} mm max"
+        )
+    if residual := report["inverse_residual_mm"]:
+        lines.append(
+            f"Inverse: residual {residual['mean']:.3f} mm mean, {residual['max']:.3f} mm max"
+        )
+    return lines

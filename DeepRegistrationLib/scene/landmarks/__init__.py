@@ -1,0 +1,1 @@
+"""Landmark pairs in the scene: their errors, live, in views, tables and plots."""

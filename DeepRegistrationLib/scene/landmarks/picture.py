@@ -1,0 +1,48 @@
+"""A picture of all landmarks on the fixed image, colored by their error."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from DeepRegistrationLib.scene.landmarks.display import LandmarkDisplay
+from DeepRegistrationLib.scene.landmarks.state import LandmarkState
+from DeepRegistrationLib.scene.nodes import colors
+from DeepRegistrationLib.scene.nodes.canvas import color_bar
+from DeepRegistrationLib.scene.nodes.space import parents_of
+from DeepRegistrationLib.scene.report.pictures import (
+    Steps,
+    colors_of,
+    display_window,
+    framed,
+    label,
+)
+from DeepRegistrationLib.scene.report.studio import Place, Studio
+
+
+def landmark_map(fixed, state: LandmarkState, title: str, place: Place, transform=None) -> Steps:
+    """The landmarks that count, from all depths, over three slices of the fixed volume.
+
+    Args:
+        fixed: Volume node.
+        state: Errors after registration, or before where there is no transform.
+        title: Written above.
+        place: Where to look.
+        transform: The transform node that was evaluated.
+    """
+    studio = Studio()
+    table = colors.error_color_node(studio.scene)
+    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
+    above = [] if transform is None else [transform, *parents_of(transform)]
+    display = LandmarkDisplay(studio.scene)
+    display.project(True)
+    display.update(state, studio.transform(above))
+    return _landmark_map(studio, gray, colors_of(table), title, place)
+
+
+def _landmark_map(studio: Studio, gray, table: np.ndarray, title: str, place: Place) -> Steps:
+    (panels,) = yield from studio.shots(place, [gray], gray)
+    label(panels, place)
+    top = colors.ERROR_RANGE[1]
+    ticks = [(value, f"{value:g} mm") for value in np.arange(top)] + [(top, f"{top:g} mm or more")]
+    bar = color_bar(len(panels[0]), table, colors.ERROR_RANGE, ticks, "Landmark error")
+    return framed([*panels, bar], title)

@@ -1,0 +1,1 @@
+"""The report of a registration from the scene, and its pictures."""

@@ -1,0 +1,293 @@
+"""Pictures of a registration, rendered by Slicer's slice views: before, after, Jacobian, grid.
+
+Each shows an axial, a coronal and a sagittal slice. They are rendered in scenes of their own (see
+:mod:`DeepRegistrationLib.scene.report.studio`), in steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from DeepRegistrationLib.evaluation.finding import coordinate
+from DeepRegistrationLib.scene.nodes import colors
+from DeepRegistrationLib.scene.nodes.canvas import (
+    GRAY,
+    Color,
+    blank,
+    color_bar,
+    draw_key,
+    draw_text,
+)
+from DeepRegistrationLib.scene.nodes.space import between, map_points, parents_of
+from DeepRegistrationLib.scene.nodes.volumes import exhausted
+from DeepRegistrationLib.scene.report.studio import ORIENTATIONS, Place, Studio, place_of
+from DeepRegistrationLib.scene.views.views import require_rendering, write_png
+
+TITLES = {
+    "before": "Before registration",
+    "after": "After registration",
+    "jacobian": "Volume change on the fixed image",
+    "predicted": "Error estimate: where to look",
+    "grid": "Deformation of the registered image",
+}
+
+_GAP = 6  # pixels
+_TITLE = 48  # height of the band above the panels
+
+# What lies left, right, above and below in Slicer's slice views.
+_LETTERS = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}
+
+_GREEN: Color = (0.1, 0.9, 0.1)
+_MAGENTA: Color = (0.95, 0.1, 0.95)
+_AGREE: Color = (0.75, 0.75, 0.75)
+
+_GRID_MM = 10.0  # distance of the lines
+_GRID_STEP = 2.5  # mm from point to point along a line
+_LATTICE = 16  # points a side at which the displacement is looked up
+_GRID_MARGIN = 0.3  # rendered around the picture: lines move in from there
+
+_LUNG_WINDOW = (-1100.0, 300.0)  # HU: vessels, fissures and the chest wall all show
+
+
+Steps = Generator[None, None, np.ndarray]
+"""A picture in the making, a fraction of a second a step: uint8 [height, width, 3] at the end.
+
+What it shows is taken from the scene when it is asked for, not in the steps.
+"""
+
+
+def overlay(fixed, moving, title: str, place: Place, above: Sequence | None = None) -> Steps:
+    """Fixed in green and moving in magenta, added: gray where they agree.
+
+    Args:
+        fixed, moving: Volume nodes.
+        title: Written above.
+        place: Where to look.
+        above: Transform nodes to show the moving volume under, the nearest first; its own when
+            omitted.
+    """
+    studio, limits = Studio(), display_window(fixed)
+    green = studio.volume(fixed, parents_of(fixed), studio.color("Green"), limits)
+    above = parents_of(moving) if above is None else above
+    magenta = studio.volume(moving, above, studio.color("Magenta"), limits)
+    return _overlay(studio, green, magenta, title, place)
+
+
+def _overlay(studio: Studio, green, magenta, title: str, place: Place) -> Steps:
+    # A slice view's own addition shows tissue of one volume gray where the other one ends.
+    layers = yield from studio.shots(place, (green, magenta), green)
+    panels = [
+        np.minimum(a.astype(int) + b, 255).astype(np.uint8) for a, b in zip(*layers, strict=True)
+    ]
+    label(panels, place)
+    picture = framed(panels, title)
+    key = [(_GREEN, "fixed only"), (_MAGENTA, "moving only"), (_AGREE, "both agree")]
+    draw_key(picture, key, picture.shape[1] - 16, _TITLE // 2)
+    return picture
+
+
+def jacobian_map(fixed, jacobian, title: str, place: Place) -> Steps:
+    """The Jacobian determinant in color over the fixed volume, with its scale.
+
+    Where the volume does not change (J near 1) the anatomy shows through.
+    """
+    studio = Studio()
+    table = colors.jacobian_color_node(studio.scene)
+    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
+    color = studio.volume(jacobian, parents_of(jacobian), table, colors.JACOBIAN_RANGE)
+    return _jacobian_map(studio, gray, color, colors_of(table), title, place)
+
+
+def error_map(fixed, predicted, title: str, place: Place) -> Steps:
+    """The predicted error in color over the fixed volume, where it is 0.5 mm and more."""
+    studio, limits = Studio(), colors.ESTIMATE_RANGE
+    table = colors.overlay_color_node(studio.scene, "predicted")
+    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
+    color = studio.volume(predicted, parents_of(predicted), table, limits)
+    return _error_map(studio, gray, color, colors_of(table), title, place)
+
+
+def _error_map(studio: Studio, gray, color, table, title: str, place: Place) -> Steps:
+    layers = yield from studio.shots(place, (gray, color))
+    panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
+    label(panels, place)
+    ticks = [(3.0, "3 mm or more"), (2.0, "2 mm"), (1.0, "1 mm"), (0.5, "below: not colored")]
+    bar = color_bar(len(panels[0]), table, colors.ESTIMATE_RANGE, ticks, "Error estimate")
+    return framed([*panels, bar], title)
+
+
+def _jacobian_map(studio: Studio, gray, color, table, title: str, place: Place) -> Steps:
+    layers = yield from studio.shots(place, (gray, color))
+    panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
+    label(panels, place)
+    ticks = [
+        (2.0, "2.0  twice as large in the moving image"),
+        (1.5, "1.5"),
+        (1.0, "1.0  same volume (not colored)"),
+        (0.5, "0.5  half as large in the moving image"),
+        (0.0, "0  below: folding"),
+    ]
+    bar = color_bar(len(panels[0]), table, colors.JACOBIAN_RANGE, ticks, "Jacobian determinant")
+    return framed([*panels, bar], title)
+
+
+def _blended(anatomy: np.ndarray, map_: np.ndarray) -> np.ndarray:
+    """Color over gray, the more opaque the more saturated: white (J = 1) does not show.
+
+    A slice view blends a volume with one opacity only.
+    """
+    colored = map_.astype(np.float32)
+    saturation = colored.max(-1, keepdims=True) - colored.min(-1, keepdims=True)
+    opacity = np.clip(saturation / 110, 0, 0.8)
+    return (anatomy * (1 - opacity) + colored * opacity).astype(np.uint8)
+
+
+def deformed_grid(
+    fixed, moving, transform, title: str, place: Place, above: Sequence | None = None
+) -> Steps:
+    """The registered moving volume with its own regular grid, bent by the transform.
+
+    Args:
+        fixed: Volume node over which the grid is drawn.
+        moving: Volume node.
+        transform: Transform node.
+        title, place, above: As for :func:`overlay`.
+    """
+    studio = Studio()
+    above = parents_of(moving) if above is None else above
+    grey = studio.color("Grey")
+    gray = studio.volume(moving, above, grey, display_window(moving))
+    region = studio.volume(fixed, parents_of(fixed), grey, (0.0, 1.0))
+    bent = studio.transform([transform, *parents_of(transform)])
+    top = _largest_displacement(bent, region)
+    scale = colors.displacement_colors(top)
+    draw = partial(_draw_grid, studio, bent, region, scale)
+    return _deformed_grid(studio, gray, region, draw, (top, scale), title, place)
+
+
+def _deformed_grid(
+    studio: Studio, gray, region, draw: Callable[[], None], scaled: tuple, title: str, place: Place
+) -> Steps:
+    top, scale = scaled
+    (panels,) = yield from studio.shots(place, [gray], region, _GRID_MARGIN, draw)
+    label(panels, place)
+    table = np.array([scale.GetColor(mm) for mm in np.linspace(0, top, 256)])
+    ticks = [(share * top, f"{share * top:g} mm") for share in (0, 0.25, 0.5, 0.75)]
+    ticks.append((top, f"{top:g} mm or more"))
+    height = len(panels[0])
+    bar = color_bar(height, table, (0.0, top), ticks, "Displacement")
+    draw_text(bar, f"one line every {_GRID_MM:g} mm", (12, height - 10), size=11, color=GRAY)
+    return framed([*panels, bar], title)
+
+
+def _draw_grid(studio: Studio, transform, region, scale: vtk.vtkColorTransferFunction) -> None:
+    """Let the slice views draw the transform's deformed grid, colored by displacement."""
+    display = slicer.vtkMRMLTransformDisplayNode()
+    studio.scene.AddNode(display)
+    display.SetVisualizationMode(display.VIS_MODE_GRID)
+    display.SetAndObserveRegionNode(region)
+    display.SetGridSpacingMm(_GRID_MM)
+    display.SetGridResolutionMm(_GRID_STEP)
+    display.SetGridScalePercent(100)
+    display.SetColorMap(scale)
+    display.SetVisibility2D(True)
+    display.SetVisibility(False)
+    transform.AddAndObserveDisplayNodeID(display.GetID())
+    display.SetVisibility(True)  # last: the grid is computed at every change of what is seen
+
+
+def _largest_displacement(transform, region) -> float:
+    """Top of the color scale, mm: what 98 % of the region stays below, in steps of 4 mm."""
+    ends = [np.linspace(0, n - 1, _LATTICE) for n in region.GetImageData().GetDimensions()]
+    to_world = vtk.vtkGeneralTransform()
+    to_world.PostMultiply()
+    matrix = vtk.vtkMatrix4x4()
+    region.GetIJKToRASMatrix(matrix)
+    to_world.Concatenate(matrix)
+    to_world.Concatenate(between(region.GetParentTransformNode(), None))
+    points = map_points(to_world, np.stack(np.meshgrid(*ends, indexing="ij"), -1))
+    moved = map_points(between(None, transform), points) - points
+    return float(4 * np.ceil(max(np.percentile(np.linalg.norm(moved, axis=-1), 98), 1.0) / 4))
+
+
+def write_pictures(
+    nodes, fixed, moving, folder: Path, *, slices=None, captions: dict | None = None
+) -> list[Path]:
+    """Write before.png, after.png, jacobian.png and grid.png.
+
+    Args:
+        nodes: ``ResultNodes`` of a registration that placed the moving volume under its transform.
+        fixed, moving: Volume nodes.
+        folder: Where the files go.
+        slices: RAS point where the slices meet; the middle of the fixed volume when omitted.
+        captions: What to add to a picture's title, by the file's name without suffix.
+
+    Raises:
+        RegistrationError: Nothing can be rendered on this machine, or a file cannot be written.
+    """
+    require_rendering()
+    place, transform = place_of(fixed, slices), nodes.transform
+    titles = dict(TITLES)
+    for key, text in (captions or {}).items():
+        titles[key] += f": {text}"
+    unregistered = parents_of(moving)[: parents_of(moving).index(transform)]
+    pictures = {
+        "before": overlay(fixed, moving, titles["before"], place, unregistered),
+        "after": overlay(fixed, moving, titles["after"], place),
+        "jacobian": jacobian_map(fixed, nodes.jacobian, titles["jacobian"], place),
+        "grid": deformed_grid(fixed, moving, transform, titles["grid"], place),
+    }
+    paths = []
+    for name, steps in pictures.items():
+        paths.append(Path(folder) / f"{name}.png")
+        write_png(exhausted(steps), paths[-1])
+    return paths
+
+
+def display_window(volume) -> tuple[float, float]:
+    """Lower and upper gray value to show: a lung window for CT, else percentiles 1 and 99.5."""
+    scalars = volume.GetImageData().GetPointData().GetScalars()
+    values = numpy_support.vtk_to_numpy(scalars)
+    values = values[:: max(1, len(values) // 500_000) | 1]  # odd: not a column of voxels
+    if values.min() <= -900:  # HU
+        return _LUNG_WINDOW
+    low, high = np.percentile(values, (1, 99.5))
+    return float(low), float(max(high, low + 1e-3))
+
+
+def label(panels: list[np.ndarray], place: Place) -> None:
+    """Write each slice's name, position and the body's directions on it."""
+    for pixels, (orientation, letters) in zip(panels, _LETTERS.items(), strict=True):
+        size = len(pixels)
+        middle, end = size / 2, size - 8
+        axis = ORIENTATIONS[orientation]
+        at = coordinate((-1, -1, 1)[axis] * place.slices[axis], axis)  # RAS to LPS
+        draw_text(pixels, f"{orientation}, {at} mm", (10, 18), size=12)
+        anchors = ((8, middle), (end, middle), (middle, 16), (middle, size - 16))
+        for letter, anchor, align in zip(letters, anchors, (0, 1, 0.5, 0.5), strict=True):
+            draw_text(pixels, letter, anchor, size=15, color=GRAY, align=(align, 0.5), bold=True)
+
+
+def framed(panels: list[np.ndarray], title: str) -> np.ndarray:
+    """The panels side by side under a title."""
+    width = sum(panel.shape[1] for panel in panels) + _GAP * (len(panels) - 1)
+    picture = blank(width, len(panels[0]) + _TITLE)
+    left = 0
+    for panel in panels:
+        picture[_TITLE:, left : left + panel.shape[1]] = panel
+        left += panel.shape[1] + _GAP
+    draw_text(picture, title, (16, _TITLE // 2), size=17, bold=True)
+    return picture
+
+
+def colors_of(table) -> np.ndarray:
+    """The colors of a color table node, from its first to its last: [n, 3] in [0, 1]."""
+    lookup = table.GetLookupTable()
+    return np.array([lookup.GetTableValue(k)[:3] for k in range(lookup.GetNumberOfTableValues())])

@@ -1,0 +1,1 @@
+"""What the panel can have done: requests, and the runs that carry them out."""

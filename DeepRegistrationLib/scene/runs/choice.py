@@ -1,0 +1,27 @@
+"""Which method suits the chosen volumes, told before the engine is loaded."""
+
+from __future__ import annotations
+
+from DeepRegistrationLib.methods.anatomy import Anatomy, look_at
+from DeepRegistrationLib.registration.choice import Choice, choose_method
+from DeepRegistrationLib.scene.nodes.masks import mask_from_node
+from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
+from DeepRegistrationLib.scene.runs.results import result_above
+
+
+def choice_for(fixedNode, movingNode, fixedMaskNode=None, anatomy: str = "auto") -> Choice:
+    """What ``auto`` would take for two volume nodes, from a cheap look at their voxels.
+
+    Args:
+        fixedMaskNode: Label map, volume or segmentation of where the fixed image counts, or None.
+        anatomy: Of the method's parameters; ``auto`` looks at the images.
+
+    Raises:
+        RegistrationError: A node without voxels, or a wrong one.
+    """
+    if anatomy != "auto":
+        return choose_method(Anatomy(anatomy, "your choice"))
+    above = result_above(fixedNode, movingNode)
+    fixed = volume_from_node(fixedNode, "the fixed volume")
+    moving = volume_from_node(movingNode, "the moving volume", ignoring=above)
+    return choose_method(look_at(fixed, moving, mask_from_node(fixedMaskNode, "the fixed mask")))

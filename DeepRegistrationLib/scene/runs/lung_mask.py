@@ -1,0 +1,81 @@
+"""The lungs of a chest CT as a label map, found in the engine's process."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import vtk
+
+from DeepRegistrationLib.scene.nodes.hierarchy import put_beside
+from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
+from DeepRegistrationLib.scene.nodes.volumes import (
+    check_volume_node,
+    copying,
+    update_volume_node,
+    volume_from_node,
+)
+from DeepRegistrationLib.scene.runs.work import EngineRequest
+
+
+@dataclass(frozen=True, eq=False)
+class LungMaskResult:
+    """A mask in the scene.
+
+    Attributes:
+        node: Label map on the volume's grid; 1 inside the lungs. Fit for the mask selectors.
+        liters: The lungs' volume.
+        doubts: Clauses that speak against the mask.
+        record: ``record.undo()`` takes it back.
+    """
+
+    node: Any
+    liters: float
+    doubts: list[str]
+    record: Record
+
+
+@dataclass(frozen=True, eq=False)
+class LungMaskRequest(EngineRequest):
+    """Whose lungs to find; run by :class:`~DeepRegistrationLib.scene.runs.run.Run`.
+
+    Attributes:
+        scene: Where the mask goes.
+        volumeNode: A chest CT in Hounsfield units.
+    """
+
+    scene: Any
+    volumeNode: Any
+
+    command: ClassVar[str] = "lungs"
+    activity: ClassVar[str] = "the search for the lungs"
+
+    def payload(self) -> dict[str, Any]:
+        """The engine's request.
+
+        Raises:
+            RegistrationError: No volume, or one without voxels.
+        """
+        check_volume_node(self.volumeNode, "the volume")
+        return {"image": volume_from_node(self.volumeNode, "the volume")}
+
+    def preparing(self, result: dict) -> Generator[None, None, vtk.vtkImageData]:
+        """Copy the mask in steps; touches no scene."""
+        return copying(result["mask"])
+
+    def commit(self, data: vtk.vtkImageData, result: dict) -> LungMaskResult:
+        """Add the mask to the scene."""
+        name = self.scene.GenerateUniqueName(f"{self.volumeNode.GetName()} lungs")
+        with reversible(self.scene) as record:
+            node = self.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+            update_volume_node(node, data, result["mask"].grid)
+            node.CreateDefaultDisplayNodes()
+            put_beside(node, self.volumeNode)
+        mask = result["mask"]
+        cubic_mm = np.count_nonzero(mask.data) * np.prod(mask.grid.spacing)
+        return LungMaskResult(node, float(cubic_mm) / 1e6, result["doubts"], record)
+
+    def needed(self) -> list[tuple[str, Any]]:
+        return [("volume", self.volumeNode)]

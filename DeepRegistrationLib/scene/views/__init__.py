@@ -1,0 +1,1 @@
+"""What slice views show for the visual control of a registration."""

@@ -1,0 +1,50 @@
+"""Plain data (:mod:`DeepRegistrationLib.images.plain`) to images and transforms, and back.
+
+Loads PyTorch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image, as_tensor
+from DeepRegistrationLib.images.plain import AffineMap, FieldMap, GivenMap, Map, StoredField, Volume
+from DeepRegistrationLib.transforms import Affine, DisplacementField
+
+
+def image_of(volume: Volume) -> Image:
+    """An image with a copy of the volume's voxels, in a type that PyTorch computes with."""
+    return Image(as_tensor(np.array(volume.data), volume.name), volume.grid, volume.name)
+
+
+def volume_of(image: Image) -> Volume:
+    """The image's voxels, shared where it is on the CPU."""
+    return Volume(image.data.detach().cpu().numpy(), image.grid, image.name)
+
+
+def mask_of(volume: Volume | None, grid: Grid) -> Image | None:
+    """A mask as uint8 on its image's grid, by nearest neighbor."""
+    if volume is None:
+        return None
+    mask = Image(torch.from_numpy((volume.data != 0).astype(np.uint8)), volume.grid, volume.name)
+    if mask.grid.same_as(grid):
+        return mask
+    resampled = mask.resampled(grid, interpolation="nearest")
+    return Image(resampled.data.to(torch.uint8), grid, volume.name)
+
+
+def transform_of(mapping: GivenMap) -> Affine | DisplacementField:
+    """The engine's transform."""
+    if isinstance(mapping, AffineMap):
+        return Affine(mapping.matrix, mapping.translation)
+    field = mapping.field() if isinstance(mapping, StoredField) else mapping
+    return DisplacementField(torch.from_numpy(np.array(field.vectors)), field.grid)
+
+
+def map_of(transform: Affine | DisplacementField) -> Map:
+    """Plain data of a transform; the vectors are shared where they are on the CPU."""
+    if isinstance(transform, Affine):
+        return AffineMap(transform.matrix, transform.translation)
+    return FieldMap(transform.vectors.detach().float().cpu().numpy(), transform.grid)
