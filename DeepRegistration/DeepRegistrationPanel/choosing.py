@@ -5,7 +5,7 @@ import html
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.runs.choice import choice_for
+from DeepRegistrationLib.scene.runs.method_choice import choice_for
 from DeepRegistrationPanel.parameters import changedParameters
 
 

@@ -3,8 +3,8 @@
 import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.scene.nodes.imported import ImportRequest, place_moving
-from DeepRegistrationLib.scene.nodes.space import parents_of
+from DeepRegistrationLib.scene.nodes.coordinates import parents_of
+from DeepRegistrationLib.scene.nodes.transform_import import ImportRequest, place_moving
 from DeepRegistrationPanel.files import askForFiles
 
 _ENDINGS = "*.h5 *.hdf5 *.tfm *.txt *.toml *.mat *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm"

@@ -3,8 +3,8 @@
 import qt
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.scene.views.presets import PRESETS, apply_preset
 from DeepRegistrationLib.scene.views.shortcuts import shortcuts_html
+from DeepRegistrationLib.scene.views.window_presets import PRESETS, apply_preset
 from DeepRegistrationPanel.errormaps import ErrorMapChoice
 from DeepRegistrationPanel.keys import Call, Keys
 from DeepRegistrationPanel.section import Section

@@ -7,7 +7,7 @@ from slicer.util import VTKObservationMixin
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.runs.results import source_volumes
-from DeepRegistrationLib.scene.views.presets import window_lungs
+from DeepRegistrationLib.scene.views.window_presets import window_lungs
 
 
 class VolumeChoice(VTKObservationMixin):

@@ -26,12 +26,12 @@ from DeepRegistrationLib.evaluation.landmarks import (
     write_landmarks,
 )
 from DeepRegistrationLib.files.points import inverse_on, inverse_points
+from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.dicom.files import DOSE, STRUCTURE_SET, sop_class
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import WRITABLE, write_image
 from DeepRegistrationLib.images.intensity import background
 from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, write_labels
-from DeepRegistrationLib.images.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import warp, warp_labels
 from DeepRegistrationLib.transforms.warping import in_type_of
 

@@ -10,11 +10,11 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.files.dicom_series import Series, read_series
 from DeepRegistrationLib.files.dose import read_dose, warped_dose, write_dose
 from DeepRegistrationLib.files.structures import propagate_structures
+from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.dicom.files import DICOM_SUFFIX, STRUCTURE_SET
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import WRITABLE, write_image
-from DeepRegistrationLib.images.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import Transform
 
 

@@ -10,9 +10,9 @@ from DeepRegistrationLib.cli.inputs import choice, load_image, load_optional, pr
 from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_folder
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import write_image
-from DeepRegistrationLib.images.output import atomic_folder
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.registration.validation import check_image

@@ -11,10 +11,10 @@ from DeepRegistrationLib.files.dicom_registration import write_registration
 from DeepRegistrationLib.files.dicom_series import read_series
 from DeepRegistrationLib.files.foreign_transforms import read_foreign
 from DeepRegistrationLib.files.imported import sentence
+from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.dicom.files import DICOM_SUFFIX
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
-from DeepRegistrationLib.images.output import atomic_file, check_folder
 from DeepRegistrationLib.transforms import DisplacementField, Transform, write_transform
 from DeepRegistrationLib.transforms.io import FIELD_FILES, TRANSFORM_FILES
 

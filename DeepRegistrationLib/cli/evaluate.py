@@ -19,8 +19,8 @@ from DeepRegistrationLib.cli.inputs import (
 )
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_file
 from DeepRegistrationLib.images.labels import paired
-from DeepRegistrationLib.images.output import atomic_file
 from DeepRegistrationLib.registration.validation import check_image, check_mask
 from DeepRegistrationLib.reports.report import evaluation_report, report_text, write_report
 from DeepRegistrationLib.reports.summary import told

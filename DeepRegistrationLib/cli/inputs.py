@@ -16,7 +16,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, read_labels
-from DeepRegistrationLib.images.plain import GIVEN, LUNGS
+from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import RegistrationOptions, values_in
 from DeepRegistrationLib.reports.report import MASK_FILE

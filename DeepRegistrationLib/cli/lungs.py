@@ -10,10 +10,10 @@ import numpy as np
 
 from DeepRegistrationLib.cli.inputs import choice, load_image, print_notes
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import WRITABLE, write_image
 from DeepRegistrationLib.images.lungs import require_lungs
-from DeepRegistrationLib.images.output import atomic_file, check_folder
 
 
 def write_lungs(arguments: argparse.Namespace) -> None:

@@ -22,9 +22,9 @@ from DeepRegistrationLib.cli.inputs import (
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
+from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import write_image
-from DeepRegistrationLib.images.output import atomic_folder, check_folder
 from DeepRegistrationLib.options import Outputs, values_in
 from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.registration.engine import Registration, register

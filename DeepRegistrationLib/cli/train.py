@@ -17,7 +17,7 @@ from DeepRegistrationLib.cli.parser import PROGRAM
 from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.methods.expected import parse_expected
+from DeepRegistrationLib.methods.expected_accuracy import parse_expected
 from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.training.export import export
 from DeepRegistrationLib.training.loop import train

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.output import atomic_file
-from DeepRegistrationLib.methods.expected import accuracy_text
+from DeepRegistrationLib.images.atomic_output import atomic_file
+from DeepRegistrationLib.methods.expected_accuracy import accuracy_text
 from DeepRegistrationLib.methods.model_card import measurement_text
 from DeepRegistrationLib.methods.weights import (
     ModelCard,

@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DeepRegistrationLib.data.cases import Split
-from DeepRegistrationLib.data.reading import Found, files_below, matching, nothing_found
+from DeepRegistrationLib.data.layout_entries import Found, files_below, matching, nothing_found
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.guard.itk import Unreadable, read_itk_image
 from DeepRegistrationLib.images.guard.text import read_text

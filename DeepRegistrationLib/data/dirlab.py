@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from DeepRegistrationLib.data.reading import (
+from DeepRegistrationLib.data.layout_entries import (
     Found,
     files_below,
     matching,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from DeepRegistrationLib.data.reading import IMAGES, Found, files_below, nothing_found
+from DeepRegistrationLib.data.layout_entries import IMAGES, Found, files_below, nothing_found
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.progress import Progress
 

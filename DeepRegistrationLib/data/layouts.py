@@ -12,9 +12,9 @@ import numpy as np
 
 from DeepRegistrationLib.data import acdc, dirlab, empire10, learn2reg, popi
 from DeepRegistrationLib.data.cases import COLUMNS, SPLITS, Case, read_cases
-from DeepRegistrationLib.data.reading import Found
+from DeepRegistrationLib.data.layout_entries import Found
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.output import atomic_folder, check_folder
+from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
 from DeepRegistrationLib.progress import Progress, part, silent
 
 LIST = "cases.csv"

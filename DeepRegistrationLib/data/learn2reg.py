@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.data.cases import Split
-from DeepRegistrationLib.data.reading import (
+from DeepRegistrationLib.data.layout_entries import (
     Found,
     grid_of_file,
     nothing_found,

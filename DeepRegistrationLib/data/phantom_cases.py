@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from DeepRegistrationLib.data.cases import Case, read_cases
+from DeepRegistrationLib.data.layout_entries import Found, save_points
 from DeepRegistrationLib.data.layouts import LIST, check_shares, write_list
 from DeepRegistrationLib.data.phantoms import heart, thorax
-from DeepRegistrationLib.data.reading import Found, save_points
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_folder
 from DeepRegistrationLib.images.image import Image, write_image
-from DeepRegistrationLib.images.output import atomic_folder
 from DeepRegistrationLib.progress import Progress, silent
 
 KINDS = ("heart", "thorax")

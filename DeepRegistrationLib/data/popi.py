@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from DeepRegistrationLib.data.reading import (
+from DeepRegistrationLib.data.layout_entries import (
     IMAGES,
     Found,
     check_inside,

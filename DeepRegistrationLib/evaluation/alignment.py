@@ -25,7 +25,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite, is_ct
 from DeepRegistrationLib.images.lungs import look_for_lungs
-from DeepRegistrationLib.images.plain import GIVEN
+from DeepRegistrationLib.images.plain_data import GIVEN
 from DeepRegistrationLib.images.pyramid import smoothed
 from DeepRegistrationLib.transforms import Transform
 

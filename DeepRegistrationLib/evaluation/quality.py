@@ -27,7 +27,7 @@ from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.plain import LUNGS, GivenMap, Volume
+from DeepRegistrationLib.images.plain_data import LUNGS, GivenMap, Volume
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import Transform, displacement_magnitude, jacobian
 from DeepRegistrationLib.transforms.tensors import image_of, mask_of, transform_of, volume_of

@@ -14,7 +14,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.images.masks import find_masks
-from DeepRegistrationLib.images.plain import GIVEN, LUNGS
+from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 
 _LABELS, _IMAGE = "labels", "image"
 _NAMES = {GIVEN: "mask", LUNGS: "lungs", _LABELS: "segmentation", _IMAGE: "image"}

@@ -14,7 +14,7 @@ from scipy import ndimage
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.jacobian import value_statistics
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 
 _THIRDS = (("right", "left"), ("anterior", "posterior"), ("lower", "upper"))  # along LPS x, y, z
 

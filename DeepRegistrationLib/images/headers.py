@@ -22,8 +22,8 @@ import numpy as np
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images import nifti, nrrd
 from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.guard.compression import GZIP, check_packing, open_unpacked
 from DeepRegistrationLib.images.guard.formats import META_BYTES
-from DeepRegistrationLib.images.guard.packing import GZIP, check_packing, open_unpacked
 from DeepRegistrationLib.images.nifti import data_file, read_nifti_header
 from DeepRegistrationLib.images.nrrd import read_nrrd_header
 

@@ -8,7 +8,7 @@ import torch
 
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.plain import AIR
+from DeepRegistrationLib.images.plain_data import AIR
 
 _VOXELS = 500_000  # at which it is looked whether an image is CT
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
-from DeepRegistrationLib.images.plain import Volume
-from DeepRegistrationLib.methods.heart.same_heart import likeness_in_place, show_one_heart
+from DeepRegistrationLib.images.plain_data import Volume
+from DeepRegistrationLib.methods.heart.cine_frames import likeness_in_place, show_one_heart
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image

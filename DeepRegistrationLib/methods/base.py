@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.expected_accuracy import Expected
 from DeepRegistrationLib.methods.parameters import checked_value
 from DeepRegistrationLib.options import RegistrationOptions
 

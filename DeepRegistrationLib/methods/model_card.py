@@ -9,7 +9,7 @@ from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.guard.text import read_json
-from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.expected_accuracy import Expected
 
 _LIMIT = 4 << 20  # bytes
 

@@ -2,8 +2,8 @@
 
 Where nobody names weights, the first of their order are taken (:func:`weight_cards`): final ones
 before previews; then by folder, the user's own before the shipped ones; then the newest; then the
-first by name. :func:`DeepRegistrationLib.registration.choice.choose_weights` also looks at what a
-pair shows.
+first by name. :func:`DeepRegistrationLib.registration.method_choice.choose_weights` also looks at
+what a pair shows.
 
 Cards are read without PyTorch, so that a panel can show them before the engine is loaded.
 """
@@ -189,7 +189,7 @@ def save_weights(state: dict[str, torch.Tensor], card: ModelCard, folder: Path) 
     """
     import safetensors.torch
 
-    from DeepRegistrationLib.images.output import atomic_folder
+    from DeepRegistrationLib.images.atomic_output import atomic_folder
 
     stored = {k: _halved(v).detach().cpu().contiguous() for k, v in state.items()}
     content = safetensors.torch.save(stored)

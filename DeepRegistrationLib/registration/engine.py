@@ -13,9 +13,9 @@ from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
 from DeepRegistrationLib.images.geometry import Grid, largest_voxel
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite
-from DeepRegistrationLib.images.plain import GIVEN, LUNGS
+from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
-from DeepRegistrationLib.methods.pair import Pair
+from DeepRegistrationLib.methods.image_pair import Pair
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen
 from DeepRegistrationLib.progress import Progress, part, rising, silent
 from DeepRegistrationLib.registration.fallback import Workplace

@@ -14,7 +14,7 @@ import torch
 from DeepRegistrationLib.errors import MORE_MEMORY, RegistrationError
 from DeepRegistrationLib.images.geometry import slabs_of
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods.pair import Pair
+from DeepRegistrationLib.methods.image_pair import Pair
 
 T = TypeVar("T")
 

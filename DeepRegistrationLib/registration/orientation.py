@@ -11,8 +11,8 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.masks import extent_of
 from DeepRegistrationLib.methods.anatomy import LUNG_CT
-from DeepRegistrationLib.methods.pair import Pair
-from DeepRegistrationLib.methods.recognition import recognize
+from DeepRegistrationLib.methods.anatomy_recognition import recognize
+from DeepRegistrationLib.methods.image_pair import Pair
 from DeepRegistrationLib.transforms import Transform
 
 _CELLS = 24  # along each axis of the lungs' boxes, on which the two images are compared

@@ -21,15 +21,15 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.masks import find_masks
 from DeepRegistrationLib.methods import Method
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.initialization import bring_together
 from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
-from DeepRegistrationLib.methods.pair import Pair
-from DeepRegistrationLib.methods.start import bring_together
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part, silent
-from DeepRegistrationLib.registration.choice import resolve
 from DeepRegistrationLib.registration.fallback import Workplace
+from DeepRegistrationLib.registration.method_choice import resolve
 from DeepRegistrationLib.registration.orientation import check_orientation
-from DeepRegistrationLib.registration.uncertainty.evidence import find_evidence
+from DeepRegistrationLib.registration.uncertainty.compared_transforms import find_evidence
 from DeepRegistrationLib.registration.validation import check_result, overlap
 from DeepRegistrationLib.transforms import (
     Inversion,

@@ -11,7 +11,7 @@ from DeepRegistrationLib.images.guard.memory import require_memory
 from DeepRegistrationLib.images.headers import not_finite
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite, is_ct, offset_of
-from DeepRegistrationLib.images.plain import AIR
+from DeepRegistrationLib.images.plain_data import AIR
 from DeepRegistrationLib.transforms import Transform
 
 _LARGEST = 3000.0  # mm: longer than any scanner's table

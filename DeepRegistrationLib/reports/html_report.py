@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.evaluation.finding import region_in_words
-from DeepRegistrationLib.images.output import atomic_file
+from DeepRegistrationLib.images.atomic_output import atomic_file
 from DeepRegistrationLib.reports.html_parts import (
     error_estimate,
     images_and_segments,

@@ -10,7 +10,7 @@ import slicer
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
-from DeepRegistrationLib.scene.nodes.space import require_node
+from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.runs.request import RegistrationResult, Request
 from DeepRegistrationLib.scene.runs.run import Run
@@ -86,12 +86,14 @@ class DeepRegistrationLogic:
             RegistrationError: Something that the user can correct. The scene is unchanged then, as
                 after ``Cancelled`` and any other error.
         """
-        from DeepRegistrationLib.registration import jobs  # loads torch
+        from DeepRegistrationLib.registration import numpy_interface  # loads torch
 
         scene = self.mrmlScene
         request = Request.chosen(scene, fixedNode, movingNode, options, outputs, given)
-        registration = jobs.run(request.task(), *(() if progress is None else (progress,)))
-        outcome = jobs.outcome_of(registration)
+        registration = numpy_interface.run(
+            request.task(), *(() if progress is None else (progress,))
+        )
+        outcome = numpy_interface.outcome_of(registration)
         return request.commit(results.prepare(outcome), outcome, registration)
 
     def evaluate(self, transformNode, fixedLandmarks, movingLandmarks) -> LandmarkEvaluation:

@@ -17,9 +17,9 @@ import torch
 from scipy.spatial import cKDTree
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_file
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.output import atomic_file
 from DeepRegistrationLib.images.sampling import sample
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.training.shapes.surfaces import Surface, isosurface, signed_distance

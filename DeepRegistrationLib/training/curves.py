@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from DeepRegistrationLib.images.output import atomic_file
+from DeepRegistrationLib.images.atomic_output import atomic_file
 
 Row = dict[str, float]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.expected_accuracy import Expected
 from DeepRegistrationLib.methods.weights import ModelCard, curves_path, save_weights
 from DeepRegistrationLib.training.recipes import make_recipe
-from DeepRegistrationLib.training.run import Run
+from DeepRegistrationLib.training.run_folder import Run
 from DeepRegistrationLib.training.small_png import write_small
 
 

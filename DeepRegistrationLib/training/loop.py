@@ -20,7 +20,7 @@ from DeepRegistrationLib.methods.weights import find_weights, load_weights
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.training.processes import joined
 from DeepRegistrationLib.training.recipe import Recipe
-from DeepRegistrationLib.training.run import Run
+from DeepRegistrationLib.training.run_folder import Run
 from DeepRegistrationLib.training.trainer import Outcome, Trainer
 
 
@@ -47,7 +47,7 @@ def train(
     Args:
         recipe: What to train.
         cases: With the splits ``train`` and ``validation``; ``test`` is never read.
-        output: Folder of the run (see :mod:`.run`).
+        output: Folder of the run (see :mod:`.run_folder`).
         resume: Continue the run in ``output``.
         start: Name of weights to begin with instead of random ones.
         time_limit: Minutes, preparation included.

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from DeepRegistrationLib.data import phantoms
-from DeepRegistrationLib.data.phantoms.motion import Breathing
 from DeepRegistrationLib.data.phantoms.thorax import PhantomPair, thorax
+from DeepRegistrationLib.data.phantoms.thorax_motion import Breathing
+from DeepRegistrationLib.images.atomic_output import atomic_file
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.output import atomic_file
 from DeepRegistrationLib.methods.mlvirnet.preparation import Frame, frame_pair, level_grid
 from DeepRegistrationLib.progress import Progress
-from DeepRegistrationLib.training.kept import kept_folder
+from DeepRegistrationLib.training.cache import cache_folder
 from DeepRegistrationLib.training.lung_pairs import LungPair, pyramid
 from DeepRegistrationLib.transforms import Transform
 
@@ -61,7 +61,7 @@ def _kept(seed: int) -> PhantomPair:
         "seed": seed,
     }
     count = tuple(round(extent / _SPACING) for extent in _EXTENT)
-    file = kept_folder("phantoms") / f"thorax-{_digest((count, _SPACING, how))}.npz"
+    file = cache_folder("phantoms") / f"thorax-{_digest((count, _SPACING, how))}.npz"
     try:
         return _read(file, Breathing(**how))
     except (OSError, KeyError, ValueError, EOFError, BadZipFile):

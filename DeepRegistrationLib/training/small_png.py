@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from DeepRegistrationLib.images.output import atomic_file
+from DeepRegistrationLib.images.atomic_output import atomic_file
 
 MOST_BYTES = 120_000
 """Of a picture beside weights: a checkout stays small."""

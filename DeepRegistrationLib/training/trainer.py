@@ -18,7 +18,7 @@ from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.training.curves import Curves
 from DeepRegistrationLib.training.processes import Processes
 from DeepRegistrationLib.training.recipe import Recipe
-from DeepRegistrationLib.training.run import Run
+from DeepRegistrationLib.training.run_folder import Run
 
 _SAVE_EVERY = 600.0  # seconds between checkpoints, besides those at validations
 

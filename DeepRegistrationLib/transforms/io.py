@@ -23,10 +23,10 @@ from DeepRegistrationLib.images.guard.itk import (
     read_itk_transform,
     reason,
 )
-from DeepRegistrationLib.images.guard.native import field_map, maps_of
+from DeepRegistrationLib.images.guard.itk_payloads import field_map, maps_of
 from DeepRegistrationLib.images.guard.paths import require_readable, shown
 from DeepRegistrationLib.images.image import set_geometry
-from DeepRegistrationLib.images.plain import FieldMap, Map
+from DeepRegistrationLib.images.plain_data import FieldMap, Map
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite

@@ -1,4 +1,4 @@
-"""Plain data (:mod:`DeepRegistrationLib.images.plain`) to images and transforms, and back.
+"""Plain data (:mod:`DeepRegistrationLib.images.plain_data`) to images and transforms, and back.
 
 Loads PyTorch.
 """
@@ -10,7 +10,14 @@ import torch
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, as_tensor
-from DeepRegistrationLib.images.plain import AffineMap, FieldMap, GivenMap, Map, StoredField, Volume
+from DeepRegistrationLib.images.plain_data import (
+    AffineMap,
+    FieldMap,
+    GivenMap,
+    Map,
+    StoredField,
+    Volume,
+)
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 
 

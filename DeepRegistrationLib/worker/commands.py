@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain import Outcome
+from DeepRegistrationLib.images.plain_data import Outcome
 from DeepRegistrationLib.progress import Progress
 
 Command = Callable[[dict[str, Any], Progress], Any]
@@ -40,7 +40,7 @@ def command_named(name: str) -> Command:
 @command
 def register(request: dict[str, Any], progress: Progress) -> Outcome:
     """``{"task": Task}`` to an :class:`Outcome`."""
-    from DeepRegistrationLib.registration.jobs import outcome_of, run
+    from DeepRegistrationLib.registration.numpy_interface import outcome_of, run
 
     return outcome_of(run(request["task"], progress))
 
@@ -52,7 +52,7 @@ def inverse(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     ``{"transform": Map, "grid": Grid of the moving image}`` to ``{"inverse": Map, "residual_mm":
     {...}}``.
     """
-    from DeepRegistrationLib.registration.jobs import inverse_of
+    from DeepRegistrationLib.registration.numpy_interface import inverse_of
 
     return inverse_of(request["transform"], request["grid"], progress)
 
@@ -60,7 +60,7 @@ def inverse(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 @command
 def imported(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """A transform of other programs; the request is ``jobs.imported_transform``'s arguments."""
-    from DeepRegistrationLib.registration.jobs import imported_transform
+    from DeepRegistrationLib.registration.numpy_interface import imported_transform
 
     progress(0.1, "Reading the transform")
     return imported_transform(**request)
@@ -69,7 +69,7 @@ def imported(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 @command
 def derive(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """A volume made of a transform; the request is ``jobs.derived_volume``'s arguments."""
-    from DeepRegistrationLib.registration.jobs import derived_volume
+    from DeepRegistrationLib.registration.numpy_interface import derived_volume
 
     return {"volume": derived_volume(**request, progress=progress)}
 
@@ -90,7 +90,7 @@ def quality(
 @command
 def phantom(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """A pair of images with a known motion: the request is ``jobs.phantom_pair``'s arguments."""
-    from DeepRegistrationLib.registration.jobs import phantom_pair
+    from DeepRegistrationLib.registration.numpy_interface import phantom_pair
 
     return phantom_pair(**request, progress=progress)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.images.guard.payload import pack, unpack, write_arrays
-from DeepRegistrationLib.images.plain import Blocks
+from DeepRegistrationLib.images.plain_data import Blocks
 
 
 class State(str, Enum):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from DeepRegistrationLib.methods.expected import decimals
+from DeepRegistrationLib.methods.expected_accuracy import decimals
 from Testing.Benchmarks.figure_file import STRUCTURES, Content, Figure, find
 
 LUNGS = ("4D-CT T00/T50", "follow-up CT")

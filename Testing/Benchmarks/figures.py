@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.cli.weights import readme
-from DeepRegistrationLib.methods.expected import expected_of
+from DeepRegistrationLib.methods.expected_accuracy import expected_of
 from DeepRegistrationLib.methods.model_card import read_card
 from DeepRegistrationLib.methods.shipped_weights import SHIPPED
 from DeepRegistrationLib.training.export import rounded

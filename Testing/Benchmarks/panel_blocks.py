@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "Testing"))
 from SlicerHost.host import Host  # noqa: E402
 
 from DeepRegistrationLib.images.geometry import Grid  # noqa: E402
-from DeepRegistrationLib.images.plain import FieldMap, Outcome, Volume  # noqa: E402
+from DeepRegistrationLib.images.plain_data import FieldMap, Outcome, Volume  # noqa: E402
 
 LIMIT = 100.0
 """In ms: a longer pause is felt."""

@@ -22,8 +22,8 @@ from DeepRegistrationLib.images.image import Image, to_sitk
 from DeepRegistrationLib.images.intensity import background, is_ct
 from DeepRegistrationLib.methods import Card, Method, register_method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.elastix.recipes import RECIPES
-from DeepRegistrationLib.methods.elastix.run import run_elastix
+from DeepRegistrationLib.methods.elastix.parameter_sets import RECIPES
+from DeepRegistrationLib.methods.elastix.process import run_elastix
 from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 from DeepRegistrationLib.transforms.io import field_of

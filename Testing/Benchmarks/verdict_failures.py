@@ -18,7 +18,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.plain import GIVEN
+from DeepRegistrationLib.images.plain_data import GIVEN
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 from Testing.Benchmarks.random_fields import nodes_of, random_field
 from Testing.Benchmarks.verdict_pairs import Pair

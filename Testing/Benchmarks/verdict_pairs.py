@@ -21,7 +21,7 @@ from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.images.masks import find_masks
-from DeepRegistrationLib.images.plain import LUNGS
+from DeepRegistrationLib.images.plain_data import LUNGS
 from DeepRegistrationLib.transforms import Transform, warp, warp_labels
 from Testing.Benchmarks.cases import lung_pairs
 from Testing.Benchmarks.random_fields import random_field

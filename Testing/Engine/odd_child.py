@@ -21,7 +21,7 @@ sys.modules["DeepRegistrationLib.registration.engine"] = types.ModuleType(
     "engine"
 )  # seconds of import
 
-from DeepRegistrationLib.images.plain import AffineMap, Outcome, Volume  # noqa: E402
+from DeepRegistrationLib.images.plain_data import AffineMap, Outcome, Volume  # noqa: E402
 from DeepRegistrationLib.worker import child, commands  # noqa: E402
 
 

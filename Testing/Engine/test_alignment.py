@@ -12,7 +12,7 @@ from DeepRegistrationLib.data.phantoms import PhantomPair, thorax
 from DeepRegistrationLib.evaluation.alignment import VESSELS, alignment
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.plain import GIVEN, LUNGS
+from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.reports.alignment_findings import SHIFT_MM
 from DeepRegistrationLib.reports.report import evaluation_report
 from DeepRegistrationLib.reports.verdict import faulty

@@ -8,21 +8,21 @@ import numpy as np
 import trivial
 
 from DeepRegistrationLib.data.cases import read_cases
-from DeepRegistrationLib.studies.benchmark import reading
+from DeepRegistrationLib.studies.benchmark import input_cache
+from DeepRegistrationLib.studies.benchmark.input_cache import Reader
 from DeepRegistrationLib.studies.benchmark.loading import load_pair
 from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, pairs_for
-from DeepRegistrationLib.studies.benchmark.reading import Reader
 
 
 def counted(monkeypatch, name):
     """Calls of a function of the module that reads."""
-    calls, original = [], getattr(reading, name)
+    calls, original = [], getattr(input_cache, name)
 
     def counting(*given):
         calls.append(given)
         return original(*given)
 
-    monkeypatch.setattr(reading, name, counting)
+    monkeypatch.setattr(input_cache, name, counting)
     return calls
 
 

@@ -95,7 +95,7 @@ def test_a_method_that_cannot_run_is_refused_before_the_first_pair(
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [])
-    monkeypatch.setattr("DeepRegistrationLib.methods.elastix.run.version", missing)
+    monkeypatch.setattr("DeepRegistrationLib.methods.elastix.process.version", missing)
     path = benchmarks.small_list(tmp_path)
     told = refuse("benchmark", path, "--methods", "affine", method, "-o", tmp_path / "out")
     trivial.assert_says(told, sentence)

@@ -18,7 +18,7 @@ from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.data.phantoms.thorax import thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.methods.anatomy import (
     CARDIAC_MRI,
@@ -28,10 +28,16 @@ from DeepRegistrationLib.methods.anatomy import (
     Anatomy,
     look_at,
 )
-from DeepRegistrationLib.methods.expected import DICE, TRE, Expected, measured, parse_expected
-from DeepRegistrationLib.methods.recognition import recognize
+from DeepRegistrationLib.methods.anatomy_recognition import recognize
+from DeepRegistrationLib.methods.expected_accuracy import (
+    DICE,
+    TRE,
+    Expected,
+    measured,
+    parse_expected,
+)
 from DeepRegistrationLib.methods.weights import read_card, save_weights
-from DeepRegistrationLib.registration.choice import choose_method, choose_weights
+from DeepRegistrationLib.registration.method_choice import choose_method, choose_weights
 from DeepRegistrationLib.transforms import Affine
 from DeepRegistrationLib.transforms.tensors import volume_of
 
@@ -169,7 +175,7 @@ def test_a_card_without_its_weights_is_not_taken(add_weights):
 def test_the_choice_is_made_without_pytorch():
     code = (
         "import sys; from DeepRegistrationLib.methods.anatomy import Anatomy; "
-        "from DeepRegistrationLib.registration.choice import choose_method; "
+        "from DeepRegistrationLib.registration.method_choice import choose_method; "
         "print(choose_method(Anatomy('lung_ct', 'so')).method, 'torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

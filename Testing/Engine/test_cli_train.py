@@ -9,10 +9,10 @@ import toy_recipe
 import trivial
 
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.expected_accuracy import Expected
 from DeepRegistrationLib.methods.weights import curves_path, find_weights, load_weights
 from DeepRegistrationLib.training import curves
-from DeepRegistrationLib.training.run import Run
+from DeepRegistrationLib.training.run_folder import Run
 
 
 @pytest.fixture

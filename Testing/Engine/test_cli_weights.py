@@ -12,7 +12,7 @@ import trivial
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.expected_accuracy import Expected
 from DeepRegistrationLib.methods.weights import ModelCard, read_card, save_weights
 from DeepRegistrationLib.transforms import Affine
 

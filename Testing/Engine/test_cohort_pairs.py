@@ -188,7 +188,7 @@ def test_gpus_are_named_as_the_environment_names_them(monkeypatch, given, device
 
 
 def test_a_broken_gpu_ends_the_worker_so_that_a_new_one_takes_the_pair(monkeypatch, tmp_path):
-    work = pytest.importorskip("DeepRegistrationLib.studies.cohort.work", exc_type=ImportError)
+    work = pytest.importorskip("DeepRegistrationLib.studies.cohort.pair_task", exc_type=ImportError)
     pair = choose_pairs([case("a", 0), case("a", 1)])[0]
     job = work.Job(pair, tmp_path / "pair", {"pair": pair.name}, RegistrationOptions("affine"))
 

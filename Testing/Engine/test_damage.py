@@ -23,14 +23,14 @@ from trivial import Shift, assert_says, register
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_file, atomic_folder
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import read_image
-from DeepRegistrationLib.images.output import atomic_file, atomic_folder
 from DeepRegistrationLib.methods import weights
 from DeepRegistrationLib.methods.shipped_weights import SHIPPED
 from DeepRegistrationLib.registration import validation
 from DeepRegistrationLib.registration.engine import register as register_images
-from DeepRegistrationLib.training.run import CHECKPOINT, Run
+from DeepRegistrationLib.training.run_folder import CHECKPOINT, Run
 from DeepRegistrationLib.transforms import DisplacementField
 from DeepRegistrationLib.worker import EngineProcess, State
 from Testing.Benchmarks.damage.running import run_trials
@@ -130,7 +130,7 @@ def test_a_working_folder_that_vanishes_while_computing_is_said(good, monkeypatc
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path):
     code = (
-        "import sys, time; from DeepRegistrationLib.images.output import atomic_folder\n"
+        "import sys, time; from DeepRegistrationLib.images.atomic_output import atomic_folder\n"
         "with atomic_folder(sys.argv[1]) as partial:\n"
         "    (partial / 'half').write_text('x'); print(partial, flush=True); time.sleep(600)\n"
     )
@@ -384,7 +384,7 @@ def test_files_are_replaced_all_or_not_at_all(tmp_path, monkeypatch):
             raise OSError(5, "Input/output error")
         original(source, target)
 
-    monkeypatch.setattr("DeepRegistrationLib.images.output.os.replace", replace_file)
+    monkeypatch.setattr("DeepRegistrationLib.images.atomic_output.os.replace", replace_file)
     with pytest.raises(RegistrationError, match="cannot be written"):
         with atomic_folder(tmp_path) as partial:
             for name in ("a", "b", "c", "new"):

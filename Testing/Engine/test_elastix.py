@@ -16,15 +16,15 @@ from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.elastix import run
-from DeepRegistrationLib.methods.elastix.recipes import RECIPES, Stage
+from DeepRegistrationLib.methods.elastix import process
+from DeepRegistrationLib.methods.elastix.parameter_sets import RECIPES, Stage
 from DeepRegistrationLib.transforms import Affine, warp
 
 
 @pytest.fixture
 def installed():
     try:
-        run.require_elastix()
+        process.require_elastix()
     except RegistrationError:
         pytest.skip("itk-elastix is not installed")
 
@@ -69,7 +69,7 @@ def test_without_the_package_one_sentence_says_how_to_get_it(monkeypatch, chest)
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(run, "version", missing)
+    monkeypatch.setattr(process, "version", missing)
     with pytest.raises(RegistrationError, match="pip install itk-elastix.*optimize"):
         elastix(chest.fixed, chest.moving, "affine")
 

@@ -13,8 +13,8 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import background as torch_background
-from DeepRegistrationLib.images.plain import background
-from DeepRegistrationLib.methods.pair import Pair
+from DeepRegistrationLib.images.plain_data import background
+from DeepRegistrationLib.methods.image_pair import Pair
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.registration import fallback, stages
 from DeepRegistrationLib.registration.engine import register

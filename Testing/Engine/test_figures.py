@@ -11,7 +11,7 @@ from copy import deepcopy
 import pytest
 
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.methods.expected import decimals, measured, stated_error
+from DeepRegistrationLib.methods.expected_accuracy import decimals, measured, stated_error
 from DeepRegistrationLib.methods.shipped_weights import SHIPPED
 from DeepRegistrationLib.methods.weights import weight_cards
 from Testing.Benchmarks.figure_file import FILE, ROOT, dump, fill_from_rows, find, load, take_rows
@@ -91,7 +91,7 @@ def test_a_figure_that_stands_twice_or_names_unknown_data_is_refused(content, tm
 
 def test_figures_are_read_without_torch():
     code = (
-        "import sys; from DeepRegistrationLib.methods.expected import measured; "
+        "import sys; from DeepRegistrationLib.methods.expected_accuracy import measured; "
         "assert measured('optimize'); "
         "assert 'torch' not in sys.modules and 'scipy' not in sys.modules"
     )

@@ -19,7 +19,7 @@ from DeepRegistrationLib import register
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.images.guard.payload import pack, unpack, write_arrays
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.plain import Task, Volume
+from DeepRegistrationLib.images.plain_data import Task, Volume
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.methods.corrnet.network import CorrelationNet
 from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet

@@ -12,9 +12,9 @@ from DeepRegistrationLib.data.phantoms.heart import heart
 from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.heart import frames as hearts
+from DeepRegistrationLib.methods.heart.cine_frames import likeness_in_place, show_one_heart
 from DeepRegistrationLib.methods.heart.heartnet import Found
 from DeepRegistrationLib.methods.heart.preparation import frame_of_labels, heart_frame
-from DeepRegistrationLib.methods.heart.same_heart import likeness_in_place, show_one_heart
 from DeepRegistrationLib.methods.svfnet import inference as svfnet
 from DeepRegistrationLib.methods.svfnet.network import SVFNet
 from DeepRegistrationLib.transforms import Affine

@@ -10,12 +10,12 @@ from DeepRegistrationLib.data.phantoms import heart, thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.heart import heartnet
 from DeepRegistrationLib.methods.heart.frames import align_hearts, heart_region
 from DeepRegistrationLib.methods.heart.heartnet import find_heart, show_hearts
 from DeepRegistrationLib.methods.heart.preparation import frame_of_labels
-from DeepRegistrationLib.methods.recognition import recognize
 from DeepRegistrationLib.transforms import warp
 
 SIZE, SPACING = (112, 112, 10), (3.0, 3.0, 10.0)

@@ -15,7 +15,7 @@ from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.images.lungs import find_lungs
 from DeepRegistrationLib.images.masks import find_masks
-from DeepRegistrationLib.methods.pair import Pair
+from DeepRegistrationLib.methods.image_pair import Pair
 from DeepRegistrationLib.registration.orientation import check_orientation
 from DeepRegistrationLib.registration.validation import check_modality
 from DeepRegistrationLib.transforms import Affine

@@ -16,10 +16,10 @@ from DeepRegistrationLib.evaluation import mapped_points
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import make_parameters
+from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.optimize.method import Optimize
 from DeepRegistrationLib.methods.optimize.presets import PRESETS
-from DeepRegistrationLib.methods.recognition import recognize
 from DeepRegistrationLib.options import QUALITIES
 from DeepRegistrationLib.transforms import Affine, jacobian, warp
 

@@ -16,7 +16,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.payload import pack, unpack
 from DeepRegistrationLib.images.image import read_image
-from DeepRegistrationLib.images.plain import Task, Volume
+from DeepRegistrationLib.images.plain_data import Task, Volume
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, names_of, values_in
 

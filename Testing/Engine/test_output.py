@@ -14,7 +14,7 @@ from trivial import assert_says, register, volume
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.cli import register as register_command
-from DeepRegistrationLib.images import output
+from DeepRegistrationLib.images import atomic_output
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.reports import result_files
 
@@ -35,7 +35,7 @@ def test_a_file_in_the_place_of_the_output_folder_is_refused(good, refuse, shift
 def test_an_unwritable_folder_is_refused_before_any_work(
     good, refuse, shift, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(output.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(atomic_output.os, "access", lambda path, mode: False)
     assert_says(refuse(*register(*good, tmp_path / "out")), "no write permission")
     assert shift.calls == []
 
@@ -51,7 +51,7 @@ def test_a_read_only_file_system_is_refused(good, refuse, tmp_path, monkeypatch)
 def test_a_disk_with_too_little_space_is_refused_before_any_work(
     good, refuse, shift, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(output.shutil, "disk_usage", lambda path: Disk(10**9, 10**9, 10**6))
+    monkeypatch.setattr(atomic_output.shutil, "disk_usage", lambda path: Disk(10**9, 10**9, 10**6))
     assert_says(refuse(*register(*good, tmp_path / "out")), r"only 1 MB are free")
     assert shift.calls == []
 
@@ -63,7 +63,7 @@ def test_the_estimated_size_bounds_what_is_written(good, tmp_path):
         register_command.load_image(str(good[0])).grid,
         Outputs(warped=True, jacobian=True, inverse=True),
     )
-    assert written <= estimate + output._SPARE
+    assert written <= estimate + atomic_output._SPARE
 
 
 def test_a_disk_that_fills_up_while_writing_leaves_nothing(good, refuse, tmp_path, monkeypatch):
@@ -102,7 +102,7 @@ def test_a_really_full_disk_leaves_nothing_on_it(good, refuse, tmp_path, monkeyp
         pytest.skip("mounting is not allowed here")
     big = {"size": (40, 40, 30)}
     images = [volume(tmp_path / f"{name}.nii.gz", **big) for name in ("a", "b")]
-    monkeypatch.setattr(output, "_SPARE", 1000)
+    monkeypatch.setattr(atomic_output, "_SPARE", 1000)
     monkeypatch.setattr(register_command, "output_size", lambda grid, inverse: 1000)
     try:
         assert_says(refuse(*register(*images, disk / "out")), "disk became full")

@@ -5,8 +5,13 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from DeepRegistrationLib.data.phantoms.motion import Breathing
-from DeepRegistrationLib.data.phantoms.shape import half_depth, half_width, middle, radius_and_angle
+from DeepRegistrationLib.data.phantoms.thorax_motion import Breathing
+from DeepRegistrationLib.data.phantoms.thorax_shape import (
+    half_depth,
+    half_width,
+    middle,
+    radius_and_angle,
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from scipy.spatial import cKDTree
 
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.data.phantoms.lungs import grown_lungs
-from DeepRegistrationLib.data.phantoms.motion import Breathing
 from DeepRegistrationLib.data.phantoms.thorax import _render
+from DeepRegistrationLib.data.phantoms.thorax_motion import Breathing
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.progress import silent

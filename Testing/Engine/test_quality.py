@@ -11,7 +11,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.consistency import inverse_consistency
 from DeepRegistrationLib.evaluation.quality import measure_quality, quality_in_parts
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import AffineMap, FieldMap, Volume
+from DeepRegistrationLib.images.plain_data import AffineMap, FieldMap, Volume
 from DeepRegistrationLib.reports.verdict import verdict
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 

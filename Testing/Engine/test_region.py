@@ -16,7 +16,7 @@ from DeepRegistrationLib.images.image import Image, read_image, write_image
 from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, Pair, pairs_for
 from DeepRegistrationLib.studies.benchmark.run import Options, run
 from DeepRegistrationLib.studies.benchmark.variants import variants_of
-from DeepRegistrationLib.studies.cohort.work import Job, register_pair
+from DeepRegistrationLib.studies.cohort.pair_task import Job, register_pair
 from DeepRegistrationLib.transforms import read_transform
 from DeepRegistrationLib.transforms.single import single_transform
 from DeepRegistrationLib.transforms.tensors import map_of, volume_of

@@ -15,7 +15,7 @@ from DeepRegistrationLib.evaluation.segment_statistics import (
     segment_statistics,
 )
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 
 GRID = Grid((10, 8, 6), (2.0, 1.0, 5.0), (-10, 3, 100), (0, 1, 0, -1, 0, 0, 0, 0, 1))
 

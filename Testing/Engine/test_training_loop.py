@@ -18,7 +18,7 @@ from toy_recipe import CASES, ToyRecipe
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.training import curves
 from DeepRegistrationLib.training.loop import train
-from DeepRegistrationLib.training.run import Run
+from DeepRegistrationLib.training.run_folder import Run
 
 
 def _weights(folder):

@@ -10,9 +10,9 @@ from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import AffineMap, Task, Volume
+from DeepRegistrationLib.images.plain_data import AffineMap, Task, Volume
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.registration.jobs import outcome_of, run
+from DeepRegistrationLib.registration.numpy_interface import outcome_of, run
 from DeepRegistrationLib.transforms.tensors import volume_of
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
 

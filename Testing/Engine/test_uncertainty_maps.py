@@ -26,7 +26,7 @@ from DeepRegistrationLib.evaluation.uncertainty_maps import (
 )
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.pair import Pair
+from DeepRegistrationLib.methods.image_pair import Pair
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.registration.uncertainty.augmented import (
     SHIFT_MM,
@@ -34,7 +34,7 @@ from DeepRegistrationLib.registration.uncertainty.augmented import (
     reflected,
     with_gamma,
 )
-from DeepRegistrationLib.registration.uncertainty.evidence import find_evidence
+from DeepRegistrationLib.registration.uncertainty.compared_transforms import find_evidence
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.reports.verdict import verdict
 from DeepRegistrationLib.transforms import Affine, DisplacementField

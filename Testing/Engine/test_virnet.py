@@ -241,7 +241,8 @@ def test_the_start_is_that_of_the_training_unless_chosen(
     _weights(tmp_path, shift=0.0, **({} if trained is None else {"start": trained}))
     asked = []
     monkeypatch.setattr(
-        "DeepRegistrationLib.methods.start.align", lambda *a, **k: asked.append(1) or Affine()
+        "DeepRegistrationLib.methods.initialization.align",
+        lambda *a, **k: asked.append(1) or Affine(),
     )
     image, mask = _ball(OBLIQUE, OBLIQUE.center(), 20.0)
     method = method_class("mlvirnet")

@@ -15,7 +15,7 @@ import pytest
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.locks import hold, release
-from DeepRegistrationLib.images.plain import Blocks, StoredField, Volume
+from DeepRegistrationLib.images.plain_data import Blocks, StoredField, Volume
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State, client
 
 CHILD = str(Path(__file__).with_name("odd_child.py"))

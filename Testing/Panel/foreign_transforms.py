@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from pairs import phantom
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from DeepRegistrationLib.scene.nodes.space import between, flipped, map_points
+from DeepRegistrationLib.scene.nodes.coordinates import between, flipped, map_points
 
 MATRIX = np.array([[1.05, 0.03, 0], [-0.02, 0.97, 0.01], [0, 0.02, 1.02]])
 SHIFT = np.array([4.0, -3.0, 6.0])

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from pairs import add_pair
 
-from DeepRegistrationLib.methods.expected import measured
+from DeepRegistrationLib.methods.expected_accuracy import measured
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pairs import add_landmarks, add_pair, add_true_transform
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
-from DeepRegistrationLib.scene.nodes.imported import ImportRequest
+from DeepRegistrationLib.scene.nodes.transform_import import ImportRequest
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
 from DeepRegistrationLib.scene.runs.inverse import InverseRequest
 from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest

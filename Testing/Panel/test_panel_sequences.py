@@ -8,7 +8,7 @@ import slicer
 from SlicerHost.hands import choose, click
 
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.scene.runs.sequences import frame_volume

@@ -21,7 +21,7 @@ from DeepRegistrationLib.images.image import Image  # noqa: E402
 from DeepRegistrationLib.methods import Card, Method, base  # noqa: E402
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic  # noqa: E402
 from DeepRegistrationLib.scene.nodes.application import Application  # noqa: E402
-from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk  # noqa: E402
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_vtk  # noqa: E402
 from DeepRegistrationLib.transforms import DisplacementField, Transform  # noqa: E402
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
-from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.transforms import Affine
 

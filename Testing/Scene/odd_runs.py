@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scenery import centered_grid
 
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport
 

@@ -9,7 +9,7 @@ from scenery import bump, centered_grid, image_on
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.scene.nodes.space import matrix_to_numpy
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_numpy
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 

@@ -7,9 +7,9 @@ import pytest
 import slicer
 from odd_runs import contents, noise_volumes
 
-from DeepRegistrationLib.images.plain import AffineMap, Outcome, Volume
+from DeepRegistrationLib.images.plain_data import AffineMap, Outcome, Volume
 from DeepRegistrationLib.options import Outputs
-from DeepRegistrationLib.scene.nodes.imported import ImportRequest
+from DeepRegistrationLib.scene.nodes.transform_import import ImportRequest
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
 from DeepRegistrationLib.scene.runs.inverse import InverseRequest

@@ -14,7 +14,7 @@ from sliced import Views, bump_node, pixel_positions, smooth_node
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.scene.views import comparison, mixing, resliced
 from DeepRegistrationLib.scene.views.comparison import MODES, Comparison

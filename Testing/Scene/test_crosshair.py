@@ -10,7 +10,7 @@ import vtk
 from sliced import Views, bump_node
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.views.crosshair import LinkedCursor, Readout, bring_to, readout_at
 
 POINT = np.array([7.0, -11.0, 23.0])  # RAS

@@ -13,7 +13,7 @@ from DeepRegistrationLib.images.image import write_image
 from DeepRegistrationLib.scene.nodes.application import Application
 from DeepRegistrationLib.scene.runs import demo
 from DeepRegistrationLib.scene.runs.demo_data import folder_pair
-from DeepRegistrationLib.scene.views import views
+from DeepRegistrationLib.scene.views import offscreen_views
 
 POINTS = np.array([[2.0, 3.0, 20.0], [8.0, -4.0, 25.0], [-9.0, 6.0, 15.0]])
 
@@ -45,7 +45,9 @@ def test_the_phantom_gives_scene_report_and_pictures(tmp_path, capsys):
     )
     assert code == 0
     expected = (
-        set(demo.FILES) if views.rendering_problem() is None else {"scene.mrb", "report.json"}
+        set(demo.FILES)
+        if offscreen_views.rendering_problem() is None
+        else {"scene.mrb", "report.json"}
     )
     assert {path.name for path in output.iterdir()} == expected
     report = read(output)

@@ -9,8 +9,8 @@ import slicer
 import vtk
 from scenery import centered_grid
 
-from DeepRegistrationLib.images.plain import Volume
-from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk
+from DeepRegistrationLib.images.plain_data import Volume
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node, volume_node_from_image
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest

@@ -13,27 +13,27 @@ from scenery import centered_grid, registration_of
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.options import RegistrationOptions
-from DeepRegistrationLib.registration.jobs import outcome_of
+from DeepRegistrationLib.registration.numpy_interface import outcome_of
 from DeepRegistrationLib.scene.nodes import colors
 from DeepRegistrationLib.scene.nodes.application import Application
-from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.nodes.volumes import (
     exhausted,
     image_from_node,
     volume_node_from_image,
 )
-from DeepRegistrationLib.scene.report import pictures, studio
+from DeepRegistrationLib.scene.report import pictures, private_scene
 from DeepRegistrationLib.scene.report.page import write_report
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.runs.quality import quality_request
 from DeepRegistrationLib.scene.runs.request import Request
-from DeepRegistrationLib.scene.views import views
+from DeepRegistrationLib.scene.views import offscreen_views
 from DeepRegistrationLib.scene.views.error_readout import errors_at, errors_text
 from DeepRegistrationLib.scene.views.jacobian_overlay import MapOverlay
-from DeepRegistrationLib.scene.views.views import SliceView
+from DeepRegistrationLib.scene.views.offscreen_views import SliceView
 from DeepRegistrationLib.transforms import Affine
 
-PROBLEM = views.rendering_problem()
+PROBLEM = offscreen_views.rendering_problem()
 rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
 KEYS = {"predicted", "consistency", "spread"}
 
@@ -218,8 +218,8 @@ def test_the_reports_picture_shows_anatomy_where_the_error_is_small_and_color_wh
     fixed = volume_node_from_image(Image(torch.full(grid.shape, 50.0), grid, "fixed"), scene)
     fixed.GetDisplayNode().AutoWindowLevelOff()
     node = volume_node_from_image(errors, scene)
-    picture = exhausted(pictures.error_map(fixed, node, "Errors", studio.place_of(fixed)))
-    row = picture.shape[0] - studio.PANEL // 2
+    picture = exhausted(pictures.error_map(fixed, node, "Errors", private_scene.place_of(fixed)))
+    row = picture.shape[0] - private_scene.PANEL // 2
     left, right = (picture[row, column].astype(int) for column in (130, 390))  # -20 and 20 mm
     assert np.ptp(left) <= 2
     assert right[:2].min() > right[2] + 60  # yellow
@@ -227,7 +227,7 @@ def test_the_reports_picture_shows_anatomy_where_the_error_is_small_and_color_wh
 
 @rendering
 def test_the_report_has_the_picture_where_there_is_a_map(run, volumes, monkeypatch, tmp_path):
-    monkeypatch.setattr(studio, "PANEL", 160)
+    monkeypatch.setattr(private_scene, "PANEL", 160)
     for scale, wanted in ((1.0, True), (None, False)):
         made = run(scale)
         path = tmp_path / "report.html"

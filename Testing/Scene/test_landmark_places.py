@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scenery import bump, centered_grid, image_on
 
+from DeepRegistrationLib.scene.landmarks.display_positions import LandmarkPlaces, keep_with_volume
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from, points_of
-from DeepRegistrationLib.scene.landmarks.places import LandmarkPlaces, keep_with_volume
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.placement import METHOD, place_under
-from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.transforms import invert

@@ -12,8 +12,8 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.scene.views.comparison import MODES, Comparison
 from DeepRegistrationLib.scene.views.jacobian_overlay import MapOverlay
+from DeepRegistrationLib.scene.views.offscreen_views import SliceView, rendering_problem
 from DeepRegistrationLib.scene.views.slice_views import outline_in
-from DeepRegistrationLib.scene.views.views import SliceView, rendering_problem
 
 PROBLEM = rendering_problem()
 pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))

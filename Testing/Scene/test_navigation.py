@@ -10,7 +10,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.navigation import jump_to_landmark
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
-from DeepRegistrationLib.scene.nodes.space import flipped, matrix_to_numpy
+from DeepRegistrationLib.scene.nodes.coordinates import flipped, matrix_to_numpy
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.transforms import Affine
 

@@ -13,16 +13,16 @@ from scipy import ndimage
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.registration.jobs import outcome_of
-from DeepRegistrationLib.scene.nodes import canvas
+from DeepRegistrationLib.registration.numpy_interface import outcome_of
+from DeepRegistrationLib.scene.nodes import annotations
 from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
 from DeepRegistrationLib.scene.report import pictures
-from DeepRegistrationLib.scene.report.studio import Studio, place_of
+from DeepRegistrationLib.scene.report.private_scene import Studio, place_of
 from DeepRegistrationLib.scene.runs import results
-from DeepRegistrationLib.scene.views import views
+from DeepRegistrationLib.scene.views import offscreen_views
 from DeepRegistrationLib.transforms import Affine
 
-PROBLEM = views.rendering_problem()
+PROBLEM = offscreen_views.rendering_problem()
 rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
 
 TITLE = 48  # pixels above the panels
@@ -144,7 +144,7 @@ def test_the_views_of_the_window_keep_their_logic(application, shifted):
 def test_a_png_holds_the_pixels_as_another_reader_finds_them(tmp_path, size):
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
     path = tmp_path / "a.png"
-    views.write_png(pixels, path)
+    offscreen_views.write_png(pixels, path)
     assert np.array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))), pixels)
 
 
@@ -163,15 +163,15 @@ def test_pictures_leave_the_scene_as_it_was(scene, shifted, tmp_path):
 @rendering
 def test_pictures_that_cannot_be_written_are_a_sentence(tmp_path):
     with pytest.raises(RegistrationError, match="cannot be written"):
-        views.write_png(canvas.blank(4, 4), tmp_path / "missing" / "a.png")
+        offscreen_views.write_png(annotations.blank(4, 4), tmp_path / "missing" / "a.png")
 
 
 def test_without_opengl_the_reason_is_a_sentence_and_nothing_crashes(monkeypatch):
-    monkeypatch.setattr(views, "_PROBE", "import os; os.abort()")
-    problem = views.rendering_problem()
+    monkeypatch.setattr(offscreen_views, "_PROBE", "import os; os.abort()")
+    problem = offscreen_views.rendering_problem()
     assert problem.startswith("No pictures: this machine has no OpenGL")
     with pytest.raises(RegistrationError, match="libegl1"):
-        views.require_rendering()
+        offscreen_views.require_rendering()
 
 
 def test_ct_is_shown_in_a_lung_window_and_other_images_by_their_percentiles(scene):
@@ -184,8 +184,8 @@ def test_ct_is_shown_in_a_lung_window_and_other_images_by_their_percentiles(scen
 
 
 def test_text_is_drawn_where_it_is_asked_for():
-    pixels = canvas.blank(200, 40)
-    width = canvas.draw_text(pixels, "Axial", (100, 20), size=14, align=(0.5, 0.5))
+    pixels = annotations.blank(200, 40)
+    width = annotations.draw_text(pixels, "Axial", (100, 20), size=14, align=(0.5, 0.5))
     columns = np.nonzero(pixels.max((0, 2)))[0]
     assert columns.min() >= 100 - width / 2 - 1
     assert columns.max() <= 100 + width / 2 + 1
@@ -194,7 +194,7 @@ def test_text_is_drawn_where_it_is_asked_for():
 
 def test_the_dark_rim_of_letters_is_one_pixel_wide():
     mask = np.random.default_rng(0).random((7, 11, 1)).astype(np.float32)
-    assert np.array_equal(canvas._widened(mask), ndimage.maximum_filter(mask, (3, 3, 1)))
+    assert np.array_equal(annotations._widened(mask), ndimage.maximum_filter(mask, (3, 3, 1)))
 
 
 @rendering

@@ -11,7 +11,7 @@ import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from, points_of
 from DeepRegistrationLib.scene.nodes.placement import METHOD
 from DeepRegistrationLib.scene.nodes.segments import labels_from_node

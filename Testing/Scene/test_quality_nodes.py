@@ -12,8 +12,8 @@ from sliced import bump_node, smooth_node
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.segments import labels_from_node
-from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.scene.runs.quality import quality_request

@@ -10,9 +10,9 @@ import torch
 import vtk
 from scenery import bump, registration_of
 
-from DeepRegistrationLib.registration.jobs import outcome_of
+from DeepRegistrationLib.registration.numpy_interface import outcome_of
 from DeepRegistrationLib.scene.nodes import colors
-from DeepRegistrationLib.scene.nodes.space import matrix_to_numpy
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_numpy
 from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.transforms import Affine

@@ -9,7 +9,7 @@ from scenery import bump, centered_grid, image_on, rotation
 from sliced import Views, pixel_positions
 
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.scene.nodes.space import between, flipped, map_points
+from DeepRegistrationLib.scene.nodes.coordinates import between, flipped, map_points
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.scene.runs.rigid_part import Deformation

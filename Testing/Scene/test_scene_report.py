@@ -14,10 +14,10 @@ from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
 from DeepRegistrationLib.scene.report import page as reports
-from DeepRegistrationLib.scene.report import studio
+from DeepRegistrationLib.scene.report import private_scene
 from DeepRegistrationLib.scene.report.page import transforms_above, write_report
 from DeepRegistrationLib.scene.runs.report import ReportRequest
-from DeepRegistrationLib.scene.views.views import rendering_problem
+from DeepRegistrationLib.scene.views.offscreen_views import rendering_problem
 from DeepRegistrationLib.transforms import Affine
 
 POINTS = np.array([[5.0, -8.0, 20.0], [-12.0, 10.0, 14.0], [14.0, 12.0, 30.0]])
@@ -82,7 +82,7 @@ def small(monkeypatch):
     """Pictures whose content is not looked at."""
     if problem := rendering_problem():
         pytest.skip(problem)
-    monkeypatch.setattr(studio, "PANEL", 160)
+    monkeypatch.setattr(private_scene, "PANEL", 160)
 
 
 def in_steps(case, path, **options) -> Generator[float, None, None]:

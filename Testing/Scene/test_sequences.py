@@ -9,7 +9,7 @@ from odd_runs import wait
 from scenery import centered_grid
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image

@@ -14,7 +14,7 @@ PHANTOM = """
 import sys, time
 import numpy as np
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.nodes.application import Application
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic

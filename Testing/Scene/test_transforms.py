@@ -14,8 +14,8 @@ from vtk.util import numpy_support
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import to_sitk
-from DeepRegistrationLib.images.plain import FieldMap
-from DeepRegistrationLib.scene.nodes.space import matrix_to_vtk
+from DeepRegistrationLib.images.plain_data import FieldMap
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.transforms import (
     map_from_node,
     transform_from_node,

@@ -7,8 +7,8 @@ import pytest
 import vtk
 from odd_runs import contents
 
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_numpy, matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.copies import light_copy
-from DeepRegistrationLib.scene.nodes.space import matrix_to_numpy, matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.transaction import reversible
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
 

@@ -18,18 +18,18 @@ from vtk.util import numpy_support
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
-from DeepRegistrationLib.scene.views import layouts, views
+from DeepRegistrationLib.scene.views import layouts, offscreen_views
 from DeepRegistrationLib.scene.views.comparison import Comparison
 from DeepRegistrationLib.scene.views.crosshair import LinkedCursor
 from DeepRegistrationLib.scene.views.deformed_grid import DeformedGrid
 from DeepRegistrationLib.scene.views.jacobian_overlay import KINDS, MapOverlay
-from DeepRegistrationLib.scene.views.presets import PRESETS, apply_preset
+from DeepRegistrationLib.scene.views.offscreen_views import SliceView
 from DeepRegistrationLib.scene.views.shortcuts import SHORTCUTS, shortcuts_html
 from DeepRegistrationLib.scene.views.slice_views import composite_of, show_in
-from DeepRegistrationLib.scene.views.views import SliceView
 from DeepRegistrationLib.scene.views.warp_slider import WarpSlider
+from DeepRegistrationLib.scene.views.window_presets import PRESETS, apply_preset
 
-PROBLEM = views.rendering_problem()
+PROBLEM = offscreen_views.rendering_problem()
 rendering = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
 
 

@@ -10,7 +10,7 @@ import vtk
 from sliced import Views, bump_node, smooth_node
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.nodes.space import between, flipped, map_points, matrix_to_vtk
+from DeepRegistrationLib.scene.nodes.coordinates import between, flipped, map_points, matrix_to_vtk
 from DeepRegistrationLib.scene.views.resliced import OUTSIDE, slice_of
 from DeepRegistrationLib.scene.views.warp_slider import WarpSlider, parts_of, scaled_transform
 

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import slicer
 import vtk
-from DeepRegistrationLib.scene.views import views as scene_views
+from DeepRegistrationLib.scene.views import offscreen_views as scene_views
 from vtk.util import numpy_support
 
 _COMMON = (

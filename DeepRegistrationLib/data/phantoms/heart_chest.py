@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from DeepRegistrationLib.data.phantoms.heart_tissue import BLOOD, FAT, Layer
-from DeepRegistrationLib.data.phantoms.shape import cover
+from DeepRegistrationLib.data.phantoms.thorax_shape import cover
 
 AIR, LUNG, WALL_MUSCLE, LIVER, SPLEEN = 0.015, 0.06, 0.26, 0.30, 0.38
 

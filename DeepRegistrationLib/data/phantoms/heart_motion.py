@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from DeepRegistrationLib.data.phantoms.heart_shape import HeartShape
-from DeepRegistrationLib.data.phantoms.shape import smoothstep
+from DeepRegistrationLib.data.phantoms.thorax_shape import smoothstep
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.transforms import Transform
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from DeepRegistrationLib.data.phantoms.heart_shape import HeartShape
-from DeepRegistrationLib.data.phantoms.shape import cover
+from DeepRegistrationLib.data.phantoms.thorax_shape import cover
 
 Layer = Callable[..., None]  # paints a value where a signed distance (mm) is negative
 

@@ -15,7 +15,7 @@ from DeepRegistrationLib.data.phantoms.organs import (
     VEIN_ROOTS,
     lung_distance_at,
 )
-from DeepRegistrationLib.data.phantoms.shape import Frame, cover
+from DeepRegistrationLib.data.phantoms.thorax_shape import Frame, cover
 from DeepRegistrationLib.data.phantoms.trees import Tree, Tubes, distance_to, grow, joined, tubes
 
 PARENCHYMA, NODULE = -862.0, 35.0  # HU

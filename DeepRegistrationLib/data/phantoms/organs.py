@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from DeepRegistrationLib.data.phantoms.shape import (
+from DeepRegistrationLib.data.phantoms.thorax_shape import (
     Frame,
     cover,
     diaphragm,

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from DeepRegistrationLib.data.phantoms.shape import (
+from DeepRegistrationLib.data.phantoms.thorax_shape import (
     Frame,
     capsule,
     cover,

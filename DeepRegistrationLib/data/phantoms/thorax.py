@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from DeepRegistrationLib.data.phantoms.lungs import Lungs, grown_lungs
-from DeepRegistrationLib.data.phantoms.motion import Breathing
 from DeepRegistrationLib.data.phantoms.organs import (
     AIR,
     lung_distance_at,
     paint_interior,
     paint_wall,
 )
-from DeepRegistrationLib.data.phantoms.shape import Frame, body_distance, cover, frame
 from DeepRegistrationLib.data.phantoms.skeleton import paint_skeleton
+from DeepRegistrationLib.data.phantoms.thorax_motion import Breathing
+from DeepRegistrationLib.data.phantoms.thorax_shape import Frame, body_distance, cover, frame
 from DeepRegistrationLib.data.phantoms.trees import Raster
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import IDENTITY, Grid

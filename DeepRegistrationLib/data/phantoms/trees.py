@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from DeepRegistrationLib.data.phantoms.shape import cover
+from DeepRegistrationLib.data.phantoms.thorax_shape import cover
 from DeepRegistrationLib.images.geometry import Grid
 
 _PIECE = 4.0  # length of the straight pieces that a curved branch is drawn with, mm

@@ -15,7 +15,7 @@ from DeepRegistrationLib.images.dicom.segmentation import read_segmentation
 from DeepRegistrationLib.images.dicom.stack import ON_A_PIXEL, Stack, make_stack
 from DeepRegistrationLib.images.dicom.volumes import Volume, choose_volume, find_volumes
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import background
+from DeepRegistrationLib.images.plain_data import background
 
 
 @dataclass(frozen=True, eq=False)

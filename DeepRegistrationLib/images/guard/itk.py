@@ -16,12 +16,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.guard import native
+from DeepRegistrationLib.images.guard import itk_payloads
 from DeepRegistrationLib.images.guard.contents import check_contents, check_voxels
 from DeepRegistrationLib.images.guard.itk_warnings import quiet_itk
 from DeepRegistrationLib.images.guard.paths import require_readable
 from DeepRegistrationLib.images.guard.process import Unreadable, guarded
-from DeepRegistrationLib.images.plain import Map
+from DeepRegistrationLib.images.plain_data import Map
 
 __all__ = [
     "Unreadable",
@@ -59,7 +59,7 @@ def _read_here(files: list[Path]) -> sitk.Image:
 
 
 def _read_elsewhere(files: list[Path]) -> sitk.Image:
-    return _image(_answer(native.read_image, [str(file) for file in files], files=files))
+    return _image(_answer(itk_payloads.read_image, [str(file) for file in files], files=files))
 
 
 def read_itk_header(path: str | Path) -> dict[str, Any]:
@@ -72,22 +72,22 @@ def read_itk_header(path: str | Path) -> dict[str, Any]:
     path = require_readable(path)
     contents = check_contents(path)
     if contents is None or not contents.known:
-        return _answer(native.read_header, str(path), files=[path])
+        return _answer(itk_payloads.read_header, str(path), files=[path])
     try:
         with quiet_itk():
-            return native.read_header(str(path))
+            return itk_payloads.read_header(str(path))
     except RuntimeError as error:
         raise Unreadable(reason(error)) from error
 
 
 def read_itk_transform(path: str | Path, grid: Grid | None = None) -> list[Map]:
-    """The maps of an ITK transform file, in the order of application (``native.maps_of``).
+    """The maps of an ITK transform file, in the order of application (``itk_payloads.maps_of``).
 
     Raises:
         RegistrationError, Unreadable: As :func:`read_itk_image`.
     """
     path = require_readable(path)
-    return _answer(native.read_transform, str(path), grid, files=[path])
+    return _answer(itk_payloads.read_transform, str(path), grid, files=[path])
 
 
 def reason(error: Exception) -> str:

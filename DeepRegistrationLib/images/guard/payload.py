@@ -1,7 +1,7 @@
 """Requests and results between two processes: JSON, with the arrays as files beside it.
 
 A payload is any nesting of dicts, lists, plain values, numpy arrays, :class:`Blocks` (arrays at
-the other end) and the dataclasses of :mod:`DeepRegistrationLib.images.plain` and
+the other end) and the dataclasses of :mod:`DeepRegistrationLib.images.plain_data` and
 :mod:`DeepRegistrationLib.options`. Arrays are written as ``.npy``.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import (
+from DeepRegistrationLib.images.plain_data import (
     AffineMap,
     Blocks,
     FieldMap,

@@ -16,12 +16,12 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.lungs.blocks import Blocks, averaged, blocks_of
 from DeepRegistrationLib.images.lungs.cores import TISSUE, Cores
-from DeepRegistrationLib.images.lungs.evidence import Evidence, Lung, evidence_of
+from DeepRegistrationLib.images.lungs.plausibility import Evidence, Lung, evidence_of
 from DeepRegistrationLib.images.lungs.shape import grown
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image
-    from DeepRegistrationLib.images.plain import Volume
+    from DeepRegistrationLib.images.plain_data import Volume
 
 __all__ = ["Evidence", "Found", "Lung", "examine", "find_lungs", "look_for_lungs", "require_lungs"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected import measured, stated_error
+from DeepRegistrationLib.methods.expected_accuracy import measured, stated_error
 from DeepRegistrationLib.methods.parameters import parameter
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class AffineRegistration(Method):
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Affine:
         from DeepRegistrationLib.methods.affine.alignment import align
+        from DeepRegistrationLib.methods.anatomy_recognition import recognize
         from DeepRegistrationLib.methods.heart.frames import align_hearts, heart_region
         from DeepRegistrationLib.methods.optimize.presets import PRESETS
-        from DeepRegistrationLib.methods.recognition import recognize
         from DeepRegistrationLib.transforms import Affine
 
         start = context.initial if isinstance(context.initial, Affine) else None

@@ -29,8 +29,8 @@ class AutomaticParameters:
 class Automatic(Method):
     """Recognizes the anatomy and takes the method with the smallest error measured on such images.
 
-    It registers nothing itself: :func:`DeepRegistrationLib.registration.choice.resolve` takes the
-    other method, by the figures of the methods' cards and of the weights' that are installed.
+    It registers nothing itself: :func:`DeepRegistrationLib.registration.method_choice.resolve`
+    takes the other method, by the figures of the methods' cards and of the installed weights.
     """
 
     name = AUTOMATIC
@@ -51,5 +51,5 @@ class Automatic(Method):
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         raise NotImplementedError(
-            "resolve() of DeepRegistrationLib.registration.choice takes another method"
+            "resolve() of DeepRegistrationLib.registration.method_choice takes another method"
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected import stated_error
+from DeepRegistrationLib.methods.expected_accuracy import stated_error
 from DeepRegistrationLib.methods.network.parameters import NetworkParameters
 
 if TYPE_CHECKING:

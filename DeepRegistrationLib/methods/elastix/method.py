@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.elastix.recipes import RECIPES
-from DeepRegistrationLib.methods.expected import stated_error
+from DeepRegistrationLib.methods.elastix.parameter_sets import RECIPES
+from DeepRegistrationLib.methods.expected_accuracy import stated_error
 from DeepRegistrationLib.methods.parameters import parameter
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Elastix(Method):
         import torch
 
         from DeepRegistrationLib.images.intensity import background, is_ct
-        from DeepRegistrationLib.methods.elastix.run import run_elastix
-        from DeepRegistrationLib.methods.network.surroundings import expanded
+        from DeepRegistrationLib.methods.elastix.process import run_elastix
+        from DeepRegistrationLib.methods.network.padding import expanded
         from DeepRegistrationLib.transforms import Composite, warp
 
         recipe = self.parameters.recipe

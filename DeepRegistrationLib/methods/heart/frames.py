@@ -9,9 +9,9 @@ from __future__ import annotations
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.heart.cine_frames import likeness_in_place, show_one_heart
 from DeepRegistrationLib.methods.heart.heartnet import Found, find_heart
 from DeepRegistrationLib.methods.heart.preparation import frame_of_labels, rigid_between
-from DeepRegistrationLib.methods.heart.same_heart import likeness_in_place, show_one_heart
 from DeepRegistrationLib.transforms import Affine
 
 

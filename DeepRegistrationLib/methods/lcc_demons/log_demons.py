@@ -21,7 +21,7 @@ from DeepRegistrationLib.images.pyramid import antialiased
 from DeepRegistrationLib.images.sampling import sample
 from DeepRegistrationLib.images.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.losses.lcc import correlation_force, demons_step
-from DeepRegistrationLib.methods.network.surroundings import expanded
+from DeepRegistrationLib.methods.network.padding import expanded
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import Affine, Transform, VelocityField, warp
 from DeepRegistrationLib.transforms.displacement import DisplacementField

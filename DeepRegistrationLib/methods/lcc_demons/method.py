@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected import measured, stated_error
+from DeepRegistrationLib.methods.expected_accuracy import measured, stated_error
 from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.progress import part
 
@@ -79,13 +79,13 @@ class LogDemons(Method):
     Parameters = DemonsParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        from DeepRegistrationLib.methods.anatomy_recognition import recognize
+        from DeepRegistrationLib.methods.initialization import preset_start
         from DeepRegistrationLib.methods.lcc_demons.log_demons import (
             DemonsSettings,
             register_demons,
         )
         from DeepRegistrationLib.methods.optimize.presets import PRESETS
-        from DeepRegistrationLib.methods.recognition import recognize
-        from DeepRegistrationLib.methods.start import preset_start
         from DeepRegistrationLib.transforms import Composite
 
         values = self.parameters

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected import stated_error
+from DeepRegistrationLib.methods.expected_accuracy import stated_error
 from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.progress import part
 
@@ -58,10 +58,10 @@ class VirnetRegistration(Method):
     augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        from DeepRegistrationLib.methods.initialization import note_other_use, starting_transform
         from DeepRegistrationLib.methods.mlvirnet.inference import register
         from DeepRegistrationLib.methods.mlvirnet.network import MultilevelVirnet
         from DeepRegistrationLib.methods.network.loading import network_for
-        from DeepRegistrationLib.methods.start import note_other_use, starting_transform
 
         settings = self.parameters
         network, extra = network_for(

@@ -9,10 +9,10 @@ from torch import nn
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.base import Method
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.initialization import note_other_use, starting_transform
 from DeepRegistrationLib.methods.network.loading import network_for
 from DeepRegistrationLib.methods.network.lung_box import SIZE
 from DeepRegistrationLib.methods.network.lung_box_inference import register
-from DeepRegistrationLib.methods.start import note_other_use, starting_transform
 from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Composite, Transform
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected import measured, stated_error
+from DeepRegistrationLib.methods.expected_accuracy import measured, stated_error
 from DeepRegistrationLib.methods.optimize.presets import PRESETS, Level, Preset
 from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.progress import part
@@ -72,7 +72,7 @@ class Optimize(Method):
     Parameters = OptimizeParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        from DeepRegistrationLib.methods.start import preset_start
+        from DeepRegistrationLib.methods.initialization import preset_start
 
         preset = self._preset(fixed, moving, context)
         start = preset_start(preset, fixed, moving, context, part(context.progress, 0.0, 0.15))
@@ -89,8 +89,8 @@ class Optimize(Method):
         context: Context,
         progress: Progress,
     ) -> Transform:
+        from DeepRegistrationLib.methods.initialization import preset_region
         from DeepRegistrationLib.methods.optimize.instance import deform
-        from DeepRegistrationLib.methods.start import preset_region
 
         region = preset_region(preset, fixed, context)
         return deform(fixed, moving, region, start, preset, self._levels(preset, context), progress)
@@ -118,7 +118,7 @@ class Optimize(Method):
     def _preset(self, fixed: Image, moving: Image, context: Context) -> Preset:
         name = self.parameters.anatomy
         if name == "auto":
-            from DeepRegistrationLib.methods.recognition import recognize
+            from DeepRegistrationLib.methods.anatomy_recognition import recognize
 
             shown = recognize(fixed, moving, context.fixed_mask)
             name = shown.name

@@ -10,11 +10,11 @@ from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.pyramid import level_spacing
+from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.initialization import preset_region
 from DeepRegistrationLib.methods.optimize.instance import deform
 from DeepRegistrationLib.methods.optimize.presets import PRESETS
-from DeepRegistrationLib.methods.recognition import recognize
-from DeepRegistrationLib.methods.start import preset_region
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
 _SHARE = 0.4  # of the first level's iterations: it begins near the end

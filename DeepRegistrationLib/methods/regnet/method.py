@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected import stated_error
+from DeepRegistrationLib.methods.expected_accuracy import stated_error
 from DeepRegistrationLib.methods.network.parameters import NetworkParameters
 from DeepRegistrationLib.progress import part
 
@@ -42,10 +42,10 @@ class RegNetRegistration(Method):
     augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        from DeepRegistrationLib.methods.initialization import note_other_use, starting_transform
         from DeepRegistrationLib.methods.network.loading import network_for
         from DeepRegistrationLib.methods.regnet.inference import register
         from DeepRegistrationLib.methods.regnet.network import RegNet
-        from DeepRegistrationLib.methods.start import note_other_use, starting_transform
         from DeepRegistrationLib.transforms import Composite
 
         settings = self.parameters

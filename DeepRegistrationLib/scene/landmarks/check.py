@@ -8,10 +8,10 @@ import numpy as np
 
 from DeepRegistrationLib.evaluation.direction import better_swapped, in_each_other, outside_problem
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
-from DeepRegistrationLib.scene.landmarks.points import evaluated_map
+from DeepRegistrationLib.scene.landmarks.point_cache import evaluated_map
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.nodes.placement import METHOD
-from DeepRegistrationLib.scene.nodes.space import flipped
 from DeepRegistrationLib.scene.nodes.volumes import grid_of
 
 

@@ -14,7 +14,7 @@ from vtk.util import numpy_support
 
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes import colors
-from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.views.slice_views import remove_with_displays, unlisted
 
 BALL_RADIUS = 3.0

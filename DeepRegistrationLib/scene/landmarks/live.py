@@ -14,9 +14,14 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.scene.landmarks.pairs import ambiguous, taken_as_identity
-from DeepRegistrationLib.scene.landmarks.points import PointList, RememberedMap, evaluated_map, rows
+from DeepRegistrationLib.scene.landmarks.point_cache import (
+    PointList,
+    RememberedMap,
+    evaluated_map,
+    rows,
+)
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
-from DeepRegistrationLib.scene.nodes.space import (
+from DeepRegistrationLib.scene.nodes.coordinates import (
     FLIP,
     between,
     flipped,

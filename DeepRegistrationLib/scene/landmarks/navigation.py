@@ -6,7 +6,7 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
-from DeepRegistrationLib.scene.nodes.space import flipped
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.views.crosshair import bring_to
 from DeepRegistrationLib.scene.views.layouts import side_views
 

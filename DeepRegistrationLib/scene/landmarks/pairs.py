@@ -10,8 +10,7 @@ from vtk.util import numpy_support
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs, pair_labels
 from DeepRegistrationLib.evaluation.landmarks import error_statistics
-from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD, PASSING
-from DeepRegistrationLib.scene.nodes.space import (
+from DeepRegistrationLib.scene.nodes.coordinates import (
     between,
     flipped,
     map_points,
@@ -19,6 +18,7 @@ from DeepRegistrationLib.scene.nodes.space import (
     placement,
     require_node,
 )
+from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD, PASSING
 
 _STATISTICS = ("mean", "std", "median", "p95", "max")
 

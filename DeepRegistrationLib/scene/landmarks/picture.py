@@ -7,8 +7,8 @@ import numpy as np
 from DeepRegistrationLib.scene.landmarks.display import LandmarkDisplay
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes import colors
-from DeepRegistrationLib.scene.nodes.canvas import color_bar
-from DeepRegistrationLib.scene.nodes.space import parents_of
+from DeepRegistrationLib.scene.nodes.annotations import color_bar
+from DeepRegistrationLib.scene.nodes.coordinates import parents_of
 from DeepRegistrationLib.scene.report.pictures import (
     Steps,
     colors_of,
@@ -16,7 +16,7 @@ from DeepRegistrationLib.scene.report.pictures import (
     framed,
     label,
 )
-from DeepRegistrationLib.scene.report.studio import Place, Studio
+from DeepRegistrationLib.scene.report.private_scene import Place, Studio
 
 
 def landmark_map(fixed, state: LandmarkState, title: str, place: Place, transform=None) -> Steps:

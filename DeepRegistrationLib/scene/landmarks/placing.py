@@ -7,7 +7,7 @@ from collections.abc import Callable
 import slicer
 
 from DeepRegistrationLib.scene.landmarks.pairs import is_placed, labels_of, points_in
-from DeepRegistrationLib.scene.landmarks.points import rows
+from DeepRegistrationLib.scene.landmarks.point_cache import rows
 from DeepRegistrationLib.scene.views.slice_views import Observers
 
 COLORS = {"fixed": (0.1, 0.8, 0.1), "moving": (0.9, 0.1, 0.9)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from DeepRegistrationLib.evaluation.landmarks import paired_errors, snapped_to_voxels
-from DeepRegistrationLib.images.output import atomic_file
+from DeepRegistrationLib.images.atomic_output import atomic_file
 
 _COLUMNS = ("before", "after", "snapped", "dx", "dy", "dz")
 

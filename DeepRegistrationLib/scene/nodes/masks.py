@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.nodes.segments import labels_from_node
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from DeepRegistrationLib.scene.nodes.space import parents_of
+from DeepRegistrationLib.scene.nodes.coordinates import parents_of
 
 METHOD = "DeepRegistration.Method"
 """Attribute of a result's transform node: the name of the method that made it."""

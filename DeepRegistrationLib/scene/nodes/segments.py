@@ -8,8 +8,8 @@ import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain import Volume
-from DeepRegistrationLib.scene.nodes.space import FLIP, matrix_to_numpy, placement
+from DeepRegistrationLib.images.plain_data import Volume
+from DeepRegistrationLib.scene.nodes.coordinates import FLIP, matrix_to_numpy, placement
 from DeepRegistrationLib.scene.nodes.volumes import placed_volume, volume_from_node
 
 _LABEL_MAP = "Binary labelmap"  # Slicer's name of the representation

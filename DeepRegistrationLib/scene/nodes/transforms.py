@@ -16,8 +16,8 @@ from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import AffineMap, Blocks, FieldMap, Map, StoredField
-from DeepRegistrationLib.scene.nodes.space import (
+from DeepRegistrationLib.images.plain_data import AffineMap, Blocks, FieldMap, Map, StoredField
+from DeepRegistrationLib.scene.nodes.coordinates import (
     FLIP,
     between,
     flipped,

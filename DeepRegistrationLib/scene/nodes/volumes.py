@@ -11,8 +11,8 @@ from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import Volume, background
-from DeepRegistrationLib.scene.nodes.space import (
+from DeepRegistrationLib.images.plain_data import Volume, background
+from DeepRegistrationLib.scene.nodes.coordinates import (
     FLIP,
     flipped,
     linear_matrix,

@@ -31,11 +31,11 @@ from DeepRegistrationLib.reports.verdict import Verdict, verdict
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.landmarks.picture import landmark_map
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
-from DeepRegistrationLib.scene.nodes.space import flipped, parents_of
+from DeepRegistrationLib.scene.nodes.coordinates import flipped, parents_of
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
 from DeepRegistrationLib.scene.report import pictures
 from DeepRegistrationLib.scene.runs.results import outputs_of
-from DeepRegistrationLib.scene.views.views import encoding_png, rendering_problem
+from DeepRegistrationLib.scene.views.offscreen_views import encoding_png, rendering_problem
 
 _DICOM = {
     "patient": "DICOM.PatientName",

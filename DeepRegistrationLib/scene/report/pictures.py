@@ -1,7 +1,7 @@
 """Pictures of a registration, rendered by Slicer's slice views: before, after, Jacobian, grid.
 
 Each shows an axial, a coronal and a sagittal slice. They are rendered in scenes of their own (see
-:mod:`DeepRegistrationLib.scene.report.studio`), in steps.
+:mod:`DeepRegistrationLib.scene.report.private_scene`), in steps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vtk.util import numpy_support
 
 from DeepRegistrationLib.evaluation.finding import coordinate
 from DeepRegistrationLib.scene.nodes import colors
-from DeepRegistrationLib.scene.nodes.canvas import (
+from DeepRegistrationLib.scene.nodes.annotations import (
     GRAY,
     Color,
     blank,
@@ -25,10 +25,10 @@ from DeepRegistrationLib.scene.nodes.canvas import (
     draw_key,
     draw_text,
 )
-from DeepRegistrationLib.scene.nodes.space import between, map_points, parents_of
+from DeepRegistrationLib.scene.nodes.coordinates import between, map_points, parents_of
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
-from DeepRegistrationLib.scene.report.studio import ORIENTATIONS, Place, Studio, place_of
-from DeepRegistrationLib.scene.views.views import require_rendering, write_png
+from DeepRegistrationLib.scene.report.private_scene import ORIENTATIONS, Place, Studio, place_of
+from DeepRegistrationLib.scene.views.offscreen_views import require_rendering, write_png
 
 TITLES = {
     "before": "Before registration",

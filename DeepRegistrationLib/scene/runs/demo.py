@@ -14,7 +14,7 @@ import numpy as np
 import slicer
 
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
-from DeepRegistrationLib.images.output import atomic_folder
+from DeepRegistrationLib.images.atomic_output import atomic_folder
 from DeepRegistrationLib.methods import method_names
 from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.reports.report import build_report, write_report
@@ -25,7 +25,7 @@ from DeepRegistrationLib.scene.nodes.application import Application
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.scene.report import pictures
 from DeepRegistrationLib.scene.runs.demo_data import DemoPair, files_pair, folder_pair, phantom_pair
-from DeepRegistrationLib.scene.views.views import rendering_problem
+from DeepRegistrationLib.scene.views.offscreen_views import rendering_problem
 
 FILES = ("scene.mrb", "report.json", "before.png", "after.png", "jacobian.png", "grid.png")
 

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import vtk
 
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
-from DeepRegistrationLib.scene.nodes.space import require_node
+from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, copying, volume_from_node
 from DeepRegistrationLib.scene.runs import results
-from DeepRegistrationLib.scene.runs.work import EngineRequest
+from DeepRegistrationLib.scene.runs.requests import EngineRequest
 
 _ACTIVITIES = {
     "warped": "the resampling",

@@ -10,12 +10,12 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.nodes.space import require_node
+from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import converting, map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
 from DeepRegistrationLib.scene.runs import results
-from DeepRegistrationLib.scene.runs.work import EngineRequest
+from DeepRegistrationLib.scene.runs.requests import EngineRequest
 
 
 @dataclass(frozen=True, eq=False)

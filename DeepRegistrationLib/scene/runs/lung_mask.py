@@ -17,7 +17,7 @@ from DeepRegistrationLib.scene.nodes.volumes import (
     update_volume_node,
     volume_from_node,
 )
-from DeepRegistrationLib.scene.runs.work import EngineRequest
+from DeepRegistrationLib.scene.runs.requests import EngineRequest
 
 
 @dataclass(frozen=True, eq=False)

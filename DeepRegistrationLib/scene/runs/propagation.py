@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes import hierarchy
+from DeepRegistrationLib.scene.nodes.coordinates import between, parents_of, placement, require_node
 from DeepRegistrationLib.scene.nodes.placement import place_under
-from DeepRegistrationLib.scene.nodes.space import between, parents_of, placement, require_node
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.volumes import (
     check_volume_node,
@@ -25,7 +25,7 @@ from DeepRegistrationLib.scene.nodes.volumes import (
     vtk_image,
 )
 from DeepRegistrationLib.scene.runs import results
-from DeepRegistrationLib.scene.runs.work import SceneRequest, Work
+from DeepRegistrationLib.scene.runs.requests import SceneRequest, Work
 
 NODE_CLASSES = (
     "vtkMRMLSegmentationNode",

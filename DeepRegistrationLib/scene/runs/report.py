@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from DeepRegistrationLib.reports.html_report import ReportContent, write_html
 from DeepRegistrationLib.scene.report.page import drawn_report
-from DeepRegistrationLib.scene.runs.work import SceneRequest, Work
+from DeepRegistrationLib.scene.runs.requests import SceneRequest, Work
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain import Outcome, Task
+from DeepRegistrationLib.images.plain_data import Outcome, Task
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, names_of
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
@@ -16,7 +16,7 @@ from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, volume_from_node
 from DeepRegistrationLib.scene.runs import results
-from DeepRegistrationLib.scene.runs.work import EngineRequest
+from DeepRegistrationLib.scene.runs.requests import EngineRequest
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.registration.engine import Registration
@@ -30,8 +30,9 @@ class RegistrationResult:
         nodes: The transform, and the outputs that were wanted.
         landmarks: Where landmarks were given.
         record: ``record.undo()`` gives the scene as it was before the results came.
-        seconds, notes, provenance, folding, errors: As in
-            :class:`~DeepRegistrationLib.images.plain.Outcome`, ``errors`` its ``error_statistics``.
+        seconds, notes, provenance, folding: As in
+            :class:`~DeepRegistrationLib.images.plain_data.Outcome`.
+        errors: Its ``error_statistics``.
         registration: The engine's own result, where it ran in this process.
     """
 

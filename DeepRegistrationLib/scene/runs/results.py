@@ -9,11 +9,11 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import Outcome, Volume
+from DeepRegistrationLib.images.plain_data import Outcome, Volume
 from DeepRegistrationLib.scene.landmarks.tre_tables import tables_of
 from DeepRegistrationLib.scene.nodes import colors, hierarchy
+from DeepRegistrationLib.scene.nodes.coordinates import parents_of
 from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD, place_under
-from DeepRegistrationLib.scene.nodes.space import parents_of
 from DeepRegistrationLib.scene.nodes.transforms import converting, node_class, set_transform
 from DeepRegistrationLib.scene.nodes.volumes import copying, exhausted, update_volume_node
 

@@ -8,8 +8,8 @@ import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.rigid import Rigid, fit_rigid
+from DeepRegistrationLib.scene.nodes.coordinates import between, flipped, map_points, matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
-from DeepRegistrationLib.scene.nodes.space import between, flipped, map_points, matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.volumes import grid_of
 from DeepRegistrationLib.scene.views.crosshair import towards
 from DeepRegistrationLib.scene.views.slice_views import Observers, unlisted

@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.runs.work import Ask, SceneRequest
+from DeepRegistrationLib.scene.runs.requests import Ask, SceneRequest
 from DeepRegistrationLib.worker import EngineProcess, Job, State
 
 _SLICE = 0.02  # seconds that one tick may compute

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import slicer
 import vtk
 
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.volumes import (
@@ -17,8 +17,8 @@ from DeepRegistrationLib.scene.nodes.volumes import (
     update_volume_node,
     volume_node_from_image,
 )
-from DeepRegistrationLib.scene.runs.work import EngineRequest
-from DeepRegistrationLib.scene.views.presets import apply_preset
+from DeepRegistrationLib.scene.runs.requests import EngineRequest
+from DeepRegistrationLib.scene.views.window_presets import apply_preset
 
 _COLORS = {"fixed": (0.1, 0.7, 0.1), "moving": (0.8, 0.1, 0.8)}  # of landmarks
 

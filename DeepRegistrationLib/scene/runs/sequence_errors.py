@@ -11,7 +11,7 @@ from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks.pairs import landmark_pairs, registration_errors
-from DeepRegistrationLib.scene.nodes.space import require_node
+from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.runs.sequences import index_values, transform_at
 
 _COLORS = {"before": (0.6, 0.6, 0.6), "after": (0.1, 0.45, 0.8)}

@@ -9,9 +9,9 @@ import numpy as np
 import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain import Task, Volume
+from DeepRegistrationLib.images.plain_data import Task, Volume
 from DeepRegistrationLib.options import RegistrationOptions
-from DeepRegistrationLib.scene.nodes.space import parents_of, placement, require_node
+from DeepRegistrationLib.scene.nodes.coordinates import parents_of, placement, require_node
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import converting, set_transform
 from DeepRegistrationLib.scene.nodes.volumes import (
@@ -20,7 +20,7 @@ from DeepRegistrationLib.scene.nodes.volumes import (
     placed_volume,
     voxels_of,
 )
-from DeepRegistrationLib.scene.runs.work import Ask, SceneRequest, Work
+from DeepRegistrationLib.scene.runs.requests import Ask, SceneRequest, Work
 
 
 def frame_volume(sequence, frame: int, browser=None) -> Volume:

@@ -16,7 +16,7 @@ import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.nodes import colors
-from DeepRegistrationLib.scene.nodes.space import matrix_to_numpy
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_numpy
 from DeepRegistrationLib.scene.views import mixing
 from DeepRegistrationLib.scene.views.resliced import OUTSIDE, pixel_positions, pixel_size, slice_of
 from DeepRegistrationLib.scene.views.slice_views import (

@@ -14,7 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from DeepRegistrationLib.scene.nodes.space import between, map_points, matrix_to_numpy, require_node
+from DeepRegistrationLib.scene.nodes.coordinates import (
+    between,
+    map_points,
+    matrix_to_numpy,
+    require_node,
+)
 from DeepRegistrationLib.scene.views.slice_views import Observers, remove_with_displays, unlisted
 
 _STEP_MM = 1.0  # of the central differences

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from DeepRegistrationLib.scene.nodes.colors import displacement_colors
-from DeepRegistrationLib.scene.nodes.space import require_node
+from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.views.slice_views import unlisted
 
 

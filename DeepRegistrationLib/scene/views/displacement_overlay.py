@@ -9,7 +9,12 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.scene.nodes import colors
-from DeepRegistrationLib.scene.nodes.space import between, map_points, matrix_to_numpy, require_node
+from DeepRegistrationLib.scene.nodes.coordinates import (
+    between,
+    map_points,
+    matrix_to_numpy,
+    require_node,
+)
 from DeepRegistrationLib.scene.views.jacobian_overlay import KINDS
 from DeepRegistrationLib.scene.views.resliced import OUTSIDE, slice_of
 from DeepRegistrationLib.scene.views.slice_views import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import vtk
 
-from DeepRegistrationLib.scene.nodes.space import between, map_points
+from DeepRegistrationLib.scene.nodes.coordinates import between, map_points
 from DeepRegistrationLib.scene.runs.results import ERROR_MAPS, outputs_of
 
 _PARTS = {"consistency": "inverse consistency", "spread": "spread"}

@@ -7,7 +7,7 @@ import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.nodes import colors
-from DeepRegistrationLib.scene.nodes.space import require_node
+from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.views.slice_views import (
     Observers,
     ShownVolumes,

@@ -12,7 +12,7 @@ import numpy as np
 import vtk
 from vtk.util import numpy_support
 
-from DeepRegistrationLib.scene.nodes.space import (
+from DeepRegistrationLib.scene.nodes.coordinates import (
     between,
     linear_matrix,
     matrix_to_numpy,

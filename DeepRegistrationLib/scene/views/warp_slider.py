@@ -13,7 +13,7 @@ import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
-from DeepRegistrationLib.scene.nodes.space import (
+from DeepRegistrationLib.scene.nodes.coordinates import (
     between,
     linear_matrix,
     matrix_to_numpy,

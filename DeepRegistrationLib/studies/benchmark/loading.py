@@ -15,8 +15,8 @@ from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import background, finite
 from DeepRegistrationLib.methods.heart.preparation import rigid_between
+from DeepRegistrationLib.studies.benchmark.input_cache import Reader
 from DeepRegistrationLib.studies.benchmark.protocol import Pair
-from DeepRegistrationLib.studies.benchmark.reading import Reader
 from DeepRegistrationLib.training.synthesis.images import with_noise
 from DeepRegistrationLib.training.synthesis.smoothed_points import FAMILIES, smoothed_points
 from DeepRegistrationLib.transforms import DisplacementField, Transform, warp

@@ -16,9 +16,9 @@ from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.region import Region, labeled_region
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.reports.verdict import verdict
+from DeepRegistrationLib.studies.benchmark.input_cache import Reader
 from DeepRegistrationLib.studies.benchmark.loading import PairImages
 from DeepRegistrationLib.studies.benchmark.protocol import Pair
-from DeepRegistrationLib.studies.benchmark.reading import Reader
 from DeepRegistrationLib.transforms import Transform
 
 HISTOGRAM = np.linspace(-0.5, 3.0, 71)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from DeepRegistrationLib.images.output import atomic_folder
+from DeepRegistrationLib.images.atomic_output import atomic_folder
 from DeepRegistrationLib.reports.report import json_safe, versions
 from DeepRegistrationLib.studies.benchmark.html import html_page
 from DeepRegistrationLib.studies.benchmark.journal import Row

@@ -16,17 +16,17 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import Cancelled, RegistrationError, mendable, unexpected
 from DeepRegistrationLib.evaluation.region import Region, region_of
+from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.output import atomic_file, check_folder
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.reports.overlays import overlay_png
 from DeepRegistrationLib.reports.report import REPORTED, json_safe
+from DeepRegistrationLib.studies.benchmark.input_cache import Reader, require_finder, require_labels
 from DeepRegistrationLib.studies.benchmark.journal import NAME, Journal, Row
 from DeepRegistrationLib.studies.benchmark.loading import PairImages, everywhere, load_pair
 from DeepRegistrationLib.studies.benchmark.measuring import measure_row, region_for
 from DeepRegistrationLib.studies.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol
-from DeepRegistrationLib.studies.benchmark.reading import Reader, require_finder, require_labels
 from DeepRegistrationLib.studies.benchmark.variants import Variant, check_available
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian
 from DeepRegistrationLib.transforms.warping import warped_image

@@ -74,7 +74,7 @@ def check_available(variants: Sequence[Variant]) -> None:
     Raises:
         RegistrationError: A network has no weights (or not those asked for), elastix is missing.
     """
-    from DeepRegistrationLib.methods.elastix.run import require_elastix
+    from DeepRegistrationLib.methods.elastix.process import require_elastix
     from DeepRegistrationLib.methods.weights import find_weights
 
     for variant in variants:

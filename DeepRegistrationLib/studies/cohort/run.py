@@ -14,8 +14,8 @@ from DeepRegistrationLib.errors import RegistrationError, unexpected
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.studies.benchmark.protocol import Pair
 from DeepRegistrationLib.studies.cohort.cluster import replace_lost
+from DeepRegistrationLib.studies.cohort.pair_task import Job, failed, register_pair
 from DeepRegistrationLib.studies.cohort.store import Row, Store
-from DeepRegistrationLib.studies.cohort.work import Job, failed, register_pair
 
 _PATIENCE = 2.0  # seconds
 

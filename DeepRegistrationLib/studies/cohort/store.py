@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.guard.text import read_json
-from DeepRegistrationLib.images.output import atomic_file, check_folder
 from DeepRegistrationLib.methods import AUTOMATIC, method_class
 from DeepRegistrationLib.methods.weights import weight_cards
 from DeepRegistrationLib.options import RegistrationOptions

@@ -19,7 +19,7 @@ from DeepRegistrationLib.methods.heart.preparation import FRAME_SPACING, framed
 from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.methods.svfnet.network import SVFNet
 from DeepRegistrationLib.progress import Progress, part
-from DeepRegistrationLib.training.kept import FOLDER, kept_folder
+from DeepRegistrationLib.training.cache import FOLDER, cache_folder
 from DeepRegistrationLib.training.recipe import Recipe, register_recipe
 from DeepRegistrationLib.training.shapes.cache import References, make_references
 from DeepRegistrationLib.training.shapes.contours import read_labels
@@ -156,7 +156,7 @@ class SVFNetRecipe(Recipe):
             return _prepared(images, shapes, None, device)
         references = make_references(
             labels,
-            self.references or kept_folder("references"),
+            self.references or cache_folder("references"),
             ReferenceSettings(),
             workers=self.workers or (os.cpu_count() or 1),
             limit=self.reference_pairs,

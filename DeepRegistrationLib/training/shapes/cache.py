@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_file
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.output import atomic_file
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.training.shapes.matching import match
 from DeepRegistrationLib.training.shapes.reference import (

@@ -10,7 +10,7 @@ import torch
 
 from DeepRegistrationLib.data.phantoms.thorax import thorax
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.output import atomic_file
+from DeepRegistrationLib.images.atomic_output import atomic_file
 from DeepRegistrationLib.training.synthesis.images import deformed, voxel_jacobian
 from DeepRegistrationLib.training.synthesis.smoothed_points import (
     AUGMENTATION,

@@ -15,7 +15,7 @@ import vtk
 from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.nodes.space import map_points
+from DeepRegistrationLib.scene.nodes.coordinates import map_points
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
 from DeepRegistrationLib.scene.views.resliced import pixel_to_voxel
 

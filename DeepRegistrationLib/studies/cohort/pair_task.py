@@ -86,7 +86,7 @@ def _registered(job: Job) -> Row:
     What the method gets is all in the call of ``register``: landmarks and labels are read before
     it, so that bad ones cost no time, and given to the report alone.
     """
-    from DeepRegistrationLib.images.output import atomic_folder
+    from DeepRegistrationLib.images.atomic_output import atomic_folder
     from DeepRegistrationLib.registration.engine import register
     from DeepRegistrationLib.reports.report import REPORTED, build_report
     from DeepRegistrationLib.reports.result_files import RESULTS, output_size, write_results

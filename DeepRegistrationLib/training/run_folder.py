@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.guard.text import read_json
-from DeepRegistrationLib.images.output import atomic_file, check_folder
 from DeepRegistrationLib.training.recipe import Recipe
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "weights.safetensors", "run.json"

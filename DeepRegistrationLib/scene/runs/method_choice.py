@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from DeepRegistrationLib.methods.anatomy import Anatomy, look_at
-from DeepRegistrationLib.registration.choice import Choice, choose_method
+from DeepRegistrationLib.registration.method_choice import Choice, choose_method
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
 from DeepRegistrationLib.scene.runs.results import result_above

@@ -1,6 +1,6 @@
 """The engine on plain numpy data: what Slicer asks for, in its own process or in the child.
 
-Loads PyTorch; the data itself is described in :mod:`DeepRegistrationLib.images.plain`.
+Loads PyTorch; the data itself is described in :mod:`DeepRegistrationLib.images.plain_data`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from DeepRegistrationLib.files.foreign_transforms import read_foreign
 from DeepRegistrationLib.files.imported import sentence
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.plain import GivenMap, Outcome, Task, Volume
+from DeepRegistrationLib.images.plain_data import GivenMap, Outcome, Task, Volume
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.registration.stages import inverse_grid

@@ -21,7 +21,7 @@ import DeepRegistrationLib
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods.elastix.recipes import Stage
+from DeepRegistrationLib.methods.elastix.parameter_sets import Stage
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 

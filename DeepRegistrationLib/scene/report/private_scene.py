@@ -14,7 +14,7 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.scene.nodes.copies import light_copy
-from DeepRegistrationLib.scene.views.views import SliceView
+from DeepRegistrationLib.scene.views.offscreen_views import SliceView
 
 PANEL = 520
 """Width and height of a slice's picture, pixels."""

@@ -11,11 +11,11 @@ import numpy as np
 import vtk
 
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain import FieldMap
+from DeepRegistrationLib.images.plain_data import FieldMap
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes import hierarchy
+from DeepRegistrationLib.scene.nodes.coordinates import flipped, map_points, parents_of
 from DeepRegistrationLib.scene.nodes.placement import IMPORTED, place_under
-from DeepRegistrationLib.scene.nodes.space import flipped, map_points, parents_of
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import (
     converting,
@@ -25,7 +25,7 @@ from DeepRegistrationLib.scene.nodes.transforms import (
 )
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, grid_of, volume_from_node
 from DeepRegistrationLib.scene.runs import results
-from DeepRegistrationLib.scene.runs.work import EngineRequest
+from DeepRegistrationLib.scene.runs.requests import EngineRequest
 
 _LATTICE = 17  # points along each axis of the fixed volume that are looked at
 _ENDINGS = (".gz", ".nii", ".h5", ".hdf5", ".tfm", ".txt", ".toml", ".mat")

@@ -23,7 +23,7 @@ from DeepRegistrationLib.methods.anatomy import (
     Anatomy,
 )
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected import Expected
+from DeepRegistrationLib.methods.expected_accuracy import Expected
 from DeepRegistrationLib.methods.weights import ModelCard, find_weights, weight_cards, why_first
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def resolve(method: Method, fixed: Image, moving: Image, context: Context) -> tu
     weights: str = getattr(method.parameters, "weights", "")
     if not automatic and not weights:
         return method, False
-    from DeepRegistrationLib.methods.recognition import recognize  # loads PyTorch
+    from DeepRegistrationLib.methods.anatomy_recognition import recognize  # loads PyTorch
 
     if automatic and method.parameters.anatomy != "auto":
         anatomy = Anatomy(method.parameters.anatomy, "your choice")

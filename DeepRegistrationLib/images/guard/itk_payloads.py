@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.memory import require_memory
-from DeepRegistrationLib.images.plain import AffineMap, FieldMap, Map
+from DeepRegistrationLib.images.plain_data import AffineMap, FieldMap, Map
 
 _NESTING = 10  # composites in composites
 _PROBES = np.array([[97.0, -53.0, 71.0], [-211.0, 13.0, 5.0], [3.0, 307.0, -151.0]])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import slicer
 
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
+from DeepRegistrationLib.scene.nodes.coordinates import between, parents_of, set_map_from_parent
 from DeepRegistrationLib.scene.nodes.placement import PASSING, place_under
-from DeepRegistrationLib.scene.nodes.space import between, parents_of, set_map_from_parent
 from DeepRegistrationLib.scene.views.layouts import keep_to_side
 from DeepRegistrationLib.scene.views.slice_views import Observers, unlisted
 from DeepRegistrationLib.scene.views.warp_slider import scaled_transform

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from DeepRegistrationLib.data.phantoms.shape import (
+from DeepRegistrationLib.data.phantoms.thorax_shape import (
     half_depth,
     half_width,
     middle,

@@ -8,11 +8,11 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import is_ct
 from DeepRegistrationLib.methods.affine.alignment import align, grown
 from DeepRegistrationLib.methods.anatomy import CARDIAC_MRI_PATIENTS
+from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.heart.frames import align_hearts, heart_region
+from DeepRegistrationLib.methods.image_pair import Pair
 from DeepRegistrationLib.methods.optimize.presets import Preset
-from DeepRegistrationLib.methods.pair import Pair
-from DeepRegistrationLib.methods.recognition import recognize
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms import Affine, Transform
 

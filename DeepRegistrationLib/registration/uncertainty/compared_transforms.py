@@ -11,9 +11,9 @@ from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty, uncerta
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods.base import Method
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.initialization import starting_transform
 from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
-from DeepRegistrationLib.methods.pair import Pair
-from DeepRegistrationLib.methods.start import starting_transform
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.registration.uncertainty.augmented import augmented
 from DeepRegistrationLib.transforms import Transform

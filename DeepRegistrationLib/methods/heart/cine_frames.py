@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from DeepRegistrationLib.images.plain import Volume
+from DeepRegistrationLib.images.plain_data import Volume
 
 if TYPE_CHECKING:  # a panel asks before PyTorch is loaded
     from DeepRegistrationLib.images.image import Image

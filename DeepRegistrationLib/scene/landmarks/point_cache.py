@@ -11,7 +11,7 @@ import vtk
 
 from DeepRegistrationLib.evaluation.landmark_pairs import Pairing, pair_labels
 from DeepRegistrationLib.scene.landmarks.pairs import is_placed, points_in
-from DeepRegistrationLib.scene.nodes.space import between, map_points, placement
+from DeepRegistrationLib.scene.nodes.coordinates import between, map_points, placement
 
 INVERSE_TOLERANCE = 0.1
 """In mm: where going to the moving image and back misses a point by more, T is not known."""

@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDER = "DEEPREG_CACHE"  # environment variable
 
 
-def kept_folder(kind: str) -> Path:
+def cache_folder(kind: str) -> Path:
     """A folder for results of one kind: $DEEPREG_CACHE/kind, or the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(FOLDER) or Path(base) / "deepreg") / kind
