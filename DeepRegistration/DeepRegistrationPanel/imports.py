@@ -3,11 +3,10 @@
 import slicer
 from slicer.i18n import tr as _
 
+from DeepRegistrationLib.files.foreign_transforms import readable_endings
 from DeepRegistrationLib.scene.nodes.coordinates import parents_of
 from DeepRegistrationLib.scene.nodes.transform_import import ImportRequest, place_moving
 from DeepRegistrationPanel.files import askForFiles
-
-_ENDINGS = "*.h5 *.hdf5 *.tfm *.txt *.toml *.mat *.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm"
 
 
 class TransformImport:
@@ -41,7 +40,8 @@ class TransformImport:
         self._placed = []  # records of what was put under it, the oldest first
 
     def _onImport(self, _checked=False):
-        kinds = _("Transforms ({endings});;All files (*)").format(endings=_ENDINGS)
+        endings = " ".join(f"*{ending}" for ending in readable_endings())
+        kinds = _("Transforms ({endings});;All files (*)").format(endings=endings)
         files = askForFiles(_("Import a transform from fixed to moving"), kinds)
         if not files:
             return

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-TOOLS = ("ants", "dicom", "elastix", "itk", "niftyreg", "plastimatch")
+from DeepRegistrationLib.files.foreign_transforms import (
+    format_called,
+    format_names,
+    one_of,
+    suggested_endings,
+)
 
 
 def add_convert(commands: Any) -> None:
     """Add the command ``convert``."""
+    titles = one_of([format_called(name).title for name in format_names()])
     parser = commands.add_parser(
         "convert",
         help="convert a transform from or to other programs",
-        description="Read a transform of ANTs, elastix, NiftyReg, Plastimatch, ITK or a DICOM "
-        "registration object and write it as .h5, .tfm, a displacement image, or (.dcm) a DICOM "
-        "registration object. Written transforms map fixed to moving points.",
+        description=f"Read a transform of {titles} (of DICOM, a registration object) and write it "
+        f"as {one_of(suggested_endings())}. Written transforms map fixed to moving points.",
     )
     parser.add_argument(
         "transforms", metavar="TRANSFORM", nargs="+", help="one file; for ANTs, its affine and warp"
@@ -23,7 +28,7 @@ def add_convert(commands: Any) -> None:
     parser.add_argument(
         "--from",
         dest="tool",
-        choices=TOOLS,
+        choices=format_names(),
         help="program that wrote it (default: recognized from the file)",
     )
     parser.add_argument(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.files.imported import Imported
+from DeepRegistrationLib.files.format import Imported
 from DeepRegistrationLib.images.dicom.files import (
     DEFORMABLE_REGISTRATION,
     SPATIAL_REGISTRATION,

@@ -1,36 +1,108 @@
-"""Transforms of other programs as T: fixed points to moving points, LPS mm.
+"""Transforms of other programs as T, fixed points to moving points in LPS mm, in all formats.
 
-All of them store the map that resamples the moving image, so none is inverted; they differ in
-space (NiftyReg: RAS), in what is stored (positions, displacements, coefficients) and in order:
-
-- ANTs: the warp lies on the fixed image and acts first, ``T(x) = A(x + w(x))``. With the
-  InverseWarp, ``y -> y' = A^-1(y)``, then ``y' + w'(y')``: moving points to fixed points.
-- elastix, NiftyReg, Plastimatch: see their modules.
+The formats store the map that resamples the moving image, so few are inverted; they differ in
+space (NiftyReg: RAS), in what is stored (positions, displacements, coefficients) and in order.
+Listing them loads neither PyTorch nor SimpleITK.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.files import elastix, niftyreg, plastimatch
-from DeepRegistrationLib.files.dicom_registration_reader import read_registration
-from DeepRegistrationLib.files.imported import Imported
-from DeepRegistrationLib.images.dicom.files import sop_class
-from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.files import formats
+from DeepRegistrationLib.files.format import Evidence, Format, Imported
 from DeepRegistrationLib.images.guard.damage import damage_explained
 from DeepRegistrationLib.images.guard.paths import require_readable
-from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, read_transform
-from DeepRegistrationLib.transforms.io import FIELD_FILES, is_modeling
 
-TOOLS = ("ants", "dicom", "elastix", "itk", "niftyreg", "plastimatch")
+if TYPE_CHECKING:
+    from DeepRegistrationLib.images.geometry import Grid
 
-_TEXTS = (".txt", ".toml")
-_ANTS_NAME = re.compile(r"\d(GenericAffine\.mat|(Inverse)?Warp\.nii(\.gz)?)$")  # after the prefix
 
-_AS_IT_IS = "{} stores fixed to moving points{}: unchanged"
+@cache
+def format_names() -> tuple[str, ...]:
+    """Names of all formats: those of the modules in the folder ``formats``, from a to z."""
+    return tuple(sorted(found.name for found in iter_modules(formats.__path__)))
+
+
+@cache
+def format_called(name: str) -> Format:
+    """The format of this name; only its own module is imported.
+
+    Raises:
+        RegistrationError: There is none.
+    """
+    if name not in format_names():
+        raise RegistrationError(f"{name} is not known; choose one of {', '.join(format_names())}.")
+    module = import_module(f"{formats.__name__}.{name}")
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Format)
+        and value.__module__ == module.__name__
+    )
+    return found()
+
+
+def one_of(words: Sequence[str]) -> str:
+    """Two words or more in a sentence: a, b or c."""
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def readable_endings() -> tuple[str, ...]:
+    """Endings of all files that can be read, for a dialog."""
+    each = (ending for name in format_names() for ending in format_called(name).endings)
+    return tuple(dict.fromkeys(each))
+
+
+def suggested_endings() -> tuple[str, ...]:
+    """Endings that are proposed for a file to write."""
+    names = sorted(format_names(), key=lambda name: format_called(name).needs_series)
+    return tuple(ending for name in names for ending in format_called(name).suggested)
+
+
+def written_format(path: Path) -> Format:
+    """The format of a file to write, by its ending.
+
+    Raises:
+        RegistrationError: No format writes such files.
+    """
+    for name in format_names():
+        if path.name.lower().endswith(format_called(name).written):
+            return format_called(name)
+    raise RegistrationError(
+        f"{path.name}: transforms are written as {one_of(suggested_endings())}; choose one of "
+        "these."
+    )
+
+
+def recognized(files: Sequence[Path]) -> str:
+    """The name of the format that the strongest evidence speaks for.
+
+    Raises:
+        RegistrationError: None, as of a bare 4 x 4 matrix, which several programs write in several
+            meanings; or as much for one format as for another.
+    """
+    evidence = {name: format_called(name).evidence(files) for name in format_names()}
+    strongest = max(evidence.values())
+    found = [name for name, each in evidence.items() if each == strongest]
+    if strongest == Evidence.NONE:
+        raise RegistrationError(
+            f"{files[0].name} does not say what wrote it; name the program (deepreg convert "
+            "--from)."
+        )
+    if len(found) > 1:
+        titles = one_of([format_called(name).title for name in found])
+        raise RegistrationError(
+            f"{files[0].name} may be of {titles}; name the program (deepreg convert --from)."
+        )
+    return found[0]
 
 
 def read_foreign(
@@ -43,7 +115,7 @@ def read_foreign(
 
     Args:
         paths: One file; of ANTs one or two (affine and warp, in any order).
-        tool: One of :data:`TOOLS`; told from the files when omitted.
+        tool: One of :func:`format_names`; recognized from the files when omitted.
         grid: Of the fixed image; splines are sampled there.
         source: Frame of reference of the moving image, for DICOM objects with several.
 
@@ -54,103 +126,13 @@ def read_foreign(
     for file in files:
         require_readable(file)
     with damage_explained(files[0], "a transform"):
-        return _read(files, tool or guess(files), grid, source)
+        found = format_called(tool or recognized(files))
+        if len(files) > found.most_files:
+            raise RegistrationError(_too_many(len(files), found))
+        return found.read(files, grid, source)
 
 
-def _read(files: Sequence[Path], tool: str, grid: Grid | None, source: str | None) -> Imported:
-    if tool == "ants":
-        return _ants(files)
-    if len(files) != 1:
-        raise RegistrationError(
-            f"{len(files)} files were given; only ANTs needs two (its affine and its warp). Of an "
-            "elastix chain give the last file, which names the others."
-        )
-    file = files[0]
-    if tool == "dicom":
-        return read_registration(file, source)
-    if tool == "elastix":
-        return Imported(elastix.read_elastix(file, grid), _AS_IT_IS.format("elastix", ", LPS mm"))
-    if tool == "niftyreg":
-        transform = niftyreg.read_niftyreg(file, grid)
-        how = "NiftyReg stores fixed to moving points in RAS mm: x and y changed sign"
-        return Imported(transform, how)
-    if tool == "plastimatch":
-        known = plastimatch.is_spline(file)
-        transform = plastimatch.read_spline(file, grid) if known else read_transform(file, grid)
-        return Imported(transform, _AS_IT_IS.format("Plastimatch", ", LPS mm"))
-    if tool == "itk":
-        transform = read_transform(file, grid)
-        if is_modeling(Path(file)):
-            return Imported(transform, "This file stores moving to fixed points: inverted")
-        return Imported(transform, _AS_IT_IS.format("ITK", ", LPS mm"))
-    raise RegistrationError(f"{tool} is not known; choose one of {', '.join(TOOLS)}.")
-
-
-def guess(files: Sequence[Path]) -> str:
-    """The program that wrote the files, by their content; ``itk`` where nothing else shows.
-
-    Raises:
-        RegistrationError: A bare 4 x 4 matrix, which several programs write in several meanings.
-    """
-    file = files[0]
-    if len(files) == 2 and not any(map(_is_elastix, files)):
-        return "ants"
-    if sop_class(file):
-        return "dicom"
-    if plastimatch.is_spline(file):
-        return "plastimatch"
-    name = file.name.lower()
-    if name.endswith((".nii", ".nii.gz")) and niftyreg.intent_name(file) == niftyreg.INTENT_NAME:
-        return "niftyreg"
-    if _ANTS_NAME.search(file.name):
-        return "ants"
-    if _is_elastix(file):
-        return "elastix"
-    if name.endswith(_TEXTS):
-        with open(file, "rb") as opened:
-            if b"Insight Transform File" not in opened.read(100):
-                raise RegistrationError(
-                    f"{file.name} does not say what wrote it; name the program (deepreg "
-                    "convert --from)."
-                )
-    return "itk"
-
-
-def _is_elastix(file: Path) -> bool:
-    return file.name.lower().endswith(_TEXTS) and elastix.is_elastix(file)
-
-
-def _ants(files: Sequence[Path]) -> Imported:
-    """T of antsRegistration's 0GenericAffine.mat and 1Warp.nii.gz (or 1InverseWarp.nii.gz)."""
-    warps = [f for f in files if f.name.lower().endswith(FIELD_FILES)]
-    affines = [f for f in files if f not in warps]
-    if len(warps) > 1 or len(affines) > 1:
-        raise RegistrationError(
-            "Give ANTs' affine (.mat) and one warp (.nii.gz), not two of the same kind."
-        )
-    affine = read_transform(affines[0]) if affines else None
-    if affine is not None and not isinstance(affine, Affine):
-        if warps:
-            raise RegistrationError(
-                f"{affines[0].name} is not an affine transform; give ANTs' 0GenericAffine.mat."
-            )
-        return Imported(affine, _AS_IT_IS.format("ANTs", ", LPS mm"))
-    if not warps:
-        assert affine is not None
-        note = "no warp was given: this is the affine part alone"
-        return Imported(affine, _AS_IT_IS.format("ANTs", ", LPS mm"), (note,))
-    warp = read_transform(warps[0])
-    assert isinstance(warp, DisplacementField)
-    notes = () if affine else ("no affine was given: this is the warp alone",)
-    exchanged = "inversewarp" in warps[0].name.lower()
-    if exchanged:
-        members = [warp] if affine is None else [affine.inverse(), warp]
-        direction = (
-            "ANTs' InverseWarp maps moving to fixed points: the transform is that of the pair with "
-            "fixed and moving exchanged"
-        )
-    else:
-        members = [warp] if affine is None else [warp, affine]
-        direction = _AS_IT_IS.format("ANTs", ", LPS mm, the warp before the affine")
-    transform = members[0] if len(members) == 1 else Composite(members)
-    return Imported(transform, direction, notes, exchanged)
+def _too_many(count: int, found: Format) -> str:
+    several = [f for f in map(format_called, format_names()) if f.most_files > 1]
+    which = " and ".join(f"{f.title} needs {f.parts}" for f in several)
+    return f"{count} files were given; only {which}. {found.on_several}".strip()

@@ -14,7 +14,7 @@ from DeepRegistrationLib.data import phantoms
 from DeepRegistrationLib.evaluation.region import Region, region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.files.foreign_transforms import read_foreign
-from DeepRegistrationLib.files.imported import sentence
+from DeepRegistrationLib.files.format import sentence
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import GivenMap, Outcome, Task, Volume
@@ -124,7 +124,7 @@ def imported_transform(files: list[str], grid: Grid | None) -> dict[str, Any]:
         grid: Where splines and chains are sampled; of the fixed image, if it is known.
 
     Returns:
-        ``transform``: Map; ``direction``, ``notes``: sentences, see ``interchange.imported``;
+        ``transform``: Map; ``direction``, ``notes``: sentences, as ``Imported`` has them;
         ``exchanged``: whether it is the transform of the pair with fixed and moving exchanged.
     """
     found = read_foreign(files, grid=grid)

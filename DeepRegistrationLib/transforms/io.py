@@ -16,6 +16,7 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images import nrrd
+from DeepRegistrationLib.images.endings import FIELD_FILES, READABLE_FIELDS, TRANSFORM_FILES
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk import (
     Unreadable,
@@ -35,10 +36,7 @@ from DeepRegistrationLib.transforms.velocity import VelocityField
 
 _RESIDUAL = 0.5  # mm; what an inverse that is taken for the transform may be off
 
-TRANSFORM_FILES = (".h5", ".hdf5", ".tfm", ".txt", ".mat")
 T = TypeVar("T")
-
-FIELD_FILES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
 
 def displacement_image(field: DisplacementField, double: bool = False) -> sitk.Image:
@@ -175,9 +173,9 @@ def read_transform(path: str | Path, grid: Grid | None = None) -> Transform:
     path = require_readable(path)
     name = path.name.lower()
     try:
-        return _read_field(path) if name.endswith(FIELD_FILES) else _read_itk(path, grid)
+        return _read_field(path) if name.endswith(READABLE_FIELDS) else _read_itk(path, grid)
     except (RuntimeError, Unreadable) as error:
-        if not name.endswith((*TRANSFORM_FILES, *FIELD_FILES)):
+        if not name.endswith((*TRANSFORM_FILES, *READABLE_FIELDS)):
             raise RegistrationError(
                 f"{shown(path)} cannot be read as a transform; give an ITK .h5 or .tfm file or a "
                 "displacement image, which `deepreg convert` makes from other programs' "

@@ -8,8 +8,6 @@ import SimpleITK as sitk
 from references import inner_points, itk_points, rotation, sitk_field, straight_grid, wave_field
 
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.cli.interchange_parser import TOOLS as OFFERED
-from DeepRegistrationLib.files.foreign_transforms import TOOLS
 from DeepRegistrationLib.transforms import Affine, write_transform
 
 SHIFT = (6.0, -4.0, 5.0)
@@ -92,10 +90,6 @@ def test_structures_move_against_the_transform_or_with_it(tmp_path, folders, inv
     shift = np.array(SHIFT) if inverse else -np.array(SHIFT)
     middle = np.array([*center[:2], GRID.origin[2] + 12.5]) + shift
     np.testing.assert_allclose((found.min(0) + found.max(0)) / 2, middle, atol=0.3)
-
-
-def test_the_parser_offers_what_can_be_read():
-    assert OFFERED == TOOLS
 
 
 def test_what_is_unclear_is_refused_in_one_sentence(tmp_path, folders, refuse):

@@ -10,8 +10,8 @@ import SimpleITK as sitk
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.files.elastix import read_elastix
 from DeepRegistrationLib.files.foreign_transforms import read_foreign
+from DeepRegistrationLib.files.formats.elastix import read_elastix
 from DeepRegistrationLib.files.points import inverse_on, pull_back
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, read_transform

@@ -26,6 +26,7 @@ from foreign_transforms import (
 from pairs import add_pair, phantom
 from SlicerHost.hands import click
 
+from DeepRegistrationLib.files.foreign_transforms import format_called, format_names
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.runs.results import result_above
 from DeepRegistrationLib.transforms import Affine
@@ -188,6 +189,17 @@ def test_a_spline_needs_the_fixed_volume_and_maps_as_in_itk_with_it(panel, read,
     points = inner_points()
     moved = by_node(panel.parameters.transform, points)
     np.testing.assert_allclose(moved, by_itk(spline, points), atol=1e-3)
+
+
+def test_the_dialog_offers_the_files_of_every_format(results, monkeypatch):
+    from DeepRegistrationPanel import imports
+
+    asked = []
+    monkeypatch.setattr(imports, "askForFiles", lambda title, kinds: asked.append(kinds) or ())
+    click(results.ui.importButton)
+    offered = re.findall(r"\*(\.[\w.]+)", asked[0].split(";;")[0])
+    assert set(offered) == {e for name in format_names() for e in format_called(name).endings}
+    assert {".h5", ".toml", ".mat", ".nii.gz", ".nhdr", ".mha", ".dcm"} < set(offered)
 
 
 def test_no_file_chosen_starts_nothing(slicer_host, panel, results, run):

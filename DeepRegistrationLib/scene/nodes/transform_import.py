@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import vtk
 
+from DeepRegistrationLib.files.foreign_transforms import readable_endings
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.plain_data import FieldMap
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
@@ -28,8 +29,6 @@ from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.runs.requests import EngineRequest
 
 _LATTICE = 17  # points along each axis of the fixed volume that are looked at
-_ENDINGS = (".gz", ".nii", ".h5", ".hdf5", ".tfm", ".txt", ".toml", ".mat")
-_ENDINGS += (".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ class ImportRequest(EngineRequest):
 
     Attributes:
         scene: Where the transform goes.
-        files: As ``interchange.foreign_transforms.read_foreign`` takes them: one, or ANTs' two.
+        files: As ``files.foreign_transforms.read_foreign`` takes them: one, or ANTs' two.
         fixedNode, movingNode: The volumes that it registers, where they are known. Splines and
             chains are sampled on the fixed one, every 2 mm where its voxels are smaller.
     """
@@ -132,10 +131,9 @@ def place_moving(moving, transform) -> Record:
 
 
 def _name_of(file: str) -> str:
-    path = Path(file)
-    while path.suffix.lower() in _ENDINGS:
-        path = path.with_suffix("")
-    return path.name
+    name = Path(file).name
+    ending = next((e for e in readable_endings() if name.lower().endswith(e)), "")
+    return name[: len(name) - len(ending)] or name
 
 
 def _doubts(

@@ -8,28 +8,48 @@ matrix as text. Only signs of x and y change from RAS to LPS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.files.splines import spline_transform
-from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.guard.itk import Unreadable, read_itk_header, read_itk_image
+from DeepRegistrationLib.files.format import Evidence, Format, Imported
 from DeepRegistrationLib.images.guard.text import read_text
-from DeepRegistrationLib.images.image import grid_of
-from DeepRegistrationLib.transforms import Affine, Transform
-from DeepRegistrationLib.transforms.io import field_of, from_itk
 
-INTENT_NAME = "NREG_TRANS"
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from DeepRegistrationLib.images.geometry import Grid
+    from DeepRegistrationLib.transforms import Affine, Transform
+
+_INTENT_NAME = "NREG_TRANS"
 _POSITIONS, _DISPLACEMENTS, _CUBIC_SPLINE = 0, 1, 2
 _TEXT_LIMIT = 1 << 20  # bytes of a matrix
 _TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
-def intent_name(path: Path) -> str:
+class NiftyregFormat(Format):
+    """Matrices of reg_aladin; deformations, displacements and control points of the others."""
+
+    title = "NiftyReg"
+    endings = (".nii.gz", ".nii", ".txt")
+
+    def evidence(self, files: Sequence[Path]) -> Evidence:
+        nifti = len(files) == 1 and files[0].name.lower().endswith((".nii", ".nii.gz"))
+        known = nifti and _intent_name(files[0]) == _INTENT_NAME
+        return Evidence.CONTENT if known else Evidence.NONE
+
+    def read(self, files: Sequence[Path], grid: Grid | None, source: str | None) -> Imported:
+        how = "NiftyReg stores fixed to moving points in RAS mm: x and y changed sign"
+        return Imported(read_niftyreg(files[0], grid), how)
+
+
+def _intent_name(path: Path) -> str:
     """The intent name of a NIfTI file; empty of any other."""
+    from DeepRegistrationLib.images.guard.itk import Unreadable, read_itk_header
+
     try:
         return read_itk_header(path)["about"].get("intent_name", "").strip("\0 ")
     except Unreadable:
@@ -46,6 +66,8 @@ def read_niftyreg(path: Path, grid: Grid | None = None) -> Transform:
     Raises:
         RegistrationError: Unreadable, a velocity, or control points without ``grid``.
     """
+    from DeepRegistrationLib.images.guard.itk import Unreadable, read_itk_image
+
     if path.suffix.lower() in (".txt", ".mat"):
         return _affine(path)
     try:
@@ -56,7 +78,7 @@ def read_niftyreg(path: Path, grid: Grid | None = None) -> Transform:
         ) from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
         raise RegistrationError(f"{path.name} is not a 3D NiftyReg transform.")
-    if intent_name(path) != INTENT_NAME:
+    if _intent_name(path) != _INTENT_NAME:
         raise RegistrationError(
             f"{path.name} does not say which kind of NiftyReg transform it is; write it again with "
             "reg_transform -def."
@@ -65,6 +87,12 @@ def read_niftyreg(path: Path, grid: Grid | None = None) -> Transform:
 
 
 def _from_image(image: sitk.Image, kind: int, name: str, grid: Grid | None) -> Transform:
+    import SimpleITK as sitk
+
+    from DeepRegistrationLib.files.splines import spline_transform
+    from DeepRegistrationLib.images.image import grid_of
+    from DeepRegistrationLib.transforms.io import field_of, from_itk
+
     place = grid_of(image)
     values = sitk.GetArrayFromImage(image) * _TO_LPS
     if kind in (_POSITIONS, _CUBIC_SPLINE):
@@ -86,6 +114,8 @@ def _from_image(image: sitk.Image, kind: int, name: str, grid: Grid | None) -> T
 
 
 def _affine(path: Path) -> Affine:
+    from DeepRegistrationLib.transforms import Affine
+
     try:
         matrix = np.loadtxt(read_text(path, _TEXT_LIMIT).splitlines(), ndmin=2)
     except (OSError, ValueError) as error:

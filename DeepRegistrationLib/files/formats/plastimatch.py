@@ -5,22 +5,42 @@ Vector fields (.mha) and affine transforms of Plastimatch are ITK's own formats 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.files.splines import spline_transform
+from DeepRegistrationLib.files.format import Evidence, Format, Imported
 from DeepRegistrationLib.images.geometry import IDENTITY, Grid
 from DeepRegistrationLib.images.guard.text import read_text
-from DeepRegistrationLib.transforms import Transform
-from DeepRegistrationLib.transforms.io import from_itk
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.transforms import Transform
 
 _FIRST_LINE = b"MGH_GPUIT_BSP"
 _NEEDED = ("img_origin", "img_spacing", "img_dim", "roi_offset", "roi_dim", "vox_per_rgn")
 
 
-def is_spline(path: Path) -> bool:
+class PlastimatchFormat(Format):
+    """B-splines in its own text format, and what it writes in ITK's."""
+
+    title = "Plastimatch"
+    endings = (".txt", ".mha")
+
+    def evidence(self, files: Sequence[Path]) -> Evidence:
+        known = len(files) == 1 and _is_spline(files[0])
+        return Evidence.CONTENT if known else Evidence.NONE
+
+    def read(self, files: Sequence[Path], grid: Grid | None, source: str | None) -> Imported:
+        from DeepRegistrationLib.transforms import read_transform
+
+        reader = read_spline if _is_spline(files[0]) else read_transform
+        return Imported(reader(files[0], grid), self.unchanged())
+
+
+def _is_spline(path: Path) -> bool:
     """Whether a file is a native B-spline of Plastimatch."""
     with open(path, "rb") as file:
         return file.read(len(_FIRST_LINE)) == _FIRST_LINE
@@ -36,6 +56,9 @@ def read_spline(path: Path, grid: Grid | None = None) -> Transform:
     Raises:
         RegistrationError: Damaged.
     """
+    from DeepRegistrationLib.files.splines import spline_transform
+    from DeepRegistrationLib.transforms.io import from_itk
+
     header, numbers = _split(path)
     missing = [name for name in _NEEDED if name not in header]
     if missing:

@@ -9,32 +9,51 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK as sitk
-import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.files.splines import spline_transform
+from DeepRegistrationLib.files.format import Evidence, Format, Imported
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.paths import require_readable
 from DeepRegistrationLib.images.guard.text import read_text
-from DeepRegistrationLib.transforms import DisplacementField, Transform
-from DeepRegistrationLib.transforms.io import from_itk, read_transform, to_itk
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from DeepRegistrationLib.transforms import Transform
 
 Parameters = dict[str, list[str]]
 
 _LINE = re.compile(r"^\s*\((\w+)\s+(.*)\)\s*(//.*)?$")
 _VALUE = re.compile(r'"([^"]*)"|(\S+)')
 _BINARY = "UseBinaryFormatForTransformationParameters"
+_TEXTS = (".txt", ".toml")
 _NO_FILE = ("", "NoInitialTransform")
 _DEPTH = 20  # files in a chain; more means that they name each other in a circle
 
 
-def is_elastix(path: Path) -> bool:
-    """Whether a text file is a transform of elastix."""
+class ElastixFormat(Format):
+    """TransformParameters files; the last of a chain names the others."""
+
+    title = "elastix"
+    endings = _TEXTS
+    on_several = "Of an elastix chain give the last file, which names the others."
+
+    def evidence(self, files: Sequence[Path]) -> Evidence:
+        return Evidence.CONTENT if any(map(_is_elastix, files)) else Evidence.NONE
+
+    def read(self, files: Sequence[Path], grid: Grid | None, source: str | None) -> Imported:
+        return Imported(read_elastix(files[0], grid), self.unchanged())
+
+
+def _is_elastix(path: Path) -> bool:
+    """Whether a file is a transform of elastix."""
+    if not path.name.lower().endswith(_TEXTS):
+        return False
     pattern = rb"^\s*Transform\s*=" if path.suffix.lower() == ".toml" else rb"^\s*\(Transform\s"
     with open(path, "rb") as file:
         return re.search(pattern, file.read(4096), re.MULTILINE) is not None
@@ -50,6 +69,8 @@ def read_elastix(path: Path, grid: Grid | None = None) -> Transform:
     Raises:
         RegistrationError: Not 3D, a kind of transform that is not known, or a missing file.
     """
+    from DeepRegistrationLib.transforms.io import from_itk
+
     path = Path(path)
     parameters = parse(path)
     if parameters["Transform"][:1] == ["File"]:
@@ -60,6 +81,8 @@ def read_elastix(path: Path, grid: Grid | None = None) -> Transform:
 
 def _named_file(parameters: Parameters, path: Path, grid: Grid | None) -> Transform:
     """The ITK transform that a file only points to."""
+    from DeepRegistrationLib.transforms import read_transform
+
     named = _text(parameters, "TransformFileName", "")
     file = _beside(path, named)
     if file is None:
@@ -77,6 +100,11 @@ def _named_file(parameters: Parameters, path: Path, grid: Grid | None) -> Transf
 
 def _chain(path: Path, grid: Grid, depth: int) -> sitk.Transform:
     """The transform of a file after the initial transforms that it names."""
+    import SimpleITK as sitk
+
+    from DeepRegistrationLib.transforms import DisplacementField
+    from DeepRegistrationLib.transforms.io import from_itk, to_itk
+
     parameters = parse(path)
     if parameters["Transform"][:1] == ["File"]:
         return to_itk(_named_file(parameters, path, grid))
@@ -93,9 +121,8 @@ def _chain(path: Path, grid: Grid, depth: int) -> sitk.Transform:
     if how == "Compose":
         return sitk.CompositeTransform([own, first])  # ITK applies the last one first
     if how == "Add":
-        vectors = sum(DisplacementField.of(from_itk(t, grid), grid).vectors for t in (first, own))
-        assert isinstance(vectors, torch.Tensor)
-        return to_itk(DisplacementField(vectors, grid))
+        before, after = (DisplacementField.of(from_itk(t, grid), grid) for t in (first, own))
+        return to_itk(DisplacementField(before.vectors + after.vectors, grid))
     raise RegistrationError(
         f'{path.name} combines transforms by "{how[:60]}"; elastix knows Compose and Add.'
     )
@@ -217,6 +244,8 @@ def _initial_file(parameters: Parameters, path: Path) -> Path | None:
 
 
 def _itk_transform(parameters: Parameters, path: Path) -> sitk.Transform:
+    import SimpleITK as sitk
+
     kind = parameters["Transform"][0]
     if kind in ("BSplineTransform", "RecursiveBSplineTransform"):
         return _spline(parameters, path)
@@ -244,6 +273,8 @@ def _itk_transform(parameters: Parameters, path: Path) -> sitk.Transform:
 
 
 def _spline(parameters: Parameters, path: Path) -> sitk.Transform:
+    from DeepRegistrationLib.files.splines import spline_transform
+
     if _text(parameters, "UseCyclicTransform", "false") == "true":
         raise RegistrationError(
             f"{path.name} is a cyclic spline, which is not supported; make a deformation field of "
