@@ -15,6 +15,8 @@ from slicer import (
 from slicer.parameterNodeWrapper import Choice, Minimum, parameterNodeWrapper
 
 from DeepRegistrationLib.methods import AUTOMATIC
+from DeepRegistrationLib.methods.base import method_class
+from DeepRegistrationLib.methods.parameters import with_present_names
 from DeepRegistrationLib.options import QUALITIES, RegistrationOptions, values_in
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -82,7 +84,8 @@ def forgetNode(parameters, node):
 
 def changedParameters(parameters):
     """The values of the chosen method that differ from its defaults."""
-    return json.loads(parameters.methodParameters).get(parameters.method, {})
+    values = json.loads(parameters.methodParameters).get(parameters.method, {})
+    return with_present_names(method_class(parameters.method).Parameters, values)
 
 
 def refinable(method):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.expected_accuracy import Expected
-from DeepRegistrationLib.methods.parameters import checked_value
+from DeepRegistrationLib.methods.parameters import checked_value, with_present_names
 from DeepRegistrationLib.options import RegistrationOptions
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def make_parameters(method: type[Method], values: dict[str, Any]) -> Any:
     """
     fields = {f.name: f for f in dataclasses.fields(method.Parameters)}
     checked = {}
-    for name, value in values.items():
+    for name, value in with_present_names(method.Parameters, values).items():
         if name not in fields:
             raise RegistrationError(
                 f"Method {method.name} has no parameter {name!r}; it has {', '.join(fields)}."

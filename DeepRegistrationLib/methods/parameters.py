@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
@@ -16,16 +17,27 @@ def parameter(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
+    former: str = "",
 ) -> Any:
-    """A field of a dataclass of parameters, with all that a panel needs to show it."""
+    """A field of a dataclass of parameters, with all that a panel needs to show it.
+
+    ``former`` is the name that scenes and runs of earlier versions hold; it is still understood.
+    """
     metadata = {
         "help": help,
         "unit": unit,
         "minimum": minimum,
         "maximum": maximum,
         "choices": choices,
+        "former": former,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def with_present_names(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for a dataclass of parameters, those that have a former name by their present one."""
+    names = {field.metadata.get("former"): field.name for field in dataclasses.fields(kind)}
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def checked_value(owner: str, entry: dataclasses.Field, value: Any) -> Any:

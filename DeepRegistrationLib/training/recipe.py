@@ -100,7 +100,7 @@ class Recipe(ABC):
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """A fresh optimizer of the parameters that are trained in the current stage."""
 
-    def learning_rate(self, step: int) -> float | None:
+    def learning_rate_at(self, step: int) -> float | None:
         """The learning rate at a step; None leaves the optimizer's own."""
         return None
 

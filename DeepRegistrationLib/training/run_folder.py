@@ -20,6 +20,7 @@ from torch.torch_version import TorchVersion
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.guard.text import read_json
+from DeepRegistrationLib.methods.parameters import with_present_names
 from DeepRegistrationLib.training.recipe import Recipe
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "weights.safetensors", "run.json"
@@ -81,7 +82,7 @@ class Run:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             shapes = {name: tuple(value.shape) for name, value in state["network"].items()}
-            before = dict(state["values"])
+            before = with_present_names(type(recipe), state["values"])
             if missing := _ENTRIES - state.keys():
                 raise ValueError(f"without {', '.join(sorted(missing))}")
         except Exception as error:  # whatever unpickling a damaged file raises

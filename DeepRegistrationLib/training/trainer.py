@@ -112,7 +112,7 @@ class Trainer:
         """One step: gradients of this process's share of the batches, then the optimizer."""
         recipe, world = self.recipe, self.processes.world
         share = -(-recipe.batches // world)
-        rate = recipe.learning_rate(self.step)
+        rate = recipe.learning_rate_at(self.step)
         if rate is not None:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate

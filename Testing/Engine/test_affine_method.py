@@ -76,7 +76,9 @@ def test_they_are_found_without_masks_too_though_parts_left_the_image(chest):
 
 def test_a_rigid_registration_only_turns_and_shifts(chest, lungs_of):
     truth = Affine.about(np.zeros(3), rotation(3, -2, 8), np.array([8.0, -6.0, 9.0]))
-    found = run(chest.fixed, moved(chest.moving, truth), lungs_of(truth), freedom="rigid")
+    found = run(
+        chest.fixed, moved(chest.moving, truth), lungs_of(truth), degrees_of_freedom="rigid"
+    )
     assert np.allclose(found.matrix @ found.matrix.T, np.eye(3), atol=1e-5)
     assert np.linalg.det(found.matrix) == pytest.approx(1.0, abs=1e-5)
     assert errors(found, truth, chest).max() < 0.25
@@ -86,7 +88,7 @@ def test_a_rigid_registration_only_turns_and_shifts(chest, lungs_of):
 def test_a_translation_only_shifts_and_is_refined_to_the_finest_level(chest, lungs_of, masks):
     truth = Affine(translation=(8.0, -6.0, 21.0))
     context = lungs_of(truth) if masks else Context()
-    found = run(chest.fixed, moved(chest.moving, truth), context, freedom="translation")
+    found = run(chest.fixed, moved(chest.moving, truth), context, degrees_of_freedom="translation")
     assert np.array_equal(found.matrix, np.eye(3))
     assert errors(found, truth, chest).max() < 0.5
 

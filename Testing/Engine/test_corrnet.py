@@ -64,7 +64,7 @@ def untrained(images, width=16):
         if isinstance(part, torch.nn.BatchNorm3d):
             part.momentum = None  # statistics are means: those of one pass
     network(images)
-    for part in network.trust:
+    for part in network.heads:
         part.sharpness.data.fill_(3000.0)
     return network.eval()
 

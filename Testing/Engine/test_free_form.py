@@ -42,8 +42,8 @@ def energy_of(images, lattice, start):
     fixed, moving = images
     weight = torch.ones_like(fixed)
     similarity = LocalCorrelation(fixed, weight, (LEVEL.window / 2,) * 3, PRESET.noise)
-    controls = (LEVEL.control,) * 3
-    share = np.prod(lattice.control_shape) * LEVEL.control**3 / (8.0 * N**3)
+    control_spacing = (LEVEL.control_spacing,) * 3
+    share = np.prod(lattice.control_shape) * LEVEL.control_spacing**3 / (8.0 * N**3)
     axes = torch.meshgrid(*3 * [torch.arange(float(N))], indexing="ij")
     voxels = torch.stack(axes[::-1], -1)
 
@@ -53,8 +53,10 @@ def energy_of(images, lattice, start):
         warped = F.grid_sample(
             moving[None, None], places[None], padding_mode="border", align_corners=True
         )[0, 0]
-        bends = PRESET.bending * bending_energy(coefficients, controls)
-        return similarity(warped) + share * (bends + 20 * folding_penalty(coefficients, controls))
+        bends = PRESET.bending * bending_energy(coefficients, control_spacing)
+        return similarity(warped) + share * (
+            bends + 20 * folding_penalty(coefficients, control_spacing)
+        )
 
     return energy, lattice.fit(start, 1e-4)
 
@@ -88,7 +90,7 @@ def smooth_steps(images, energy, lattice, start, iterations):
 
 @pytest.fixture(scope="module")
 def problem(images):
-    lattice = BSplineLattice((N,) * 3, (LEVEL.control / 2,) * 3)
+    lattice = BSplineLattice((N,) * 3, (LEVEL.control_spacing / 2,) * 3)
     start = torch.zeros(3, N, N, N)
     energy, first = energy_of(images, lattice, start)
     return lattice, start, energy, first

@@ -105,6 +105,11 @@ def test_a_wrong_choice_is_answered_with_the_choices():
         make_parameters(Example, {"kind": "elastic"})
 
 
+def test_a_parameter_is_understood_by_its_former_name():
+    affine = method_class("affine")
+    assert make_parameters(affine, {"freedom": "rigid"}).degrees_of_freedom == "rigid"
+
+
 def test_an_unknown_parameter_is_answered_with_those_that_exist():
     with pytest.raises(RegistrationError, match="no parameter 'colour'; it has weight, count"):
         make_parameters(Example, {"colour": 1})

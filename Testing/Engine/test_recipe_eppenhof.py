@@ -45,14 +45,16 @@ def test_the_recipe_states_the_values_of_the_paper():
     assert isinstance(optimizer, torch.optim.Adagrad)
     assert optimizer.param_groups[0]["lr"] == 1e-2
     assert optimizer.param_groups[0]["eps"] == 1e-8
-    assert recipe.learning_rate(50_000) is None  # constant
+    assert recipe.learning_rate_at(50_000) is None  # constant
 
 
 def test_the_preview_lets_its_rate_fall_to_zero():
     recipe = make_recipe("eppenhof-preview")
-    assert recipe.learning_rate(0) == pytest.approx(recipe.rate)
-    assert recipe.learning_rate(recipe.iterations // 2) == pytest.approx(recipe.rate / 2)
-    assert recipe.learning_rate(recipe.iterations) == pytest.approx(0, abs=1e-12)
+    assert recipe.learning_rate_at(0) == pytest.approx(recipe.learning_rate)
+    assert recipe.learning_rate_at(recipe.iterations // 2) == pytest.approx(
+        recipe.learning_rate / 2
+    )
+    assert recipe.learning_rate_at(recipe.iterations) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_target_takes_the_moving_image_to_the_fixed_one_but_for_gamma(volumes, monkeypatch):
@@ -163,7 +165,7 @@ def test_finishing_computes_the_batch_norm_statistics_of_the_weights_anew(volume
 
 def test_a_toy_learns_and_beats_the_identity(volumes):
     """One pair, again and again."""
-    values = {"size": 32, "base": 2, "rate": 1e-2, "decay": False, "precision": "float32"}
+    values = {"size": 32, "base": 2, "learning_rate": 1e-2, "decay": False, "precision": "float32"}
     recipe = make_recipe("eppenhof-preview", values)
     torch.manual_seed(0)
     network = recipe.build().train()

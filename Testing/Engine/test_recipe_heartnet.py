@@ -11,7 +11,7 @@ from DeepRegistrationLib.methods.heart.network import MULTIPLE, HeartNet
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.recipes import make_recipe
 
-PLAIN = {"bent": 0.0, "contrast": 0.0, "noise": 0.0, "strange": 0.0, "cut": 0.0}
+PLAIN = {"bias_field": 0.0, "contrast": 0.0, "noise": 0.0, "random_shapes": 0.0, "cropped": 0.0}
 
 
 def cases(folder, split, count=2):
@@ -75,14 +75,14 @@ def test_a_batch_depends_on_the_generator_alone(tmp_path):
 
 
 def test_what_is_cut_off_shows_no_heart(tmp_path):
-    values = recipe(**{**PLAIN, "cut": 1.0})
+    values = recipe(**{**PLAIN, "cropped": 1.0})
     pictures, shares = values.batch(prepared(tmp_path, values), 0, generator())
     outside = pictures[:, 0] == 0
     assert bool(outside.any()) and float(shares[:, 1:].sum(1)[outside].max()) == 0
 
 
 def test_pictures_of_random_shapes_show_no_heart(tmp_path):
-    values = recipe(**{**PLAIN, "strange": 1.0})
+    values = recipe(**{**PLAIN, "random_shapes": 1.0})
     pictures, shares = values.batch(prepared(tmp_path, values), 0, generator())
     assert float(shares[:, 1:].sum()) == 0
     assert float(pictures.std()) > 0.1

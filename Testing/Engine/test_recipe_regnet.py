@@ -22,7 +22,7 @@ from DeepRegistrationLib.training.recipes.shift_response import (
 from DeepRegistrationLib.training.synthesis.patches import PatchSource
 
 CPU = torch.device("cpu")
-TOY = {"reach": 0.25, "spacing": 4.0, "outputs": 2, "patches": 2, "sources": 2, "life": 4}
+TOY = {"reach": 0.25, "spacing": 4.0, "outputs": 2, "patches": 2, "sources": 2, "steps_per_pair": 4}
 
 
 def blobs(seed, shape=(66, 64, 65)):
@@ -38,16 +38,17 @@ def scans():
 def test_the_recipe_states_the_values_of_the_paper():
     recipe = make_recipe("regnet")
     assert (recipe.patches, recipe.outputs, recipe.spacing) == (50, 1, 1.0)
-    assert recipe.life * recipe.patches / recipe.sources == 2100  # patches of a deformed pair
+    patches = recipe.steps_per_pair * recipe.patches / recipe.sources
+    assert patches == 2100  # of a deformed pair
     assert recipe.iterations == 15 * recipe.epoch
     optimizer = recipe.optimizer(nn.Linear(1, 1))
     assert isinstance(optimizer, torch.optim.Adam)
-    assert recipe.learning_rate(0) == 1e-3
-    assert recipe.learning_rate(3 * recipe.epoch) == pytest.approx(1e-3 / 1.25**3)
+    assert recipe.learning_rate_at(0) == 1e-3
+    assert recipe.learning_rate_at(3 * recipe.epoch) == pytest.approx(1e-3 / 1.25**3)
 
 
 def test_every_step_uses_pairs_of_all_frequencies_and_replaces_them_in_turn(scans):
-    recipe = make_recipe("regnet", TOY | {"sources": 3, "life": 6})
+    recipe = make_recipe("regnet", TOY | {"sources": 3, "steps_per_pair": 6})
     numbers, made = [], set()
     for step in range(13):
         recipe._sources(scans, step)
@@ -107,7 +108,7 @@ def test_images_are_scaled_as_the_paper_says(scans, monkeypatch):
 
 def test_a_toy_learns_and_beats_the_identity(scans):
     """The batch of one step, again and again."""
-    recipe = make_recipe("regnet", TOY | {"variant": "single", "rate": 3e-3})
+    recipe = make_recipe("regnet", TOY | {"variant": "single", "learning_rate": 3e-3})
     torch.manual_seed(0)
     network = recipe.build().train()
     optimizer, losses = recipe.optimizer(network), []

@@ -61,7 +61,9 @@ def test_training_learns_to_register_hearts_it_has_not_seen(tmp_path, quick):
     cases = write_cases(tmp_path / "data", sizes, "train")
     cases += write_cases(tmp_path / "data", [(0.87, 0.9, 1), (1.12, 1.12, 1)], "validation")
     lines = []
-    values = recipe(tmp_path, iterations=120, rate=4e-3, shift=0.0, turn=0.0, zoom=0.0)
+    values = recipe(
+        tmp_path, iterations=120, learning_rate=4e-3, shift=0.0, rotation=0.0, scaling=0.0
+    )
     untrained = SVFNet(4).eval()
     validation = values.prepare(cases[4:], torch.device("cpu"), lambda *_: None)
     with torch.no_grad():
@@ -140,7 +142,7 @@ def test_images_are_moved_as_the_velocity_is():
 
 def test_the_same_step_gives_the_same_batch_and_both_directions_occur(tmp_path, quick):
     cases = write_cases(tmp_path / "data", [(0.9, 0.9, 1), (1.1, 1.1, 1)], "train")
-    values = recipe(tmp_path, pairs=8, shift=0.0, turn=0.0, zoom=0.0)
+    values = recipe(tmp_path, pairs=8, shift=0.0, rotation=0.0, scaling=0.0)
     prepared = values.prepare(cases, torch.device("cpu"), lambda *_: None)
 
     def batch(seed):

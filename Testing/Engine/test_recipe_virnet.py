@@ -217,7 +217,7 @@ def test_the_papers_loss_has_three_terms_and_its_gradient_reaches_the_level(pair
 def test_a_short_training_lowers_the_loss_and_beats_the_identity(cases, tmp_path, monkeypatch):
     monkeypatch.setattr(curves, "_installed", lambda package: False)
     values = {**SMALL, "levels": 1, "iterations": 80, "validate_every": 20, "coarse_batch": 2}
-    values |= {"landmark": 1.0, "step_size": 0.005, "synthetic": 0.0}
+    values |= {"landmark": 1.0, "learning_rate": 0.005, "synthetic": 0.0}
     recipe = make_recipe("mlvirnet-preview", values)
     outcome = train(recipe, cases, tmp_path, device="cpu")
     with open(tmp_path / "curves.csv") as file:

@@ -241,6 +241,15 @@ def test_a_run_from_before_a_value_was_there_continues_with_its_default(whole, t
     assert train(longer, CASES, tmp_path, device="cpu", resume=True).step == 21
 
 
+def test_a_value_recorded_by_its_former_name_is_not_ignored(whole, tmp_path):
+    state = torch.load(whole[0] / "checkpoint.pt", weights_only=True)
+    del state["values"]["dropout"]
+    state["values"]["drop"] = 0.2
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(RegistrationError, match="started with other values of dropout"):
+        train(ToyRecipe(), CASES, tmp_path, device="cpu", resume=True)
+
+
 def test_a_damaged_checkpoint_is_refused(whole, tmp_path):
     content = (whole[0] / "checkpoint.pt").read_bytes()
     (tmp_path / "checkpoint.pt").write_bytes(content[: len(content) // 2])

@@ -29,7 +29,7 @@ class ToyRecipe(Recipe):
     validate_every: int = parameter(5, "steps", minimum=1)
     precision: str = parameter("float32", "of convolutions", choices=("bfloat16", "float32"))
     width: int = parameter(2, "channels", minimum=1)
-    dropout: float = parameter(0.1, "share", minimum=0.0)
+    dropout: float = parameter(0.1, "share", minimum=0.0, former="drop")
     interrupt_at: int = parameter(-1, "step that gets Ctrl-C")
 
     def architecture(self):
@@ -66,7 +66,7 @@ class ToyRecipe(Recipe):
     def optimizer(self, network):
         return torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=0.02)
 
-    def learning_rate(self, step):
+    def learning_rate_at(self, step):
         return 0.05 / (1 + 0.1 * step)
 
     def stages(self):

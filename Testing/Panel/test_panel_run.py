@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -240,8 +241,12 @@ def test_advanced_settings_come_from_the_methods_dataclass(panel):
     section._fields["smoothness"].widget.value = 3.0
     assert changedParameters(panel.parameters) == {"smoothness": 3.0}
     panel.parameters.method = "affine"
-    assert list(section._fields) == ["freedom", "iterations"]
+    assert list(section._fields) == ["degrees_of_freedom", "iterations"]
     assert changedParameters(panel.parameters) == {}
+    every = {"affine": {"freedom": "rigid"}, "optimize": {"smoothness": 3.0}}
+    panel.parameters.methodParameters = json.dumps(every)
+    assert changedParameters(panel.parameters) == {"degrees_of_freedom": "rigid"}  # a former name
+    assert section._fields["degrees_of_freedom"].widget.currentData == "rigid"
     panel.parameters.method = "optimize"
     assert section._fields["smoothness"].widget.value == 3.0
     press(section.ui.defaultsButton)

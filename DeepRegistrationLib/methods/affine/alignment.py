@@ -41,7 +41,7 @@ def align(
     fixed_mask: Image | None,
     moving_mask: Image | None,
     *,
-    freedom: str = "affine",
+    degrees_of_freedom: str = "affine",
     iterations: int = 30,
     start: Affine | None = None,
     progress: Progress,
@@ -77,7 +77,7 @@ def align(
         pose = Pose(*(torch.as_tensor(v, device=fixed.data.device) for v in (matrix, shift)))
         found.append(levels[0].search(pose, stages["translation"], 20, report))
     pose, _ = functools.reduce(levels[0].better, found)
-    steps = [(level, stages[name]) for level in levels for name in _SEARCHES[freedom]]
+    steps = [(level, stages[name]) for level in levels for name in _SEARCHES[degrees_of_freedom]]
     for k, (level, stage) in enumerate(steps):
         report = part(progress, 0.3 + 0.7 * k / len(steps), 0.3 + 0.7 * (k + 1) / len(steps))
         pose, fit = level.search(pose, stage, iterations, report)

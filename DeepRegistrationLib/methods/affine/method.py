@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 class AffineParameters:
     """Settings of the affine registration."""
 
-    freedom: str = parameter(
+    degrees_of_freedom: str = parameter(
         "affine",
         "What may change: the position (translation), also the rotation (rigid), also scale and "
         "shear (affine).",
         choices=("translation", "rigid", "affine"),
+        former="freedom",
     )
     iterations: int = parameter(
         30, "Maximum number of Gauss-Newton iterations per level.", minimum=1, maximum=1000
@@ -72,7 +73,7 @@ class AffineRegistration(Method):
             moving,
             region,
             context.moving_mask,
-            freedom=self.parameters.freedom,
+            degrees_of_freedom=self.parameters.degrees_of_freedom,
             iterations=self.parameters.iterations,
             progress=context.progress,
             notes=context.notes,

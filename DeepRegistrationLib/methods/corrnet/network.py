@@ -15,8 +15,8 @@ correlation with the fixed image's at each small displacement, smoothed and corr
 convolutions that also see the fixed image's features, becomes a probability of that displacement;
 the mean over the probabilities is the correction. So a level cannot answer with more than its
 radius, all three together reach 28 voxels of the images, and nothing has to be learned of how far
-things move: only what to compare and whom to trust. The finest level is applied twice: the second
-time it sees what the first left. A Gaussian of one of its voxels makes the result smooth.
+things move: only what to compare, and where that is reliable. The finest level is applied twice:
+the second time it sees what the first left. A Gaussian of one of its voxels smooths the result.
 
 What it takes from others: correlation and warping of features (PWC-Net: Sun et al., CVPR 2018), the
 mean over probabilities of displacements (Heinrich, MICCAI 2019), composition level by level
@@ -71,7 +71,8 @@ class CorrelationNet(nn.Module):
             nn.Sequential(nn.Conv3d(each, _COMPARED, 1, bias=False), nn.BatchNorm3d(_COMPARED))
             for each in channels
         )
-        self.trust = nn.ModuleList(_Trust(2 * width) for _ in channels)
+        self.heads = nn.ModuleList(_Head(2 * width) for _ in channels)
+        self.register_load_state_dict_pre_hook(_rename_heads)
         self.to(memory_format=_LAYOUT)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, *, levels: bool = False) -> Any:
@@ -95,19 +96,19 @@ class CorrelationNet(nn.Module):
             found = F.normalize(project(part).float(), dim=1, eps=1e-3).contiguous()
             pyramid.append((found[:count], found[count:]))
         totals: list[Tensor] = []
-        stages = zip(_PASSES, reversed(self.trust), reversed(pyramid), strict=True)
-        for passes, trust, (fixed, moving) in stages:
+        stages = zip(_PASSES, reversed(self.heads), reversed(pyramid), strict=True)
+        for passes, head, (fixed, moving) in stages:
             for number in range(passes):
                 if not totals:
-                    totals.append(trust(fixed, moving))
+                    totals.append(head(fixed, moving))
                     continue
                 before = totals[-1].detach()
                 before = doubled(before) if number == 0 else before
-                totals.append(composed(before, trust(fixed, displaced(moving, before))))
+                totals.append(composed(before, head(fixed, displaced(moving, before))))
         return totals if levels else doubled(gaussian_mean(totals[-1], (_SMOOTHING,) * 3))
 
 
-class _Trust(nn.Module):
+class _Head(nn.Module):
     """One level: the features of both images to the mean displacement.
 
     The convolutions add what neighbors and the fixed image say to the correlations, and begin at
@@ -129,12 +130,18 @@ class _Trust(nn.Module):
         scores = correlation(self.sharpness.float() * fixed, moving)
         seen = torch.cat([scores, fixed], 1).to(self.head.weight.dtype)
         seen = self.narrow(seen.contiguous(memory_format=_LAYOUT))
-        said = self.head(self.far(self.near(seen)))
+        correction = self.head(self.far(self.near(seen)))
         with torch.autocast(scores.device.type, enabled=False):  # fields stay float32
-            chances = torch.softmax(scores + said, 1)
+            probabilities = torch.softmax(scores + correction, 1)
             places = torch.tensor(OFFSETS, dtype=torch.float32, device=scores.device)
-            means = places.flip(1).T @ chances.flatten(2)
+            means = places.flip(1).T @ probabilities.flatten(2)
             return means.unflatten(2, scores.shape[2:])
+
+
+def _rename_heads(module: nn.Module, state: dict[str, Any], *_: Any) -> None:
+    """Let weights from before the heads had this name load."""
+    for name in [name for name in state if name.startswith("trust.")]:
+        state["heads." + name.removeprefix("trust.")] = state.pop(name)
 
 
 def correlation(fixed: Tensor, moving: Tensor) -> Tensor:

@@ -79,15 +79,15 @@ def fit_level(
     """
     lattice = BSplineLattice(
         tuple(fixed.shape),  # type: ignore[arg-type]
-        tuple(level.control / s for s in spacing),  # type: ignore[arg-type]
+        tuple(level.control_spacing / s for s in spacing),  # type: ignore[arg-type]
         fixed.device,
     )
-    controls = tuple(max(level.control, s) for s in spacing)
+    control_spacing = tuple(max(level.control_spacing, s) for s in spacing)
     window = (level.window / spacing[0], level.window / spacing[1], level.window / spacing[2])
     similarity = LocalCorrelation(fixed, weight, window, preset.noise, _STRIDE)
     # The energy is integrated over space and compared with the volume that counts, so that the
     # balance does not depend on how much surrounding the image has.
-    cell = controls[0] * controls[1] * controls[2]
+    cell = control_spacing[0] * control_spacing[1] * control_spacing[2]
     counted = total(weight) * spacing[0] * spacing[1] * spacing[2]
     share = (torch.Size(lattice.control_shape).numel() * cell / counted).float()
     finest = min(spacing)
@@ -107,8 +107,8 @@ def fit_level(
             padding_mode="border",
             align_corners=True,
         )[0, 0]
-        smooth = bending_energy(coefficients, controls)  # type: ignore[arg-type]
-        folding = folding_penalty(coefficients, controls)  # type: ignore[arg-type]
+        smooth = bending_energy(coefficients, control_spacing)  # type: ignore[arg-type]
+        folding = folding_penalty(coefficients, control_spacing)  # type: ignore[arg-type]
         return similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
 
     with torch.enable_grad():

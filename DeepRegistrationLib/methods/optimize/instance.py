@@ -117,7 +117,7 @@ def _shrunk(level: Level, factor: float) -> Level:
     return replace(
         level,
         spacing=level.spacing * factor,
-        control=level.control * factor,
+        control_spacing=level.control_spacing * factor,
         window=level.window * factor,
     )
 

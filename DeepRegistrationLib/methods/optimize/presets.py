@@ -15,14 +15,14 @@ class Level:
 
     Attributes:
         spacing: Of the images, mm; axes with larger voxels keep theirs.
-        control: Spacing of the B-spline control points, mm.
+        control_spacing: Spacing of the B-spline control points, mm.
         iterations: Gradient steps.
         window: Standard deviation of the local correlation's window, mm.
         cropped: Work only around the mask (finest levels), instead of on the whole image.
     """
 
     spacing: float
-    control: float
+    control_spacing: float
     iterations: int
     window: float
     cropped: bool = False

@@ -57,7 +57,7 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
         preset,
         (first, last),
         context.progress,
-        begin=_softened(field, coarsest.control / 2),
+        begin=_softened(field, coarsest.control_spacing / 2),
     )
 
 

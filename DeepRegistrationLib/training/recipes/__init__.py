@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.methods.parameters import checked_value
+from DeepRegistrationLib.methods.parameters import checked_value, with_present_names
 from DeepRegistrationLib.training.recipe import RECIPES, Recipe
 
 
@@ -25,7 +25,7 @@ def make_recipe(name: str, values: dict[str, Any] | None = None) -> Recipe:
     recipe = RECIPES[name]
     fields = {f.name: f for f in dataclasses.fields(recipe)}
     checked = {}
-    for key, value in (values or {}).items():
+    for key, value in with_present_names(recipe, values or {}).items():
         if key not in fields:
             raise RegistrationError(
                 f"Recipe {name} has no value {key!r}; it has {', '.join(fields)}."

@@ -43,8 +43,11 @@ class CorrnetRecipe(LungVolumesRecipe):
     validate_every: int = parameter(100, "Steps between validations.", minimum=1)
     clip: float = parameter(1.0, "Maximum norm of the gradient; 0: not clipped.", minimum=0.0)
     width: int = parameter(16, "Channels of the finest part.", minimum=2, maximum=64)
-    rate: float = parameter(
-        2e-3, "Learning rate of Adam at the start; falls to zero along a cosine.", minimum=1e-7
+    learning_rate: float = parameter(
+        2e-3,
+        "Learning rate of Adam at the start; falls to zero along a cosine.",
+        minimum=1e-7,
+        former="rate",
     )
     appearance: float = parameter(
         1.0,
@@ -86,7 +89,7 @@ class CorrnetRecipe(LungVolumesRecipe):
         return loss, {f"level{n}": float(e.detach()) for n, e in enumerate(errors)}
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(network.parameters(), lr=self.rate)
+        return torch.optim.Adam(network.parameters(), lr=self.learning_rate)
 
-    def learning_rate(self, step: int) -> float | None:
-        return self.rate * (0.5 + 0.5 * float(np.cos(np.pi * step / self.iterations)))
+    def learning_rate_at(self, step: int) -> float | None:
+        return self.learning_rate * (0.5 + 0.5 * float(np.cos(np.pi * step / self.iterations)))

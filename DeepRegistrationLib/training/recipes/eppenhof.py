@@ -56,7 +56,9 @@ class EppenhofRecipe(LungVolumesRecipe):
     optimizer_name: str = parameter(
         "adagrad", "Adagrad with eps 1e-8 (paper), or Adam.", choices=("adagrad", "adam")
     )
-    rate: float = parameter(1e-2, "Learning rate (paper, of Adagrad).", minimum=1e-6)
+    learning_rate: float = parameter(
+        1e-2, "Learning rate (paper, of Adagrad).", minimum=1e-6, former="rate"
+    )
     decay: bool = parameter(
         False, "Let the learning rate fall to zero along a cosine; not in the paper."
     )
@@ -86,13 +88,13 @@ class EppenhofRecipe(LungVolumesRecipe):
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer_name == "adam":
-            return torch.optim.Adam(network.parameters(), lr=self.rate)
-        return torch.optim.Adagrad(network.parameters(), lr=self.rate, eps=1e-8)
+            return torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        return torch.optim.Adagrad(network.parameters(), lr=self.learning_rate, eps=1e-8)
 
-    def learning_rate(self, step: int) -> float | None:
+    def learning_rate_at(self, step: int) -> float | None:
         if not self.decay:
             return None
-        return self.rate * (0.5 + 0.5 * float(np.cos(np.pi * step / self.iterations)))
+        return self.learning_rate * (0.5 + 0.5 * float(np.cos(np.pi * step / self.iterations)))
 
     def finish(self, network: nn.Module, prepared: LungVolumes) -> None:
         """Batch norm's running statistics for the averaged weights: means over fresh batches."""
@@ -134,7 +136,9 @@ class EppenhofPreview(EppenhofRecipe):
         choices=("running", "batch"),
     )
     optimizer_name: str = parameter("adam", "Which optimizer.", choices=("adagrad", "adam"))
-    rate: float = parameter(2e-3, "Learning rate at the start.", minimum=1e-6)
+    learning_rate: float = parameter(
+        2e-3, "Learning rate at the start.", minimum=1e-6, former="rate"
+    )
     decay: bool = parameter(True, "Let the learning rate fall to zero along a cosine.")
     appearance: float = parameter(
         1.0, "How much the appearance of the two images differs.", minimum=0.0, maximum=2.0

@@ -61,18 +61,34 @@ class HeartNetRecipe(Recipe):
     precision: str = parameter("float32", "Of convolutions.", choices=("bfloat16", "float32"))
     width: int = parameter(12, "Channels of the first level.", minimum=1)
     slices: int = parameter(12, "Slices a batch.", minimum=1)
-    rate: float = parameter(
-        3e-3, "Adam's first learning rate; falls to 0 as a cosine.", minimum=0.0
+    learning_rate: float = parameter(
+        3e-3,
+        "Adam's first learning rate; falls to 0 as a cosine.",
+        minimum=0.0,
+        former="rate",
     )
     shift: float = parameter(60.0, "Largest shift along rows and columns.", unit="mm", minimum=0.0)
-    zoom: float = parameter(0.25, "Largest change of size.", minimum=0.0)
-    bent: float = parameter(
-        0.35, "Standard deviation of the logarithm of a smooth change of brightness.", minimum=0.0
+    scaling: float = parameter(0.25, "Largest change of size.", minimum=0.0, former="zoom")
+    bias_field: float = parameter(
+        0.35,
+        "Standard deviation of the logarithm of a smooth change of brightness.",
+        minimum=0.0,
+        former="bent",
     )
     contrast: float = parameter(0.4, "Standard deviation of log gamma.", minimum=0.0)
     noise: float = parameter(0.08, "Largest standard deviation of noise.", minimum=0.0)
-    cut: float = parameter(0.3, "Share of the slices that are cut, a constant around.", minimum=0.0)
-    strange: float = parameter(0.15, "Share of pictures of random shapes: no heart.", minimum=0.0)
+    cropped: float = parameter(
+        0.3,
+        "Share of the slices that are cut, a constant around.",
+        minimum=0.0,
+        former="cut",
+    )
+    random_shapes: float = parameter(
+        0.15,
+        "Share of pictures of random shapes: no heart.",
+        minimum=0.0,
+        former="strange",
+    )
 
     def architecture(self) -> dict[str, Any]:
         return {"width": self.width}
@@ -101,11 +117,11 @@ class HeartNetRecipe(Recipe):
         places = self._places(generator).to(device)
         both = torch.cat([prepared.slices[chosen], prepared.shares[chosen]], dim=1)
         pictures, shares = F.grid_sample(both, places, align_corners=False).split([1, 3], dim=1)
-        strange = torch.rand(self.slices, generator=generator) < self.strange
-        if bool(strange.any()):
-            count = int(strange.sum())
-            pictures[strange] = _random_shapes(count, generator).to(device)
-            shares[strange] = 0.0
+        without_heart = torch.rand(self.slices, generator=generator) < self.random_shapes
+        if bool(without_heart.any()):
+            count = int(without_heart.sum())
+            pictures[without_heart] = _random_shapes(count, generator).to(device)
+            shares[without_heart] = 0.0
         pictures, inside = self._disguised(pictures, generator)
         return pictures, _with_surroundings(shares * inside)
 
@@ -114,7 +130,7 @@ class HeartNetRecipe(Recipe):
         n = self.slices
         draw = 2 * torch.rand(5, n, generator=generator) - 1
         angle = math.pi * draw[0] * torch.where(draw[4] < 0, 0.25, 1.0)
-        size = torch.exp(math.log1p(self.zoom) * draw[1]) * _SEEN / _KEPT
+        size = torch.exp(math.log1p(self.scaling) * draw[1]) * _SEEN / _KEPT
         cos, sin = size * torch.cos(angle), size * torch.sin(angle)
         mirrored = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
         shift = draw[2:4] * 2 * self.shift / (PIXEL * _KEPT)
@@ -132,7 +148,7 @@ class HeartNetRecipe(Recipe):
         """
         n, device = self.slices, pictures.device
         gamma = torch.exp(self.contrast * torch.randn(n, 1, 1, 1, generator=generator))
-        field = torch.exp(self.bent * _smooth(n, 3, generator))
+        field = torch.exp(self.bias_field * _smooth(n, 3, generator))
         gain = torch.exp(0.2 * torch.randn(n, 1, 1, 1, generator=generator))
         changed = pictures.clamp(min=1e-4) ** gamma.clamp(0.4, 2.5).to(device)
         changed = changed * (field * gain).to(device)
@@ -148,7 +164,7 @@ class HeartNetRecipe(Recipe):
     def _window(self, generator: torch.Generator) -> Tensor:
         """1 inside what is left of the slices, 0 outside: [n, 1, y, x]."""
         n = self.slices
-        cut = torch.rand(n, generator=generator) < self.cut
+        cut = torch.rand(n, generator=generator) < self.cropped
         draw = torch.rand(n, 4, generator=generator) * 0.4 * cut[:, None]
         along = (torch.arange(_SEEN) + 0.5) / _SEEN
         x = (along > draw[:, :1]) & (along < 1 - draw[:, 1:2])
@@ -179,10 +195,10 @@ class HeartNetRecipe(Recipe):
         return {"1 - Dice": 1 - float(dice.mean()), **each}
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(network.parameters(), lr=self.rate)
+        return torch.optim.Adam(network.parameters(), lr=self.learning_rate)
 
-    def learning_rate(self, step: int) -> float:
-        return self.rate * 0.5 * (1 + math.cos(math.pi * min(step / self.iterations, 1.0)))
+    def learning_rate_at(self, step: int) -> float:
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(step / self.iterations, 1.0)))
 
 
 def _dice(found: Tensor, known: Tensor) -> Tensor:

@@ -82,15 +82,23 @@ class RegNetRecipe(Recipe):
     outputs: int = parameter(
         1, "Vectors per patch along each axis; the paper trains on one.", minimum=1, maximum=16
     )
-    rate: float = parameter(1e-3, "Learning rate of Adam at the start (paper).", minimum=1e-7)
+    learning_rate: float = parameter(
+        1e-3,
+        "Learning rate of Adam at the start (paper).",
+        minimum=1e-7,
+        former="rate",
+    )
     epoch: int = parameter(
         2520,
         "Steps of an epoch, after which the learning rate is divided by 1.25 (paper); 60 deformed "
         "pairs of 42 steps, our choice.",
         minimum=1,
     )
-    life: int = parameter(
-        126, "Steps that a deformed pair is used: 2,100 patches of it (paper).", minimum=1
+    steps_per_pair: int = parameter(
+        126,
+        "Steps that a deformed pair is used: 2,100 patches of it (paper).",
+        minimum=1,
+        former="life",
     )
     sources: int = parameter(
         3, "Deformed pairs in use at a time, one of each frequency.", minimum=1
@@ -212,15 +220,17 @@ class RegNetRecipe(Recipe):
         return metrics | self._landmark_errors(network, prepared.pairs)
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(network.parameters(), lr=self.rate)
+        return torch.optim.Adam(network.parameters(), lr=self.learning_rate)
 
-    def learning_rate(self, step: int) -> float | None:
-        return self.rate / 1.25 ** (step // self.epoch)
+    def learning_rate_at(self, step: int) -> float | None:
+        return self.learning_rate / 1.25 ** (step // self.epoch)
 
     def _sources(self, prepared: LungScans, step: int) -> list[PatchSource]:
-        """The deformed pairs of a step: slot k takes a new one every ``life`` steps, in turn."""
-        shifts = [step + k * self.life // self.sources for k in range(self.sources)]
-        wanted = [(shift // self.life) * self.sources + k for k, shift in enumerate(shifts)]
+        """The deformed pairs of a step; each of the slots changes its own in turn."""
+        shifts = [step + k * self.steps_per_pair // self.sources for k in range(self.sources)]
+        wanted = [
+            (shift // self.steps_per_pair) * self.sources + k for k, shift in enumerate(shifts)
+        ]
         for number in wanted:
             if number not in prepared.sources:
                 prepared.sources[number] = self._source(prepared, number, self.seed)
@@ -240,7 +250,7 @@ class RegNetRecipe(Recipe):
         self, prepared: LungScans, number: int, seed: int, image: int | None = None
     ) -> PatchSource:
         generator = torch.Generator().manual_seed(((seed + 1) << 32) + number)
-        textured = image is None and number // self.sources * self.life < self.textures
+        textured = image is None and number // self.sources * self.steps_per_pair < self.textures
         if image is None:
             image = int(torch.randint(len(prepared.images), (1,), generator=generator))
         picture, lungs = prepared.images[image], prepared.lungs[image]
@@ -304,7 +314,9 @@ class RegNetPreview(RegNetRecipe):
         1000, "Steps after which the learning rate is divided by 1.25.", minimum=1
     )
     textures: int = parameter(1500, "First steps, on random textures.", minimum=0)
-    life: int = parameter(60, "Steps that a deformed pair is used.", minimum=1)
+    steps_per_pair: int = parameter(
+        60, "Steps that a deformed pair is used.", minimum=1, former="life"
+    )
     sources: int = parameter(6, "Deformed pairs in use at a time.", minimum=1)
     block: int = parameter(176, "Edge of the part that is deformed, voxels.", minimum=0)
     appearance: float = parameter(

@@ -73,23 +73,28 @@ class SVFNetRecipe(Recipe):
     clip: float = parameter(1.0, "Maximum norm of the gradient (our choice); 0: not clipped.")
     width: int = parameter(32, "Channels of the first level (our choice).", minimum=1)
     pairs: int = parameter(2, "Pairs per batch (our choice).", minimum=1)
-    rate: float = parameter(
+    learning_rate: float = parameter(
         1e-3,
         "Learning rate of Adam at the start; falls to 0 along a cosine (our choice).",
         minimum=0.0,
+        former="rate",
     )
     decay: float = parameter(1e-5, "Weight decay (our choice).", minimum=0.0)
     shift: float = parameter(
         4.0, "Largest common shift of both images in x and y (paper).", unit="voxels", minimum=0.0
     )
-    turn: float = parameter(
+    rotation: float = parameter(
         15.0,
         "Largest common rotation in the slice (our choice; paper: 0).",
         unit="degrees",
         minimum=0,
+        former="turn",
     )
-    zoom: float = parameter(
-        0.1, "Largest common change of size in the slice (our choice; paper: 0).", minimum=0.0
+    scaling: float = parameter(
+        0.1,
+        "Largest common change of size in the slice (our choice; paper: 0).",
+        minimum=0.0,
+        former="zoom",
     )
     bend: float = parameter(
         0.0,
@@ -209,8 +214,8 @@ class SVFNetRecipe(Recipe):
     def _similarity(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Random in-plane similarities of a batch: matrices [n, 2, 2], shifts in voxels [n, 2]."""
         draw = 2 * torch.rand(4, self.pairs, generator=generator) - 1
-        angle = math.radians(self.turn) * draw[0]
-        size = torch.exp(math.log1p(self.zoom) * draw[1])
+        angle = math.radians(self.rotation) * draw[0]
+        size = torch.exp(math.log1p(self.scaling) * draw[1])
         cos, sin = size * torch.cos(angle), size * torch.sin(angle)
         matrix = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
         return matrix, self.shift * draw[2:].T
@@ -251,10 +256,12 @@ class SVFNetRecipe(Recipe):
         return {"1 - Dice": 1 - totals["Dice"], **totals}
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(network.parameters(), lr=self.rate, weight_decay=self.decay)
+        return torch.optim.AdamW(
+            network.parameters(), lr=self.learning_rate, weight_decay=self.decay
+        )
 
-    def learning_rate(self, step: int) -> float:
-        return self.rate * 0.5 * (1 + math.cos(math.pi * min(step / self.iterations, 1.0)))
+    def learning_rate_at(self, step: int) -> float:
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(step / self.iterations, 1.0)))
 
 
 def _prepared(

@@ -66,8 +66,11 @@ class VirnetRecipe(Recipe):
         0.0, "Largest share of the change of volume in the density.", minimum=0.0, maximum=1.0
     )
     warm_start: bool = parameter(True, "Finer levels begin with the coarser weights [paper].")
-    step_size: float = parameter(
-        1e-3, "Learning rate of Adam at the start of a stage [our choice].", minimum=0.0
+    learning_rate: float = parameter(
+        1e-3,
+        "Learning rate of Adam at the start of a stage [our choice].",
+        minimum=0.0,
+        former="step_size",
     )
     coarse_share: float = parameter(
         1 / 3, "Share of the iterations for the coarsest level [paper].", minimum=0.0, maximum=1.0
@@ -203,14 +206,14 @@ class VirnetRecipe(Recipe):
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         trained = [p for p in network.parameters() if p.requires_grad]
-        return torch.optim.Adam(trained, lr=self.step_size)
+        return torch.optim.Adam(trained, lr=self.learning_rate)
 
-    def learning_rate(self, step: int) -> float:
+    def learning_rate_at(self, step: int) -> float:
         """Falls along a cosine to a twentieth within each stage (our choice)."""
         stages = (*self.stages(), self.iterations)
         stage = self._stage(step)
         done = (step - stages[stage]) / max(stages[stage + 1] - stages[stage], 1)
-        return self.step_size * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+        return self.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
     def stages(self) -> tuple[int, ...]:
         if self.levels == 1:
@@ -243,8 +246,11 @@ class VirnetPreviewRecipe(VirnetRecipe):
 
     iterations: int = parameter(3000, "Our choice.", minimum=1)
     validate_every: int = parameter(250, "Our choice.", minimum=1)
-    step_size: float = parameter(
-        2e-3, "Learning rate of Adam at the start of a stage.", minimum=0.0
+    learning_rate: float = parameter(
+        2e-3,
+        "Learning rate of Adam at the start of a stage.",
+        minimum=0.0,
+        former="step_size",
     )
     coarse_share: float = parameter(
         0.5, "Share of the iterations for the coarsest level.", minimum=0.0, maximum=1.0
