@@ -4,10 +4,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.placement import IMPORTED
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
 from DeepRegistrationLib.scene.runs.inverse import InverseRequest
-from DeepRegistrationLib.scene.runs.results import outputs_of
 from DeepRegistrationPanel.imports import TransformImport
 from DeepRegistrationPanel.section import Section
 

@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks.display_positions import LandmarkPlaces
-from DeepRegistrationLib.scene.runs.results import outputs_of
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.runs.rigid_part import Deformation
 from DeepRegistrationLib.scene.views import layouts
 from DeepRegistrationLib.scene.views.comparison import MODES, Comparison

@@ -14,8 +14,9 @@ from SlicerHost import hands
 from SlicerHost.arguments import unwrap
 
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
-from DeepRegistrationLib.scene.runs.results import ERROR_MAPS, outputs_of
+from DeepRegistrationLib.scene.runs.results import ERROR_MAPS
 from DeepRegistrationLib.scene.views.jacobian_overlay import KINDS
 from DeepRegistrationLib.scene.views.slice_views import composite_of
 

@@ -12,8 +12,8 @@ from SlicerHost import hands
 from SlicerHost.arguments import unwrap
 
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
-from DeepRegistrationLib.scene.runs.results import outputs_of
 from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE
 from DeepRegistrationLib.scene.views.slice_views import composite_of
 from DeepRegistrationLib.transforms import jacobian

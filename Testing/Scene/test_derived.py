@@ -11,8 +11,8 @@ from scenery import centered_grid
 
 from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_vtk
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node, volume_node_from_image
-from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
 from DeepRegistrationLib.scene.runs.run import Run
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
@@ -62,7 +62,7 @@ def derive(scene, engine, kind, transform, pair):
 def test_the_jacobian_of_a_linear_transform_is_its_determinant(scene, engine, transform, pair):
     node = derive(scene, engine, "jacobian", transform, pair).node
     assert np.allclose(slicer.util.arrayFromVolume(node), np.linalg.det(MATRIX), atol=1e-4)
-    assert results.outputs_of(transform)["jacobian"] is node
+    assert outputs_of(transform)["jacobian"] is node
 
 
 def test_the_displacement_is_the_distance_that_points_move(scene, engine, transform, pair):
@@ -101,7 +101,7 @@ def test_made_again_it_updates_its_node_and_undo_takes_it_back(scene, engine, tr
     again = derive(scene, engine, "displacement", transform, pair)
     assert again.node is first.node
     first.record.undo()
-    assert results.outputs_of(transform) == {}
+    assert outputs_of(transform) == {}
 
 
 def test_a_transform_removed_meanwhile_is_said(scene, engine, transform, pair):

@@ -17,6 +17,7 @@ from DeepRegistrationLib.registration.numpy_interface import outcome_of
 from DeepRegistrationLib.scene.nodes import colors
 from DeepRegistrationLib.scene.nodes.application import Application
 from DeepRegistrationLib.scene.nodes.coordinates import flipped
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import (
     exhausted,
     image_from_node,
@@ -61,7 +62,7 @@ def run(scene, volumes, fixed_image, moving_image):
 
 
 def error_nodes(transform) -> dict:
-    return {k: v for k, v in results.outputs_of(transform).items() if k in KEYS}
+    return {k: v for k, v in outputs_of(transform).items() if k in KEYS}
 
 
 def test_each_map_is_a_volume_on_the_fixed_image_in_mm_with_a_legend(run, fixed_image):

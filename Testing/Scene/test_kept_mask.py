@@ -11,9 +11,9 @@ from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.reports.report import build_report
 from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
 from DeepRegistrationLib.scene.runs.quality import quality_request
-from DeepRegistrationLib.scene.runs.results import outputs_of
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from odd_runs import contents, wait
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.runs.inverse import InverseRequest
@@ -165,7 +166,7 @@ def test_the_inverse_is_made_when_asked_for_and_undone(finished, transport, scen
     point = [0.0] * 3
     inverse.GetTransformFromParent().TransformPoint((-1, -2, 3), point)
     assert point == [0, 0, 0]
-    assert results.outputs_of(node)["inverse"] is inverse
+    assert outputs_of(node)["inverse"] is inverse
     assert inverse.GetNodeReference("spatialRegistrationFixed") is volumes[1]
     assert len(contents(scene)) == len(names) + 1
 

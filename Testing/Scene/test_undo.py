@@ -9,8 +9,10 @@ from odd_runs import contents
 
 from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_numpy, matrix_to_vtk
 from DeepRegistrationLib.scene.nodes.copies import light_copy
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.transaction import reversible
-from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
+from DeepRegistrationLib.scene.nodes.volumes import volume_from_node, vtk_image
+from DeepRegistrationLib.scene.runs import results
 
 
 def test_undo_of_the_first_run_leaves_the_scene_as_before(finished, scene, volumes, add_transform):
@@ -67,6 +69,46 @@ def test_undo_leaves_alone_what_came_later(finished, scene, volumes, add_transfo
     record.undo()
     assert volumes[1].GetParentTransformNode() is own
     assert scene.IsNodePresent(own)
+
+
+def derive(run, volumes, kind) -> None:
+    """Add a map of a run's transform, or its inverse, as the user has it made later."""
+    fixed, moving = volumes
+    node = run.result.nodes.transform
+    if kind == "inverse":
+        results.add_inverse(node, node.GetTransformToParent(), fixed, moving)
+    else:
+        volume = volume_from_node(fixed)
+        results.add_volume(node, kind, vtk_image(volume), volume.grid, moving)
+    assert kind in outputs_of(node)
+
+
+@pytest.mark.parametrize("kind", ["inverse", "jacobian", "displacement", "warped"])
+def test_undo_takes_what_was_made_of_the_transform_later(finished, scene, volumes, kind):
+    names = visible(scene)
+    run = finished()
+    derive(run, volumes, kind)
+    run.result.record.undo()
+    assert visible(scene) == names
+
+
+def test_undo_of_a_second_run_takes_only_what_was_made_of_its_own_transform(
+    finished, scene, volumes
+):
+    first = finished()
+    derive(first, volumes, "warped")
+    names = visible(scene)
+    second = finished()
+    assert second.result.nodes.transform is first.result.nodes.transform
+    derive(second, volumes, "jacobian")
+    second.result.record.undo()
+    assert visible(scene) == names
+    assert list(outputs_of(first.result.nodes.transform)) == ["warped"]
+
+
+def visible(scene) -> list:
+    """Class and name of all nodes but the hidden color tables, which serve all maps."""
+    return [node[:2] for node in contents(scene) if "Color" not in node[0]]
 
 
 def test_what_undo_took_out_is_released_a_node_a_step(scene):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from DeepRegistrationLib.scene.nodes.copies import light_copy
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 
 
 class Record:
@@ -21,6 +22,7 @@ class Record:
         self._before = {node: node.GetTransformNodeID() for node in parents}
         self._after: dict = {}
         self._added: list = []
+        self._known: set[str] = set()
         self._first: list[Callable[[], None]] = []
         self._taken: list[tuple] = []
         self._gone: list = []
@@ -42,6 +44,7 @@ class Record:
     def close(self) -> None:
         """The block is over: what it did up to now is what :meth:`undo` takes back."""
         self._added = [node for node in _nodes(self._scene) if node.GetID() not in self._ids]
+        self._known = _ids(self._scene)
         self._after = {node: node.GetTransformNodeID() for node in self._before}
 
     @property
@@ -53,11 +56,13 @@ class Record:
     def undo(self) -> None:
         """Remove what was added; give the other nodes their earlier content and parents.
 
-        What was removed, added or placed elsewhere since is left alone. What leaves the scene is
-        kept until :meth:`release`, or as long as the record.
+        What was removed, added or placed elsewhere since is left alone, but for what was made of a
+        transform that goes or changes back: it would be of a transform that is not there. What
+        leaves the scene is kept until :meth:`release`, or as long as the record.
         """
         for action in self._first:
             action()
+        self._added += self._made_since()
         for node, content in self._contents:
             if self._scene.IsNodePresent(node):
                 self._gone.append(light_copy(node))
@@ -75,6 +80,19 @@ class Record:
                 self._scene.RemoveNode(node)
         self._gone += self._added
         self._forget()
+
+    def _made_since(self) -> list:
+        """Outputs of the block's transforms that came after it, with what displays them."""
+        nodes = [*self._added, *(node for node, _ in self._contents)]
+        made: list = []
+        for node in nodes:
+            if node.IsA("vtkMRMLTransformNode") and self._scene.IsNodePresent(node):
+                made += [o for o in outputs_of(node).values() if o.GetID() not in self._known]
+        for node in list(made):
+            if node.IsA("vtkMRMLDisplayableNode"):
+                count = node.GetNumberOfDisplayNodes()
+                made += [node.GetNthDisplayNode(k) for k in range(count)]
+        return made
 
     def release(self) -> bool:
         """Give up :meth:`undo`, and the memory that was kept for it or taken out by it.
@@ -95,7 +113,7 @@ class Record:
     def _forget(self) -> None:
         """There is nothing to undo any more."""
         self._first, self._added, self._contents, self._taken = [], [], [], []
-        self._before, self._after = {}, {}
+        self._before, self._after, self._known = {}, {}, set()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import vtk
 
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.coordinates import require_node
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, copying, volume_from_node
@@ -91,7 +92,7 @@ class DerivedRequest(EngineRequest):
 
     def commit(self, data: vtk.vtkImageData, result: dict) -> DerivedResult:
         """Put the volume into the scene; an earlier one of the transform is updated."""
-        earlier = results.outputs_of(self.transformNode).get(self.kind)
+        earlier = outputs_of(self.transformNode).get(self.kind)
         grid = result["volume"].grid
         with reversible(self.scene, [] if earlier is None else [earlier]) as record:
             node = results.add_volume(self.transformNode, self.kind, data, grid, self.movingNode)

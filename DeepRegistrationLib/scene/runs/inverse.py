@@ -11,6 +11,7 @@ import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.nodes.coordinates import require_node
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import converting, map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
@@ -66,7 +67,7 @@ class InverseRequest(EngineRequest):
 
     def commit(self, mapping: vtk.vtkAbstractTransform, result: dict) -> InverseResult:
         """Put the inverse into the scene; an earlier one of the transform is updated."""
-        earlier = results.outputs_of(self.transformNode).get("inverse")
+        earlier = outputs_of(self.transformNode).get("inverse")
         with reversible(self.scene, [] if earlier is None else [earlier]) as record:
             node = results.add_inverse(self.transformNode, mapping, *self._pair())
         return InverseResult(node, result["residual_mm"], record)

@@ -14,6 +14,7 @@ from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes import hierarchy
 from DeepRegistrationLib.scene.nodes.coordinates import between, parents_of, placement, require_node
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.placement import place_under
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.volumes import (
@@ -179,7 +180,7 @@ def _pull_back(transform, direction: Direction) -> vtk.vtkAbstractTransform:
     """Points of the target image to points of the source image, RAS."""
     if direction is Direction.TO_FIXED:
         return between(None, transform)
-    known = results.outputs_of(transform).get("inverse")
+    known = outputs_of(transform).get("inverse")
     return between(transform, None) if known is None else between(None, known)
 
 
@@ -191,7 +192,7 @@ def _above(transform, direction: Direction):
     """
     if direction is Direction.TO_FIXED:
         return transform
-    known = results.outputs_of(transform).get("inverse")
+    known = outputs_of(transform).get("inverse")
     if known is not None:
         return known
     fixed = transform.GetNodeReference(transform.GetFixedNodeReferenceRole())

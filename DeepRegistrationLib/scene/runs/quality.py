@@ -14,11 +14,12 @@ import numpy as np
 from DeepRegistrationLib.images.plain_data import GIVEN, Volume
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.segments import labels_from_node
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
 from DeepRegistrationLib.scene.runs.requests import EngineRequest
-from DeepRegistrationLib.scene.runs.results import MASK_SOURCE, outputs_of
+from DeepRegistrationLib.scene.runs.results import MASK_SOURCE
 
 
 @dataclass(frozen=True, eq=False)

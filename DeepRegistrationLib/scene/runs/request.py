@@ -12,6 +12,7 @@ from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, na
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, volume_from_node
@@ -211,7 +212,7 @@ class Request(EngineRequest):
         """What an earlier run, or somebody later, made of a result that this one replaces."""
         pair = self.fixedNode, self.movingNode
         earlier = results.earlier_result(self.scene, *pair, self.options.method)
-        there = {} if earlier is None else results.outputs_of(earlier)
+        there = {} if earlier is None else outputs_of(earlier)
         return Outputs(**{name: name in there for name in names_of(Outputs)})
 
     def _present_landmarks(self) -> tuple:

@@ -13,20 +13,11 @@ from DeepRegistrationLib.images.plain_data import Outcome, Volume
 from DeepRegistrationLib.scene.landmarks.tre_tables import tables_of
 from DeepRegistrationLib.scene.nodes import colors, hierarchy
 from DeepRegistrationLib.scene.nodes.coordinates import parents_of
+from DeepRegistrationLib.scene.nodes.outputs import ROLES, outputs_of
 from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD, place_under
 from DeepRegistrationLib.scene.nodes.transforms import converting, node_class, set_transform
 from DeepRegistrationLib.scene.nodes.volumes import copying, exhausted, update_volume_node
 
-_ROLES = {
-    "warped": "DeepRegistration.Warped",
-    "jacobian": "DeepRegistration.Jacobian",
-    "displacement": "DeepRegistration.Displacement",
-    "inverse": "DeepRegistration.Inverse",
-    "predicted": "DeepRegistration.PredictedError",
-    "consistency": "DeepRegistration.ConsistencyError",
-    "spread": "DeepRegistration.Spread",
-    "mask": "DeepRegistration.Mask",
-}
 MASK_SOURCE = "DeepRegistration.MaskSource"  # attribute of a transform node, see plain.GIVEN
 
 ERROR_MAPS = {
@@ -137,12 +128,6 @@ def result_above(fixed, moving):
     return None
 
 
-def outputs_of(node) -> dict:
-    """The nodes that a result's transform node refers to: ``warped``, ``jacobian``, ..."""
-    found = {key: node.GetNodeReference(role) for key, role in _ROLES.items()}
-    return {key: output for key, output in found.items() if output is not None}
-
-
 def source_volumes(scene) -> list:
     """Visible scalar volumes with voxels that no transform node has as its output."""
     transforms = slicer.util.getNodesByClass("vtkMRMLTransformNode", scene)
@@ -172,7 +157,7 @@ def changed_by_commit(scene, fixed, moving, method: str) -> tuple[list, list]:
 def outdated_roles(prepared: Prepared) -> list[str]:
     """Roles of what an earlier run may have left and this one did not make again."""
     made = {**vars(prepared), **prepared.errors}
-    return [role for key, role in _ROLES.items() if made.get(key) is None]
+    return [role for key, role in ROLES.items() if made.get(key) is None]
 
 
 def _is_of(node, fixed, moving) -> bool:
@@ -243,10 +228,10 @@ def refer_to_pair(node, fixed, moving) -> None:
 def _output(transform_node, key: str, class_name: str, name: str):
     """The output node that the transform node refers to, made on first use."""
     scene = transform_node.GetScene()
-    node = transform_node.GetNodeReference(_ROLES[key])
+    node = transform_node.GetNodeReference(ROLES[key])
     if node is None or not node.IsA(class_name):
         node = scene.AddNewNodeByClass(class_name, scene.GenerateUniqueName(name))
-        transform_node.SetNodeReferenceID(_ROLES[key], node.GetID())
+        transform_node.SetNodeReferenceID(ROLES[key], node.GetID())
     return node
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import vtk
 
 from DeepRegistrationLib.scene.nodes.coordinates import between, map_points
-from DeepRegistrationLib.scene.runs.results import ERROR_MAPS, outputs_of
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
+from DeepRegistrationLib.scene.runs.results import ERROR_MAPS
 
 _PARTS = {"consistency": "inverse consistency", "spread": "spread"}
 
