@@ -6,8 +6,8 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.scene.runs.quality import QualityRequest
 from DeepRegistrationLib.scene.runs.report import ReportRequest
-from DeepRegistrationLib.scene.runs.results import outputs_of
 from DeepRegistrationPanel.files import askForFile
+from DeepRegistrationPanel.installation import missingPackages
 from DeepRegistrationPanel.runbar import RunBar
 from DeepRegistrationPanel.section import Section
 
@@ -33,10 +33,7 @@ class ReportSection(Section):
         return self.bar.running
 
     def update(self):
-        p, reason = self.parameters, ""
-        if None in (p.fixedVolume, p.movingVolume, p.transform):
-            reason = _("Choose two volumes and a transform, or register.")
-        self.bar.update(reason, self._hint())
+        self.bar.update(self._reason(), self._hint())
         self.ui.identifyBox.enabled = not self.saving
 
     def close(self):
@@ -50,15 +47,17 @@ class ReportSection(Section):
         measurement = self.panel.measurement
         options = {
             "landmarks": self.panel.landmarks,
-            "jacobian": outputs_of(p.transform).get("jacobian"),
             "quality": measurement.measures if measurement.complete else None,
             "provenance": result.provenance if own else None,
             "seconds": result.seconds if own else None,
             "notes": result.notes if own else (),
             "identified": self.ui.identifyBox.checked,
         }
-        scene = slicer.mrmlScene
-        return ReportRequest(scene, path, p.fixedVolume, p.movingVolume, p.transform, options)
+        noMap = ""
+        if missingPackages():  # a report is nothing to install packages for
+            noMap = _("There is no picture of the volume change: PyTorch is not installed.")
+        nodes = p.fixedVolume, p.movingVolume, p.transform
+        return ReportRequest(slicer.mrmlScene, path, *nodes, options, noMap)
 
     def _onSave(self):
         title = _("Save the report")
@@ -69,6 +68,14 @@ class ReportSection(Section):
     def _onSaved(self, path):
         self.bar.say(_("Saved as {path}.").format(path=path))
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path))
+
+    def _reason(self):
+        """Why no report can be saved, for the line under the button."""
+        p, runner = self.parameters, self.panel.runner
+        if None in (p.fixedVolume, p.movingVolume, p.transform):
+            return _("Choose two volumes and a transform, or register.")
+        needsEngine = runner.running and self.request("").uses_engine
+        return runner.reason if needsEngine else ""
 
     def _hint(self):
         """What to do first so that the report has all measures, or ""."""

@@ -54,7 +54,7 @@ def test_the_report_is_one_page_without_names_and_is_opened(slicer_host, panel, 
     print(f"longest block: {1000 * block.seconds:.0f} ms")
     page = target.read_text(encoding="utf-8")
     assert "Doe^John" not in page and "0 of 100 landmarks above 5 mm" in page
-    assert page.count("data:image/png") == 4
+    assert page.count("data:image/png") == 5
     assert 'src="http' not in page and "<script" not in page and "<link" not in page
     assert qtmodule.modal.opened == [target.as_uri()]
     assert str(target) in section.ui.reportStatusText.text
@@ -77,10 +77,32 @@ def test_slicer_goes_on_while_the_report_is_made(slicer_host, panel, section, ta
     assert section.ui.reportBar.visible and not target.exists()
     slicer_host.process_events(until=lambda: not section.saving)
     timer.stop()
-    assert len(turns) > 30  # four pictures of three slices, in steps
+    assert len(turns) > 30  # five pictures of three slices, in steps
     assert progress == sorted(progress) and len(set(progress)) > 15
     assert state_of_scene() == before
     assert not section.ui.reportBar.visible and section.ui.saveReportButton.text == "Save report..."
+
+
+def test_the_jacobian_is_made_for_its_picture_and_for_nothing_else(
+    slicer_host, panel, section, target
+):
+    before = state_of_scene()
+    save(slicer_host, section)
+    assert 'alt="Volume change on the fixed image"' in target.read_text(encoding="utf-8")
+    assert state_of_scene() == before
+
+
+def test_without_pytorch_the_report_says_what_is_not_in_it(
+    slicer_host, panel, section, target, monkeypatch
+):
+    import DeepRegistrationPanel.report as module
+
+    monkeypatch.setattr(module, "missingPackages", lambda: ["torch"])
+    save(slicer_host, section)
+    page = target.read_text(encoding="utf-8")
+    assert 'alt="Volume change on the fixed image"' not in page
+    assert "no picture of the volume change: PyTorch is not installed" in page
+    assert panel.engine.busy is False
 
 
 def test_cancel_leaves_no_file_and_the_scene_as_it_was(slicer_host, panel, section, target):
@@ -89,13 +111,22 @@ def test_cancel_leaves_no_file_and_the_scene_as_it_was(slicer_host, panel, secti
     slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20)
     assert section.ui.saveReportButton.text == "Cancel"
     slicer_host.click(section.ui.saveReportButton)
-    assert not section.saving and "no file was written" in section.ui.reportStatusText.text
+    slicer_host.process_events(until=lambda: not section.saving)
+    assert "no file was written" in section.ui.reportStatusText.text
     slicer_host.process_events(0.1)
     assert list(target.parent.iterdir()) == [] and qtmodule.modal.opened == []
     assert state_of_scene() == before
     slicer_host.dialogs.expect("", str(target))
     save(slicer_host, section)
     assert target.exists()
+
+
+def test_cancel_while_the_pictures_are_drawn_ends_at_once(slicer_host, panel, section, target):
+    slicer_host.click(section.ui.saveReportButton)
+    slicer_host.process_events(until=lambda: section.ui.reportBar.value > 40)
+    slicer_host.click(section.ui.saveReportButton)
+    assert not section.saving and "no file was written" in section.ui.reportStatusText.text
+    assert list(target.parent.iterdir()) == []
 
 
 def test_closing_the_scene_drops_the_report(slicer_host, panel, section, target):

@@ -19,6 +19,7 @@ from DeepRegistrationLib.scene.report.page import transforms_above, write_report
 from DeepRegistrationLib.scene.runs.report import ReportRequest
 from DeepRegistrationLib.scene.views.offscreen_views import rendering_problem
 from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms.tensors import volume_of
 
 POINTS = np.array([[5.0, -8.0, 20.0], [-12.0, 10.0, 14.0], [14.0, 12.0, 30.0]])
 
@@ -88,11 +89,12 @@ def small(monkeypatch):
 def in_steps(case, path, **options) -> Generator[float, None, None]:
     """The steps of a report that has been asked for; the last one writes it."""
     fixed, moving, transform, live = case
-    jacobian = volume_node_from_image(live_jacobian(fixed), fixed.GetScene(), "J")
-    options = {"landmarks": live.state, "jacobian": jacobian, **options}
+    options = {"landmarks": live.state, **options}
     request = ReportRequest(fixed.GetScene(), str(path), fixed, moving, transform, options)
     work = request.work()
-    next(work)
+    question = next(work)
+    assert question.command == "derive"
+    work.send({"volume": volume_of(live_jacobian(fixed))})
 
     def steps():
         request.commit(*(yield from work))
@@ -146,17 +148,29 @@ def test_the_report_is_of_the_scene_as_it_was_when_it_was_asked_for(scene, case,
     assert page(later) == page(in_one_go)
 
 
+def test_the_picture_shows_the_map_that_the_engine_made(scene, case, small, tmp_path):
+    exhausted(in_steps(case, tmp_path / "later.html"))
+    fixed, moving, transform, live = case
+    jacobian = volume_node_from_image(live_jacobian(fixed), scene, "J")
+    options = {"landmarks": live.state, "jacobian": jacobian}
+    write_report(tmp_path / "there.html", fixed, moving, transform, **options)
+    assert page(tmp_path / "later.html") == page(tmp_path / "there.html")
+    jacobian.GetImageData().GetPointData().GetScalars().Fill(1.0)
+    write_report(tmp_path / "other.html", fixed, moving, transform, **options)
+    assert page(tmp_path / "other.html") != page(tmp_path / "there.html")
+
+
 def nodes_of(scene) -> list:
     return [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
 
 
 def live_jacobian(node):
-    """A map on the node's grid that is 1 everywhere."""
+    """A map on the node's grid that is 0.5 everywhere."""
     from DeepRegistrationLib.images.image import Image
     from DeepRegistrationLib.scene.nodes.volumes import image_from_node
 
     image = image_from_node(node)
-    return Image(image.data * 0 + 1, image.grid, "J")
+    return Image(image.data * 0 + 0.5, image.grid, "J")
 
 
 def test_the_moving_volume_is_shown_under_the_transform_whatever_it_lies_under(

@@ -32,9 +32,9 @@ from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.landmarks.picture import landmark_map
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes.coordinates import flipped, parents_of
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
 from DeepRegistrationLib.scene.report import pictures
-from DeepRegistrationLib.scene.runs.results import outputs_of
 from DeepRegistrationLib.scene.views.offscreen_views import encoding_png, rendering_problem
 
 _DICOM = {
@@ -69,6 +69,7 @@ def drawn_report(
     *,
     landmarks: LandmarkState | None = None,
     jacobian=None,
+    no_jacobian: str = "",
     **facts: Any,
 ) -> Generator[float, None, ReportContent]:
     """What the report of a transform says, with its pictures.
@@ -81,12 +82,15 @@ def drawn_report(
         transform: Transform node; the moving volume placed under it appears registered.
         landmarks: From :class:`LiveLandmarks`.
         jacobian: Volume node of the Jacobian determinant, for its picture.
+        no_jacobian: Why there is none; a sentence for the page.
         **facts: Of :func:`report_content`.
 
     Returns:
         Steps of some 0.1 s at most, which yield the fraction done.
     """
     content = report_content(fixed, moving, landmarks=landmarks, **facts)
+    if jacobian is None and no_jacobian:
+        content = replace(content, notes=[*content.notes, no_jacobian])
     problem = rendering_problem()
     if problem is not None:
         return _drawn(replace(content, no_pictures=problem), [])
