@@ -7,10 +7,18 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.images.geometry import largest_voxel
 from DeepRegistrationLib.reports.verdict import verdict
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.runs.quality import QualityRequest
-from DeepRegistrationLib.scene.runs.results import ERROR_MAPS, outputs_of
+from DeepRegistrationLib.scene.runs.results import ERROR_MAPS
 from DeepRegistrationPanel.measurement import SUBJECT
-from DeepRegistrationPanel.qualitytables import basisText, missingHtml, tablesHtml, verdictHtml
+from DeepRegistrationPanel.plaincopy import PlainCopy
+from DeepRegistrationPanel.qualitytables import (
+    basisText,
+    missingHtml,
+    tablesHtml,
+    verdictHtml,
+    withoutBreaks,
+)
 from DeepRegistrationPanel.runbar import RunBar
 from DeepRegistrationPanel.section import Section
 from DeepRegistrationPanel.signalcolors import signalColor
@@ -29,6 +37,7 @@ class QualitySection(Section):
         self.bar = RunBar(
             self, ui.measureButton, ui.measureBar, ui.statusText, SUBJECT, self._measure
         )
+        self._copying = PlainCopy([ui.verdictText, ui.tablesText], withoutBreaks)
         self._subject = None  # of the present measurement
         self._part = None  # what was shown of it already
         self._startTimer = qt.QTimer()
@@ -39,6 +48,14 @@ class QualitySection(Section):
         self._verdictTimer.setSingleShot(True)
         self._verdictTimer.setInterval(_PAUSE)
         self._verdictTimer.connect("timeout()", self._showVerdict)
+
+    def connect(self):
+        super().connect()
+        self._copying.enable(True)
+
+    def disconnect(self):
+        self._copying.enable(False)
+        super().disconnect()
 
     @property
     def measuring(self):
@@ -127,6 +144,7 @@ class QualitySection(Section):
 
     def _keep(self, measures):
         self.panel.measurement.keep(measures, self._subject)
+        self.panel.tell("onMeasured")
 
     def _showVerdict(self):
         """Words and tables of what is known at present."""

@@ -62,6 +62,11 @@ def missingHtml(parameters, landmarks, quality):
     return f"<b>{_('For more evidence:')}</b><ul style='margin:0'>{items}</ul>"
 
 
+def withoutBreaks(text):
+    """Text that was selected in a label, with the names as they are."""
+    return text.replace(_BREAK, "")
+
+
 def _folding(quality):
     whole = quality["jacobian"]
     places = {_("whole image"): whole}

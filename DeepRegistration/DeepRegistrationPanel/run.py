@@ -5,6 +5,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.options import Outputs
+from DeepRegistrationLib.reports.deformation_findings import folding_findings
 from DeepRegistrationLib.scene.runs.request import Request
 from DeepRegistrationPanel.installation import describePackages, missingPackages
 from DeepRegistrationPanel.parameters import chosenOptions
@@ -38,6 +39,7 @@ class RunSection(Section):
             self, ui.registerButton, ui.progressBar, ui.statusText, _ATTEMPT, self._onRegister
         )
         self.ui.detailsButton.connect("clicked(bool)", self._onDetails)
+        self._summary = ""  # what was said of the last result, without its folding
         self._shortcut = None
         self._entered = False
 
@@ -124,7 +126,21 @@ class RunSection(Section):
             background=p.fixedVolume, foreground=p.movingVolume, foregroundOpacity=0.5
         )
         self.panel.registered(result)
-        self.bar.say("\n".join(result.summary()), about=_RESULT)
+        self._summary = "\n".join(result.summary())
+        later = _("Whether it folds is not known yet: see Quality.")
+        self._sayResult([] if result.folding else [later])
+
+    def onMeasured(self):
+        """Say whether the result folds, as soon as it is known."""
+        result, measures = self.panel.result, self.panel.measurement.measures
+        outcome = self.bar.outcome
+        if measures is None or result is None or result.folding or not outcome.holds:
+            return
+        if outcome.text.startswith(self._summary):
+            self._sayResult([finding.text for finding in folding_findings(measures)])
+
+    def _sayResult(self, folding):
+        self.bar.say("\n".join([self._summary, *folding]), about=_RESULT)
 
     def _onDetails(self, _checked=False):
         slicer.util.infoDisplay(

@@ -76,6 +76,9 @@ class Section:
     def onRegistered(self, result):
         """A registration has just added its results to the scene."""
 
+    def onMeasured(self):
+        """More of the panel's ``measurement`` is known."""
+
     def onNodeLeaving(self, node):
         """A node is about to be removed from the scene; no parameter names it any more."""
 

@@ -25,15 +25,15 @@ from DeepRegistrationLib.evaluation.segment_statistics import (
 )
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
-from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.geometry import Grid, largest_voxel
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import LUNGS, GivenMap, Volume
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import Transform, displacement_magnitude, jacobian
 from DeepRegistrationLib.transforms.tensors import image_of, mask_of, transform_of, volume_of
 
-INVERSE, ERRORS = "inverse consistency", "error estimate"
-"""What takes longest to measure, as :func:`quality_in_parts` names what is ``pending``."""
+AGREEMENT, ERRORS, INVERSE = "agreement of the images", "error estimate", "inverse consistency"
+"""What takes long to measure, as :func:`quality_in_parts` names what is ``pending``."""
 
 
 def measure_quality(
@@ -83,7 +83,8 @@ def quality_in_parts(
         fixed_landmarks, moving_landmarks: LPS mm, [n, 3].
 
     Yields:
-        What is measured within about a second, with what follows in ``pending``.
+        First the Jacobian determinant and folding, then also how far the images agree, both with
+        what follows in ``pending``; what is pending is None.
 
     Returns:
         ``region``, ``tre``, ``jacobian``, ``similarity``, ``overlap``, ``voxel_mm`` as
@@ -112,6 +113,15 @@ def quality_in_parts(
         kept=None if kept is None else Region(kept_source, kept),
         fixed_labels=labels[0],
     )
+    progress(0.15, "Computing the Jacobian determinant")
+    with torch.no_grad():
+        determinant = jacobian(forward, images[0].grid)
+    pending = [AGREEMENT, *([ERRORS] if error_maps else []), INVERSE]
+    later = {"uncertainty": None, "inverse_consistency": None}
+    folding = _folding(determinant, region)
+    result = measure(forward, determinant=determinant, region=region)
+    result["voxel_mm"] = largest_voxel(*(image.grid.spacing for image in images))
+    yield {**result, **folding, "segments": None, **later, "pending": pending}
     known = {
         "fixed": images[0],
         "moving": images[1],
@@ -123,9 +133,8 @@ def quality_in_parts(
         "fixed_landmarks": fixed_landmarks,
         "moving_landmarks": moving_landmarks,
     }
-    result = _quick(forward, region, known, part(progress, 0.15, 0.4))
-    pending = [ERRORS, INVERSE] if error_maps else [INVERSE]
-    yield {**result, "uncertainty": None, "inverse_consistency": None, "pending": pending}
+    result = _agreement(forward, determinant, region, known, part(progress, 0.2, 0.4)) | folding
+    yield {**result, **later, "pending": pending[1:]}
     result["uncertainty"] = None
     if error_maps:
         progress(0.4, "Measuring the error estimate")
@@ -143,30 +152,43 @@ def quality_in_parts(
     return {**result, "pending": []}
 
 
+def _folding(determinant: Image, region: Region) -> dict[str, Any]:
+    """Where the deformation folds, and where it is strongest."""
+    inside = _inside(region)
+    return {
+        "folding": plain_places(folded_places(volume_of(determinant), inside)),
+        "extremes": extreme_places(volume_of(determinant), inside),
+    }
+
+
 @torch.no_grad()
-def _quick(
-    forward: Transform, region: Region, known: dict[str, Any], progress: Progress
+def _agreement(
+    forward: Transform,
+    determinant: Image,
+    region: Region,
+    known: dict[str, Any],
+    progress: Progress,
 ) -> dict[str, Any]:
-    """All but predicted errors and the inverse; ``known`` are arguments of ``measure``."""
+    """All but folding, predicted errors and the inverse; ``known`` are arguments of ``measure``."""
     grid, labels = known["fixed"].grid, known["fixed_labels"] or []
-    progress(0.0, "Computing the Jacobian determinant")
-    determinant = jacobian(forward, grid)
-    progress(0.3, "Comparing the images")
+    progress(0.0, "Comparing the images")
     result = measure(forward, determinant=determinant, region=region, **known)
     progress(0.8, "Measuring segments")
-    inside = None if region.mask is None else region.mask.data.numpy() != 0
-    result["folding"] = plain_places(folded_places(volume_of(determinant), inside))
-    result["extremes"] = extreme_places(volume_of(determinant), inside)
     result["segments"] = {} if labels else None
     for layer in labels:
         maps = volume_of(determinant), volume_of(displacement_magnitude(forward, grid))
         segments = volume_of(_labels_on(layer, grid))
         result["segments"] |= segment_statistics(segments, *maps, known["label_names"])
-    box = box_of(grid, inside)
+    box = box_of(grid, _inside(region))
     result["overlap"] = {
         label: _with_place(values, box) for label, values in (result["overlap"] or {}).items()
     } or None
     return result
+
+
+def _inside(region: Region) -> np.ndarray | None:
+    """The region's voxels; None for the whole image."""
+    return None if region.mask is None else region.mask.data.numpy() != 0
 
 
 def _with_place(overlap: dict[str, Any], box: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:

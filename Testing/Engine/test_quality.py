@@ -137,7 +137,11 @@ def test_a_smooth_field_is_inverted_numerically_where_no_inverse_is_given():
 
 def test_what_takes_long_comes_after_the_rest_and_changes_nothing_of_it(case):
     steps = quality_in_parts(**case)
-    first = next(steps)
+    folding, first = next(steps), next(steps)
+    assert folding["pending"] == ["agreement of the images", "inverse consistency"]
+    assert folding["similarity"] is None and folding["region"] == first["region"]
+    for key in ("jacobian", "folding", "extremes", "voxel_mm"):
+        assert folding[key] == first[key] is not None
     assert first["pending"] == ["inverse consistency"] and first["inverse_consistency"] is None
     assert torch.is_grad_enabled()  # a generator that waits must not switch it off for others
     with pytest.raises(StopIteration) as end:

@@ -9,7 +9,11 @@ import pytest
 import slicer
 import vtk
 from pairs import add_landmarks, add_pair, add_true_transform, phantom
-from test_panel_width import MEASURES
+from PySide6 import QtWidgets
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from SlicerHost.arguments import unwrap
+from test_panel_width import MEASURES, UNBROKEN
 
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.worker import Job, State
@@ -169,6 +173,9 @@ def test_what_is_measured_fast_is_shown_before_the_rest(slicer_host, panel, sect
     )
     measure(slicer_host, section)
     complete, tables, said, status, hint = seen[0]
+    assert not complete and "Jacobian J" in tables and "No folding in the lungs" in said
+    assert status == "Still being measured: agreement of the images, inverse consistency."
+    complete, tables, said, status, hint = next(part for part in seen if "Dice" in part[1])
     assert not complete
     assert all(text in tables for text in ("Jacobian J", "Dice", "local correlation"))
     assert "No folding in the lungs" in said and "local correlation in the lungs" in said.lower()
@@ -185,7 +192,7 @@ def test_the_fast_part_stays_when_the_rest_is_canceled(slicer_host, panel, secti
     add_true_transform(panel.parameters)
 
     def cancel(run):
-        if run.state is State.RUNNING:
+        if run.state is State.RUNNING and run.part["pending"] == ["inverse consistency"]:
             slicer_host.click(section.ui.measureButton)
 
     on_part(cancel)
@@ -212,6 +219,27 @@ def test_the_fast_part_stays_when_the_rest_fails(panel, section, monkeypatch):
     jobs[0].failed("memory", "The memory was not enough.")
     assert section.ui.statusText.text == "The memory was not enough."
     assert "Jacobian J" in section.ui.tablesText.text and not panel.measurement.complete
+
+
+def test_names_are_copied_out_of_the_tables_without_invisible_characters(
+    slicer_host, panel, section
+):
+    add_pair(panel.parameters)
+    add_true_transform(panel.parameters)
+    panel.measurement.keep(MEASURES, panel.measurement.subject())
+    panel.update()
+    label = unwrap(section.ui.tablesText)
+    for key in (Qt.Key.Key_A, Qt.Key.Key_C):
+        QTest.keyClick(label, key, Qt.KeyboardModifier.ControlModifier)
+    assert "\u200b" in label.selectedText()
+    copied = QtWidgets.QApplication.clipboard().text()
+    assert UNBROKEN in copied and "\u200b" not in copied
+
+
+def test_what_others_copy_is_left_as_it_is(slicer_host, panel, section):
+    add_pair(panel.parameters)
+    QtWidgets.QApplication.clipboard().setText("a\u200bb")
+    assert QtWidgets.QApplication.clipboard().text() == "a\u200bb"
 
 
 def test_closing_the_scene_while_measuring_drops_the_result(slicer_host, panel, section):

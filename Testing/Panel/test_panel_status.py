@@ -56,6 +56,23 @@ def test_choosing_another_volume_or_transform_takes_it_away(panel, run, register
     assert "Choose the moving volume" in said(run)
 
 
+def test_folding_is_said_as_soon_as_it_is_known_and_not_before(
+    slicer_host, panel, run, registered, monkeypatch
+):
+    quality = section(panel, "Quality")
+    assert said(run).endswith("Whether it folds is not known yet: see Quality.")
+    seen = []
+    keep = panel.measurement.keep
+    monkeypatch.setattr(
+        panel.measurement, "keep", lambda *known: (keep(*known), seen.append(known[0]["pending"]))
+    )
+    slicer_host.process_events(until=lambda: seen)
+    assert len(seen[0]) == 2 and "No folding in the" in said(run)
+    slicer_host.process_events(until=lambda: not quality.measuring)
+    assert seen[-1] == [] and said(run).count("No folding in the") == 1
+    assert "not known yet" not in said(run) and "Registered in" in said(run)
+
+
 def test_settings_for_the_next_run_leave_the_result(panel, run, registered):
     panel.parameters.quality = "best"
     assert "Registered in" in said(run)
