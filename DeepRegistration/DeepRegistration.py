@@ -61,12 +61,12 @@ class DeepRegistration(ScriptedLoadableModule):
             self._layouts = SavedLayouts(slicer.mrmlScene, manager.layoutLogic().GetLayoutNode())
 
 
-class DeepRegistrationLogic(sceneLogic.DeepRegistrationLogic, ScriptedLoadableModuleLogic):
+class DeepRegistrationLogic(sceneLogic.RegistrationLogic, ScriptedLoadableModuleLogic):
     """The library's logic as Slicer expects a module's logic."""
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        sceneLogic.DeepRegistrationLogic.__init__(self)
+        sceneLogic.RegistrationLogic.__init__(self)
 
     def getParameterNode(self):
         return DeepRegistrationParameterNode(super().getParameterNode())

@@ -43,7 +43,7 @@ def printable(text: str) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def mendable(error: Exception) -> str | None:
+def correctable(error: Exception) -> str | None:
     """The sentence for an error that the user, or a larger machine, can correct; else None."""
     if isinstance(error, RegistrationError):
         return _shortened(str(error))

@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.reports.deformation_findings import folding_findings
-from DeepRegistrationLib.scene.runs.request import Request
+from DeepRegistrationLib.scene.runs.request import RegistrationRequest
 from DeepRegistrationPanel.installation import describePackages, missingPackages
 from DeepRegistrationPanel.parameters import chosenOptions
 from DeepRegistrationPanel.runbar import RunBar
@@ -107,7 +107,7 @@ class RunSection(Section):
 
     def _onRegister(self):
         p = self.parameters
-        request = Request(
+        request = RegistrationRequest(
             slicer.mrmlScene,
             p.fixedVolume,
             p.movingVolume,

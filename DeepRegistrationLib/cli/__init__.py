@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from DeepRegistrationLib.cli.parser import PROGRAM, build_parser
 from DeepRegistrationLib.cli.terminal import give_up_output, safe_streams
-from DeepRegistrationLib.errors import DEBUG, Cancelled, mendable, printable, unexpected
+from DeepRegistrationLib.errors import DEBUG, Cancelled, correctable, printable, unexpected
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _explain(error: Exception, debug: bool) -> int:
     """Report an error: input and the machine's limits are the user's to correct, the rest ours."""
-    if sentence := mendable(error):
+    if sentence := correctable(error):
         return _refuse(sentence)
     if debug:
         traceback.print_exc()

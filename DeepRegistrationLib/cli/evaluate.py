@@ -23,7 +23,7 @@ from DeepRegistrationLib.images.atomic_output import atomic_file
 from DeepRegistrationLib.images.labels import paired
 from DeepRegistrationLib.registration.validation import check_image, check_mask
 from DeepRegistrationLib.reports.report import evaluation_report, report_text, write_report
-from DeepRegistrationLib.reports.summary import told
+from DeepRegistrationLib.reports.summary import summary_lines
 
 
 def evaluate_files(arguments: argparse.Namespace) -> int:
@@ -80,5 +80,5 @@ def evaluate_files(arguments: argparse.Namespace) -> int:
     with atomic_file(arguments.output) as path:
         write_report(report, path)
     if not arguments.quiet:
-        print("\n".join([*told(report), f"Wrote {arguments.output}"]))
+        print("\n".join([*summary_lines(report), f"Wrote {arguments.output}"]))
     return warned(report, arguments.strict)

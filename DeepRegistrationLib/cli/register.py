@@ -35,7 +35,7 @@ from DeepRegistrationLib.reports.result_files import (
     output_size,
     write_results,
 )
-from DeepRegistrationLib.reports.summary import told
+from DeepRegistrationLib.reports.summary import summary_lines
 
 PHANTOM = ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_landmarks.csv")
 _CHEST = (320.0, 256.0, 288.0)  # mm, the box of the phantom
@@ -129,5 +129,5 @@ def _tell(arguments: argparse.Namespace, report: dict[str, Any], result: Registr
     """Print what was done, unless it shall be quiet."""
     if arguments.quiet:
         return
-    print("\n".join(told(report)))
+    print("\n".join(summary_lines(report)))
     print(f"Wrote {arguments.output} in {report['seconds']['total']:.1f} s on {report['device']}")

@@ -64,7 +64,7 @@ def list_weights(arguments: argparse.Namespace) -> None:
 def _draw(arguments: argparse.Namespace) -> None:
     """``--picture NAME``: beside the weights, of the given pair or of a phantom."""
     from DeepRegistrationLib.cli.inputs import check_landmark_options, load_image, load_landmarks
-    from DeepRegistrationLib.training.pictures import Case, draw_case, phantom_case
+    from DeepRegistrationLib.training.pictures import PicturedPair, draw_case, phantom_case
 
     name = arguments.picture
     cards = {card.name: card for card in weight_cards()}
@@ -81,7 +81,7 @@ def _draw(arguments: argparse.Namespace) -> None:
         else:
             fixed, moving = (load_image(path) for path in arguments.pair)
             landmarks = load_landmarks(arguments, fixed, moving)
-            case = Case(f"{fixed.name} and {moving.name}", fixed, moving, **landmarks)
+            case = PicturedPair(f"{fixed.name} and {moving.name}", fixed, moving, **landmarks)
         draw_case(card, case, case_path(card), progress)
     print(case_path(card))
 

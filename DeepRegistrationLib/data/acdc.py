@@ -14,7 +14,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from DeepRegistrationLib.data.cases import Split
-from DeepRegistrationLib.data.layout_entries import Found, files_below, matching, nothing_found
+from DeepRegistrationLib.data.layout_entries import (
+    LayoutEntry,
+    files_below,
+    matching,
+    nothing_found,
+)
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.guard.itk import Unreadable, read_itk_image
 from DeepRegistrationLib.images.guard.text import read_text
@@ -23,7 +28,7 @@ from DeepRegistrationLib.progress import Progress
 _FRAME = r"(patient\d+)_frame(\d+)\.nii(\.gz)?"
 
 
-def read(folder: Path, output: Path, progress: Progress) -> list[Found]:
+def read(folder: Path, output: Path, progress: Progress) -> list[LayoutEntry]:
     """ED, then ES of every patient; ``testing`` is held out."""
     del output  # nothing has to be made
     files = files_below(folder)
@@ -42,7 +47,7 @@ def read(folder: Path, output: Path, progress: Progress) -> list[Found]:
         for number in _phases(patient, own, infos.get(patient)):
             image = own[number]
             split = _split(image.relative_to(folder)) if official else None
-            found.append(Found(patient, image, labels=_labels(image), split=split))
+            found.append(LayoutEntry(patient, image, labels=_labels(image), split=split))
     return found
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DeepRegistrationLib.data.layout_entries import (
-    Found,
+    LayoutEntry,
     files_below,
     matching,
     nothing_found,
@@ -34,7 +34,7 @@ _TOLERANCE = 0.03  # mm; the published distances and spacings are rounded
 
 
 @dataclass(frozen=True)
-class Volume:
+class PublishedCase:
     """What is published about a case.
 
     Attributes:
@@ -48,8 +48,8 @@ class Volume:
     distance: float | None
 
 
-def _table(width: int, rows: Sequence[tuple[int, float, float | None]]) -> list[Volume]:
-    return [Volume((width, width, n), (s, s, 2.5), distance) for n, s, distance in rows]
+def _table(width: int, rows: Sequence[tuple[int, float, float | None]]) -> list[PublishedCase]:
+    return [PublishedCase((width, width, n), (s, s, 2.5), distance) for n, s, distance in rows]
 
 
 CASES_4DCT = dict(
@@ -80,7 +80,7 @@ CASES_COPDGENE = dict(
 )
 
 
-def read_4dct(folder: Path, output: Path, progress: Progress) -> list[Found]:
+def read_4dct(folder: Path, output: Path, progress: Progress) -> list[LayoutEntry]:
     """Inhale (T00) and exhale (T50) of the cases 1 to 10, all held out."""
     files = files_below(folder)
     phases = {
@@ -94,7 +94,7 @@ def read_4dct(folder: Path, output: Path, progress: Progress) -> list[Found]:
     return _read("case", folder, files, phases, CASES_4DCT, IDENTITY, example, output, progress)
 
 
-def read_copdgene(folder: Path, output: Path, progress: Progress) -> list[Found]:
+def read_copdgene(folder: Path, output: Path, progress: Progress) -> list[LayoutEntry]:
     """Inhale (iBH) and exhale (eBH) of copd1 to copd10, all held out."""
     files = files_below(folder)
     phases = {
@@ -113,12 +113,12 @@ def _read(
     folder: Path,
     files: list[Path],
     phases: dict[str, tuple[str, str]],
-    table: dict[int, Volume],
+    table: dict[int, PublishedCase],
     direction: tuple[float, ...],
     example: tuple[str, str],
     output: Path,
     progress: Progress,
-) -> list[Found]:
+) -> list[LayoutEntry]:
     """All cases that the folder holds completely."""
     numbers = sorted(
         {_number(path, image) for image, _ in phases.values() for path in matching(files, image)}
@@ -141,7 +141,7 @@ def _read(
             image = _image(raw, grid, output / name)
             landmarks = save_points(grid.to_physical(index - 1.0), output, f"{name}_landmarks")
             patient = f"{prefix}{number}"
-            found.append(Found(patient, image, landmarks=landmarks, split="test"))
+            found.append(LayoutEntry(patient, image, landmarks=landmarks, split="test"))
     return found
 
 
@@ -162,7 +162,7 @@ def _only(files: list[Path], pattern: str, number: int, prefix: str) -> Path:
     )
 
 
-def _indices(path: Path, volume: Volume) -> np.ndarray:
+def _indices(path: Path, volume: PublishedCase) -> np.ndarray:
     """Landmarks as voxel indices from 1: [n, 3]."""
     index = read_numbers(path)
     if (index != np.rint(index)).any():
@@ -182,7 +182,7 @@ def _indices(path: Path, volume: Volume) -> np.ndarray:
     return index
 
 
-def check_distance(name: str, first: np.ndarray, second: np.ndarray, volume: Volume) -> None:
+def check_distance(name: str, first: np.ndarray, second: np.ndarray, volume: PublishedCase) -> None:
     """Check the mean distance of the landmarks before registration against the published one.
 
     Args:
@@ -218,7 +218,7 @@ def check_distance(name: str, first: np.ndarray, second: np.ndarray, volume: Vol
     )
 
 
-def _grid(volume: Volume, direction: tuple[float, ...]) -> Grid:
+def _grid(volume: PublishedCase, direction: tuple[float, ...]) -> Grid:
     return Grid(volume.size, volume.spacing, (0.0, 0.0, 0.0), direction)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from DeepRegistrationLib.data.layout_entries import IMAGES, Found, files_below, nothing_found
+from DeepRegistrationLib.data.layout_entries import IMAGES, LayoutEntry, files_below, nothing_found
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.progress import Progress
 
 _NAME = re.compile(r"(\d+)_(fixed|moving)\.\w+(\.gz)?", re.IGNORECASE)
 
 
-def read(folder: Path, output: Path, progress: Progress) -> list[Found]:
+def read(folder: Path, output: Path, progress: Progress) -> list[LayoutEntry]:
     """``scans/NN_Fixed.mhd``, ``scans/NN_Moving.mhd`` and ``lungMasks/...``: all held out."""
     del output  # nothing has to be made
     scans: dict[str, dict[str, Path]] = {}
@@ -37,5 +37,5 @@ def read(folder: Path, output: Path, progress: Progress) -> list[Found]:
             )
         for side in ("fixed", "moving"):
             mask = masks.get((number, side))
-            found.append(Found(f"empire{number}", sides[side], mask, split="test"))
+            found.append(LayoutEntry(f"empire{number}", sides[side], mask, split="test"))
     return found

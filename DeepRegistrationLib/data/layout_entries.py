@@ -21,7 +21,7 @@ IMAGES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd", ".nhdr")
 
 
 @dataclass(frozen=True)
-class Found:
+class LayoutEntry:
     """One image of a data set, as :class:`~DeepRegistrationLib.data.cases.Case`.
 
     Attributes:

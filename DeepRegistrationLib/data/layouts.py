@@ -12,14 +12,14 @@ import numpy as np
 
 from DeepRegistrationLib.data import acdc, dirlab, empire10, learn2reg, popi
 from DeepRegistrationLib.data.cases import COLUMNS, SPLITS, Case, read_cases
-from DeepRegistrationLib.data.layout_entries import Found
+from DeepRegistrationLib.data.layout_entries import LayoutEntry
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
 from DeepRegistrationLib.progress import Progress, part, silent
 
 LIST = "cases.csv"
 
-Reader = Callable[[Path, Path, Progress], list[Found]]
+Reader = Callable[[Path, Path, Progress], list[LayoutEntry]]
 
 LAYOUTS: dict[str, Reader] = {
     "dirlab-4dct": dirlab.read_4dct,
@@ -89,7 +89,7 @@ def check_shares(shares: tuple[float, float, float] | None) -> None:
 
 
 def write_list(
-    found: Sequence[Found],
+    found: Sequence[LayoutEntry],
     shares: tuple[float, float, float] | None,
     partial: Path,
     output: Path,
@@ -111,7 +111,9 @@ def write_list(
     _write(rows, partial, output)
 
 
-def _splits(found: Sequence[Found], shares: tuple[float, float, float] | None) -> dict[str, str]:
+def _splits(
+    found: Sequence[LayoutEntry], shares: tuple[float, float, float] | None
+) -> dict[str, str]:
     """The split of each patient."""
     given = {case.patient: case.split for case in found if case.split is not None}
     if shares is None and given:
@@ -126,7 +128,7 @@ def _splits(found: Sequence[Found], shares: tuple[float, float, float] | None) -
     }
 
 
-def _row(case: Found, split: str) -> dict[str, Path | str | None]:
+def _row(case: LayoutEntry, split: str) -> dict[str, Path | str | None]:
     files = {name: getattr(case, name) for name in ("image", "mask", "labels", "landmarks")}
     return {**files, "patient": case.patient, "split": split}
 

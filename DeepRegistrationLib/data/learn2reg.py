@@ -15,7 +15,7 @@ import numpy as np
 
 from DeepRegistrationLib.data.cases import Split
 from DeepRegistrationLib.data.layout_entries import (
-    Found,
+    LayoutEntry,
     grid_of_file,
     nothing_found,
     read_numbers,
@@ -35,7 +35,7 @@ _LISTS: dict[str, Split] = {
 }
 
 
-def read(folder: Path, output: Path, progress: Progress) -> list[Found]:
+def read(folder: Path, output: Path, progress: Progress) -> list[LayoutEntry]:
     """All images that ``dataset.json`` names.
 
     A patient of which any image is named for validation or test is in that split with all.
@@ -57,7 +57,7 @@ def read(folder: Path, output: Path, progress: Progress) -> list[Found]:
     for done, path in enumerate(sorted(images)):
         progress(done / len(images), f"Reading {path.name}")
         found.append(
-            Found(
+            LayoutEntry(
                 _patient(path),
                 path,
                 _beside(path, "masks"),

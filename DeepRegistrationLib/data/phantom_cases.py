@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from DeepRegistrationLib.data.cases import Case, read_cases
-from DeepRegistrationLib.data.layout_entries import Found, save_points
+from DeepRegistrationLib.data.layout_entries import LayoutEntry, save_points
 from DeepRegistrationLib.data.layouts import LIST, check_shares, write_list
 from DeepRegistrationLib.data.phantoms import heart, thorax
 from DeepRegistrationLib.errors import RegistrationError
@@ -59,7 +59,7 @@ def write_phantoms(
     return read_cases(output / LIST)
 
 
-def _pair(kind: str, seed: int, folder: Path) -> list[Found]:
+def _pair(kind: str, seed: int, folder: Path) -> list[LayoutEntry]:
     """One person's two images, written."""
     patient = f"{kind}{seed:05d}"
     if kind == "heart":
@@ -88,7 +88,7 @@ def _write(
     role: str,
     points: np.ndarray,
     folder: Path,
-) -> Found:
+) -> LayoutEntry:
     """One image with its label map or mask, rounded to whole values as scanners store them."""
     name = f"{patient}_{phase}"
     path, other = folder / f"{name}.nii.gz", folder / f"{name}_{role}.nii.gz"
@@ -96,5 +96,5 @@ def _write(
     write_image(regions, other)
     landmarks = save_points(points, folder, f"{name}_landmarks")
     if role == "labels":
-        return Found(patient, path, labels=other, landmarks=landmarks)
-    return Found(patient, path, mask=other, landmarks=landmarks)
+        return LayoutEntry(patient, path, labels=other, landmarks=landmarks)
+    return LayoutEntry(patient, path, mask=other, landmarks=landmarks)

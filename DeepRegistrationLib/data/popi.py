@@ -11,7 +11,7 @@ from pathlib import Path
 
 from DeepRegistrationLib.data.layout_entries import (
     IMAGES,
-    Found,
+    LayoutEntry,
     check_inside,
     files_below,
     grid_of_file,
@@ -28,7 +28,7 @@ _KINDS = {"image", "images", "mhd", "mha", "nii", "ct", "4dct", "4dct-metaimage"
 _KINDS |= {"landmarks", "4dlandmarks", "points", "pts", "mask", "masks", "4dmask-metaimage"}
 
 
-def read(folder: Path, output: Path, progress: Progress) -> list[Found]:
+def read(folder: Path, output: Path, progress: Progress) -> list[LayoutEntry]:
     """Every phase of every patient."""
     images: dict[tuple[str, str], Path] = {}
     masks: dict[tuple[str, str], Path] = {}
@@ -59,7 +59,7 @@ def read(folder: Path, output: Path, progress: Progress) -> list[Found]:
             values = read_numbers(points[key])
             check_inside(values, grid_of_file(image), points[key])
             landmarks = save_points(values, output, f"{key[0]}_{key[1]}_landmarks")
-        found.append(Found(key[0], image, masks.get(key), landmarks=landmarks))
+        found.append(LayoutEntry(key[0], image, masks.get(key), landmarks=landmarks))
     return found
 
 

@@ -10,7 +10,7 @@ import torch
 
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import is_ct
-from DeepRegistrationLib.images.lungs import Evidence, Found, look_for_lungs
+from DeepRegistrationLib.images.lungs import FoundLungs, LungFindings, look_for_lungs
 
 # Two scans of one patient or of two, at any phase of breathing and cut anywhere, stay within these.
 _VOLUMES = 3.5  # ratio of the volumes
@@ -35,7 +35,7 @@ def find_masks(
     if all(m is not None for m in given) or not (is_ct(fixed) and is_ct(moving)):
         return given[0], given[1]
     found = [
-        look_for_lungs(image) if m is None else Found(m, Evidence())
+        look_for_lungs(image) if m is None else FoundLungs(m, LungFindings())
         for m, image in zip(given, (fixed, moving), strict=True)
     ]
     looked = [m is None for m in given]
@@ -67,7 +67,7 @@ def find_masks(
     return masks[0], masks[1]
 
 
-def _doubt(found: list[Found], looked: list[bool]) -> str:
+def _doubt(found: list[FoundLungs], looked: list[bool]) -> str:
     """A clause that says why the masks are not to be used; empty where they are."""
     for side, one, look in zip(("fixed", "moving"), found, looked, strict=True):
         if look and not one.evidence.sure:
@@ -86,7 +86,7 @@ def _doubt(found: list[Found], looked: list[bool]) -> str:
     return _difference(first.evidence, second.evidence, sizes) if all(looked) else ""
 
 
-def _difference(first: Evidence, second: Evidence, sizes: str) -> str:
+def _difference(first: LungFindings, second: LungFindings, sizes: str) -> str:
     if len(first.lungs) != len(second.lungs) or first.alone != second.alone:
         return f"{first.text} in the fixed image, {second.text} in the moving one"
     shares = [evidence.lungs[0].liters / evidence.liters for evidence in (first, second)]

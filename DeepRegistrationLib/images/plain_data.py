@@ -67,7 +67,7 @@ Map = AffineMap | FieldMap
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class ChunkedArray:
     """An array that is made block by block while it is handed over, so that nothing waits for it.
 
     Attributes:
@@ -93,12 +93,12 @@ class Blocks:
 class StoredField:
     """A :class:`FieldMap` with the components last, as Slicer and ITK keep it: [z, y, x, 3]."""
 
-    vectors: np.ndarray | Blocks
+    vectors: np.ndarray | ChunkedArray
     grid: Grid
 
     def field(self) -> FieldMap:
         """The same field with its components first."""
-        whole = self.vectors.whole() if isinstance(self.vectors, Blocks) else self.vectors
+        whole = self.vectors.whole() if isinstance(self.vectors, ChunkedArray) else self.vectors
         return FieldMap(np.moveaxis(whole, -1, 0), self.grid)
 
 
@@ -127,7 +127,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class RegistrationOutcome:
     """What a registration gave.
 
     Attributes:

@@ -13,7 +13,7 @@ import numpy as np
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.plain_data import Volume
-from DeepRegistrationLib.methods.heart.cine_frames import likeness_in_place, show_one_heart
+from DeepRegistrationLib.methods.heart.cine_frames import correlation_in_place, show_one_heart
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image
@@ -73,7 +73,7 @@ def anatomy_of(
     if ct and density is not None and density < _LUNG_DENSITY:
         return Anatomy(LUNG_CT, f"CT with a mask of lung density (median {density:.0f} HU)")
     if not ct and all(_is_stack(image.grid) for image in (fixed, moving)):
-        likeness = likeness_in_place(fixed, moving)
+        likeness = correlation_in_place(fixed, moving)
         if show_one_heart(likeness):
             return Anatomy(CARDIAC_MRI, "both images are stacks of few thick slices on one grid")
         if all(_is_short_axis(image.grid) for image in (fixed, moving)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected_accuracy import Expected
+from DeepRegistrationLib.methods.expected_accuracy import ExpectedAccuracy
 from DeepRegistrationLib.methods.parameters import checked_value, with_present_names
 from DeepRegistrationLib.options import RegistrationOptions
 
@@ -49,7 +49,7 @@ class Card:
     expected_time: str
     expected_error: str
     uses_masks: bool
-    expected: tuple[Expected, ...] = ()
+    expected: tuple[ExpectedAccuracy, ...] = ()
 
 
 class Method(ABC):

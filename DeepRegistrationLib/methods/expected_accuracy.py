@@ -23,7 +23,7 @@ MEASURES = (TRE, DICE)
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedAccuracy:
     """One figure of a method's card, or of the card of its weights.
 
     Figures are compared only where measure and data are written alike.
@@ -75,7 +75,7 @@ def figures() -> dict[str, Any]:
     return content
 
 
-def expected_of(figure: Mapping[str, Any]) -> Expected | None:
+def expected_of(figure: Mapping[str, Any]) -> ExpectedAccuracy | None:
     """A figure of ``figures.json`` to compare methods by; None where it is none.
 
     That is the mean landmark error or the mean Dice of a method with default settings on images
@@ -87,17 +87,17 @@ def expected_of(figure: Mapping[str, Any]) -> Expected | None:
     if special or not anatomy or measure not in MEASURES:
         return None
     refined = figure.get("refine", False)
-    return Expected(anatomy, measure, figure["value"], figure["data"], refined)
+    return ExpectedAccuracy(anatomy, measure, figure["value"], figure["data"], refined)
 
 
-def measured(method: str, weights: str = "") -> tuple[Expected, ...]:
+def measured(method: str, weights: str = "") -> tuple[ExpectedAccuracy, ...]:
     """What was measured of a method, or of a network with the shipped weights of this name."""
     own = [f for f in figures()["figures"] if f["method"] == method]
     found = [expected_of(figure) for figure in own if figure.get("weights", "") == weights]
     return tuple(each for each in found if each is not None)
 
 
-def accuracy_text(expected: Sequence[Expected]) -> str:
+def accuracy_text(expected: Sequence[ExpectedAccuracy]) -> str:
     """For users: the figures without refinement, each with the images that it was measured on."""
     return ", ".join(f"{each.text} ({each.data})" for each in expected if not each.refined)
 
@@ -109,7 +109,7 @@ def stated_error(method: str, published: str = "") -> str:
         method: Its name; of a network, the shipped weights are named with their figures.
         published: What its paper reports.
     """
-    found: dict[str, list[Expected]] = {}
+    found: dict[str, list[ExpectedAccuracy]] = {}
     for figure in figures()["figures"]:
         if figure["method"] == method:
             options = figure.get("options", "")
@@ -124,7 +124,7 @@ def stated_error(method: str, published: str = "") -> str:
     return "; ".join([*parts, *([published] if published else [])])
 
 
-def parse_expected(text: str) -> Expected:
+def parse_expected(text: str) -> ExpectedAccuracy:
     """``anatomy:measure:value:data``, with ``:refined`` after it where that holds.
 
     Raises:
@@ -135,7 +135,7 @@ def parse_expected(text: str) -> Expected:
         if parts[4:] not in ([], ["refined"]):
             raise ValueError("more than five parts, or a last one that is not 'refined'")
         anatomy, measure, value, data = parts[:4]
-        return Expected(anatomy, measure, float(value), data, refined=len(parts) == 5)
+        return ExpectedAccuracy(anatomy, measure, float(value), data, refined=len(parts) == 5)
     except ValueError as error:
         raise RegistrationError(
             f"--expected {text!r} is not ANATOMY:MEASURE:VALUE:DATA[:refined] ({error}); write, "

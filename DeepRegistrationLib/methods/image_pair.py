@@ -11,7 +11,7 @@ from DeepRegistrationLib.images.pyramid import smoothed
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImagePair:
     """The two images and their masks, all on one device."""
 
     fixed: Image
@@ -24,16 +24,16 @@ class Pair:
         """Where they are."""
         return self.fixed.data.device
 
-    def to(self, device: torch.device | str) -> Pair:
+    def to(self, device: torch.device | str) -> ImagePair:
         """The same on another device."""
         images = (self.fixed, self.moving, self.fixed_mask, self.moving_mask)
-        return Pair(*(None if i is None else i.to(device) for i in images))  # type: ignore[arg-type]
+        return ImagePair(*(None if i is None else i.to(device) for i in images))  # type: ignore[arg-type]
 
-    def coarser(self, factor: int) -> Pair:
+    def coarser(self, factor: int) -> ImagePair:
         """Images of voxels at least ``factor`` times the finest voxel size."""
         voxel = min(*self.fixed.grid.spacing, *self.moving.grid.spacing)
         fixed, moving = (smoothed(i, factor * voxel) for i in (self.fixed, self.moving))
-        return Pair(fixed, moving, _on(self.fixed_mask, fixed), _on(self.moving_mask, moving))
+        return ImagePair(fixed, moving, _on(self.fixed_mask, fixed), _on(self.moving_mask, moving))
 
 
 def _on(mask: Image | None, image: Image) -> Image | None:

@@ -11,8 +11,8 @@ from DeepRegistrationLib.methods.anatomy import CARDIAC_MRI_PATIENTS
 from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.heart.frames import align_hearts, heart_region
-from DeepRegistrationLib.methods.image_pair import Pair
-from DeepRegistrationLib.methods.optimize.presets import Preset
+from DeepRegistrationLib.methods.image_pair import ImagePair
+from DeepRegistrationLib.methods.optimize.presets import OptimizationPreset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms import Affine, Transform
 
@@ -30,7 +30,7 @@ def starting_transform(
 
 
 def preset_start(
-    preset: Preset, fixed: Image, moving: Image, context: Context, progress: Progress
+    preset: OptimizationPreset, fixed: Image, moving: Image, context: Context, progress: Progress
 ) -> Transform:
     """The initial transform of the context, else what the settings for the anatomy begin with."""
     if context.initial is None and preset.start == "hearts":
@@ -41,7 +41,7 @@ def preset_start(
     return starting_transform(fixed, moving, context, progress)
 
 
-def preset_region(preset: Preset, fixed: Image, context: Context) -> Image | None:
+def preset_region(preset: OptimizationPreset, fixed: Image, context: Context) -> Image | None:
     """Where the fixed image counts: the mask, else what the anatomy shows; None: everywhere."""
     if preset.start != "hearts" or context.fixed_mask is not None:
         return context.fixed_mask
@@ -49,7 +49,7 @@ def preset_region(preset: Preset, fixed: Image, context: Context) -> Image | Non
     return None if region is None else grown(region, _AROUND_HEART)
 
 
-def bring_together(pair: Pair, notes: list[str], progress: Progress) -> Transform:
+def bring_together(pair: ImagePair, notes: list[str], progress: Progress) -> Transform:
     """The affine of two images that lie apart, as of scans on two tables or without positions.
 
     It begins where the centers of the masks, or of the images, lie on each other; two hearts are

@@ -9,7 +9,7 @@ from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.guard.text import read_json
-from DeepRegistrationLib.methods.expected_accuracy import Expected
+from DeepRegistrationLib.methods.expected_accuracy import ExpectedAccuracy
 
 _LIMIT = 4 << 20  # bytes
 
@@ -55,7 +55,7 @@ class ModelCard:
     command: str
     preview: bool
     sha256: str
-    expected: list[Expected] = field(default_factory=list)
+    expected: list[ExpectedAccuracy] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     date: str = ""
     path: Path = field(default=Path(), compare=False)
@@ -75,7 +75,7 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         values = read_json(path, _LIMIT)
-        values["expected"] = [Expected(**entry) for entry in values.get("expected", [])]
+        values["expected"] = [ExpectedAccuracy(**entry) for entry in values.get("expected", [])]
         _separate_measurements(values["metrics"])
         card = ModelCard(**values, path=path.with_suffix(".safetensors"))
         _check_types(card)

@@ -15,7 +15,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
-from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen
 from DeepRegistrationLib.progress import Progress, part, rising, silent
 from DeepRegistrationLib.registration.fallback import Workplace
@@ -99,7 +99,7 @@ def register(
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
     check_memory(fixed, moving, device)
     notes = notes_on(fixed, moving)
-    pair = Pair(finite(fixed), finite(moving), fixed_mask, moving_mask)
+    pair = ImagePair(finite(fixed), finite(moving), fixed_mask, moving_mask)
     work = Workplace(pair, device, notes)
     run = Pipeline(fixed, moving, options, outputs, method, work, initial, options.refine, notes)
     progress = rising(progress)

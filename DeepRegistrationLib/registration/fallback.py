@@ -14,7 +14,7 @@ import torch
 from DeepRegistrationLib.errors import MORE_MEMORY, RegistrationError
 from DeepRegistrationLib.images.geometry import slabs_of
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.image_pair import ImagePair
 
 T = TypeVar("T")
 
@@ -31,18 +31,18 @@ class Workplace:
         notes: Where sentences for the user go.
     """
 
-    def __init__(self, pair: Pair, device: torch.device, notes: list[str]) -> None:
+    def __init__(self, pair: ImagePair, device: torch.device, notes: list[str]) -> None:
         self.pair = pair
         self.device = device
         self._notes = notes
-        self._here: Pair | None = None
+        self._here: ImagePair | None = None
 
     def set_masks(self, fixed_mask: Image | None, moving_mask: Image | None) -> None:
         """Let the following stages have these masks, which are on the CPU as the images."""
         self.pair = replace(self.pair, fixed_mask=fixed_mask, moving_mask=moving_mask)
         self._here = None
 
-    def in_slabs(self, what: str, compute: Callable[[Pair], T]) -> T:
+    def in_slabs(self, what: str, compute: Callable[[ImagePair], T]) -> T:
         """``compute(pair)`` with slabs of the usual size, then with smaller ones, then on the CPU.
 
         Args:
@@ -58,7 +58,7 @@ class Workplace:
         pieces = [(lambda n=voxels: smaller(n), note) for voxels in _SLABS]
         return self._first_that_fits(what, compute, pieces)
 
-    def coarsening(self, what: str, compute: Callable[[Pair], T]) -> T:
+    def coarsening(self, what: str, compute: Callable[[ImagePair], T]) -> T:
         """``compute(pair)`` with the images as they are, then coarser ones, then on the CPU."""
 
         def coarser(factor: int) -> T:
@@ -75,7 +75,7 @@ class Workplace:
         ]
         return self._first_that_fits(what, compute, coarse)
 
-    def _images(self) -> Pair:
+    def _images(self) -> ImagePair:
         if self._here is None:
             self._here = self.pair.to(self.device)
         return self._here
@@ -83,7 +83,7 @@ class Workplace:
     def _first_that_fits(
         self,
         what: str,
-        compute: Callable[[Pair], T],
+        compute: Callable[[ImagePair], T],
         alternatives: Sequence[tuple[Callable[[], T], str]],
     ) -> T:
         def on_the_cpu() -> T:

@@ -23,7 +23,7 @@ from DeepRegistrationLib.methods.anatomy import (
     Anatomy,
 )
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.expected_accuracy import Expected
+from DeepRegistrationLib.methods.expected_accuracy import ExpectedAccuracy
 from DeepRegistrationLib.methods.weights import ModelCard, find_weights, weight_cards, why_first
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class _Candidate:
     weights: str
     refine: bool
     preview: bool
-    figures: tuple[Expected, ...]
+    figures: tuple[ExpectedAccuracy, ...]
 
     @property
     def title(self) -> str:
@@ -74,7 +74,9 @@ class _Candidate:
             name += f" ({self.weights}{', a preview' if self.preview else ''})"
         return f"{name} with refinement" if self.refine else name
 
-    def shared(self, reference: tuple[Expected, ...]) -> list[tuple[Expected, Expected]]:
+    def shared(
+        self, reference: tuple[ExpectedAccuracy, ...]
+    ) -> list[tuple[ExpectedAccuracy, ExpectedAccuracy]]:
         """Own and the reference's figures of the same measure on the same data."""
         return [
             (own, other)
@@ -83,7 +85,7 @@ class _Candidate:
             if (own.measure, own.data) == (other.measure, other.data)
         ]
 
-    def ratio(self, reference: tuple[Expected, ...]) -> float:
+    def ratio(self, reference: tuple[ExpectedAccuracy, ...]) -> float:
         """Mean ratio of its error to the reference's; infinite where nothing is shared."""
         shared = self.shared(reference)
         if not shared:
@@ -207,12 +209,15 @@ def _candidates(anatomy: Anatomy) -> Iterator[_Candidate]:
 
 
 def _of(
-    figures: tuple[Expected, ...] | list[Expected], anatomy: Anatomy, *, refined: bool
-) -> tuple[Expected, ...]:
+    figures: tuple[ExpectedAccuracy, ...] | list[ExpectedAccuracy],
+    anatomy: Anatomy,
+    *,
+    refined: bool,
+) -> tuple[ExpectedAccuracy, ...]:
     return tuple(e for e in figures if e.anatomy == anatomy.name and e.refined == refined)
 
 
-def _measured(subject: str, candidate: _Candidate, reference: tuple[Expected, ...]) -> str:
+def _measured(subject: str, candidate: _Candidate, reference: tuple[ExpectedAccuracy, ...]) -> str:
     """A sentence with both figures on each data set that is shared."""
     parts = [
         f"{own.text} against {other.text} on {own.data}"

@@ -17,7 +17,7 @@ from DeepRegistrationLib.files.foreign_transforms import read_foreign
 from DeepRegistrationLib.files.format import sentence
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.plain_data import GivenMap, Outcome, Task, Volume
+from DeepRegistrationLib.images.plain_data import GivenMap, RegistrationOutcome, Task, Volume
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.registration.stages import inverse_grid
@@ -52,11 +52,11 @@ def run(task: Task, progress: Progress = silent) -> Registration:
     )
 
 
-def outcome_of(registration: Registration) -> Outcome:
+def outcome_of(registration: Registration) -> RegistrationOutcome:
     """What of a registration becomes nodes: the transform, and the outputs that were wanted."""
     predicted = registration.uncertainty
     region = region_used(registration.fixed_mask, registration.provenance.get("mask"))
-    return Outcome(
+    return RegistrationOutcome(
         transform=map_of(single_transform(registration.transform, registration.grid)),
         grid=registration.grid,
         jacobian=_volume_if_any(registration.jacobian),

@@ -12,7 +12,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.masks import extent_of
 from DeepRegistrationLib.methods.anatomy import LUNG_CT
 from DeepRegistrationLib.methods.anatomy_recognition import recognize
-from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.transforms import Transform
 
 _CELLS = 24  # along each axis of the lungs' boxes, on which the two images are compared
@@ -24,7 +24,7 @@ _ALIKE, _CLEARLY = 0.6, 0.1
 _AXES = ("left and right", "front and back", "head and foot")
 
 
-def check_orientation(pair: Pair, initial: Transform | None = None) -> None:
+def check_orientation(pair: ImagePair, initial: Transform | None = None) -> None:
     """Refuse two chests of which one is mirrored or turned against the other by its header.
 
     The images around the lungs are compared in all eight orientations along the patient's axes;

@@ -21,7 +21,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.masks import find_masks
 from DeepRegistrationLib.methods import Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.methods.initialization import bring_together
 from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
@@ -76,7 +76,7 @@ class Pipeline:
     inverse: Inversion | None = None
     uncertainty: Uncertainty | None = None
 
-    def context(self, pair: Pair, progress: Progress) -> Context:
+    def context(self, pair: ImagePair, progress: Progress) -> Context:
         """What a method gets besides the two images."""
         return Context(
             initial=None if self.initial is None else self.initial.to(pair.device),
@@ -139,7 +139,7 @@ def prepare(run: Pipeline, progress: Progress) -> None:
 def find_transform(run: Pipeline, progress: Progress) -> None:
     """Let the method register."""
 
-    def find(pair: Pair) -> Transform:
+    def find(pair: ImagePair) -> Transform:
         run.estimates.clear()  # of an attempt that did not fit into memory
         estimates = run.estimates if run.outputs.uncertainty else None
         context = replace(run.context(pair, progress), estimates=estimates)
@@ -153,7 +153,7 @@ def refine(run: Pipeline, progress: Progress) -> None:
     """Improve the transform by instance optimization on the pair."""
     rough = run.transform
 
-    def improve(pair: Pair) -> Transform:
+    def improve(pair: ImagePair) -> Transform:
         context = run.context(pair, progress)
         return refine_transform(pair.fixed, pair.moving, rough.to(pair.device), context)
 

@@ -8,7 +8,7 @@ from DeepRegistrationLib.reports.report import STANDING_NOTES
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 
 
-def told(report: dict[str, Any]) -> list[str]:
+def summary_lines(report: dict[str, Any]) -> list[str]:
     """What the report notes of this registration alone, and its main numbers, for a terminal."""
     return [note for note in report["notes"] if note not in STANDING_NOTES] + summary(report)
 

@@ -1,4 +1,4 @@
-"""DeepRegistrationLogic: what the panel's buttons do, usable from any Python with MRML."""
+"""RegistrationLogic: what the panel's buttons do, usable from any Python with MRML."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.runs import results
-from DeepRegistrationLib.scene.runs.request import RegistrationResult, Request
+from DeepRegistrationLib.scene.runs.request import RegistrationRequest, RegistrationResult
 from DeepRegistrationLib.scene.runs.run import Run
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.worker import EngineProcess
 
 
-class DeepRegistrationLogic:
+class RegistrationLogic:
     """Registers volume nodes and evaluates transform nodes.
 
     PyTorch is imported when a method needs it, never when this class is made: Slicer starts
@@ -52,14 +52,15 @@ class DeepRegistrationLogic:
             fixedNode, movingNode: Scalar volumes.
             options, outputs: How to register, and what to make besides the transform.
             onChange: Called with the run whenever something about it changed.
-            **given: Masks and more, see :class:`~DeepRegistrationLib.scene.runs.request.Request`;
-                and any field of options and outputs, by its name.
+            **given: Masks and more, see
+                :class:`~DeepRegistrationLib.scene.runs.request.RegistrationRequest`; and any field
+                of options and outputs, by its name.
 
         Raises:
             RegistrationError: Something that the user can correct, found before any start.
         """
         scene = self.mrmlScene
-        request = Request.chosen(scene, fixedNode, movingNode, options, outputs, given)
+        request = RegistrationRequest.chosen(scene, fixedNode, movingNode, options, outputs, given)
         return Run(engine, request, onChange)
 
     def register(
@@ -89,7 +90,7 @@ class DeepRegistrationLogic:
         from DeepRegistrationLib.registration import numpy_interface  # loads torch
 
         scene = self.mrmlScene
-        request = Request.chosen(scene, fixedNode, movingNode, options, outputs, given)
+        request = RegistrationRequest.chosen(scene, fixedNode, movingNode, options, outputs, given)
         registration = numpy_interface.run(
             request.task(), *(() if progress is None else (progress,))
         )

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.methods.expected_accuracy import Expected
+from DeepRegistrationLib.methods.expected_accuracy import ExpectedAccuracy
 from DeepRegistrationLib.methods.weights import ModelCard, curves_path, save_weights
 from DeepRegistrationLib.training.recipes import make_recipe
-from DeepRegistrationLib.training.run_folder import Run
+from DeepRegistrationLib.training.run_folder import RunFolder
 from DeepRegistrationLib.training.small_png import write_small
 
 
@@ -30,7 +30,7 @@ def export(
     licence: str,
     held_out: Sequence[str] = (),
     metrics: Sequence[dict[str, Any]] = (),
-    expected: Sequence[Expected] = (),
+    expected: Sequence[ExpectedAccuracy] = (),
     failures: Sequence[str] = (),
     preview: bool = False,
 ) -> ModelCard:
@@ -57,7 +57,7 @@ def export(
         raise RegistrationError(
             f"{name!r} is not a valid name for weights; use letters, digits, '.', '_' and '-'."
         )
-    state, record = Run(run).kept()
+    state, record = RunFolder(run).kept()
     recipe = make_recipe(record["recipe"], record["values"])
     card = ModelCard(
         name=name,

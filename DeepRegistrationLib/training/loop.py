@@ -20,8 +20,8 @@ from DeepRegistrationLib.methods.weights import find_weights, load_weights
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.training.processes import joined
 from DeepRegistrationLib.training.recipe import Recipe
-from DeepRegistrationLib.training.run_folder import Run
-from DeepRegistrationLib.training.trainer import Outcome, Trainer
+from DeepRegistrationLib.training.run_folder import RunFolder
+from DeepRegistrationLib.training.trainer import Trainer, TrainingOutcome
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
     details: dict[str, Any] | None = None,
     progress: Progress = silent,
     report: Callable[[str], None] = lambda line: None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Train a recipe on a list of cases.
 
     The batches depend on the recipe's seed and the step alone, so a run that was stopped and
@@ -69,7 +69,7 @@ def train(
         if start is not None:
             _begin_with(network, recipe, start)
         network.to(place)
-        run = Run(output)
+        run = RunFolder(output)
         state = run.load_checkpoint(recipe, network) if resume else None
         if state is None and processes.first:
             run.begin()

@@ -18,7 +18,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.images.lungs import find_lungs
 from DeepRegistrationLib.methods.affine.alignment import align
-from DeepRegistrationLib.methods.mlvirnet.preparation import Frame, frame_pair
+from DeepRegistrationLib.methods.mlvirnet.preparation import PreparedPair, frame_pair
 from DeepRegistrationLib.progress import Progress, silent
 
 
@@ -38,7 +38,7 @@ class LungPair:
 
     name: str
     levels: list[Tensor]
-    frame: Frame
+    frame: PreparedPair
     truth: Tensor | None = None
     landmarks: np.ndarray | None = None
     single: bool = False
@@ -92,7 +92,7 @@ def read_pairs(
 
 def pyramid(
     name: str,
-    frame: Frame,
+    frame: PreparedPair,
     levels: int,
     *,
     landmarks: np.ndarray | None = None,

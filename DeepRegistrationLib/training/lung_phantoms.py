@@ -19,7 +19,7 @@ from DeepRegistrationLib.data.phantoms.thorax_motion import Breathing
 from DeepRegistrationLib.images.atomic_output import atomic_file
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods.mlvirnet.preparation import Frame, frame_pair, level_grid
+from DeepRegistrationLib.methods.mlvirnet.preparation import PreparedPair, frame_pair, level_grid
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.training.cache import cache_folder
 from DeepRegistrationLib.training.lung_pairs import LungPair, pyramid
@@ -107,7 +107,7 @@ def _read(file: Path, motion: Breathing) -> PhantomPair:
     return PhantomPair(transform=motion, **images, **points)
 
 
-def _truth(transform: Transform, frame: Frame, levels: int) -> Tensor:
+def _truth(transform: Transform, frame: PreparedPair, levels: int) -> Tensor:
     """The displacement after the frame's start, in voxels of the finest level but one."""
     grid = level_grid(frame.grid, frame.grid.size[0] >> min(levels - 1, 1))
     back = frame.start.inverse()

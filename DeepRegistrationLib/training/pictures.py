@@ -25,7 +25,7 @@ _PHANTOM = 777_000  # seed that no recipe trains with
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class PicturedPair:
     """A pair to show.
 
     Attributes:
@@ -44,11 +44,11 @@ class Case:
     moving_landmarks: np.ndarray | None = None
 
 
-def phantom_case(method: str, progress: Progress = silent) -> Case:
+def phantom_case(method: str, progress: Progress = silent) -> PicturedPair:
     """A phantom of the anatomy that a method is for: no patient's image has to be shown."""
     if method == "svfnet":
         beat = heart(seed=_PHANTOM, progress=progress)
-        return Case(
+        return PicturedPair(
             f"Heart phantom {_PHANTOM}, end-diastole and end-systole",
             beat.fixed,
             beat.moving,
@@ -58,7 +58,7 @@ def phantom_case(method: str, progress: Progress = silent) -> Case:
             beat.moving_landmarks,
         )
     chest = thorax((128, 104, 116), (2.5, 2.5, 2.5), seed=_PHANTOM, progress=progress)
-    return Case(
+    return PicturedPair(
         f"Chest phantom {_PHANTOM}, inhale and exhale",
         chest.fixed,
         chest.moving,
@@ -67,7 +67,7 @@ def phantom_case(method: str, progress: Progress = silent) -> Case:
     )
 
 
-def draw_case(card: ModelCard, case: Case, path: Path, progress: Progress = silent) -> None:
+def draw_case(card: ModelCard, case: PicturedPair, path: Path, progress: Progress = silent) -> None:
     """Register a case by some weights, and draw it before and after with its landmarks' errors.
 
     Raises:

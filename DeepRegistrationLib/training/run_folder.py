@@ -39,7 +39,7 @@ _ENTRIES = {  # of a checkpoint, besides network and values
 _FREE = ("iterations", "validate_every")  # values that may change when a run is continued
 
 
-class Run:
+class RunFolder:
     """Reads and writes one folder; every file appears whole or not at all."""
 
     def __init__(self, folder: str | Path) -> None:

@@ -18,13 +18,13 @@ from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.training.curves import Curves
 from DeepRegistrationLib.training.processes import Processes
 from DeepRegistrationLib.training.recipe import Recipe
-from DeepRegistrationLib.training.run_folder import Run
+from DeepRegistrationLib.training.run_folder import RunFolder
 
 _SAVE_EVERY = 600.0  # seconds between checkpoints, besides those at validations
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """How a call of :func:`.loop.train` ended.
 
     Attributes:
@@ -45,7 +45,7 @@ class Trainer:
         self,
         recipe: Recipe,
         network: nn.Module,
-        run: Run,
+        run: RunFolder,
         training: Any,
         validation: Any,
         device: torch.device,
@@ -68,7 +68,7 @@ class Trainer:
 
     def go(
         self, state: dict[str, Any] | None, deadline: float | None, stop: threading.Event
-    ) -> Outcome:
+    ) -> TrainingOutcome:
         """Train to the end, the deadline or the signal."""
         if self.curves.missing and self.processes.first:
             self.report(self.curves.missing)
@@ -96,7 +96,7 @@ class Trainer:
                 self._save()
                 saved = time.monotonic()
         self._end(stopped)
-        return Outcome(self.step, self.best, stopped)
+        return TrainingOutcome(self.step, self.best, stopped)
 
     def _stage(self) -> int:
         return sum(begin <= self.step for begin in self.recipe.stages()) - 1

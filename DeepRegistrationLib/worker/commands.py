@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain_data import Outcome
+from DeepRegistrationLib.images.plain_data import RegistrationOutcome
 from DeepRegistrationLib.progress import Progress
 
 Command = Callable[[dict[str, Any], Progress], Any]
@@ -38,8 +38,8 @@ def command_named(name: str) -> Command:
 
 
 @command
-def register(request: dict[str, Any], progress: Progress) -> Outcome:
-    """``{"task": Task}`` to an :class:`Outcome`."""
+def register(request: dict[str, Any], progress: Progress) -> RegistrationOutcome:
+    """``{"task": Task}`` to an :class:`RegistrationOutcome`."""
     from DeepRegistrationLib.registration.numpy_interface import outcome_of, run
 
     return outcome_of(run(request["task"], progress))

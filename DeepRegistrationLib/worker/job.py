@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.images.guard.payload import pack, unpack, write_arrays
-from DeepRegistrationLib.images.plain_data import Blocks
+from DeepRegistrationLib.images.plain_data import ChunkedArray
 
 
 class State(str, Enum):
@@ -67,7 +67,7 @@ class Job:
         self._on_change = on_change
         self._clock = clock
         self._first: tuple[float, float] | None = None
-        self._arrays: list[np.ndarray | Blocks] = []
+        self._arrays: list[np.ndarray | ChunkedArray] = []
         self._request = pack(request, self._arrays)
         self._folder: Path | None = None
 

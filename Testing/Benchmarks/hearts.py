@@ -19,7 +19,7 @@ import torch
 from scipy import ndimage
 
 from DeepRegistrationLib.images.image import Image, read_image
-from DeepRegistrationLib.methods.heart.heartnet import Found, find_heart
+from DeepRegistrationLib.methods.heart.heartnet import FoundHeart, find_heart
 from DeepRegistrationLib.methods.heart.preparation import LABEL_NAMES, frame_of_labels, slice_axis
 from DeepRegistrationLib.reports.overlays import png
 from Testing.Benchmarks.scan_variants import (
@@ -110,7 +110,7 @@ class Result(NamedTuple):
     upright: bool  # base and apex are not exchanged
     inside: float  # share of the ventricles in the region
     size: float  # of the region, in volumes of the ventricles
-    found: Found
+    found: FoundHeart
 
 
 def changed(variant: Variant, image: Image, labels: Image) -> tuple[Image, Image]:
@@ -199,7 +199,7 @@ def summarize(title: str, rows: list[Result], seconds: float) -> None:
     )
 
 
-def show(folder: Path | None, name: str, image: Image, found: Found) -> None:
+def show(folder: Path | None, name: str, image: Image, found: FoundHeart) -> None:
     """Write the middle slice with the region's edge in red, where pictures are wanted."""
     if folder is None:
         return

@@ -17,7 +17,7 @@ import torch
 from scipy import ndimage
 
 from DeepRegistrationLib.images.image import Image, read_image
-from DeepRegistrationLib.images.lungs import Found, look_for_lungs
+from DeepRegistrationLib.images.lungs import FoundLungs, look_for_lungs
 from DeepRegistrationLib.reports.overlays import png
 from Testing.Benchmarks.scan_variants import VARIANTS, dice
 
@@ -47,7 +47,7 @@ def given_mask(path: Path) -> Image:
     return Image(((mask.data & 255) != 0).to(torch.uint8), mask.grid, mask.name)
 
 
-def picture(image: Image, found: Found) -> np.ndarray:
+def picture(image: Image, found: FoundLungs) -> np.ndarray:
     """Four axial slices and two of each other direction, mask edges in red: uint8 [h, w, 3]."""
     data = image.data.numpy()
     mask = np.zeros(data.shape, bool) if found.mask is None else found.mask.data.numpy() != 0
@@ -105,7 +105,7 @@ def main() -> None:
     print(f"At most {slowest:.2f} processor seconds for a scan.")
 
 
-def show(folder: Path | None, name: str, title: str, image: Image, found: Found) -> None:
+def show(folder: Path | None, name: str, title: str, image: Image, found: FoundLungs) -> None:
     """Write the picture, where pictures are wanted."""
     if folder is None:
         return

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "Testing"))
 from SlicerHost.host import Host  # noqa: E402
 
 from DeepRegistrationLib.images.geometry import Grid  # noqa: E402
-from DeepRegistrationLib.images.plain_data import FieldMap, Outcome, Volume  # noqa: E402
+from DeepRegistrationLib.images.plain_data import FieldMap, RegistrationOutcome, Volume  # noqa: E402
 
 LIMIT = 100.0
 """In ms: a longer pause is felt."""
@@ -65,7 +65,7 @@ class Clock:
             print(f"{name:24s} {value:16.0f} {LIMIT:10.0f}{over}")
 
 
-def make_outcome(size: tuple[int, int, int]) -> Outcome:
+def make_outcome(size: tuple[int, int, int]) -> RegistrationOutcome:
     """What a registration with all that can be asked for gives; the field has steps of 2 mm."""
     grid = Grid(size, (0.7, 0.7, 2.5), (-178.0, -178.0, -176.0))
     coarse = grid.with_spacing(2.0)
@@ -74,7 +74,7 @@ def make_outcome(size: tuple[int, int, int]) -> Outcome:
     plane = np.random.default_rng(0).integers(-1000, 400, size[1::-1], dtype=np.int16)
     image = np.stack([np.roll(plane, z, axis=1) for z in range(size[2])])
     ones = np.ones(grid.shape, np.float32)
-    return Outcome(
+    return RegistrationOutcome(
         transform=field,
         grid=grid,
         jacobian=Volume(ones, grid),
@@ -103,7 +103,7 @@ class Session:
         outcome: What its registrations give; its warped image is also what is registered.
     """
 
-    def __init__(self, host: Host, outcome: Outcome) -> None:
+    def __init__(self, host: Host, outcome: RegistrationOutcome) -> None:
         from DeepRegistrationLib.scene.nodes.volumes import update_volume_node, vtk_image
 
         self.host, self.outcome, self.clock = host, outcome, Clock()
@@ -124,10 +124,10 @@ class Session:
     def register(self, name: str) -> None:
         """Put an outcome into the scene, and show it."""
         from DeepRegistrationLib.scene.runs import results
-        from DeepRegistrationLib.scene.runs.request import Request
+        from DeepRegistrationLib.scene.runs.request import RegistrationRequest
 
         p = self.panel.parameters
-        request = Request(self.host.scene, p.fixedVolume, p.movingVolume)
+        request = RegistrationRequest(self.host.scene, p.fixedVolume, p.movingVolume)
         prepared = results.prepare(self.outcome)
         result = self.clock.one(name, lambda: request.commit(prepared, self.outcome))
         self.clock.one("showing the result", lambda: self.panel.registered(result))

@@ -21,7 +21,7 @@ sys.modules["DeepRegistrationLib.registration.engine"] = types.ModuleType(
     "engine"
 )  # seconds of import
 
-from DeepRegistrationLib.images.plain_data import AffineMap, Outcome, Volume  # noqa: E402
+from DeepRegistrationLib.images.plain_data import AffineMap, RegistrationOutcome, Volume  # noqa: E402
 from DeepRegistrationLib.worker import child, commands  # noqa: E402
 
 
@@ -108,7 +108,7 @@ def register(request, progress):
         return commands.command_named(method)({"name": task.fixed.name}, progress)
     progress(0.5, "Shifting")
     grid = task.fixed.grid
-    return Outcome(
+    return RegistrationOutcome(
         transform=AffineMap(np.eye(3), np.array([1.0, 2.0, 3.0])),
         grid=grid,
         jacobian=Volume(np.ones(grid.shape, np.float32), grid) if wanted.jacobian else None,

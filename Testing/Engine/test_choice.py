@@ -32,7 +32,7 @@ from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.expected_accuracy import (
     DICE,
     TRE,
-    Expected,
+    ExpectedAccuracy,
     measured,
     parse_expected,
 )
@@ -107,7 +107,7 @@ def test_thick_slices_with_the_fine_pixels_of_other_organs_are_general():
 
 
 def test_without_a_better_network_the_optimization_is_taken_and_both_figures_are_said(add_weights):
-    add_weights("slow", Expected(LUNG_CT, TRE, 1.85, T00))
+    add_weights("slow", ExpectedAccuracy(LUNG_CT, TRE, 1.85, T00))
     choice = choose_method(LUNGS)
     assert (choice.method, choice.weights, choice.refine) == ("optimize", "", False)
     assert "lung CT: because" in choice.why
@@ -115,8 +115,8 @@ def test_without_a_better_network_the_optimization_is_taken_and_both_figures_are
 
 
 def test_a_network_that_was_measured_to_be_better_is_taken_with_its_weights(add_weights):
-    add_weights("worse", Expected(LUNG_CT, TRE, 1.85, T00))
-    add_weights("better", Expected(LUNG_CT, TRE, 0.9, T00), method="eppenhof")
+    add_weights("worse", ExpectedAccuracy(LUNG_CT, TRE, 1.85, T00))
+    add_weights("better", ExpectedAccuracy(LUNG_CT, TRE, 0.9, T00), method="eppenhof")
     choice = choose_method(LUNGS)
     assert (choice.method, choice.parameters) == ("eppenhof", {"weights": "better"})
     assert f"0.90 mm against {OPTIMIZE} on 4D-CT T00/T50" in choice.why
@@ -124,36 +124,42 @@ def test_a_network_that_was_measured_to_be_better_is_taken_with_its_weights(add_
 
 def test_a_network_that_is_better_by_a_hair_is_not_taken(add_weights):
     hair = measured("optimize")[0].value - 0.01
-    add_weights("hair", Expected(LUNG_CT, TRE, hair, T00))
+    add_weights("hair", ExpectedAccuracy(LUNG_CT, TRE, hair, T00))
     choice = choose_method(LUNGS)
     assert choice.method == "optimize"
     assert f"{hair:.2f} mm against {OPTIMIZE}" in choice.why
 
 
 def test_a_network_that_is_better_only_when_refined_is_refined(add_weights):
-    figures = [Expected(LUNG_CT, TRE, v, T00, refined=r) for v, r in ((1.5, False), (0.9, True))]
+    figures = [
+        ExpectedAccuracy(LUNG_CT, TRE, v, T00, refined=r) for v, r in ((1.5, False), (0.9, True))
+    ]
     add_weights("good", *figures)
     choice = choose_method(LUNGS)
     assert choice.method == "mlvirnet" and choice.refine
 
 
 def test_a_preview_is_not_taken_whatever_it_says(add_weights):
-    add_weights("glory", Expected(LUNG_CT, TRE, 0.1, T00), preview=True)
+    add_weights("glory", ExpectedAccuracy(LUNG_CT, TRE, 0.1, T00), preview=True)
     choice = choose_method(LUNGS)
     assert choice.method == "optimize" and "glory, a preview" in choice.why
 
 
 def test_what_is_better_on_one_pair_and_far_worse_on_another_is_not_taken(add_weights):
-    add_weights("moody", Expected(LUNG_CT, TRE, 1.0, T00), Expected(LUNG_CT, TRE, 3.0, FOLLOWUP))
+    add_weights(
+        "moody",
+        ExpectedAccuracy(LUNG_CT, TRE, 1.0, T00),
+        ExpectedAccuracy(LUNG_CT, TRE, 3.0, FOLLOWUP),
+    )
     assert choose_method(LUNGS).method == "optimize"
 
 
 def test_figures_on_other_data_anatomy_or_measure_do_not_count(add_weights):
     add_weights(
         "elsewhere",
-        Expected(LUNG_CT, TRE, 0.1, "an easier pair"),
-        Expected(GENERAL, TRE, 0.1, T00),
-        Expected(LUNG_CT, DICE, 0.99, T00),
+        ExpectedAccuracy(LUNG_CT, TRE, 0.1, "an easier pair"),
+        ExpectedAccuracy(GENERAL, TRE, 0.1, T00),
+        ExpectedAccuracy(LUNG_CT, DICE, 0.99, T00),
     )
     choice = choose_method(LUNGS)
     assert choice.method == "optimize" and "No available network" in choice.why
@@ -168,7 +174,7 @@ def test_a_larger_dice_is_better(add_weights):
 
 
 def test_a_card_without_its_weights_is_not_taken(add_weights):
-    add_weights("gone", Expected(LUNG_CT, TRE, 0.5, T00)).path.unlink()
+    add_weights("gone", ExpectedAccuracy(LUNG_CT, TRE, 0.5, T00)).path.unlink()
     assert choose_method(LUNGS).method == "optimize"
 
 
@@ -188,7 +194,7 @@ HEARTS = Anatomy(CARDIAC_MRI, "both images are stacks")
 
 
 def figures(anatomy):
-    return Expected(anatomy, TRE, 1.0, "some data")
+    return ExpectedAccuracy(anatomy, TRE, 1.0, "some data")
 
 
 def test_the_result_of_auto_is_said_with_its_reason(add_weights):
@@ -248,7 +254,7 @@ def test_a_tie_between_own_and_shipped_weights_goes_to_the_own(tmp_path, monkeyp
     places = [tmp_path / "own", tmp_path / "shipped"]
     monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: places)
     for place, name in zip(places, ("mine", "a-shipped"), strict=True):
-        expected = [Expected(LUNG_CT, TRE, 0.5, T00)]
+        expected = [ExpectedAccuracy(LUNG_CT, TRE, 0.5, T00)]
         card = replace(CARD, name=name, method="mlvirnet", expected=expected)
         save_weights(STATE, card, place)
     assert choose_method(LUNGS).weights == "mine"
@@ -259,7 +265,10 @@ def test_a_tie_between_own_and_shipped_weights_goes_to_the_own(tmp_path, monkeyp
 
 
 def test_figures_come_back_from_a_card(add_weights):
-    figures = [Expected(LUNG_CT, TRE, 1.5, T00), Expected(LUNG_CT, TRE, 1.1, T00, refined=True)]
+    figures = [
+        ExpectedAccuracy(LUNG_CT, TRE, 1.5, T00),
+        ExpectedAccuracy(LUNG_CT, TRE, 1.1, T00, refined=True),
+    ]
     card = add_weights("some", *figures)
     assert read_card(card.path.with_suffix(".json")).expected == figures
 
@@ -268,7 +277,7 @@ def test_figures_come_back_from_a_card(add_weights):
     "wrong", [{"anatomy": "knee"}, {"measure": "luck"}, {"value": -1.0}, {"colour": "red"}]
 )
 def test_a_card_with_a_wrong_figure_is_refused(add_weights, wrong):
-    card = add_weights("some", Expected(LUNG_CT, TRE, 1.5, T00))
+    card = add_weights("some", ExpectedAccuracy(LUNG_CT, TRE, 1.5, T00))
     path = card.path.with_suffix(".json")
     values = json.loads(path.read_text())
     values["expected"][0].update(wrong)
@@ -279,7 +288,7 @@ def test_a_card_with_a_wrong_figure_is_refused(add_weights, wrong):
 
 def test_a_figure_is_read_from_a_command_line():
     text = "lung_ct:TRE mm:1.85:4D-CT T00/T50:refined"
-    assert parse_expected(text) == Expected(LUNG_CT, TRE, 1.85, T00, refined=True)
+    assert parse_expected(text) == ExpectedAccuracy(LUNG_CT, TRE, 1.85, T00, refined=True)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +314,7 @@ class _ShiftingOptimization(method_class("optimize")):
 
 def test_the_result_says_which_method_was_taken_and_why(chest, monkeypatch, add_weights):
     monkeypatch.setitem(trivial.registry._METHODS, "mlvirnet", _ShiftingNetwork)
-    add_weights("winner", Expected(LUNG_CT, TRE, 0.5, T00))
+    add_weights("winner", ExpectedAccuracy(LUNG_CT, TRE, 0.5, T00))
     masks = {"fixed_mask": chest.fixed_lungs, "moving_mask": chest.moving_lungs}
     result = register(chest.fixed, chest.moving, method="auto", device="cpu", **masks)
     assert result.provenance["method"] == "mlvirnet"
@@ -336,7 +345,7 @@ def test_the_result_says_which_weights_of_a_network_were_taken(chest, monkeypatc
 
 def test_the_anatomy_that_the_user_names_is_believed(tmp_path, monkeypatch, add_weights):
     monkeypatch.setitem(trivial.registry._METHODS, "mlvirnet", _ShiftingNetwork)
-    add_weights("winner", Expected(LUNG_CT, TRE, 0.5, T00))
+    add_weights("winner", ExpectedAccuracy(LUNG_CT, TRE, 0.5, T00))
     image = read_image(trivial.volume(tmp_path / "fog.nii.gz"))
     named = register(image, image, method="auto", parameters={"anatomy": LUNG_CT}, device="cpu")
     assert named.provenance["method"] == "mlvirnet"

@@ -9,10 +9,10 @@ import toy_recipe
 import trivial
 
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.methods.expected_accuracy import Expected
+from DeepRegistrationLib.methods.expected_accuracy import ExpectedAccuracy
 from DeepRegistrationLib.methods.weights import curves_path, find_weights, load_weights
 from DeepRegistrationLib.training import curves
-from DeepRegistrationLib.training.run_folder import Run
+from DeepRegistrationLib.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_from_a_list_to_weights_with_their_card(data, tmp_path, capsys, monkeypa
     assert card.architecture == {"width": 3}
     assert card.recipe["values"]["iterations"] == 6
     assert card.metrics["held_out"] == [{"metric": "tre", "value": 1.5}]
-    assert card.expected == [Expected("lung_ct", "TRE mm", 1.5, "a pair")]
+    assert card.expected == [ExpectedAccuracy("lung_ct", "TRE mm", 1.5, "a pair")]
     assert card.failures == ["always"]
     assert curves_path(card).read_bytes() == b"a small picture"
     assert card.command == "deepreg train toy --data list.csv --set width=3 --set iterations=6"
@@ -70,7 +70,7 @@ def test_a_run_begins_with_trained_weights_and_says_so(data, monkeypatch):
     once = ["--iterations", "1", "--set", "dropout=0", "--output", str(data.parent / "second")]
     assert _train(data, *once, "--start", "toy-1") == 0
     before = load_weights(find_weights("invented", "toy-1"))
-    after, record = Run(data.parent / "second").kept()
+    after, record = RunFolder(data.parent / "second").kept()
     # One step of Adam moves each weight by the learning rate at most; another start is far away.
     assert max(float((after[n] - before[n]).abs().max()) for n in before) < 0.051
     assert " --start toy-1 " in record["command"]

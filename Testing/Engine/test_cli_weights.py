@@ -12,7 +12,7 @@ import trivial
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.methods import method_class
-from DeepRegistrationLib.methods.expected_accuracy import Expected
+from DeepRegistrationLib.methods.expected_accuracy import ExpectedAccuracy
 from DeepRegistrationLib.methods.weights import ModelCard, read_card, save_weights
 from DeepRegistrationLib.transforms import Affine
 
@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
         command="deepreg train svfnet --data list.csv",
         preview=True,
         sha256="",
-        expected=[Expected("lung_ct", "TRE mm", 1.5, "a pair", refined=True)],
+        expected=[ExpectedAccuracy("lung_ct", "TRE mm", 1.5, "a pair", refined=True)],
         failures=["where nothing moves"],
     )
     save_weights({"w": torch.ones(3)}, card, tmp_path)

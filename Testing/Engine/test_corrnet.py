@@ -15,7 +15,11 @@ from DeepRegistrationLib.methods.corrnet.network import OFFSETS, CorrelationNet,
 from DeepRegistrationLib.methods.mlvirnet.network import doubled
 from DeepRegistrationLib.methods.network.precision import ready
 from DeepRegistrationLib.training.recipes import make_recipe
-from DeepRegistrationLib.training.recipes.lung_volumes import LungBatch, LungVolumes, masked_error
+from DeepRegistrationLib.training.recipes.lung_volumes import (
+    DeformedPair,
+    LungVolumes,
+    masked_error,
+)
 from DeepRegistrationLib.training.synthesis.images import deformed, voxel_jacobian, with_density
 from DeepRegistrationLib.transforms import DisplacementField
 
@@ -207,7 +211,7 @@ def test_the_loss_weighs_the_levels_and_counts_voxels_of_the_image():
     target = torch.zeros(1, 3, 32, 32, 32)
     target[:, 0] = 8.0
     lungs = torch.ones(32, 32, 32)
-    batch = LungBatch(torch.zeros(1, 2, 32, 32, 32), target, lungs, lungs)
+    batch = DeformedPair(torch.zeros(1, 2, 32, 32, 32), target, lungs, lungs)
 
     class Answers(torch.nn.Module):
         def forward(self, images, *, levels):

@@ -30,7 +30,7 @@ from DeepRegistrationLib.methods import weights
 from DeepRegistrationLib.methods.shipped_weights import SHIPPED
 from DeepRegistrationLib.registration import validation
 from DeepRegistrationLib.registration.engine import register as register_images
-from DeepRegistrationLib.training.run_folder import CHECKPOINT, Run
+from DeepRegistrationLib.training.run_folder import CHECKPOINT, RunFolder
 from DeepRegistrationLib.transforms import DisplacementField
 from DeepRegistrationLib.worker import EngineProcess, State
 from Testing.Benchmarks.damage.running import run_trials
@@ -307,14 +307,14 @@ def test_a_checkpoint_without_an_entry_is_refused_before_training(tmp_path):
     state = {"network": network.state_dict(), "values": {}, "recipe": "toy"}
     torch.save(state, tmp_path / CHECKPOINT)
     with pytest.raises(RegistrationError, match="damaged"):
-        Run(tmp_path).load_checkpoint(None, network)
+        RunFolder(tmp_path).load_checkpoint(None, network)
 
 
 def test_a_checkpoint_is_not_loaded_by_a_pytorch_that_runs_its_code(tmp_path, monkeypatch):
     torch.save({}, tmp_path / CHECKPOINT)
     monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.5.1"))
     with pytest.raises(RegistrationError, match=r"PyTorch 2\.6"):
-        Run(tmp_path).load_checkpoint(None, torch.nn.Linear(1, 1))
+        RunFolder(tmp_path).load_checkpoint(None, torch.nn.Linear(1, 1))
 
 
 # Results and memory ---------------------------------------------------------------------------

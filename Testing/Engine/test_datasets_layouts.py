@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from DeepRegistrationLib.data import dirlab
 from DeepRegistrationLib.data.cases import read_cases
-from DeepRegistrationLib.data.dirlab import Volume
+from DeepRegistrationLib.data.dirlab import PublishedCase
 from DeepRegistrationLib.data.layouts import open_dataset
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import read_landmarks
@@ -61,7 +61,7 @@ def dirlab_folder(tmp_path, monkeypatch):
     ):
         pair = indices(seed=case), indices(seed=case + 50)
         apart = float(np.linalg.norm((pair[0] - pair[1]) * SPACING, axis=1).mean())
-        table[case] = Volume(SIZE, SPACING, round(apart, 2))
+        table[case] = PublishedCase(SIZE, SPACING, round(apart, 2))
         for phase, index in zip(("T00", "T50"), pair, strict=True):
             write_raw(folder / image.format(phase))
             write_indices(folder / points.format(phase), index)
@@ -105,7 +105,9 @@ def test_dirlab_volumes_that_hold_hounsfield_units_are_not_copied(dirlab_folder,
 def test_copdgene_runs_from_head_to_feet(tmp_path, monkeypatch):
     pair = indices(seed=2), indices(seed=3)
     apart = float(np.linalg.norm((pair[0] - pair[1]) * SPACING, axis=1).mean())
-    monkeypatch.setattr(dirlab, "CASES_COPDGENE", {3: Volume(SIZE, SPACING, round(apart, 2))})
+    monkeypatch.setattr(
+        dirlab, "CASES_COPDGENE", {3: PublishedCase(SIZE, SPACING, round(apart, 2))}
+    )
     for phase, index in zip(("iBH", "eBH"), pair, strict=True):
         write_raw(tmp_path / f"set/copd3/copd3/copd3_{phase}CT.img")
         write_indices(tmp_path / f"set/copd3/copd3/copd3_300_{phase}_xyz_r1.txt", index)

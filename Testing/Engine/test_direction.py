@@ -10,7 +10,7 @@ from DeepRegistrationLib.evaluation.direction import better_swapped, outside_pro
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.reports.report import evaluation_report
-from DeepRegistrationLib.reports.summary import told
+from DeepRegistrationLib.reports.summary import summary_lines
 from DeepRegistrationLib.transforms import Affine
 
 FIXED = np.random.default_rng(7).uniform(-40, 40, (25, 3))
@@ -67,10 +67,10 @@ def test_the_report_and_what_a_terminal_shows_say_it():
     report = evaluation_report(TRUTH, fixed_landmarks=MOVING, moving_landmarks=FIXED)
     assert report["swapped"]["given"] == report["tre"]["after"]["mean"]
     assert report["swapped"]["swapped"] < 1.5
-    assert any("Wrong direction" in line for line in told(report))
+    assert any("Wrong direction" in line for line in summary_lines(report))
     report = evaluation_report(TRUTH, fixed_landmarks=FIXED, moving_landmarks=MOVING)
     assert report["swapped"] is None
-    assert not any("Wrong direction" in line for line in told(report))
+    assert not any("Wrong direction" in line for line in summary_lines(report))
 
 
 def test_lists_that_lie_in_each_other_s_image_are_said_to_be_swapped():

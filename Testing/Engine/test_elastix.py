@@ -17,7 +17,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.elastix import process
-from DeepRegistrationLib.methods.elastix.parameter_sets import RECIPES, Stage
+from DeepRegistrationLib.methods.elastix.parameter_sets import RECIPES, ElastixStage
 from DeepRegistrationLib.transforms import Affine, warp
 
 
@@ -36,7 +36,7 @@ def quick(monkeypatch):
         monkeypatch.setitem(RECIPES, name, tuple(shortened(stage) for stage in stages))
 
 
-def shortened(stage: Stage) -> Stage:
+def shortened(stage: ElastixStage) -> ElastixStage:
     count = 60 if stage.affine else 40
     return replace(
         stage, parameters=stage.parameters | {"MaximumNumberOfIterations": (str(count),)}

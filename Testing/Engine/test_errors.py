@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from DeepRegistrationLib.errors import is_out_of_memory, mendable, says_out_of_memory
+from DeepRegistrationLib.errors import correctable, is_out_of_memory, says_out_of_memory
 from DeepRegistrationLib.studies.benchmark.run import explained
 from DeepRegistrationLib.worker import failures
 
@@ -34,7 +34,7 @@ def refused(allocate):
 def test_memory_that_ran_out_is_one_sentence_everywhere(make):
     error = make()
     assert is_out_of_memory(error)
-    sentence = mendable(error)  # of commands and cohorts
+    sentence = correctable(error)  # of commands and cohorts
     assert sentence is not None and "not enough memory" in sentence and "faster" in sentence
     assert explained(error) == sentence
     assert failures.explain(error) == ("memory", sentence)

@@ -14,7 +14,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import background as torch_background
 from DeepRegistrationLib.images.plain_data import background
-from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.registration import fallback, stages
 from DeepRegistrationLib.registration.engine import register
@@ -152,7 +152,7 @@ def test_smaller_slabs_give_the_same_warped_image_and_jacobian():
 
 
 def test_other_errors_are_no_reason_to_try_again():
-    work = Workplace(Pair(image(1), image(2)), torch.device("cpu"), [])
+    work = Workplace(ImagePair(image(1), image(2)), torch.device("cpu"), [])
     calls = []
 
     def broken(pair):

@@ -12,8 +12,8 @@ from DeepRegistrationLib.data.phantoms.heart import heart
 from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.heart import frames as hearts
-from DeepRegistrationLib.methods.heart.cine_frames import likeness_in_place, show_one_heart
-from DeepRegistrationLib.methods.heart.heartnet import Found
+from DeepRegistrationLib.methods.heart.cine_frames import correlation_in_place, show_one_heart
+from DeepRegistrationLib.methods.heart.heartnet import FoundHeart
 from DeepRegistrationLib.methods.heart.preparation import frame_of_labels, heart_frame
 from DeepRegistrationLib.methods.svfnet import inference as svfnet
 from DeepRegistrationLib.methods.svfnet.network import SVFNet
@@ -58,18 +58,18 @@ def test_likeness_is_the_correlation_of_the_clamped_values():
     first[0, 0, 0] = 1e6  # one hot voxel means nothing
     clamped = [np.clip(v, *np.quantile(v, [0.02, 0.98])).ravel() for v in (first, second)]
     pair = [Image(torch.from_numpy(v), GRID) for v in (first, second)]
-    assert likeness_in_place(*pair) == pytest.approx(np.corrcoef(*clamped)[0, 1], abs=1e-4)
+    assert correlation_in_place(*pair) == pytest.approx(np.corrcoef(*clamped)[0, 1], abs=1e-4)
 
 
 def test_images_on_two_grids_have_no_likeness_in_place():
     image = heart_picture(labels())
     moved = Image(image.data, stack_grid(shift=(1.0, 0, 0), pixels=100))
-    assert likeness_in_place(image, moved) is None and not show_one_heart(None)
+    assert correlation_in_place(image, moved) is None and not show_one_heart(None)
 
 
 def test_an_image_of_one_value_is_like_nothing():
     flat = Image(torch.full(GRID.shape, 7.0), GRID)
-    assert likeness_in_place(flat, flat) == 0.0
+    assert correlation_in_place(flat, flat) == 0.0
 
 
 def test_two_phases_are_one_heart_and_two_persons_on_one_grid_are_not():
@@ -77,9 +77,9 @@ def test_two_phases_are_one_heart_and_two_persons_on_one_grid_are_not():
     grid = persons[0].fixed.grid  # as from exports that put every origin at one place
     phases = [[Image(p.data, grid) for p in (person.fixed, person.moving)] for person in persons]
     for pair in phases:
-        assert show_one_heart(likeness_in_place(*pair))
+        assert show_one_heart(correlation_in_place(*pair))
     for one, other in zip(*phases, strict=True):
-        assert likeness_in_place(one, other) < 0.6
+        assert correlation_in_place(one, other) < 0.6
 
 
 @pytest.mark.skipif(not ACDC.is_dir(), reason="needs ACDC")
@@ -89,9 +89,9 @@ def test_patients_of_acdc_that_share_a_grid_are_told_apart():
         for name in ("patient014", "patient062", "patient067")
     }
     for first, last in frames.values():
-        assert show_one_heart(likeness_in_place(first, last))
+        assert show_one_heart(correlation_in_place(first, last))
     for one, other in combinations(frames.values(), 2):
-        likeness = likeness_in_place(one[0], other[0])
+        likeness = correlation_in_place(one[0], other[0])
         assert likeness is not None and not show_one_heart(likeness)
 
 
@@ -121,14 +121,14 @@ def test_two_hearts_on_one_grid_are_found_each_on_its_own(network):
     assert len(notes) == 2 and all("was searched for in the image and found" in n for n in notes)
 
 
-def finds(monkeypatch, **found: Found):
+def finds(monkeypatch, **found: FoundHeart):
     """Let the search find what is said for each name of an image."""
     monkeypatch.setattr(hearts, "find_heart", lambda image: found[image.name])
 
 
-def placed(x: float, score: float, sure: bool) -> Found:
+def placed(x: float, score: float, sure: bool) -> FoundHeart:
     region = Image(torch.ones(GRID.shape, dtype=torch.uint8), GRID)
-    return Found(heart_frame(np.array([x, 0.0, 0.0]), np.eye(3)), region, score, sure)
+    return FoundHeart(heart_frame(np.array([x, 0.0, 0.0]), np.eye(3)), region, score, sure)
 
 
 def two_frames() -> list[Image]:

@@ -15,7 +15,7 @@ from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.images.lungs import find_lungs
 from DeepRegistrationLib.images.masks import find_masks
-from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.registration.orientation import check_orientation
 from DeepRegistrationLib.registration.validation import check_modality
 from DeepRegistrationLib.transforms import Affine
@@ -110,7 +110,7 @@ def test_ct_whose_offset_is_lost_is_ct(chest):
 
 
 def pair(fixed, moving):
-    return Pair(fixed, moving, find_lungs(fixed), find_lungs(moving))
+    return ImagePair(fixed, moving, find_lungs(fixed), find_lungs(moving))
 
 
 SWAPS = [axes for count in (1, 2, 3) for axes in itertools.combinations(range(3), count)]
@@ -131,7 +131,7 @@ def test_an_initial_transform_may_turn_it(chest):
 def test_around_masks_of_other_organs_nothing_is_concluded(chest):
     turned = swapped(chest.moving, (0, 1))
     masks = [replace(i, data=(i.data > -200).to(torch.uint8)) for i in (chest.fixed, turned)]
-    check_orientation(Pair(chest.fixed, turned, *masks))
+    check_orientation(ImagePair(chest.fixed, turned, *masks))
     with pytest.raises(RegistrationError, match="swapped"):
         check_orientation(pair(chest.fixed, turned))
 

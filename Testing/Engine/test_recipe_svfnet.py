@@ -238,7 +238,7 @@ def _pair(randomized, seed):
     images = torch.stack([torch.sin(0.4 * x * y.sqrt() * size) + 1 for size in (1.0, 1.2)])
     images[:, :3] = 0.0  # slices that were not scanned
     values = make_recipe("svfnet", {"randomized": randomized})
-    prepared = module.Prepared(images, torch.stack(hearts), None)
+    prepared = module.PreparedHearts(images, torch.stack(hearts), None)
     return values._pictures(prepared, [1, 0], torch.Generator().manual_seed(seed)), prepared
 
 

@@ -13,10 +13,10 @@ from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, read_image, write_image
-from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, Pair, pairs_for
+from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, BenchmarkPair, pairs_for
 from DeepRegistrationLib.studies.benchmark.run import Options, run
 from DeepRegistrationLib.studies.benchmark.variants import variants_of
-from DeepRegistrationLib.studies.cohort.pair_task import Job, register_pair
+from DeepRegistrationLib.studies.cohort.pair_task import PairTask, register_pair
 from DeepRegistrationLib.transforms import read_transform
 from DeepRegistrationLib.transforms.single import single_transform
 from DeepRegistrationLib.transforms.tensors import map_of, volume_of
@@ -120,8 +120,8 @@ def by_panel(files, out):
 
 def by_cohort(files, folder):
     cases = read_cases(files / "list.csv")
-    pair = Pair("anna fixed < moving", cases[0], cases[1])
-    job = Job(pair, folder / "anna", {}, {"method": "affine", "device": "cpu"})
+    pair = BenchmarkPair("anna fixed < moving", cases[0], cases[1])
+    job = PairTask(pair, folder / "anna", {}, {"method": "affine", "device": "cpu"})
     row = register_pair(job)
     assert row["status"] == "ok", row
     return row, json.loads((folder / "anna" / "report.json").read_text())

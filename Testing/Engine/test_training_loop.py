@@ -18,7 +18,7 @@ from toy_recipe import CASES, ToyRecipe
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.training import curves
 from DeepRegistrationLib.training.loop import train
-from DeepRegistrationLib.training.run_folder import Run
+from DeepRegistrationLib.training.run_folder import RunFolder
 
 
 def _weights(folder):
@@ -92,7 +92,7 @@ def test_the_best_weights_are_kept_with_their_record(whole):
     assert record["step"] == int(best["step"])
     assert record["metrics"]["error"] == float(best["error"]) == outcome.metrics["error"]
     assert record["held_out"] == ["three"] and record["trained_on"] == ["one"]
-    state, _ = Run(folder).kept()
+    state, _ = RunFolder(folder).kept()
     assert state["0.weight"].dtype == torch.float32
 
 

@@ -26,7 +26,7 @@ from DeepRegistrationLib.evaluation.uncertainty_maps import (
 )
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.registration.uncertainty.augmented import (
     SHIFT_MM,
@@ -276,7 +276,7 @@ def test_no_second_registration_is_done_unasked(shift, chest):
 def test_a_result_that_is_a_mean_of_both_directions_is_judged_by_these_two(shift, chest):
     """A second registration of this kind would share both, and agree whatever the error."""
     forward, inverse = Affine(translation=(0.0, 1.0, 0.0)), Affine(translation=(0.0, 3.0, 0.0))
-    pair = Pair(chest.fixed, chest.moving, None, None)
+    pair = ImagePair(chest.fixed, chest.moving, None, None)
     found = find_evidence(shift(), pair, Context(), Affine(), [forward, inverse], refine=False)
     assert not shift.calls
     maps = found.maps(chest.fixed.grid, torch.device("cpu"), silent).maps()

@@ -18,7 +18,7 @@ from DeepRegistrationLib.methods.mlvirnet.network import (
     composed,
     doubled,
 )
-from DeepRegistrationLib.methods.mlvirnet.preparation import Frame, frame_pair, level_grid
+from DeepRegistrationLib.methods.mlvirnet.preparation import PreparedPair, frame_pair, level_grid
 from DeepRegistrationLib.methods.weights import ModelCard, save_weights
 from DeepRegistrationLib.transforms import Affine
 
@@ -138,7 +138,7 @@ def test_levels_lie_where_pooling_puts_them():
 
 def _frame(grid, start):
     empty = torch.zeros(1, 1, 1, 1, 1)
-    return Frame(empty, empty, None, None, grid, start)
+    return PreparedPair(empty, empty, None, None, grid, start)
 
 
 def test_voxels_become_millimetres_and_the_start_comes_after():

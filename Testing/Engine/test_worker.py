@@ -15,7 +15,7 @@ import pytest
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.locks import hold, release
-from DeepRegistrationLib.images.plain_data import Blocks, StoredField, Volume
+from DeepRegistrationLib.images.plain_data import ChunkedArray, StoredField, Volume
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State, client
 
 CHILD = str(Path(__file__).with_name("odd_child.py"))
@@ -93,8 +93,8 @@ def test_a_payload_comes_back_as_it_went(ended):
     assert np.array_equal(made.vectors[1], np.arange(1, 180, 3).reshape(3, 4, 5))
 
 
-def blocks_of(array) -> Blocks:
-    return Blocks(array.shape, array.dtype, lambda: iter(array))
+def blocks_of(array) -> ChunkedArray:
+    return ChunkedArray(array.shape, array.dtype, lambda: iter(array))
 
 
 def test_an_array_that_cannot_be_made_is_the_users_sentence_and_the_next_job_runs(ended):
@@ -102,7 +102,7 @@ def test_an_array_that_cannot_be_made_is_the_users_sentence_and_the_next_job_run
         yield np.zeros(2, np.float32)
         raise RegistrationError("It was changed meanwhile; try again.")
 
-    job = ended("echo", {"array": Blocks((4,), np.dtype(np.float32), make)})
+    job = ended("echo", {"array": ChunkedArray((4,), np.dtype(np.float32), make)})
     assert (job.state, job.kind) == (State.FAILED, "user")
     assert job.message == "It was changed meanwhile; try again."
     assert ended("echo", {"a": 1}).result == {"a": 1}

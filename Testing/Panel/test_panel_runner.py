@@ -18,7 +18,7 @@ from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.runs.propagation import CopyRequest, Direction
 from DeepRegistrationLib.scene.runs.quality import QualityRequest
 from DeepRegistrationLib.scene.runs.report import ReportRequest
-from DeepRegistrationLib.scene.runs.request import Request
+from DeepRegistrationLib.scene.runs.request import RegistrationRequest
 from DeepRegistrationLib.scene.runs.results import refer_to_pair
 from DeepRegistrationLib.scene.runs.samples import SampleRequest
 from DeepRegistrationLib.scene.runs.sequences import SequenceRequest
@@ -59,7 +59,7 @@ def the_report(scene, p, folder):
 
 
 KINDS = {
-    "registration": lambda s, p, _: Request(s, p.fixedVolume, p.movingVolume, BEST),
+    "registration": lambda s, p, _: RegistrationRequest(s, p.fixedVolume, p.movingVolume, BEST),
     "frames": lambda s, p, _: SequenceRequest(s, p.sequence, options=BEST),
     "lungs": lambda s, p, _: LungMaskRequest(s, p.fixedVolume),
     "inverse": lambda s, p, _: InverseRequest(s, p.transform),
@@ -190,7 +190,7 @@ def test_a_node_removed_in_the_middle_is_said(slicer_host, panel, tmp_path):
 def test_a_run_goes_on_while_another_module_is_shown(slicer_host, panel):
     p = panel.parameters
     affine = RegistrationOptions(method="affine")
-    request = Request(slicer.mrmlScene, p.fixedVolume, p.movingVolume, affine)
+    request = RegistrationRequest(slicer.mrmlScene, p.fixedVolume, p.movingVolume, affine)
     run = panel.runner.start(request)
     panel.exit()
     end(slicer_host, panel, run)

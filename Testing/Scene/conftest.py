@@ -19,7 +19,7 @@ from scenery import bump, centered_grid, image_on  # noqa: E402
 
 from DeepRegistrationLib.images.image import Image  # noqa: E402
 from DeepRegistrationLib.methods import Card, Method, base  # noqa: E402
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic  # noqa: E402
+from DeepRegistrationLib.scene.logic import RegistrationLogic  # noqa: E402
 from DeepRegistrationLib.scene.nodes.application import Application  # noqa: E402
 from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_vtk  # noqa: E402
 from DeepRegistrationLib.transforms import DisplacementField, Transform  # noqa: E402
@@ -141,7 +141,7 @@ def engine(transport, tmp_path):
 @pytest.fixture
 def start(scene, volumes, engine):
     """A function that starts a registration of the two volumes."""
-    logic = DeepRegistrationLogic(scene)
+    logic = RegistrationLogic(scene)
     return lambda **options: logic.start(engine, *volumes, **options)
 
 

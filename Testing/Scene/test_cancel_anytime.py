@@ -7,7 +7,7 @@ import pytest
 import slicer
 from odd_runs import contents, noise_volumes
 
-from DeepRegistrationLib.images.plain_data import AffineMap, Outcome, Volume
+from DeepRegistrationLib.images.plain_data import AffineMap, RegistrationOutcome, Volume
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.scene.nodes.transform_import import ImportRequest
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
@@ -16,7 +16,7 @@ from DeepRegistrationLib.scene.runs.inverse import InverseRequest
 from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.runs.propagation import CopyRequest, Direction
 from DeepRegistrationLib.scene.runs.quality import QualityRequest
-from DeepRegistrationLib.scene.runs.request import Request
+from DeepRegistrationLib.scene.runs.request import RegistrationRequest
 from DeepRegistrationLib.scene.runs.results import refer_to_pair
 from DeepRegistrationLib.scene.runs.run import Run
 from DeepRegistrationLib.scene.runs.samples import SampleRequest
@@ -68,7 +68,7 @@ def engine(volumes):
     points = np.zeros((1, 3))
     return QuickEngine(
         {
-            "register": Outcome(
+            "register": RegistrationOutcome(
                 transform=SHIFT,
                 grid=image.grid,
                 jacobian=ones,
@@ -102,7 +102,9 @@ def frames(scene, volumes, transform):
 
 
 KINDS = {
-    "registration": lambda s, v, t: lambda: Request(s, *v, outputs=Outputs(warped=True)),
+    "registration": lambda s, v, t: (
+        lambda: RegistrationRequest(s, *v, outputs=Outputs(warped=True))
+    ),
     "frames": frames,
     "lungs": lambda s, v, t: lambda: LungMaskRequest(s, v[0]),
     "inverse": lambda s, v, t: lambda: InverseRequest(s, t),

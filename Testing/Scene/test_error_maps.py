@@ -27,7 +27,7 @@ from DeepRegistrationLib.scene.report import pictures, private_scene
 from DeepRegistrationLib.scene.report.page import write_report
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.runs.quality import quality_request
-from DeepRegistrationLib.scene.runs.request import Request
+from DeepRegistrationLib.scene.runs.request import RegistrationRequest
 from DeepRegistrationLib.scene.views import offscreen_views
 from DeepRegistrationLib.scene.views.error_readout import errors_at, errors_text
 from DeepRegistrationLib.scene.views.jacobian_overlay import MapOverlay
@@ -49,7 +49,7 @@ def run(scene, volumes, fixed_image, moving_image):
     """Put a registration with error maps of a ramp of mm along x into the scene, or one without."""
 
     def commit(scale: float | None = 1.0, spread: bool = True):
-        request = Request(scene, *volumes, RegistrationOptions("given"))
+        request = RegistrationRequest(scene, *volumes, RegistrationOptions("given"))
         found = registration_of(Affine(translation=(1.0, 2.0, 3.0)), fixed_image, moving_image)
         if scale is not None:
             ramp = torch.linspace(0, 4, fixed_image.grid.size[0]).expand(fixed_image.grid.shape)
@@ -219,7 +219,9 @@ def test_the_reports_picture_shows_anatomy_where_the_error_is_small_and_color_wh
     fixed = volume_node_from_image(Image(torch.full(grid.shape, 50.0), grid, "fixed"), scene)
     fixed.GetDisplayNode().AutoWindowLevelOff()
     node = volume_node_from_image(errors, scene)
-    picture = exhausted(pictures.error_map(fixed, node, "Errors", private_scene.place_of(fixed)))
+    picture = exhausted(
+        pictures.error_map(fixed, node, "Errors", private_scene.view_position_of(fixed))
+    )
     row = picture.shape[0] - private_scene.PANEL // 2
     left, right = (picture[row, column].astype(int) for column in (130, 390))  # -20 and 20 mm
     assert np.ptp(left) <= 2

@@ -7,7 +7,7 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.logic import RegistrationLogic
 from DeepRegistrationLib.scene.nodes.hierarchy import put_beside
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 
@@ -38,7 +38,7 @@ def test_all_results_stand_in_the_study_of_the_moving_volume(
     moving = volume_node_from_image(moving_image, scene, "moving")
     study = tree.CreateStudyItem(tree.GetSceneItemID(), "follow-up")
     tree.SetItemParent(tree.GetItemByDataNode(moving), study)
-    result = DeepRegistrationLogic(scene).register(
+    result = RegistrationLogic(scene).register(
         fixed,
         moving,
         RegistrationOptions(method_returning(field)),

@@ -10,7 +10,7 @@ from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.reports.report import build_report
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.logic import RegistrationLogic
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
 from DeepRegistrationLib.scene.runs.quality import quality_request
@@ -27,7 +27,7 @@ def volumes(scene, chest):
 
 
 def registered(scene, volumes, **masks):
-    return DeepRegistrationLogic(scene).register(
+    return RegistrationLogic(scene).register(
         *volumes, method="affine", device="cpu", quality="fast", **masks
     )
 

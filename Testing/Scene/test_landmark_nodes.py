@@ -13,7 +13,7 @@ from DeepRegistrationLib.scene.landmarks.pairs import (
     points_of,
     registration_errors,
 )
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.logic import RegistrationLogic
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.transforms import Affine
 
@@ -107,7 +107,7 @@ def test_the_labels_that_slicer_gives_pair_points_by_their_order(lists):
 
 def test_moving_landmarks_under_an_earlier_result_are_taken_where_they_were(scene, lists):
     """Another transform, such as one from BRAINS, is evaluated without moving the landmarks."""
-    logic = DeepRegistrationLogic(scene)
+    logic = RegistrationLogic(scene)
     result = transform_node_from(Affine(translation=(3.0, 4.0, 10.0)), scene, "T")
     result.SetAttribute("DeepRegistration.Method", "optimize")
     other = transform_node_from(Affine(translation=(0.0, 4.0, 12.0)), scene, "BRAINS")
@@ -135,7 +135,7 @@ def test_the_error_of_a_translation_is_what_it_leaves(scene, lists):
 
 def test_the_tables_hold_a_row_a_landmark_and_the_statistics(scene, lists):
     node = transform_node_from(Affine(translation=(3.0, 4.0, 10.0)), scene, "T")
-    evaluation = DeepRegistrationLogic(scene).evaluate(node, *lists)
+    evaluation = RegistrationLogic(scene).evaluate(node, *lists)
     table = evaluation.errorTable
     assert [table.GetColumnName(k) for k in range(6)] == [
         "label",
@@ -156,7 +156,7 @@ def test_the_tables_hold_a_row_a_landmark_and_the_statistics(scene, lists):
 
 
 def test_evaluating_again_updates_the_same_tables(scene, lists):
-    logic = DeepRegistrationLogic(scene)
+    logic = RegistrationLogic(scene)
     node = transform_node_from(Affine(), scene, "T")
     first = logic.evaluate(node, *lists)
     lists[1].SetNthControlPointPosition(0, *(POINTS[0] * (-1, -1, 1)))
@@ -167,7 +167,7 @@ def test_evaluating_again_updates_the_same_tables(scene, lists):
 
 def test_moving_landmarks_under_the_transform_give_the_same_error(scene, lists):
     """A user may place the moving landmarks under the transform to see them registered."""
-    logic = DeepRegistrationLogic(scene)
+    logic = RegistrationLogic(scene)
     node = transform_node_from(Affine(translation=(3.0, 4.0, 10.0)), scene, "T")
     expected = logic.evaluate(node, *lists).statistics
     lists[1].SetAndObserveTransformNodeID(node.GetID())
@@ -177,4 +177,4 @@ def test_moving_landmarks_under_the_transform_give_the_same_error(scene, lists):
 def test_evaluating_without_landmarks_says_what_is_missing(scene):
     node = transform_node_from(Affine(), scene, "T")
     with pytest.raises(RegistrationError, match="No landmarks were given"):
-        DeepRegistrationLogic(scene).evaluate(node, None, None)
+        RegistrationLogic(scene).evaluate(node, None, None)

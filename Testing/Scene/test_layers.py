@@ -180,7 +180,7 @@ def test_the_scene_package_knows_no_widgets(path):
 @pytest.mark.parametrize(
     "statement",
     [
-        "from DeepRegistrationLib.scene import logic; logic.DeepRegistrationLogic()",
+        "from DeepRegistrationLib.scene import logic; logic.RegistrationLogic()",
         "import DeepRegistrationLib",
         "from DeepRegistrationLib.scene.landmarks import live, navigation, plots",
         "from DeepRegistrationLib.scene.report import page",

@@ -1,4 +1,4 @@
-"""DeepRegistrationLogic: from two volume nodes to results, and nothing changed when it fails."""
+"""RegistrationLogic: from two volume nodes to results, and nothing changed when it fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.logic import RegistrationLogic
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import image_from_node, volume_node_from_image
 from DeepRegistrationLib.transforms import Affine
@@ -24,8 +24,8 @@ def volumes(scene, fixed_image, moving_image):
 
 
 @pytest.fixture
-def logic(scene) -> DeepRegistrationLogic:
-    return DeepRegistrationLogic(scene)
+def logic(scene) -> RegistrationLogic:
+    return RegistrationLogic(scene)
 
 
 def contents(scene) -> list[tuple]:

@@ -8,7 +8,7 @@ import torch
 
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.landmarks.tre_tables import ERRORS
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.logic import RegistrationLogic
 from DeepRegistrationLib.scene.nodes import colors
 from DeepRegistrationLib.scene.nodes.application import Application
 from DeepRegistrationLib.scene.nodes.transforms import transform_from_node
@@ -22,7 +22,7 @@ def saved(scene, fixed_image, moving_image, field, method_returning, tmp_path):
     """A registered scene, and the file that it was saved to."""
     fixed = volume_node_from_image(fixed_image, scene)
     moving = volume_node_from_image(moving_image, scene)
-    result = DeepRegistrationLogic(scene).register(
+    result = RegistrationLogic(scene).register(
         fixed,
         moving,
         method=method_returning(field),
@@ -95,7 +95,7 @@ def test_the_table_of_errors_is_kept_and_updated_by_a_later_evaluation(saved, lo
     assert table.GetNumberOfRows() == 3
     before = saved[0].landmarks.errorTable.GetTable().GetValue(1, 2).ToDouble()
     assert table.GetTable().GetValue(1, 2).ToDouble() == pytest.approx(before, abs=1e-4)
-    logic = DeepRegistrationLogic(loaded)
+    logic = RegistrationLogic(loaded)
     lists = [loaded.GetFirstNodeByName(name) for name in ("F", "M")]
     assert logic.evaluate(node, *lists).errorTable is table
 
@@ -104,5 +104,5 @@ def test_registering_in_the_loaded_scene_updates_the_loaded_nodes(
     saved, loaded, field, method_returning
 ):
     volumes = [loaded.GetFirstNodeByName(name) for name in ("fixed", "moving")]
-    result = DeepRegistrationLogic(loaded).register(*volumes, method=method_returning(field))
+    result = RegistrationLogic(loaded).register(*volumes, method=method_returning(field))
     assert result.nodes.transform is by_name(loaded, saved[0].nodes.transform)

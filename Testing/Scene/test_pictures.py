@@ -17,7 +17,7 @@ from DeepRegistrationLib.registration.numpy_interface import outcome_of
 from DeepRegistrationLib.scene.nodes import annotations
 from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
 from DeepRegistrationLib.scene.report import pictures
-from DeepRegistrationLib.scene.report.private_scene import Studio, place_of
+from DeepRegistrationLib.scene.report.private_scene import PrivateScene, view_position_of
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.views import offscreen_views
 from DeepRegistrationLib.transforms import Affine
@@ -70,7 +70,7 @@ def is_gray(color) -> bool:
 @rendering
 def test_the_overlay_is_green_and_magenta_before_and_gray_after(shifted):
     _, fixed, moving = shifted
-    place = place_of(fixed)
+    place = view_position_of(fixed)
     after = exhausted(pictures.overlay(fixed, moving, "After", place))
     before = exhausted(pictures.overlay(fixed, moving, "Before", place, []))
     # The patient's left is on the picture's right in an axial view.
@@ -87,7 +87,7 @@ def test_slices_are_named_by_their_position_as_slicer_writes_it(scene, monkeypat
     written = []
     monkeypatch.setattr(pictures, "draw_text", lambda pixels, text, *_, **__: written.append(text))
     panels = [np.zeros((PANEL, PANEL, 3), np.uint8)] * 3
-    pictures.label(panels, place_of(volume, np.array([-60.0, -7.0, 3.0])))  # RAS
+    pictures.label(panels, view_position_of(volume, np.array([-60.0, -7.0, 3.0])))  # RAS
     assert {"Axial, S 3 mm", "Coronal, P 7 mm", "Sagittal, L 60 mm"} <= set(written)
 
 
@@ -100,7 +100,7 @@ def test_the_jacobian_picture_is_blue_where_tissue_is_smaller_and_yellow_where_i
     x = jacobian.grid.points()[..., 0]
     values = torch.where(x > 10, -0.5, torch.where(x < -10, 0.6, 1.0))
     node = volume_node_from_image(Image(values, jacobian.grid, "J"), scene)
-    picture = exhausted(pictures.jacobian_map(fixed, node, "J", place_of(fixed)))
+    picture = exhausted(pictures.jacobian_map(fixed, node, "J", view_position_of(fixed)))
     folding, unchanged, smaller = (mean_color(picture, mm, 0) for mm in (30, 0, -15))
     assert folding[0] > 0.7 and folding[1] > 0.6 and folding[2] < 0.4
     assert is_gray(unchanged)
@@ -110,7 +110,7 @@ def test_the_jacobian_picture_is_blue_where_tissue_is_smaller_and_yellow_where_i
 @rendering
 def test_the_grid_is_drawn_over_the_moving_image(shifted):
     nodes, fixed, moving = shifted
-    steps = pictures.deformed_grid(fixed, moving, nodes.transform, "Grid", place_of(fixed))
+    steps = pictures.deformed_grid(fixed, moving, nodes.transform, "Grid", view_position_of(fixed))
     picture = exhausted(steps)
     panel = picture[TITLE:, :PANEL].astype(int)
     colored = panel.max(-1) - panel.min(-1) > 60
@@ -120,7 +120,7 @@ def test_the_grid_is_drawn_over_the_moving_image(shifted):
 @rendering
 def test_a_picture_shows_the_scene_as_it_was_when_it_was_asked_for(scene, shifted):
     nodes, fixed, moving = shifted
-    place = place_of(fixed)
+    place = view_position_of(fixed)
     expected = exhausted(pictures.overlay(fixed, moving, "After", place))
     steps = pictures.overlay(fixed, moving, "After", place)
     moving.SetAndObserveTransformNodeID(None)
@@ -136,7 +136,7 @@ def test_the_views_of_the_window_keep_their_logic(application, shifted):
     factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
     factory.SetMRMLApplicationLogic(application.logic)
     _, fixed, moving = shifted
-    exhausted(pictures.overlay(fixed, moving, "After", place_of(fixed)))
+    exhausted(pictures.overlay(fixed, moving, "After", view_position_of(fixed)))
     assert factory.GetMRMLApplicationLogic() is application.logic
 
 
@@ -200,7 +200,7 @@ def test_the_dark_rim_of_letters_is_one_pixel_wide():
 @rendering
 def test_what_is_costly_at_every_move_is_added_when_the_view_stands(shifted):
     _made, fixed, _moving = shifted
-    studio, place, seen = Studio(), place_of(fixed), []
+    studio, place, seen = PrivateScene(), view_position_of(fixed), []
     gray = studio.volume(fixed, [], studio.color("Grey"), (0.0, 1.0))
 
     def draw() -> None:

@@ -15,7 +15,7 @@ from DeepRegistrationLib.data.phantoms.organs import (
     VEIN_ROOTS,
     lung_distance_at,
 )
-from DeepRegistrationLib.data.phantoms.thorax_shape import Frame, cover
+from DeepRegistrationLib.data.phantoms.thorax_shape import ChestPoints, cover
 from DeepRegistrationLib.data.phantoms.trees import Tree, Tubes, distance_to, grow, joined, tubes
 
 PARENCHYMA, NODULE = -862.0, 35.0  # HU
@@ -46,7 +46,7 @@ class Lungs:
     nodules: np.ndarray
     waves: np.ndarray
 
-    def parenchyma(self, f: Frame, density: Tensor | float = 1.0) -> Tensor:
+    def parenchyma(self, f: ChestPoints, density: Tensor | float = 1.0) -> Tensor:
         """HU of the lung's tissue: gravity, texture, fissures, thinned or packed by ``density``.
 
         Mass is conserved: HU + 1000 is proportional to the density (1/J for a moved lung).
@@ -57,7 +57,11 @@ class Lungs:
         return (hu + 1000.0).clamp(min=15.0) * density - 1000.0
 
     def paint(
-        self, f: Frame, density: Tensor | float, drawn: tuple[Tensor, Tensor, Tensor], width: float
+        self,
+        f: ChestPoints,
+        density: Tensor | float,
+        drawn: tuple[Tensor, Tensor, Tensor],
+        width: float,
     ) -> Tensor:
         """HU [n] as if all points lay in a lung.
 
@@ -84,7 +88,7 @@ class Lungs:
         return hu
 
 
-def fissures(f: Frame) -> Tensor:
+def fissures(f: ChestPoints) -> Tensor:
     """Distance to the nearer of the oblique and (right lung only) the horizontal fissure, mm."""
     oblique = (f.z + 8.0 - 0.95 * f.y - 5.0 * torch.sin(f.x / 28.0)) / 1.38
     horizontal = f.z - 4.0 - 4.0 * torch.sin(f.y / 25.0) + 0.1 * f.x.abs()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from DeepRegistrationLib.data.phantoms.thorax_shape import (
-    Frame,
+    ChestPoints,
     cover,
     diaphragm,
     ellipsoid,
@@ -58,7 +58,7 @@ VEIN_ROOTS = ((-38.0, 12.0, -14.0), (44.0, 16.0, -12.0))
 _HEART_AXES = (0.68, -0.5, -0.54, 0.36, 0.87, -0.35, 0.64, 0.04, 0.77)  # long axis: to the apex
 
 
-def heart_parts(f: Frame) -> tuple[Tensor, Tensor]:
+def heart_parts(f: ChestPoints) -> tuple[Tensor, Tensor]:
     """Signed distances of the heart's muscle with its cavities, and of the two ventricles."""
     ventricles = ellipsoid(f, (27.0, -37.0, -46.0), (62.0, 41.0, 45.0), _HEART_AXES)
     left_atrium = ellipsoid(f, (4.0, 8.0, -14.0), (31.0, 17.0, 20.0))
@@ -67,7 +67,7 @@ def heart_parts(f: Frame) -> tuple[Tensor, Tensor]:
     return smooth_union(ventricles, atria, 5.0), ventricles
 
 
-def _vessels(f: Frame) -> Tensor:
+def _vessels(f: ChestPoints) -> Tensor:
     """Signed distance to the great vessels."""
     result = tube(f, _AORTA)
     for path in (*_PULMONARY, *_VEINS, *_NECK):
@@ -75,7 +75,7 @@ def _vessels(f: Frame) -> Tensor:
     return result
 
 
-def _airways(f: Frame) -> Tensor:
+def _airways(f: ChestPoints) -> Tensor:
     """Signed distance to the lumen of trachea and main bronchi."""
     result = tube(f, TRACHEA)
     for path in BRONCHI:
@@ -83,7 +83,7 @@ def _airways(f: Frame) -> Tensor:
     return result
 
 
-def _mediastinum(f: Frame, vessels: Tensor, airways: Tensor, heart: Tensor) -> Tensor:
+def _mediastinum(f: ChestPoints, vessels: Tensor, airways: Tensor, heart: Tensor) -> Tensor:
     """Signed distance to everything between the lungs, with its fat."""
     across = f.x - 6.0 * smoothstep((60.0 - f.z) / 60.0)
     ahead = smoothstep((-f.y - 20.0) / 50.0)
@@ -96,7 +96,7 @@ def _mediastinum(f: Frame, vessels: Tensor, airways: Tensor, heart: Tensor) -> T
     return smooth_union(sheet, torch.minimum(organs, torch.minimum(core, upper)), 12.0)
 
 
-def lung_distance(f: Frame) -> Tensor:
+def lung_distance(f: ChestPoints) -> Tensor:
     """Signed distance to the two lungs, mm, inside < 0 (points of any place)."""
     return _lungs(f, _mediastinum(f, _vessels(f), _airways(f), heart_parts(f)[0]))
 
@@ -107,7 +107,7 @@ def lung_distance_at(points: Tensor) -> Tensor:
     return lung_distance(frame(x, y, z))
 
 
-def _lungs(f: Frame, mediastinum: Tensor) -> Tensor:
+def _lungs(f: ChestPoints, mediastinum: Tensor) -> Tensor:
     level, slope = diaphragm(f.x, f.y)
     below = (level - f.z) / torch.sqrt(1.0 + slope * slope)
     above = f.z - 116.0 + ((f.x.abs() - 44.0) ** 2 + (f.y - 12.0) ** 2) / 70.0
@@ -116,7 +116,7 @@ def _lungs(f: Frame, mediastinum: Tensor) -> Tensor:
     return torch.maximum(torch.maximum(inside, below), above)
 
 
-def paint_wall(hu: Tensor, f: Frame, width: float) -> None:
+def paint_wall(hu: Tensor, f: ChestPoints, width: float) -> None:
     """Skin, fat and muscles from outside to the pleura, into ``hu`` [n]."""
     ahead, aside = smoothstep((-f.y - 20.0) / 70.0), smoothstep((f.x.abs() - 90.0) / 50.0)
     fat = 9.0 + 8.0 * ahead + 5.0 * aside + 4.0 * torch.sin(f.z / 37.0) * ahead
@@ -133,7 +133,7 @@ def paint_wall(hu: Tensor, f: Frame, width: float) -> None:
     hu.lerp_(torch.full_like(hu, FAT + 10.0), cover(loose, width) * within * 0.85)
 
 
-def _armpits(f: Frame) -> Tensor:
+def _armpits(f: ChestPoints) -> Tensor:
     """Signed distance to the fat of the armpits, around their vessels."""
     m = f.mirrored()
     fat = ellipsoid(m, (113.0, 0.0, 88.0), (16.0, 30.0, 42.0))
@@ -141,7 +141,7 @@ def _armpits(f: Frame) -> Tensor:
     return torch.maximum(fat, -tube(m, path))
 
 
-def paint_interior(hu: Tensor, f: Frame, width: float) -> Tensor:
+def paint_interior(hu: Tensor, f: ChestPoints, width: float) -> Tensor:
     """Mediastinum and abdomen, into ``hu`` [n]; returns the signed distance to the lungs [n]."""
     heart, ventricles = heart_parts(f)
     vessels, airways = _vessels(f), _airways(f)
@@ -172,7 +172,7 @@ def paint_interior(hu: Tensor, f: Frame, width: float) -> Tensor:
     return lungs
 
 
-def _neck_muscles(f: Frame) -> Tensor:
+def _neck_muscles(f: ChestPoints) -> Tensor:
     """Signed distance to the muscles of the neck above the lungs' apices."""
     m = f.mirrored()
     deep = tube(m, ((14.0, 20.0, 175.0, 8.0), (30.0, 22.0, 138.0, 9.0), (52.0, 14.0, 112.0, 7.0)))
@@ -182,12 +182,12 @@ def _neck_muscles(f: Frame) -> Tensor:
     return torch.minimum(torch.minimum(deep, shallow), straps)
 
 
-def _thyroid(f: Frame) -> Tensor:
+def _thyroid(f: ChestPoints) -> Tensor:
     """Signed distance to the lower poles of the thyroid gland."""
     return ellipsoid(f.mirrored(), (15.0, -4.0, 142.0), (7.0, 9.0, 18.0))
 
 
-def _paint_abdomen(hu: Tensor, f: Frame, dome: Tensor, cavity: Tensor, width: float) -> None:
+def _paint_abdomen(hu: Tensor, f: ChestPoints, dome: Tensor, cavity: Tensor, width: float) -> None:
     """Diaphragm, liver, stomach with its gas, spleen, the fat around them."""
     rind = torch.maximum(dome + 3.0, f.wall + 4.0)  # what the diaphragm encloses
     hu.lerp_(torch.full_like(hu, 50.0), cover(dome, width) * cavity)
@@ -209,7 +209,7 @@ def _paint_abdomen(hu: Tensor, f: Frame, dome: Tensor, cavity: Tensor, width: fl
     hu.lerp_(torch.full_like(hu, MUSCLE), muscle)
 
 
-def _spine_muscles(f: Frame) -> Tensor:
+def _spine_muscles(f: ChestPoints) -> Tensor:
     """Signed distance to the crura and the psoas beside the lumbar spine."""
     path = ((12.0, 34.0, -88.0, 5.0), (20.0, 38.0, -125.0, 9.0), (26.0, 42.0, -165.0, 13.0))
     return tube(f.mirrored(), path)

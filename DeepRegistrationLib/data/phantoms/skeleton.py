@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from DeepRegistrationLib.data.phantoms.thorax_shape import (
-    Frame,
+    ChestPoints,
     capsule,
     cover,
     front,
@@ -27,7 +27,7 @@ _PITCH = 22.0  # distance of two vertebrae and of two ribs, mm
 _FIRST = 126.0  # level of the (nonexistent) rib number 0 at the spine, mm
 
 
-def paint_skeleton(hu: Tensor, f: Frame, width: float) -> None:
+def paint_skeleton(hu: Tensor, f: ChestPoints, width: float) -> None:
     """Draw all bones into ``hu`` [n] at the points ``f``, voxels of ``width`` mm."""
     _paint(hu, f, (f.wall > -3.0) & (f.wall < 16.0), width, _ribs)
     _paint(hu, f, (f.x.abs() < 48.0) & (f.y > 20.0), width, _spine)
@@ -36,7 +36,7 @@ def paint_skeleton(hu: Tensor, f: Frame, width: float) -> None:
     _paint(hu, f, (f.z > 80.0) & (f.y < 30.0), width, _clavicles)
 
 
-def _paint(hu: Tensor, f: Frame, where: Tensor, width: float, draw) -> None:  # type: ignore[no-untyped-def]
+def _paint(hu: Tensor, f: ChestPoints, where: Tensor, width: float, draw) -> None:  # type: ignore[no-untyped-def]
     index = where.nonzero()[:, 0]
     if len(index):
         hu[index] = draw(hu[index], f.take(index), width)
@@ -50,7 +50,7 @@ def _bone(
     return hu * (1.0 - outer) + CORTEX * (outer - inner) + marrow * inner
 
 
-def _ribs(hu: Tensor, f: Frame, width: float) -> Tensor:
+def _ribs(hu: Tensor, f: ChestPoints, width: float) -> Tensor:
     """Twelve pairs of ribs along the cavity's wall, sinking from the spine to the front."""
     turn = (f.phi / math.pi).clamp(0.0, 1.0)
     sink = torch.sin(turn.clamp(max=0.78) * (math.pi / 1.56)) ** 2
@@ -71,7 +71,7 @@ def _ribs(hu: Tensor, f: Frame, width: float) -> Tensor:
     return torch.lerp(hu + cover(distance, width) * (CARTILAGE - hu), bone, bony)
 
 
-def _spine(hu: Tensor, f: Frame, width: float) -> Tensor:
+def _spine(hu: Tensor, f: ChestPoints, width: float) -> Tensor:
     """Vertebral bodies and discs, the canal with the cord, arches and processes."""
     number = (_FIRST - f.z) / _PITCH
     level = (number - number.round()) * _PITCH  # from the middle of the body, downwards
@@ -102,7 +102,7 @@ def _spine(hu: Tensor, f: Frame, width: float) -> Tensor:
     return hu + cover(canal - 5.0, width) * (42.0 - hu)
 
 
-def _sternum(hu: Tensor, f: Frame, width: float) -> Tensor:
+def _sternum(hu: Tensor, f: ChestPoints, width: float) -> Tensor:
     """Manubrium and body, with the joint between them."""
     breadth = 13.0 + 12.0 * smoothstep((f.z - 46.0) / 18.0) + 4.0 * smoothstep((-f.z) / 30.0)
     depth = (f.y - (front(f.z) - 8.0)).abs() - 5.2
@@ -111,7 +111,7 @@ def _sternum(hu: Tensor, f: Frame, width: float) -> Tensor:
     return _bone(hu, torch.maximum(plate, joint), width, 1.2, 130.0)
 
 
-def _scapulae(hu: Tensor, f: Frame, width: float) -> Tensor:
+def _scapulae(hu: Tensor, f: ChestPoints, width: float) -> Tensor:
     """Two curved triangular plates on the back of the rib cage, with their spines."""
     rise = ((f.z + 5.0) / 110.0).clamp(0.0, 1.0)
     medial, lateral = 0.62 - 0.14 * rise, 0.72 + 0.55 * rise
@@ -123,7 +123,7 @@ def _scapulae(hu: Tensor, f: Frame, width: float) -> Tensor:
     return _bone(hu, torch.minimum(plate, ridge), width, 1.3, 200.0)
 
 
-def _clavicles(hu: Tensor, f: Frame, width: float) -> Tensor:
+def _clavicles(hu: Tensor, f: ChestPoints, width: float) -> Tensor:
     """S-shaped tubes from the manubrium to the shoulders."""
     path = ((23.0, -56.0, 83.0), (55.0, -54.0, 102.0), (95.0, -26.0, 122.0), (140.0, -4.0, 128.0))
     side = f.mirrored()

@@ -18,7 +18,7 @@ from DeepRegistrationLib.data.phantoms.organs import (
 )
 from DeepRegistrationLib.data.phantoms.skeleton import paint_skeleton
 from DeepRegistrationLib.data.phantoms.thorax_motion import Breathing
-from DeepRegistrationLib.data.phantoms.thorax_shape import Frame, body_distance, cover, frame
+from DeepRegistrationLib.data.phantoms.thorax_shape import ChestPoints, body_distance, cover, frame
 from DeepRegistrationLib.data.phantoms.trees import Raster
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import IDENTITY, Grid
@@ -188,7 +188,7 @@ def _paint(
     return image, mask
 
 
-def _painted(painter, f: Frame, index: Tensor, hu: Tensor, width: float) -> Tensor:  # type: ignore[no-untyped-def]
+def _painted(painter, f: ChestPoints, index: Tensor, hu: Tensor, width: float) -> Tensor:  # type: ignore[no-untyped-def]
     values = hu[index]
     painter(values, f.take(index), width)
     return values

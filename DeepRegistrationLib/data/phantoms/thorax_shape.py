@@ -88,7 +88,7 @@ def radius_and_angle(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass
-class Frame:
+class ChestPoints:
     """Points of the chest with the coordinates that several organs need: all [n].
 
     Attributes:
@@ -106,16 +106,16 @@ class Frame:
     wall: Tensor
     skin: Tensor
 
-    def take(self, index: Tensor) -> Frame:
+    def take(self, index: Tensor) -> ChestPoints:
         """The points of an index list or a mask."""
-        return Frame(*(getattr(self, field.name)[index] for field in fields(self)))
+        return ChestPoints(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def mirrored(self) -> Frame:
+    def mirrored(self) -> ChestPoints:
         """The points with both sides folded onto the left one, for paired shapes."""
         return replace(self, x=self.x.abs())
 
 
-def frame(x: Tensor, y: Tensor, z: Tensor, skin: Tensor | None = None) -> Frame:
+def frame(x: Tensor, y: Tensor, z: Tensor, skin: Tensor | None = None) -> ChestPoints:
     """Compute a Frame; distances are radial ones, corrected for the slope along z."""
     offset = y - middle(z)
     rho, phi = radius_and_angle(x / half_width(z), offset / half_depth(z))
@@ -123,7 +123,7 @@ def frame(x: Tensor, y: Tensor, z: Tensor, skin: Tensor | None = None) -> Frame:
     bell = torch.sigmoid((92.0 - z) / 20.0)
     slope = (77.0 / 20.0) * bell * (1.0 - bell)  # of half_width
     wall = radial * (1.0 - 1.0 / rho.clamp(min=0.05)) / torch.sqrt(1.0 + slope * slope)
-    return Frame(x, y, z, rho, phi, wall, body_distance(x, y, z) if skin is None else skin)
+    return ChestPoints(x, y, z, rho, phi, wall, body_distance(x, y, z) if skin is None else skin)
 
 
 def body_distance(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -153,7 +153,9 @@ def diaphragm(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return top - drop, slope
 
 
-def capsule(f: Frame, start: tuple[float, ...], end: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+def capsule(
+    f: ChestPoints, start: tuple[float, ...], end: tuple[float, ...]
+) -> tuple[Tensor, Tensor]:
     """Distance to the line from ``start`` to ``end`` (mm), and the position along it in [0, 1]."""
     ax, ay, az = start
     bx, by, bz = (e - s for s, e in zip(start, end, strict=True))
@@ -162,7 +164,7 @@ def capsule(f: Frame, start: tuple[float, ...], end: tuple[float, ...]) -> tuple
     return torch.sqrt((px - t * bx) ** 2 + (py - t * by) ** 2 + (pz - t * bz) ** 2), t
 
 
-def tube(f: Frame, path: tuple[tuple[float, float, float, float], ...]) -> Tensor:
+def tube(f: ChestPoints, path: tuple[tuple[float, float, float, float], ...]) -> Tensor:
     """Signed distance to a tube along a polyline of (x, y, z, radius), mm."""
     result: Tensor | None = None
     for first, second in itertools.pairwise(path):
@@ -174,7 +176,7 @@ def tube(f: Frame, path: tuple[tuple[float, float, float, float], ...]) -> Tenso
 
 
 def ellipsoid(
-    f: Frame,
+    f: ChestPoints,
     center: tuple[float, float, float],
     axes: tuple[float, float, float],
     tilt: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),

@@ -21,7 +21,7 @@ from DeepRegistrationLib.images.dicom.files import (
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class DicomFrame:
     """One plane of an image.
 
     Attributes:
@@ -57,7 +57,7 @@ class Frame:
         return values[0] if values else None
 
 
-def frames_of(file: Path) -> list[Frame]:
+def frames_of(file: Path) -> list[DicomFrame]:
     """The planes of a DICOM file; none where it is no image.
 
     Raises:
@@ -115,7 +115,7 @@ def _axes(orientation: tuple[float, ...]) -> np.ndarray:
     return plane_axes(orientation)
 
 
-def _planes(file: Path, texts: Texts, per_frame: list[Texts]) -> list[Frame]:
+def _planes(file: Path, texts: Texts, per_frame: list[Texts]) -> list[DicomFrame]:
     count = int((numbers(texts, "NumberOfFrames") or [1])[0])
     kind = "".join(texts.get("SOPClassUID", []))
     if per_frame:
@@ -134,7 +134,7 @@ def _planes(file: Path, texts: Texts, per_frame: list[Texts]) -> list[Frame]:
     return [_frame(file, 0, 1, texts)]
 
 
-def _frame(file: Path, number: int, count: int, texts: Texts) -> Frame:
+def _frame(file: Path, number: int, count: int, texts: Texts) -> DicomFrame:
     position = numbers(texts, "ImagePositionPatient")
     orientation = numbers(texts, "ImageOrientationPatient")
     spacing = numbers(texts, "PixelSpacing")
@@ -152,7 +152,7 @@ def _frame(file: Path, number: int, count: int, texts: Texts) -> Frame:
         raise RegistrationError(
             f"{file.name} has a Rescale Slope of 0, so it holds no values; export it again."
         )
-    return Frame(
+    return DicomFrame(
         file,
         number,
         count,
@@ -166,7 +166,7 @@ def _frame(file: Path, number: int, count: int, texts: Texts) -> Frame:
     )
 
 
-def _dose_planes(file: Path, count: int, texts: Texts) -> list[Frame]:
+def _dose_planes(file: Path, count: int, texts: Texts) -> list[DicomFrame]:
     """The planes of an RT Dose: at Grid Frame Offset Vector (C.8.8.3.2).
 
     (a) Offsets from the first plane along the normal, beginning with 0; (b) for transverse planes,
@@ -198,7 +198,7 @@ def _dose_planes(file: Path, count: int, texts: Texts) -> list[Frame]:
             f"{file.name} has no Dose Grid Scaling, so its values mean nothing; export it again."
         )
     return [
-        Frame(
+        DicomFrame(
             file, k, count, first.size, position, first.axes, first.spacing,
             scaling[0], 0.0, texts,
         )
@@ -206,6 +206,6 @@ def _dose_planes(file: Path, count: int, texts: Texts) -> list[Frame]:
     ]  # fmt: skip
 
 
-def is_segmentation(frame: Frame) -> bool:
+def is_segmentation(frame: DicomFrame) -> bool:
     """Whether a plane belongs to a DICOM segmentation."""
     return frame.text("SOPClassUID") in (SEGMENTATION, LABEL_MAP_SEGMENTATION)

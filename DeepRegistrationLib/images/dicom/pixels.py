@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.entries import SYNTAX
 from DeepRegistrationLib.images.dicom.files import is_uncompressed, load_pydicom, read_object
-from DeepRegistrationLib.images.dicom.frames import Frame
+from DeepRegistrationLib.images.dicom.frames import DicomFrame
 from DeepRegistrationLib.images.guard.itk import Unreadable, read_itk_image
 from DeepRegistrationLib.images.guard.itk_warnings import quiet_itk
 
@@ -22,7 +22,7 @@ _STORAGE = ("BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricIn
 _WORDS = "1.2.840.10008.5.1.4.1.1.7.3"  # Multi-frame Grayscale Word Secondary Capture
 
 
-def read_values(frames: Sequence[Frame]) -> np.ndarray:
+def read_values(frames: Sequence[DicomFrame]) -> np.ndarray:
     """Real values of planes of one size, in their order: [z, y, x].
 
     Whole numbers where the rescale of all planes is one of whole numbers, else float32.
@@ -72,7 +72,7 @@ def _joined(planes: list[np.ndarray]) -> np.ndarray:
     return np.stack([plane.astype(kind) for plane in planes])
 
 
-def _from_objects(frames: Sequence[Frame]) -> np.ndarray:
+def _from_objects(frames: Sequence[DicomFrame]) -> np.ndarray:
     """Planes of multi-frame objects."""
     rescale = {(frame.slope, frame.intercept) for frame in frames}
     whole = all(float(v).is_integer() for pair in rescale for v in pair)
@@ -91,7 +91,7 @@ def _from_objects(frames: Sequence[Frame]) -> np.ndarray:
     return values
 
 
-def _stored(frames: Sequence[Frame]) -> np.ndarray:
+def _stored(frames: Sequence[DicomFrame]) -> np.ndarray:
     """Stored numbers of the planes, without rescale."""
     wanted: dict[Path, list[int]] = defaultdict(list)
     for k, frame in enumerate(frames):

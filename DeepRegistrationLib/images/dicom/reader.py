@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.dicom.frames import Frame, is_segmentation
+from DeepRegistrationLib.images.dicom.frames import DicomFrame, is_segmentation
 from DeepRegistrationLib.images.dicom.pixels import read_values
 from DeepRegistrationLib.images.dicom.segmentation import read_segmentation
 from DeepRegistrationLib.images.dicom.stack import ON_A_PIXEL, Stack, make_stack
-from DeepRegistrationLib.images.dicom.volumes import Volume, choose_volume, find_volumes
+from DeepRegistrationLib.images.dicom.volumes import DicomVolume, choose_volume, find_volumes
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.plain_data import background
 
@@ -72,7 +72,7 @@ def read_dicom_sequence(path: Path, wanted: Sequence[str] = ()) -> list[Read]:
     return [_read_time(volume, k, path) for k in range(len(volume.times))]
 
 
-def stack_of(frames: Sequence[Frame], path: Path) -> Stack:
+def stack_of(frames: Sequence[DicomFrame], path: Path) -> Stack:
     """The stack of a volume's frames.
 
     Raises:
@@ -92,7 +92,7 @@ def stack_of(frames: Sequence[Frame], path: Path) -> Stack:
     return make_stack(frames, str(path))
 
 
-def _several_times(volume: Volume, path: Path) -> str:
+def _several_times(volume: DicomVolume, path: Path) -> str:
     count, places = len(volume.times), len(volume.times[0])
     by = f" by {volume.order}"
     if volume.values:
@@ -105,7 +105,7 @@ def _several_times(volume: Volume, path: Path) -> str:
     return f"{path} holds {what}; choose one with --frame (1 to {count})."
 
 
-def _read_time(volume: Volume, index: int, path: Path) -> Read:
+def _read_time(volume: DicomVolume, index: int, path: Path) -> Read:
     stack = stack_of(volume.times[index], path)
     values = read_values(stack.frames)
     notes = []

@@ -10,13 +10,15 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.files import LABEL_MAP_SEGMENTATION, read_object
-from DeepRegistrationLib.images.dicom.frames import Frame
+from DeepRegistrationLib.images.dicom.frames import DicomFrame
 from DeepRegistrationLib.images.dicom.pixels import stored_values
 from DeepRegistrationLib.images.dicom.stack import places_along
 from DeepRegistrationLib.images.geometry import Grid
 
 
-def read_segmentation(frames: Sequence[Frame]) -> tuple[list[np.ndarray], Grid, dict[int, str]]:
+def read_segmentation(
+    frames: Sequence[DicomFrame],
+) -> tuple[list[np.ndarray], Grid, dict[int, str]]:
     """The segments of one object.
 
     Planes in which a segment is empty may be missing from the file.
@@ -68,7 +70,7 @@ def _layers(planes: dict[int, list[tuple[int, np.ndarray]]], grid: Grid) -> list
     return layers
 
 
-def _placed(frames: Sequence[Frame]) -> tuple[Grid, list[int]]:
+def _placed(frames: Sequence[DicomFrame]) -> tuple[Grid, list[int]]:
     """The grid that holds all planes, and the place of each along its z axis."""
     first = frames[0]
     if first.axes is None or first.spacing is None or any(f.position is None for f in frames):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.dicom.frames import Frame
+from DeepRegistrationLib.images.dicom.frames import DicomFrame
 from DeepRegistrationLib.images.geometry import Grid
 
 ON_A_PIXEL = 1e-4  # pixels
@@ -29,7 +29,7 @@ class Stack:
             pixels: [2]; zero for a straight stack.
     """
 
-    frames: tuple[Frame, ...]
+    frames: tuple[DicomFrame, ...]
     grid: Grid
     shear: np.ndarray
 
@@ -65,13 +65,13 @@ class Stack:
         return low, np.ceil(places.max(axis=0) - ON_A_PIXEL).astype(int)
 
 
-def places_along(frames: Sequence[Frame]) -> list[list[Frame]]:
+def places_along(frames: Sequence[DicomFrame]) -> list[list[DicomFrame]]:
     """Frames by their position along the normal, ascending."""
     axes, spacing = frames[0].axes, frames[0].spacing
     assert axes is not None and spacing is not None
     offsets = np.array([frame.position @ axes[:, 2] for frame in frames])
     order = np.argsort(offsets, kind="stable")
-    places: list[list[Frame]] = []
+    places: list[list[DicomFrame]] = []
     last = -np.inf
     for k in order:
         if offsets[k] - last > _SAME_PLACE * min(spacing):
@@ -81,7 +81,7 @@ def places_along(frames: Sequence[Frame]) -> list[list[Frame]]:
     return places
 
 
-def make_stack(frames: Sequence[Frame], name: str) -> Stack:
+def make_stack(frames: Sequence[DicomFrame], name: str) -> Stack:
     """The stack of frames, one at each position, in any order.
 
     The distances are measured as deviations from the line that fits the positions best, so that
@@ -145,7 +145,7 @@ def _uneven(offsets: np.ndarray, name: str, one_object: bool) -> RegistrationErr
     )
 
 
-def _thickness(frame: Frame) -> float:
+def _thickness(frame: DicomFrame) -> float:
     """Of a single slice, mm."""
     for keyword in ("SpacingBetweenSlices", "SliceThickness"):
         value = frame.number_of(keyword)
@@ -154,7 +154,7 @@ def _thickness(frame: Frame) -> float:
     return 1.0
 
 
-def _rounding(frames: Sequence[Frame]) -> float:
+def _rounding(frames: Sequence[DicomFrame]) -> float:
     """The unit to which the positions were rounded, mm; 0 where they have many decimals."""
     positions = np.array([frame.position for frame in frames])
     for unit in (1.0, 0.1, 0.01):

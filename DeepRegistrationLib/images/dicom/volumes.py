@@ -11,7 +11,7 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.files import DOSE, regular_files
-from DeepRegistrationLib.images.dicom.frames import Frame, frames_of, is_segmentation
+from DeepRegistrationLib.images.dicom.frames import DicomFrame, frames_of, is_segmentation
 from DeepRegistrationLib.images.dicom.stack import places_along
 
 _SHOWN = 12  # volumes in a list
@@ -38,7 +38,7 @@ _TIMES = {  # what puts images of one place in order, the first that does
 
 
 @dataclass(frozen=True, eq=False)
-class Volume:
+class DicomVolume:
     """One volume, or several of the same place in the order of time.
 
     Attributes:
@@ -48,13 +48,13 @@ class Volume:
         left_out: Localizers in the same series that are no part of it.
     """
 
-    times: tuple[tuple[Frame, ...], ...]
+    times: tuple[tuple[DicomFrame, ...], ...]
     order: str = ""
     values: tuple[str, ...] = ()
     left_out: int = 0
 
     @property
-    def first(self) -> Frame:
+    def first(self) -> DicomFrame:
         """A frame that stands for all."""
         return self.times[0][0]
 
@@ -73,7 +73,7 @@ class Volume:
         return " ".join(words)
 
 
-def find_volumes(path: Path) -> list[Volume]:
+def find_volumes(path: Path) -> list[DicomVolume]:
     """The volumes in a file, or in a folder and its sub-folders, in the order of series number.
 
     Dose and segmentations count only where there are no images.
@@ -84,7 +84,7 @@ def find_volumes(path: Path) -> list[Volume]:
     frames = [frame for file in regular_files(path) for frame in frames_of(file)]
     frames = _without_copies(frames)
     images = [f for f in frames if not is_segmentation(f) and f.text("SOPClassUID") != DOSE]
-    by_series: dict[str, list[Frame]] = defaultdict(list)
+    by_series: dict[str, list[DicomFrame]] = defaultdict(list)
     for frame in images or frames:
         # a series of a dose or of a segmentation may hold several, each a volume of its own
         own = "" if images else frame.text("SOPInstanceUID")
@@ -93,7 +93,9 @@ def find_volumes(path: Path) -> list[Volume]:
     return [volume for series in found for volume in _volumes_of(series)]
 
 
-def choose_volume(volumes: Sequence[Volume], path: Path, wanted: Sequence[str] = ()) -> Volume:
+def choose_volume(
+    volumes: Sequence[DicomVolume], path: Path, wanted: Sequence[str] = ()
+) -> DicomVolume:
     """The one volume, or the one that was asked for.
 
     Args:
@@ -125,16 +127,16 @@ def choose_volume(volumes: Sequence[Volume], path: Path, wanted: Sequence[str] =
     )
 
 
-def _is_named(number: int, volume: Volume, wanted: str) -> bool:
+def _is_named(number: int, volume: DicomVolume, wanted: str) -> bool:
     wanted = wanted.strip()
     if wanted.isdigit() and len(wanted) < 4:
         return int(wanted) == number
     return bool(wanted) and volume.series.endswith(wanted)
 
 
-def _without_copies(frames: list[Frame]) -> list[Frame]:
+def _without_copies(frames: list[DicomFrame]) -> list[DicomFrame]:
     """Frames without files that are the same instance, byte by byte, under another name."""
-    known: dict[Hashable, Frame] = {}
+    known: dict[Hashable, DicomFrame] = {}
     kept = []
     for frame in frames:
         key = frame.text("SOPInstanceUID"), frame.number, frame.text("InstanceNumber")
@@ -146,13 +148,13 @@ def _without_copies(frames: list[Frame]) -> list[Frame]:
     return kept
 
 
-def _series_order(frames: list[Frame]) -> tuple[float, str, float]:
+def _series_order(frames: list[DicomFrame]) -> tuple[float, str, float]:
     first = frames[0]
     numbers = [frame.number_of("InstanceNumber") or 0.0 for frame in frames]
     return first.number_of("SeriesNumber") or 0.0, first.text("SeriesInstanceUID"), min(numbers)
 
 
-def _volumes_of(series: list[Frame]) -> list[Volume]:
+def _volumes_of(series: list[DicomFrame]) -> list[DicomVolume]:
     """The volumes of one series: stacks apart, each with its time points."""
     stacks = _by_geometry(series)
     localizers = [s for s in stacks if _is_localizer(s)]
@@ -170,16 +172,16 @@ def _volumes_of(series: list[Frame]) -> list[Volume]:
     return [replace(v, left_out=left_out) for stack in stacks for v in _time_points(stack)]
 
 
-def _is_localizer(frames: list[Frame]) -> bool:
+def _is_localizer(frames: list[DicomFrame]) -> bool:
     return all(
         "LOCALIZER" in frame.text("ImageType").upper() or frame.position is None
         for frame in frames
     )  # fmt: skip
 
 
-def _by_geometry(frames: list[Frame]) -> list[list[Frame]]:
+def _by_geometry(frames: list[DicomFrame]) -> list[list[DicomFrame]]:
     """Frames of one size, spacing, frame of reference and orientation together."""
-    groups: list[list[Frame]] = []
+    groups: list[list[DicomFrame]] = []
     for frame in frames:
         for group in groups:
             if _alike(group[0], frame):
@@ -190,7 +192,7 @@ def _by_geometry(frames: list[Frame]) -> list[list[Frame]]:
     return groups
 
 
-def _alike(one: Frame, two: Frame) -> bool:
+def _alike(one: DicomFrame, two: DicomFrame) -> bool:
     if one.size != two.size or one.text("SamplesPerPixel") != two.text("SamplesPerPixel"):
         return False
     if one.text("FrameOfReferenceUID") != two.text("FrameOfReferenceUID"):
@@ -209,15 +211,15 @@ def _alike(one: Frame, two: Frame) -> bool:
     return (one.position is None) == (two.position is None)
 
 
-def _time_points(stack: list[Frame]) -> list[Volume]:
+def _time_points(stack: list[DicomFrame]) -> list[DicomVolume]:
     """Volumes of frames that lie in parallel planes."""
     if any(getattr(stack[0], name) is None for name in ("position", "axes", "spacing")):
-        return [Volume((tuple(stack),))]  # refused where it is read, with what is missing
+        return [DicomVolume((tuple(stack),))]  # refused where it is read, with what is missing
     if is_segmentation(stack[0]):
-        return [Volume((tuple(stack),))]
+        return [DicomVolume((tuple(stack),))]
     places = places_along(stack)
     if len(places) == len(stack):
-        return [Volume((tuple(stack),))]
+        return [DicomVolume((tuple(stack),))]
     for keyword in (*_KINDS, "AcquisitionNumber"):
         if parts := _separated(stack, places, keyword):
             return [volume for part in parts for volume in _time_points(part)]
@@ -226,10 +228,10 @@ def _time_points(stack: list[Frame]) -> list[Volume]:
         for keyword, title in _TIMES.items():
             if times := _ordered(places, keyword):
                 values = tuple(time[0].text(keyword) for time in times)
-                return [Volume(tuple(times), title, values)]
+                return [DicomVolume(tuple(times), title, values)]
         if all(frame.frames > 1 for frame in stack):
             numbered = [sorted(place, key=lambda f: f.number) for place in places]
-            return [Volume(tuple(zip(*numbered, strict=True)), "frame number")]
+            return [DicomVolume(tuple(zip(*numbered, strict=True)), "frame number")]
     counts = [len(place) for place in places]
     repeated = sum(count > 1 for count in counts)
     why = (
@@ -245,13 +247,13 @@ def _time_points(stack: list[Frame]) -> list[Volume]:
 
 
 def _separated(
-    stack: list[Frame], places: list[list[Frame]], keyword: str
-) -> list[list[Frame]] | None:
+    stack: list[DicomFrame], places: list[list[DicomFrame]], keyword: str
+) -> list[list[DicomFrame]] | None:
     """Parts of the stack by the value of an entry, where each part makes volumes of its own.
 
     An acquisition number may also count the time points; then it does not separate.
     """
-    parts: dict[str, list[Frame]] = defaultdict(list)
+    parts: dict[str, list[DicomFrame]] = defaultdict(list)
     for frame in stack:
         parts[frame.text(keyword)].append(frame)
     if len(parts) < 2:
@@ -267,17 +269,17 @@ def _separated(
     return None
 
 
-def _counts(places: list[list[Frame]], part: list[Frame]) -> list[int]:
+def _counts(places: list[list[DicomFrame]], part: list[DicomFrame]) -> list[int]:
     """How many frames of a part lie at each place."""
     members = {id(frame) for frame in part}
     return [sum(id(frame) in members for frame in place) for place in places]
 
 
-def _equal(places: list[list[Frame]]) -> bool:
+def _equal(places: list[list[DicomFrame]]) -> bool:
     return len({len(place) for place in places}) == 1
 
 
-def _ordered(places: list[list[Frame]], keyword: str) -> list[tuple[Frame, ...]] | None:
+def _ordered(places: list[list[DicomFrame]], keyword: str) -> list[tuple[DicomFrame, ...]] | None:
     """Time points by an entry that differs between all frames of each place; else None."""
     ordered = []
     for place in places:
@@ -287,6 +289,6 @@ def _ordered(places: list[list[Frame]], keyword: str) -> list[tuple[Frame, ...]]
     return list(zip(*ordered, strict=True))
 
 
-def _sort_key(frame: Frame, keyword: str) -> tuple[float, str]:
+def _sort_key(frame: DicomFrame, keyword: str) -> tuple[float, str]:
     value = frame.number_of(keyword)
     return (value if value is not None else 0.0), frame.text(keyword)

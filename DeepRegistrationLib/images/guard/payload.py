@@ -1,7 +1,7 @@
 """Requests and results between two processes: JSON, with the arrays as files beside it.
 
-A payload is any nesting of dicts, lists, plain values, numpy arrays, :class:`Blocks` (arrays at
-the other end) and the dataclasses of :mod:`DeepRegistrationLib.images.plain_data` and
+A payload is any nesting of dicts, lists, plain values, numpy arrays, :class:`ChunkedArray` (at the
+other end an array) and the dataclasses of :mod:`DeepRegistrationLib.images.plain_data` and
 :mod:`DeepRegistrationLib.options`. Arrays are written as ``.npy``.
 """
 
@@ -17,9 +17,9 @@ import numpy as np
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.plain_data import (
     AffineMap,
-    Blocks,
+    ChunkedArray,
     FieldMap,
-    Outcome,
+    RegistrationOutcome,
     StoredField,
     Task,
     Volume,
@@ -35,14 +35,14 @@ _KINDS = (
     RegistrationOptions,
     Outputs,
     Task,
-    Outcome,
+    RegistrationOutcome,
 )
 _TYPES = {kind.__name__: kind for kind in _KINDS}
 _TYPE, _ARRAY = "$type", "$array"
 _BLOCK = 4 << 20  # bytes written at once: a few milliseconds
 
 
-def pack(value: Any, arrays: list[np.ndarray | Blocks]) -> Any:
+def pack(value: Any, arrays: list[np.ndarray | ChunkedArray]) -> Any:
     """The payload as JSON can hold it; its arrays are appended to ``arrays``.
 
     Raises:
@@ -52,7 +52,7 @@ def pack(value: Any, arrays: list[np.ndarray | Blocks]) -> Any:
         return value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, np.ndarray | Blocks):
+    if isinstance(value, np.ndarray | ChunkedArray):
         arrays.append(value)
         return {_ARRAY: file_name(len(arrays) - 1)}
     if isinstance(value, dict):
@@ -90,7 +90,7 @@ def file_name(number: int) -> str:
     return f"{number}.npy"
 
 
-def write_arrays(arrays: list[np.ndarray | Blocks], folder: Path) -> Iterator[int]:
+def write_arrays(arrays: list[np.ndarray | ChunkedArray], folder: Path) -> Iterator[int]:
     """Write the arrays of a payload, block by block; yields the bytes written so far.
 
     They are written, not mapped: a full disk is then an ``OSError``, where writing to mapped
@@ -105,7 +105,7 @@ def write_arrays(arrays: list[np.ndarray | Blocks], folder: Path) -> Iterator[in
                 "shape": array.shape,
             }
             np.lib.format.write_array_header_2_0(file, header)  # type: ignore[arg-type]
-            for block in array.make() if isinstance(array, Blocks) else _blocks(array):
+            for block in array.make() if isinstance(array, ChunkedArray) else _blocks(array):
                 file.write(np.ascontiguousarray(block).data)
                 done += block.nbytes
                 yield done

@@ -14,22 +14,30 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
-from DeepRegistrationLib.images.lungs.blocks import Blocks, averaged, blocks_of
+from DeepRegistrationLib.images.lungs.blocks import BlockMeans, averaged, blocks_of
 from DeepRegistrationLib.images.lungs.cores import TISSUE, Cores
-from DeepRegistrationLib.images.lungs.plausibility import Evidence, Lung, evidence_of
+from DeepRegistrationLib.images.lungs.plausibility import Lung, LungFindings, evidence_of
 from DeepRegistrationLib.images.lungs.shape import grown
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image
     from DeepRegistrationLib.images.plain_data import Volume
 
-__all__ = ["Evidence", "Found", "Lung", "examine", "find_lungs", "look_for_lungs", "require_lungs"]
+__all__ = [
+    "LungFindings",
+    "FoundLungs",
+    "Lung",
+    "examine",
+    "find_lungs",
+    "look_for_lungs",
+    "require_lungs",
+]
 
 _FINE = 1.75  # mm, blocks on which the surface is found
 _TOUCHED, _COVERED = 0.15, 0.85  # share of lung from which air, and everything, belongs to it
 
 
-class Found(NamedTuple):
+class FoundLungs(NamedTuple):
     """The lungs of an image.
 
     Attributes:
@@ -38,7 +46,7 @@ class Found(NamedTuple):
     """
 
     mask: Image | None
-    evidence: Evidence
+    evidence: LungFindings
 
 
 def find_lungs(image: Image) -> Image | None:
@@ -55,7 +63,7 @@ def find_lungs(image: Image) -> Image | None:
     return found.mask if found.evidence.sure else None
 
 
-def require_lungs(image: Image) -> Found:
+def require_lungs(image: Image) -> FoundLungs:
     """:func:`look_for_lungs`, where there have to be some.
 
     Raises:
@@ -67,38 +75,38 @@ def require_lungs(image: Image) -> Found:
     return found
 
 
-def examine(volume: Volume) -> Evidence:
+def examine(volume: Volume) -> LungFindings:
     """The evidence alone, from a cheap look at the voxels."""
     return _search(volume.data, volume)[1]
 
 
-def look_for_lungs(image: Image) -> Found:
+def look_for_lungs(image: Image) -> FoundLungs:
     """The lungs' mask with the evidence for it."""
     data = image.data.detach().cpu().numpy()
     found, evidence = _search(data, image)
     if found is None:
-        return Found(None, evidence)
-    return Found(_surface(image, data, *found), evidence)
+        return FoundLungs(None, evidence)
+    return FoundLungs(_surface(image, data, *found), evidence)
 
 
 def _search(
     data: np.ndarray, image: Image | Volume
-) -> tuple[tuple[Blocks, np.ndarray, float] | None, Evidence]:
+) -> tuple[tuple[BlockMeans, np.ndarray, float] | None, LungFindings]:
     """Blocks, lungs on them and the offset to HU; and the evidence."""
     offset = hounsfield_offset(data)
     blocks = None if offset is None else blocks_of(data, image.grid, offset)
     if offset is None or blocks is None:
-        return None, Evidence()
+        return None, LungFindings()
     cores = Cores(blocks)
     if not cores.lungs:
-        return None, Evidence()
+        return None, LungFindings()
     lungs = grown(blocks, cores)
     evidence = evidence_of(blocks, cores, lungs, cores.enclosure)
     return (blocks, np.any(lungs, axis=0), offset), evidence
 
 
 def _surface(
-    image: Image, data: np.ndarray, blocks: Blocks, lungs: np.ndarray, offset: float
+    image: Image, data: np.ndarray, blocks: BlockMeans, lungs: np.ndarray, offset: float
 ) -> Image:
     """The mask on the image's grid: its surface where fine blocks are half air."""
     import torch

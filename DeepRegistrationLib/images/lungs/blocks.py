@@ -24,7 +24,7 @@ _PADDED = 0.001  # of all blocks: smaller constant regions are no padding
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class BlockMeans:
     """Block means with axes along superior, posterior and left, in this order.
 
     Attributes:
@@ -54,7 +54,7 @@ class Blocks:
         return float(np.prod(self.step)) / 1000
 
 
-def blocks_of(data: np.ndarray, grid: Grid, offset: float = 0.0) -> Blocks | None:
+def blocks_of(data: np.ndarray, grid: Grid, offset: float = 0.0) -> BlockMeans | None:
     """Average a scan over blocks.
 
     Args:
@@ -81,7 +81,7 @@ def blocks_of(data: np.ndarray, grid: Grid, offset: float = 0.0) -> Blocks | Non
     axes, signs = _axes(coarse)
     step = np.array(coarse.spacing[::-1])[list(axes)]
     mean, holds = (_flipped(np.transpose(a, axes), signs) for a in (mean, holds))
-    return Blocks(mean, holds, step, coarse, lower, upper)  # type: ignore[arg-type]
+    return BlockMeans(mean, holds, step, coarse, lower, upper)  # type: ignore[arg-type]
 
 
 def data_box(data: np.ndarray) -> tuple[slice, slice, slice] | None:

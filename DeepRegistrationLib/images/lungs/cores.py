@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from DeepRegistrationLib.images.lungs.blocks import Blocks
+from DeepRegistrationLib.images.lungs.blocks import BlockMeans
 
 TISSUE = -320.0  # HU: between parenchyma and chest wall
 _CORE_DEPTH = (
@@ -36,7 +36,7 @@ class Cores:
         enclosure: Share of the six axis directions in which the body is met: [z, y, x].
     """
 
-    def __init__(self, blocks: Blocks) -> None:
+    def __init__(self, blocks: BlockMeans) -> None:
         """Find them."""
         self.air = blocks.data & (blocks.values < TISSUE)
         tissue = blocks.data & ~self.air
@@ -50,7 +50,7 @@ class Cores:
         self.volumes = np.bincount(self.labels.ravel()) * blocks.block_ml
         self.lungs = self._lungs(blocks)
 
-    def _lungs(self, blocks: Blocks) -> list[int]:
+    def _lungs(self, blocks: BlockMeans) -> list[int]:
         likely = self._likely(blocks)
         if not likely:
             return []
@@ -63,7 +63,7 @@ class Cores:
             or _beside(place[label], place[largest])
         ]
 
-    def _likely(self, blocks: Blocks) -> list[int]:
+    def _likely(self, blocks: BlockMeans) -> list[int]:
         """Labels of the cores that are lungs by volume, density and surroundings."""
         inside = self.labels > 0
         labels, values = self.labels[inside], blocks.values[inside]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from DeepRegistrationLib.images.lungs.blocks import Blocks
+from DeepRegistrationLib.images.lungs.blocks import BlockMeans
 from DeepRegistrationLib.images.lungs.cores import Cores
 
 # Limits, wider than any lung of an adult or a child. On the CTs at hand and what was cut from them:
@@ -39,7 +39,7 @@ class Lung:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LungFindings:
     """What was found.
 
     Attributes:
@@ -75,8 +75,8 @@ class Evidence:
 
 
 def evidence_of(
-    blocks: Blocks, cores: Cores, lungs: list[np.ndarray], enclosure: np.ndarray
-) -> Evidence:
+    blocks: BlockMeans, cores: Cores, lungs: list[np.ndarray], enclosure: np.ndarray
+) -> LungFindings:
     """Check the lungs.
 
     Args:
@@ -119,10 +119,12 @@ def evidence_of(
         ),
     )
     doubts = tuple(text for failed, text in checks if failed)
-    return Evidence(found, doubts, len(found) == 1 and _width(found_in=slices, of=whole), density)
+    return LungFindings(
+        found, doubts, len(found) == 1 and _width(found_in=slices, of=whole), density
+    )
 
 
-def _missed(blocks: Blocks, cores: Cores, air: float) -> int:
+def _missed(blocks: BlockMeans, cores: Cores, air: float) -> int:
     """Blocks of other cores, or of parts of them, that are as dense as lung and in the body."""
     deep = (cores.labels > 0) & ~np.isin(cores.labels, cores.lungs)
     values, enclosed = blocks.values[deep], cores.enclosure[deep]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from DeepRegistrationLib.images.lungs.blocks import Blocks
+from DeepRegistrationLib.images.lungs.blocks import BlockMeans
 from DeepRegistrationLib.images.lungs.cores import Cores, box_around, parted
 
 _REACH = 12.0  # mm from a core to the farthest block that still belongs to it
@@ -14,7 +14,7 @@ _HOLE = 2000.0  # mm^2 in an axial slice: vessels and lesions are smaller, the m
 _SMALLEST = 20.0  # ml
 
 
-def grown(blocks: Blocks, cores: Cores) -> list[np.ndarray]:
+def grown(blocks: BlockMeans, cores: Cores) -> list[np.ndarray]:
     """The lungs, one or two, from right to left by the header: each bool [z, y, x]."""
     seeds = np.isin(cores.labels, cores.lungs)
     box = box_around(seeds, np.ceil(_REACH / blocks.step).astype(int) + 1)

@@ -63,7 +63,7 @@ MaximumNumberOfIterations 500
 
 
 @dataclass(frozen=True)
-class Stage:
+class ElastixStage:
     """One run of elastix.
 
     Attributes:
@@ -86,12 +86,12 @@ class Stage:
         return one * int(self.parameters["NumberOfResolutions"][0])
 
 
-def _stage(text: str, mask: Mask) -> Stage:
+def _stage(text: str, mask: Mask) -> ElastixStage:
     lines = (line.split() for line in text.replace(";", "\n").split("\n") if line.strip())
-    return Stage({name: tuple(values) for name, *values in lines}, mask)
+    return ElastixStage({name: tuple(values) for name, *values in lines}, mask)
 
 
-RECIPES: dict[str, tuple[Stage, ...]] = {
+RECIPES: dict[str, tuple[ElastixStage, ...]] = {
     "affine": (_stage(_AFFINE, "given"),),
     "bspline-1r2000": (_stage(_AFFINE, "given"), _stage(_BSPLINE_1R, "given")),
     "bspline-3r500": (_stage(_AFFINE, "given"), _stage(_BSPLINE_3R, "given")),

@@ -21,7 +21,7 @@ import DeepRegistrationLib
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods.elastix.parameter_sets import Stage
+from DeepRegistrationLib.methods.elastix.parameter_sets import ElastixStage
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
@@ -31,7 +31,7 @@ _SEED = 121212  # elastix's own, that of our seed 0
 
 
 @dataclass(frozen=True)
-class Found:
+class ElastixResult:
     """What elastix found.
 
     Attributes:
@@ -59,13 +59,13 @@ def run_elastix(
     fixed: Image,
     moving: Image,
     masks: tuple[Image | None, Image | None],
-    stages: Sequence[Stage],
+    stages: Sequence[ElastixStage],
     grid: Grid,
     *,
     threads: int,
     seed: int,
     progress: Progress,
-) -> Found:
+) -> ElastixResult:
     """Run elastix's stages, one on top of the other.
 
     elastix works in a process of its own. Its progress is the number of lines in the tables of
@@ -101,10 +101,12 @@ def run_elastix(
         if "error" in result:
             raise RegistrationError(f"elastix failed: {_reason(result['error'])}")
         field = torch.from_numpy(np.load(folder / "field.npy")) if deformable else None
-    return Found(_transform(result, field, grid, fixed.data.device), result["seconds"])
+    return ElastixResult(_transform(result, field, grid, fixed.data.device), result["seconds"])
 
 
-def _stage_request(stage: Stage, masks: dict[str, Image | None], seed: int) -> dict[str, Any]:
+def _stage_request(
+    stage: ElastixStage, masks: dict[str, Image | None], seed: int
+) -> dict[str, Any]:
     used = {"given": ("fixed", "moving"), "fixed": ("fixed",), "none": ()}[stage.mask]
     return {
         "parameters": stage.parameters | {"RandomSeed": [str(_SEED + seed)]},

@@ -47,16 +47,16 @@ class EppenhofNet(nn.Module):
         if norm not in _NORMS:
             raise ValueError(f"norm is {norm!r}; it can be {' or '.join(_NORMS)}.")
         self.base, self.norm = base, norm
-        self.down = nn.ModuleList([_Level(2, base, 2 * base, norm)])
+        self.down = nn.ModuleList([_ConvBlock(2, base, 2 * base, norm)])
         for level in range(1, 5):
             inner = base << level
-            self.down.append(_Level(inner, inner, 2 * inner, norm))
+            self.down.append(_ConvBlock(inner, inner, 2 * inner, norm))
         self.rise = nn.ModuleList()
         self.up = nn.ModuleList()
         for level in range(4, 0, -1):
             wide, narrow = base << (level + 1), base << level
             self.rise.append(nn.ConvTranspose3d(wide, wide, 2, stride=2))
-            self.up.append(_Level(wide + narrow, narrow, narrow, norm))
+            self.up.append(_ConvBlock(wide + narrow, narrow, narrow, norm))
         self.output = nn.Conv3d(2 * base, 3, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -122,7 +122,7 @@ class RunningBatchNorm(nn.BatchNorm3d):
 _NORMS: dict[str, type[nn.BatchNorm3d]] = {"running": RunningBatchNorm, "batch": nn.BatchNorm3d}
 
 
-class _Level(nn.Sequential):
+class _ConvBlock(nn.Sequential):
     """Two convolutions at one resolution."""
 
     def __init__(self, channels: int, inner: int, outer: int, norm: str) -> None:

@@ -26,7 +26,7 @@ _TOLERANCE = 0.5  # mm between the voxels of one grid, as where the anatomy is r
 _SAMPLES = 1_000_000  # voxels by which the range of the values is found
 
 
-def likeness_in_place(fixed: Image | Volume, moving: Image | Volume) -> float | None:
+def correlation_in_place(fixed: Image | Volume, moving: Image | Volume) -> float | None:
     """Correlation of the two images, voxel by voxel (-1 to 1); None where their grids differ.
 
     Values are held between the 2nd and the 98th percentile of each image, as the brightest blood
@@ -39,9 +39,9 @@ def likeness_in_place(fixed: Image | Volume, moving: Image | Volume) -> float | 
     return float(first @ second) / energy**0.5 if energy > 0 else 0.0
 
 
-def show_one_heart(likeness: float | None) -> bool:
-    """Whether so much likeness (from :func:`likeness_in_place`) is that of one patient's frames."""
-    return likeness is not None and likeness >= _SAME
+def show_one_heart(correlation: float | None) -> bool:
+    """Whether a :func:`correlation_in_place` is that of two frames of one patient."""
+    return correlation is not None and correlation >= _SAME
 
 
 def _centered(image: Image | Volume) -> np.ndarray:

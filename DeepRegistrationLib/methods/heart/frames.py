@@ -9,8 +9,8 @@ from __future__ import annotations
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.heart.cine_frames import likeness_in_place, show_one_heart
-from DeepRegistrationLib.methods.heart.heartnet import Found, find_heart
+from DeepRegistrationLib.methods.heart.cine_frames import correlation_in_place, show_one_heart
+from DeepRegistrationLib.methods.heart.heartnet import FoundHeart, find_heart
 from DeepRegistrationLib.methods.heart.preparation import frame_of_labels, rigid_between
 from DeepRegistrationLib.transforms import Affine
 
@@ -30,7 +30,7 @@ def heart_frames(fixed: Image, moving: Image, context: Context) -> list[Grid]:
     masks = {"fixed": context.fixed_mask, "moving": context.moving_mask}
     needed = ["fixed"] if context.initial is not None else ["fixed", "moving"]
     if any(masks[side] is None for side in needed):
-        likeness = likeness_in_place(fixed, moving)
+        likeness = correlation_in_place(fixed, moving)
         if show_one_heart(likeness):
             frame, place = _shared_frame(images, masks)
             context.notes.append(
@@ -88,10 +88,10 @@ def _frame(image: Image, mask: Image | None, side: str, context: Context) -> Gri
     return found.frame
 
 
-def _place(found: Found) -> str:
+def _place(found: FoundHeart) -> str:
     return f"in the middle of the stack {_score(found)}"
 
 
-def _score(found: Found) -> str:
+def _score(found: FoundHeart) -> str:
     doubt = f"; {found.doubt}" if found.doubt else ""
     return f"(score {found.score:.2f} of 1{doubt})"

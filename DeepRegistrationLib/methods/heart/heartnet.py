@@ -53,7 +53,7 @@ _RIGHT_SHARE = 0.03  # of the volume is the right ventricle, in all of a heart
 _AROUND = 4.0  # mm of the region around the ventricles
 
 
-class Found(NamedTuple):
+class FoundHeart(NamedTuple):
     """Where the heart was found.
 
     Attributes:
@@ -74,10 +74,10 @@ class Found(NamedTuple):
     upright: bool = True
 
 
-_FOUND: WeakKeyDictionary[Image, Found] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[Image, FoundHeart] = WeakKeyDictionary()
 
 
-def find_heart(image: Image) -> Found:
+def find_heart(image: Image) -> FoundHeart:
     """Look for the heart; what was found in an image is kept as long as the image.
 
     Raises:
@@ -107,7 +107,7 @@ def _network(name: str, path: Path) -> HeartNet:
     return network_of(find_weights(METHOD, name), HeartNet)[0].eval()
 
 
-def _look(image: Image, network: HeartNet) -> Found:
+def _look(image: Image, network: HeartNet) -> FoundHeart:
     slices, grid = slices_of(Image(image.data.cpu(), image.grid, image.name))
     views = [_shares(slices.flip(axes), network, axes) for axes in _MIRRORED]
     shares = torch.stack(views).mean(0).numpy()
@@ -118,10 +118,12 @@ def _look(image: Image, network: HeartNet) -> Found:
     doubt = _doubt(labels, grid)
     if score < _SURE or doubt:
         everywhere = torch.ones_like(image.data, dtype=torch.uint8)
-        return Found(middle_frame(image.grid), replace(image, data=everywhere), score, False, doubt)
+        return FoundHeart(
+            middle_frame(image.grid), replace(image, data=everywhere), score, False, doubt
+        )
     kept = Image(from_slices(torch.from_numpy(labels.astype(np.uint8)), grid), grid, image.name)
     upright = apex_evidence(kept) >= _UPRIGHT
-    return Found(frame_of_labels(kept), _around(kept, image), score, True, upright=upright)
+    return FoundHeart(frame_of_labels(kept), _around(kept, image), score, True, upright=upright)
 
 
 def _shares(slices: Tensor, network: HeartNet, mirrored: tuple[int, ...]) -> Tensor:

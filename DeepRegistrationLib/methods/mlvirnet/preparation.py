@@ -26,7 +26,7 @@ _SEARCH = 4.0  # mm, voxels on which the box is found
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class PreparedPair:
     """A pair as the network sees it.
 
     Attributes:
@@ -59,7 +59,7 @@ def frame_pair(
     initial: Transform | None = None,
     *,
     size: int = 160,
-) -> Frame:
+) -> PreparedPair:
     """Bring a pair into its box.
 
     Args:
@@ -78,7 +78,7 @@ def frame_pair(
         binary = Image((mask.data != 0).float(), mask.grid, mask.name)
         return _filtered(binary, grid, transform, 0.0)
 
-    return Frame(
+    return PreparedPair(
         fixed=_intensities(fixed, grid, identity),
         moving=_intensities(moving, grid, start),
         fixed_mask=masked(fixed_mask, identity),

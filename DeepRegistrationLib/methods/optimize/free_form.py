@@ -12,7 +12,7 @@ from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.reductions import total
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
-from DeepRegistrationLib.methods.optimize.presets import Level, Preset
+from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
@@ -47,7 +47,7 @@ def fit_level(
     weight: torch.Tensor,
     start: torch.Tensor,
     level: Level,
-    preset: Preset,
+    preset: OptimizationPreset,
     spacing: tuple[float, float, float],
     progress: Progress,
     frozen: Sequence[int] = (),

@@ -19,7 +19,7 @@ from DeepRegistrationLib.images.pyramid import (
 )
 from DeepRegistrationLib.images.sampling import map_points, sample
 from DeepRegistrationLib.methods.optimize.free_form import MovingSource, fit_level, taper
-from DeepRegistrationLib.methods.optimize.presets import Level, Preset
+from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 
@@ -33,7 +33,7 @@ def deform(
     moving: Image,
     mask: Image | None,
     start: Transform,
-    preset: Preset,
+    preset: OptimizationPreset,
     levels: tuple[Level, ...],
     progress: Progress,
     *,
@@ -74,7 +74,7 @@ def _level(
     start: Transform,
     field: DisplacementField | None,
     level: Level,
-    preset: Preset,
+    preset: OptimizationPreset,
     factor: float,
     progress: Progress,
 ) -> DisplacementField:
@@ -132,7 +132,7 @@ def _titled(progress: Progress, title: str) -> Progress:
     return lambda fraction, _: progress(fraction, title)
 
 
-def _scaled(image: Image, preset: Preset) -> Image:
+def _scaled(image: Image, preset: OptimizationPreset) -> Image:
     """Intensities clamped to the preset's range, or their percentiles brought to [0, 1]."""
     if preset.range is not None:
         return replace(image, data=image.data.clamp(*preset.range))

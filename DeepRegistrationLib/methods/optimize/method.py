@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.expected_accuracy import measured, stated_error
-from DeepRegistrationLib.methods.optimize.presets import PRESETS, Level, Preset
+from DeepRegistrationLib.methods.optimize.presets import PRESETS, Level, OptimizationPreset
 from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.progress import part
 
@@ -82,7 +82,7 @@ class Optimize(Method):
 
     def _fit(
         self,
-        preset: Preset,
+        preset: OptimizationPreset,
         fixed: Image,
         moving: Image,
         start: Transform,
@@ -97,7 +97,7 @@ class Optimize(Method):
 
     def _two_way(
         self,
-        preset: Preset,
+        preset: OptimizationPreset,
         fixed: Image,
         moving: Image,
         start: Transform,
@@ -115,7 +115,7 @@ class Optimize(Method):
             context.estimates.extend([forward, inverse])
         return mean
 
-    def _preset(self, fixed: Image, moving: Image, context: Context) -> Preset:
+    def _preset(self, fixed: Image, moving: Image, context: Context) -> OptimizationPreset:
         name = self.parameters.anatomy
         if name == "auto":
             from DeepRegistrationLib.methods.anatomy_recognition import recognize
@@ -126,7 +126,7 @@ class Optimize(Method):
         preset = PRESETS[name]
         return replace(preset, bending=preset.bending * float(self.parameters.smoothness))
 
-    def _levels(self, preset: Preset, context: Context) -> tuple[Level, ...]:
+    def _levels(self, preset: OptimizationPreset, context: Context) -> tuple[Level, ...]:
         factor = float(self.parameters.iterations)
         return tuple(
             replace(level, iterations=max(_FEWEST, round(level.iterations * factor)))

@@ -29,7 +29,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Preset:
+class OptimizationPreset:
     """What suits one anatomy.
 
     Attributes:
@@ -62,7 +62,7 @@ class Preset:
         return quality == "best" and "best" not in self.levels
 
 
-LUNG_CT = Preset(
+LUNG_CT = OptimizationPreset(
     title="breathing lungs in CT",
     start="affine",
     range=(-1000.0, 300.0),
@@ -75,7 +75,7 @@ LUNG_CT = Preset(
     },
 )
 
-CARDIAC_MRI = Preset(
+CARDIAC_MRI = OptimizationPreset(
     title="cardiac cine MRI",
     start="grids",
     range=None,
@@ -91,7 +91,7 @@ CARDIAC_MRI = Preset(
 
 CARDIAC_MRI_PATIENTS = replace(CARDIAC_MRI, title="the hearts of two patients", start="hearts")
 
-GENERAL = Preset(
+GENERAL = OptimizationPreset(
     title="any anatomy",
     start="affine",
     range=None,

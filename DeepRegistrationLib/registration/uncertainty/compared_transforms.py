@@ -11,7 +11,7 @@ from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty, uncerta
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods.base import Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.image_pair import Pair
+from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.methods.initialization import starting_transform
 from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
 from DeepRegistrationLib.progress import Progress, part
@@ -20,7 +20,7 @@ from DeepRegistrationLib.transforms import Transform
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ComparedTransforms:
     """Transforms whose disagreement is looked at.
 
     Attributes:
@@ -42,12 +42,12 @@ class Evidence:
 
 def find_evidence(
     method: Method,
-    pair: Pair,
+    pair: ImagePair,
     context: Context,
     forward: Transform,
     estimates: Sequence[Transform],
     refine: bool,
-) -> Evidence:
+) -> ComparedTransforms:
     """Register backward and, where the method is a network, changed inputs.
 
     Args:
@@ -59,7 +59,7 @@ def find_evidence(
             result before the refinement.
     """
     if estimates and not refine:
-        return Evidence(estimates[0], estimates[1].inverse(), [])
+        return ComparedTransforms(estimates[0], estimates[1].inverse(), [])
     initial = context.initial
     backward_context = replace(
         context,
@@ -79,4 +79,4 @@ def find_evidence(
             initial = starting_transform(pair.fixed, pair.moving, context, report)
         later = replace(context, initial=initial, progress=part(context.progress, 0.55, 1.0))
         further = [forward, *augmented(method, pair.fixed, pair.moving, later)]
-    return Evidence(forward, backward, further)
+    return ComparedTransforms(forward, backward, further)

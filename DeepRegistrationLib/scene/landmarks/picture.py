@@ -16,10 +16,12 @@ from DeepRegistrationLib.scene.report.pictures import (
     framed,
     label,
 )
-from DeepRegistrationLib.scene.report.private_scene import Place, Studio
+from DeepRegistrationLib.scene.report.private_scene import PrivateScene, ViewPosition
 
 
-def landmark_map(fixed, state: LandmarkState, title: str, place: Place, transform=None) -> Steps:
+def landmark_map(
+    fixed, state: LandmarkState, title: str, place: ViewPosition, transform=None
+) -> Steps:
     """The landmarks that count, from all depths, over three slices of the fixed volume.
 
     Args:
@@ -29,7 +31,7 @@ def landmark_map(fixed, state: LandmarkState, title: str, place: Place, transfor
         place: Where to look.
         transform: The transform node that was evaluated.
     """
-    studio = Studio()
+    studio = PrivateScene()
     table = colors.error_color_node(studio.scene)
     gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
     above = [] if transform is None else [transform, *parents_of(transform)]
@@ -39,7 +41,9 @@ def landmark_map(fixed, state: LandmarkState, title: str, place: Place, transfor
     return _landmark_map(studio, gray, colors_of(table), title, place)
 
 
-def _landmark_map(studio: Studio, gray, table: np.ndarray, title: str, place: Place) -> Steps:
+def _landmark_map(
+    studio: PrivateScene, gray, table: np.ndarray, title: str, place: ViewPosition
+) -> Steps:
     (panels,) = yield from studio.shots(place, [gray], gray)
     label(panels, place)
     top = colors.ERROR_RANGE[1]

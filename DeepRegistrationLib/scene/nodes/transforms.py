@@ -16,7 +16,13 @@ from vtk.util import numpy_support
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain_data import AffineMap, Blocks, FieldMap, Map, StoredField
+from DeepRegistrationLib.images.plain_data import (
+    AffineMap,
+    ChunkedArray,
+    FieldMap,
+    Map,
+    StoredField,
+)
 from DeepRegistrationLib.scene.nodes.coordinates import (
     FLIP,
     between,
@@ -149,7 +155,7 @@ def map_from_node(
 
 
 def _stored(grid: Grid, make: Callable[[], Iterator[np.ndarray]]) -> StoredField:
-    return StoredField(Blocks((*grid.shape, 3), np.dtype(np.float32), make), grid)
+    return StoredField(ChunkedArray((*grid.shape, 3), np.dtype(np.float32), make), grid)
 
 
 def _sampled(general: vtk.vtkAbstractTransform, grid: Grid, name: str) -> Iterator[np.ndarray]:

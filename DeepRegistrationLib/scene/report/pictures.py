@@ -27,7 +27,12 @@ from DeepRegistrationLib.scene.nodes.annotations import (
 )
 from DeepRegistrationLib.scene.nodes.coordinates import between, map_points, parents_of
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
-from DeepRegistrationLib.scene.report.private_scene import ORIENTATIONS, Place, Studio, place_of
+from DeepRegistrationLib.scene.report.private_scene import (
+    ORIENTATIONS,
+    PrivateScene,
+    ViewPosition,
+    view_position_of,
+)
 from DeepRegistrationLib.scene.views.offscreen_views import require_rendering, write_png
 
 TITLES = {
@@ -63,7 +68,7 @@ What it shows is taken from the scene when it is asked for, not in the steps.
 """
 
 
-def overlay(fixed, moving, title: str, place: Place, above: Sequence | None = None) -> Steps:
+def overlay(fixed, moving, title: str, place: ViewPosition, above: Sequence | None = None) -> Steps:
     """Fixed in green and moving in magenta, added: gray where they agree.
 
     Args:
@@ -73,14 +78,14 @@ def overlay(fixed, moving, title: str, place: Place, above: Sequence | None = No
         above: Transform nodes to show the moving volume under, the nearest first; its own when
             omitted.
     """
-    studio, limits = Studio(), display_window(fixed)
+    studio, limits = PrivateScene(), display_window(fixed)
     green = studio.volume(fixed, parents_of(fixed), studio.color("Green"), limits)
     above = parents_of(moving) if above is None else above
     magenta = studio.volume(moving, above, studio.color("Magenta"), limits)
     return _overlay(studio, green, magenta, title, place)
 
 
-def _overlay(studio: Studio, green, magenta, title: str, place: Place) -> Steps:
+def _overlay(studio: PrivateScene, green, magenta, title: str, place: ViewPosition) -> Steps:
     # A slice view's own addition shows tissue of one volume gray where the other one ends.
     layers = yield from studio.shots(place, (green, magenta), green)
     panels = [
@@ -93,28 +98,28 @@ def _overlay(studio: Studio, green, magenta, title: str, place: Place) -> Steps:
     return picture
 
 
-def jacobian_map(fixed, jacobian, title: str, place: Place) -> Steps:
+def jacobian_map(fixed, jacobian, title: str, place: ViewPosition) -> Steps:
     """The Jacobian determinant in color over the fixed volume, with its scale.
 
     Where the volume does not change (J near 1) the anatomy shows through.
     """
-    studio = Studio()
+    studio = PrivateScene()
     table = colors.jacobian_color_node(studio.scene)
     gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
     color = studio.volume(jacobian, parents_of(jacobian), table, colors.JACOBIAN_RANGE)
     return _jacobian_map(studio, gray, color, colors_of(table), title, place)
 
 
-def error_map(fixed, predicted, title: str, place: Place) -> Steps:
+def error_map(fixed, predicted, title: str, place: ViewPosition) -> Steps:
     """The predicted error in color over the fixed volume, where it is 0.5 mm and more."""
-    studio, limits = Studio(), colors.ESTIMATE_RANGE
+    studio, limits = PrivateScene(), colors.ESTIMATE_RANGE
     table = colors.overlay_color_node(studio.scene, "predicted")
     gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
     color = studio.volume(predicted, parents_of(predicted), table, limits)
     return _error_map(studio, gray, color, colors_of(table), title, place)
 
 
-def _error_map(studio: Studio, gray, color, table, title: str, place: Place) -> Steps:
+def _error_map(studio: PrivateScene, gray, color, table, title: str, place: ViewPosition) -> Steps:
     layers = yield from studio.shots(place, (gray, color))
     panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
     label(panels, place)
@@ -123,7 +128,9 @@ def _error_map(studio: Studio, gray, color, table, title: str, place: Place) -> 
     return framed([*panels, bar], title)
 
 
-def _jacobian_map(studio: Studio, gray, color, table, title: str, place: Place) -> Steps:
+def _jacobian_map(
+    studio: PrivateScene, gray, color, table, title: str, place: ViewPosition
+) -> Steps:
     layers = yield from studio.shots(place, (gray, color))
     panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
     label(panels, place)
@@ -150,7 +157,7 @@ def _blended(anatomy: np.ndarray, map_: np.ndarray) -> np.ndarray:
 
 
 def deformed_grid(
-    fixed, moving, transform, title: str, place: Place, above: Sequence | None = None
+    fixed, moving, transform, title: str, place: ViewPosition, above: Sequence | None = None
 ) -> Steps:
     """The registered moving volume with its own regular grid, bent by the transform.
 
@@ -160,7 +167,7 @@ def deformed_grid(
         transform: Transform node.
         title, place, above: As for :func:`overlay`.
     """
-    studio = Studio()
+    studio = PrivateScene()
     above = parents_of(moving) if above is None else above
     grey = studio.color("Grey")
     gray = studio.volume(moving, above, grey, display_window(moving))
@@ -173,7 +180,13 @@ def deformed_grid(
 
 
 def _deformed_grid(
-    studio: Studio, gray, region, draw: Callable[[], None], scaled: tuple, title: str, place: Place
+    studio: PrivateScene,
+    gray,
+    region,
+    draw: Callable[[], None],
+    scaled: tuple,
+    title: str,
+    place: ViewPosition,
 ) -> Steps:
     top, scale = scaled
     (panels,) = yield from studio.shots(place, [gray], region, _GRID_MARGIN, draw)
@@ -187,7 +200,9 @@ def _deformed_grid(
     return framed([*panels, bar], title)
 
 
-def _draw_grid(studio: Studio, transform, region, scale: vtk.vtkColorTransferFunction) -> None:
+def _draw_grid(
+    studio: PrivateScene, transform, region, scale: vtk.vtkColorTransferFunction
+) -> None:
     """Let the slice views draw the transform's deformed grid, colored by displacement."""
     display = slicer.vtkMRMLTransformDisplayNode()
     studio.scene.AddNode(display)
@@ -233,7 +248,7 @@ def write_pictures(
         RegistrationError: Nothing can be rendered on this machine, or a file cannot be written.
     """
     require_rendering()
-    place, transform = place_of(fixed, slices), nodes.transform
+    place, transform = view_position_of(fixed, slices), nodes.transform
     titles = dict(TITLES)
     for key, text in (captions or {}).items():
         titles[key] += f": {text}"
@@ -262,7 +277,7 @@ def display_window(volume) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-3))
 
 
-def label(panels: list[np.ndarray], place: Place) -> None:
+def label(panels: list[np.ndarray], place: ViewPosition) -> None:
     """Write each slice's name, position and the body's directions on it."""
     for pixels, (orientation, letters) in zip(panels, _LETTERS.items(), strict=True):
         size = len(pixels)

@@ -24,7 +24,7 @@ ORIENTATIONS = {"Axial": 2, "Coronal": 1, "Sagittal": 0}
 
 
 @dataclass(frozen=True)
-class Place:
+class ViewPosition:
     """Where the three slices look.
 
     Attributes:
@@ -38,16 +38,18 @@ class Place:
     width: float
 
 
-def place_of(volume, slices: np.ndarray | None = None) -> Place:
+def view_position_of(volume, slices: np.ndarray | None = None) -> ViewPosition:
     """A place that shows the whole volume, in slices through its middle or a given RAS point."""
     bounds = [0.0] * 6
     volume.GetSliceBounds(bounds, None)
     low, high = np.array(bounds[::2]), np.array(bounds[1::2])
     middle = (low + high) / 2
-    return Place(middle if slices is None else slices, middle, float((high - low).max()) * 1.04)
+    return ViewPosition(
+        middle if slices is None else slices, middle, float((high - low).max()) * 1.04
+    )
 
 
-class Studio:
+class PrivateScene:
     """What a picture shows, and a slice view of it.
 
     Attributes:
@@ -109,7 +111,7 @@ class Studio:
 
     def shots(
         self,
-        place: Place,
+        place: ViewPosition,
         volumes: Sequence,
         region=None,
         margin: float = 0.0,

@@ -20,7 +20,7 @@ from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.reports.report import build_report, write_report
 from DeepRegistrationLib.reports.summary import summary
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic, RegistrationResult
+from DeepRegistrationLib.scene.logic import RegistrationLogic, RegistrationResult
 from DeepRegistrationLib.scene.nodes.application import Application
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.scene.report import pictures
@@ -154,7 +154,7 @@ def _register(
         )
         for node in points.values():
             node.GetDisplayNode().SetVisibility(False)  # they would hide the anatomy
-    result = DeepRegistrationLogic(scene).register(
+    result = RegistrationLogic(scene).register(
         fixed,
         moving,
         method=arguments.method,

@@ -14,7 +14,7 @@ from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import copying, update_volume_node
 from DeepRegistrationLib.scene.report.page import drawn_report
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
-from DeepRegistrationLib.scene.runs.requests import Ask, SceneRequest, Work
+from DeepRegistrationLib.scene.runs.requests import EngineQuestion, SceneRequest, Work
 from DeepRegistrationLib.scene.views.offscreen_views import rendering_problem
 
 _MAP_SHARE = 0.3  # of the progress: the Jacobian map that the page's picture needs
@@ -65,7 +65,7 @@ class ReportRequest(SceneRequest):
         node, voxels = slicer.vtkMRMLScalarVolumeNode(), vtk.vtkImageData()
         update_volume_node(node, voxels, question["grid"])
         drawing = self._drawing(node)  # shares the voxels, which come later
-        answer = yield Ask(request.command, question, 0.0, _MAP_SHARE)
+        answer = yield EngineQuestion(request.command, question, 0.0, _MAP_SHARE)
         voxels.ShallowCopy((yield from copying(answer["volume"])))
         return ((yield from _after(_MAP_SHARE, drawing)),)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain_data import Outcome, Task
+from DeepRegistrationLib.images.plain_data import RegistrationOutcome, Task
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, names_of
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
@@ -32,7 +32,7 @@ class RegistrationResult:
         landmarks: Where landmarks were given.
         record: ``record.undo()`` gives the scene as it was before the results came.
         seconds, notes, provenance, folding: As in
-            :class:`~DeepRegistrationLib.images.plain_data.Outcome`.
+            :class:`~DeepRegistrationLib.images.plain_data.RegistrationOutcome`.
         errors: Its ``error_statistics``.
         registration: The engine's own result, where it ran in this process.
     """
@@ -74,7 +74,7 @@ def folding_sentence(shares: dict[str, float]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Request(EngineRequest):
+class RegistrationRequest(EngineRequest):
     """What to register, as nodes.
 
     Attributes:
@@ -115,7 +115,7 @@ class Request(EngineRequest):
         options: RegistrationOptions | None,
         outputs: Outputs | None,
         given: dict[str, Any],
-    ) -> Request:
+    ) -> RegistrationRequest:
         """A request from options, outputs, and whatever is given by name.
 
         Args:
@@ -165,14 +165,16 @@ class Request(EngineRequest):
         """The engine's request."""
         return {"task": self.task()}
 
-    def preparing(self, outcome: Outcome) -> Generator[None, None, results.Prepared]:
+    def preparing(
+        self, outcome: RegistrationOutcome
+    ) -> Generator[None, None, results.PreparedNodes]:
         """Copy the outcome in steps; touches no scene."""
         return results.preparing(outcome)
 
     def commit(
         self,
-        prepared: results.Prepared,
-        outcome: Outcome,
+        prepared: results.PreparedNodes,
+        outcome: RegistrationOutcome,
         registration: Registration | None = None,
     ) -> RegistrationResult:
         """Put the results into the scene, all or nothing."""

@@ -9,17 +9,17 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-Work = Generator["Ask | float | None", Any, tuple]
+Work = Generator["EngineQuestion | float | None", Any, tuple]
 """Steps of a request.
 
-It yields an :class:`Ask`, whose answer is sent back; the fraction done, where Slicer's event loop
-shall have its turn; or None, where it may go on for as long as a tick lasts. It returns the
-arguments of the request's ``commit``.
+It yields an :class:`EngineQuestion`, whose answer is sent back; the fraction done, where Slicer's
+event loop shall have its turn; or None, where it may go on for as long as a tick lasts. It returns
+the arguments of the request's ``commit``.
 """
 
 
 @dataclass(frozen=True)
-class Ask:
+class EngineQuestion:
     """A question to the engine's process.
 
     Attributes:
@@ -115,6 +115,6 @@ class EngineRequest(SceneRequest):
         yield from ()
 
     def work(self) -> Work:
-        answer = yield Ask(self.command, self.payload())
+        answer = yield EngineQuestion(self.command, self.payload())
         prepared = yield from self.preparing(answer)
         return prepared, answer

@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.plain_data import Outcome, Volume
+from DeepRegistrationLib.images.plain_data import RegistrationOutcome, Volume
 from DeepRegistrationLib.scene.landmarks.tre_tables import tables_of
 from DeepRegistrationLib.scene.nodes import colors, hierarchy
 from DeepRegistrationLib.scene.nodes.coordinates import parents_of
@@ -36,7 +36,7 @@ _SCALES = {  # color node, range, title of the legend
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedNodes:
     """Everything that will be put into the scene, in VTK's own memory.
 
     Attributes:
@@ -83,17 +83,17 @@ class ResultNodes:
     mask: slicer.vtkMRMLLabelMapVolumeNode | None = None
 
 
-def prepare(outcome: Outcome) -> Prepared:
+def prepare(outcome: RegistrationOutcome) -> PreparedNodes:
     """Copy all that :func:`commit` needs; touches no scene."""
     return exhausted(preparing(outcome))
 
 
-def preparing(outcome: Outcome) -> Generator[None, None, Prepared]:
+def preparing(outcome: RegistrationOutcome) -> Generator[None, None, PreparedNodes]:
     """:func:`prepare` in steps of milliseconds, so that the panel stays responsive."""
     errors = {}
     for key, volume in outcome.error_maps.items():
         errors[key] = yield from copying(volume)
-    return Prepared(
+    return PreparedNodes(
         errors=errors,
         mask=(yield from _copying_any(outcome.fixed_mask)),
         mask_source=outcome.provenance.get("mask"),
@@ -154,7 +154,7 @@ def changed_by_commit(scene, fixed, moving, method: str) -> tuple[list, list]:
     return contents, [moving, *parents_of(moving)]
 
 
-def outdated_roles(prepared: Prepared) -> list[str]:
+def outdated_roles(prepared: PreparedNodes) -> list[str]:
     """Roles of what an earlier run may have left and this one did not make again."""
     made = {**vars(prepared), **prepared.errors}
     return [role for key, role in ROLES.items() if made.get(key) is None]
@@ -168,7 +168,7 @@ def _is_of(node, fixed, moving) -> bool:
 
 
 def commit(
-    prepared: Prepared, scene, fixed, moving, *, method: str, place_moving: bool
+    prepared: PreparedNodes, scene, fixed, moving, *, method: str, place_moving: bool
 ) -> ResultNodes:
     """Put a registration into the scene.
 

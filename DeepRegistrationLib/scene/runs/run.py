@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.runs.requests import Ask, SceneRequest
+from DeepRegistrationLib.scene.runs.requests import EngineQuestion, SceneRequest
 from DeepRegistrationLib.worker import EngineProcess, Job, State
 
 _SLICE = 0.02  # seconds that one tick may compute
@@ -47,7 +47,7 @@ class Run:
         self._engine = engine
         self._on_change = on_change
         self._work = request.work()
-        self._ask: Ask | None = None
+        self._ask: EngineQuestion | None = None
         self._job: Job | None = None
         self._answer: Any = None
         self._prepared: tuple | None = None
@@ -152,13 +152,13 @@ class Run:
         except StopIteration as end:
             self._prepared = end.value
             return False
-        if isinstance(item, Ask):
+        if isinstance(item, EngineQuestion):
             self._submit(item)
         elif item is not None:
             self.state, self.fraction = State.RUNNING, item
         return item is None
 
-    def _submit(self, ask: Ask) -> None:
+    def _submit(self, ask: EngineQuestion) -> None:
         if self._job is not None:
             self._job.release()
         self._ask = ask

@@ -20,7 +20,7 @@ from DeepRegistrationLib.scene.nodes.volumes import (
     placed_volume,
     voxels_of,
 )
-from DeepRegistrationLib.scene.runs.requests import Ask, SceneRequest, Work
+from DeepRegistrationLib.scene.runs.requests import EngineQuestion, SceneRequest, Work
 
 
 def frame_volume(sequence, frame: int, browser=None) -> Volume:
@@ -107,7 +107,7 @@ class SequenceRequest(SceneRequest):
         notes: list[list[str]] = [[] for _ in range(count)]
         for done, frame in enumerate(todo):
             moving = frame_volume(self.sequence, frame, self.browser)
-            outcome = yield Ask(
+            outcome = yield EngineQuestion(
                 "register",
                 {"task": Task(fixed, moving, self.options)},
                 begin=0.99 * done / len(todo),

@@ -16,7 +16,7 @@ _PERCENTILES = (1.0, 99.5)
 
 
 @dataclass(frozen=True)
-class Preset:
+class WindowPreset:
     """A display window.
 
     Attributes:
@@ -32,10 +32,10 @@ class Preset:
 
 
 PRESETS = {
-    "lung": Preset("Lung CT", 1400, -400, "-1100 to 300 HU: vessels, fissures, chest wall"),
-    "mediastinum": Preset("Mediastinum CT", 400, 40, "-160 to 240 HU: soft tissue"),
-    "bone": Preset("Bone CT", 1800, 400, "-500 to 1300 HU"),
-    "cardiac": Preset("Cardiac MRI", None, None, "1st to 99.5th percentile of each image"),
+    "lung": WindowPreset("Lung CT", 1400, -400, "-1100 to 300 HU: vessels, fissures, chest wall"),
+    "mediastinum": WindowPreset("Mediastinum CT", 400, 40, "-160 to 240 HU: soft tissue"),
+    "bone": WindowPreset("Bone CT", 1800, 400, "-500 to 1300 HU"),
+    "cardiac": WindowPreset("Cardiac MRI", None, None, "1st to 99.5th percentile of each image"),
 }
 """Presets by key, in the order of a selector."""
 

@@ -16,7 +16,7 @@ from DeepRegistrationLib.studies.benchmark.protocol import BEFORE, Protocol
 from DeepRegistrationLib.studies.benchmark.statistics import (
     FEWEST_PAIRS,
     METRICS,
-    Comparison,
+    MethodComparison,
     Summary,
     label_values,
     landmark_errors,
@@ -39,7 +39,7 @@ def html_page(
     rows: Sequence[Row],
     tables: Sequence[Table],
     summaries: Mapping[str, Mapping[str, Summary]],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[MethodComparison],
     about: Mapping[str, Any],
     folder: Path,
     protocol: Protocol,
@@ -113,7 +113,7 @@ def text_table(table: Table) -> str:
     )
 
 
-def _comparisons(comparisons: Sequence[Comparison], reference: str) -> str:
+def _comparisons(comparisons: Sequence[MethodComparison], reference: str) -> str:
     if not comparisons:
         return ""
     first = comparisons[0]

@@ -16,7 +16,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import background, finite
 from DeepRegistrationLib.methods.heart.preparation import rigid_between
 from DeepRegistrationLib.studies.benchmark.input_cache import Reader
-from DeepRegistrationLib.studies.benchmark.protocol import Pair
+from DeepRegistrationLib.studies.benchmark.protocol import BenchmarkPair
 from DeepRegistrationLib.training.synthesis.images import with_noise
 from DeepRegistrationLib.training.synthesis.smoothed_points import FAMILIES, smoothed_points
 from DeepRegistrationLib.transforms import DisplacementField, Transform, warp
@@ -43,7 +43,7 @@ class PairImages:
     truth: Transform | None = None
 
 
-def load_pair(pair: Pair, alignment: str, reader: Reader | None = None) -> PairImages:
+def load_pair(pair: BenchmarkPair, alignment: str, reader: Reader | None = None) -> PairImages:
     """Read (or synthesize) the images of a pair and align them.
 
     Raises:
@@ -77,7 +77,7 @@ def _mask(case: Case, reader: Reader) -> Image | None:
     return None if case.mask is None else reader.image(case.mask)
 
 
-def _synthetic(pair: Pair, reader: Reader) -> PairImages:
+def _synthetic(pair: BenchmarkPair, reader: Reader) -> PairImages:
     """The case as the moving image; the fixed one is its deformation by a known field, with noise.
 
     The field is made for isotropic voxels, at least 1 mm, of the image's box.

@@ -18,14 +18,14 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.reports.verdict import verdict
 from DeepRegistrationLib.studies.benchmark.input_cache import Reader
 from DeepRegistrationLib.studies.benchmark.loading import PairImages
-from DeepRegistrationLib.studies.benchmark.protocol import Pair
+from DeepRegistrationLib.studies.benchmark.protocol import BenchmarkPair
 from DeepRegistrationLib.transforms import Transform
 
 HISTOGRAM = np.linspace(-0.5, 3.0, 71)
 """Edges of the bins of J; what lies outside counts in the first or last one."""
 
 
-def region_for(pair: Pair, images: PairImages, kept: Region, reader: Reader) -> Region:
+def region_for(pair: BenchmarkPair, images: PairImages, kept: Region, reader: Reader) -> Region:
     """Where Jacobian, similarity and MAE are taken, the same for all methods.
 
     As :func:`region_of`; it may read labels: not to be called before the method has ended.
@@ -39,7 +39,7 @@ def region_for(pair: Pair, images: PairImages, kept: Region, reader: Reader) -> 
 
 
 def measure_row(
-    pair: Pair,
+    pair: BenchmarkPair,
     images: PairImages,
     region: Region,
     transform: Transform,
@@ -113,7 +113,7 @@ def _with_variance(statistics: dict[str, float]) -> dict[str, float]:
     return {**statistics, "var_log": statistics["std_log"] ** 2}
 
 
-def _landmarks(pair: Pair, images: PairImages, transform: Transform) -> dict[str, Any]:
+def _landmarks(pair: BenchmarkPair, images: PairImages, transform: Transform) -> dict[str, Any]:
     assert pair.fixed.landmarks is not None and pair.moving.landmarks is not None
     grid = images.moving.grid
     files = pair.fixed.landmarks, pair.moving.landmarks

@@ -22,7 +22,7 @@ ALIGNMENTS = ("none", "hearts", "segmentations")
 
 
 @dataclass(frozen=True)
-class Pair:
+class BenchmarkPair:
     """Two cases to register, or one and its synthetic deformation.
 
     Attributes:
@@ -52,7 +52,7 @@ class Protocol:
 
     name: str
     title: str
-    pairs: Callable[[Sequence[Case]], list[Pair]]
+    pairs: Callable[[Sequence[Case]], list[BenchmarkPair]]
     alignment: str
     least: str
     label_names: Mapping[int, str] = field(default_factory=dict)
@@ -62,21 +62,21 @@ class Protocol:
         return self.label_names.get(int(label), f"label {label}")
 
 
-def same_patient(cases: Sequence[Case]) -> list[Pair]:
+def same_patient(cases: Sequence[Case]) -> list[BenchmarkPair]:
     """Each two cases of a patient once: the one listed first is the fixed image.
 
     DIR-Lab's and RegNet's way: one direction, fixed at inhale (or at the first visit).
     """
     names = case_names(cases)
     return [
-        Pair(f"{names[i]} < {names[j].removeprefix(f'{moving.patient} ')}", fixed, moving)
+        BenchmarkPair(f"{names[i]} < {names[j].removeprefix(f'{moving.patient} ')}", fixed, moving)
         for i, fixed in enumerate(cases)
         for j, moving in enumerate(cases)
         if i < j and fixed.patient == moving.patient
     ]
 
 
-def across_patients(cases: Sequence[Case]) -> list[Pair]:
+def across_patients(cases: Sequence[Case]) -> list[BenchmarkPair]:
     """All ordered pairs of different patients, by the case of each that is listed first.
 
     Rohe et al. 2017 count 37 x 37 = 1369 pairs of 37 patients; an image with itself, which shows
@@ -88,18 +88,18 @@ def across_patients(cases: Sequence[Case]) -> list[Pair]:
     chosen = list(first.values())
     names = case_names(chosen)
     return [
-        Pair(f"{names[i]} < {names[j]}", fixed, moving)
+        BenchmarkPair(f"{names[i]} < {names[j]}", fixed, moving)
         for i, fixed in enumerate(chosen)
         for j, moving in enumerate(chosen)
         if i != j
     ]
 
 
-def deformed_copies(cases: Sequence[Case]) -> list[Pair]:
+def deformed_copies(cases: Sequence[Case]) -> list[BenchmarkPair]:
     """Each case with its deformation by RegNet's three families (Sokooti et al. 2017)."""
     names = case_names(cases)
     return [
-        Pair(f"{name} {family}", case, case, family)
+        BenchmarkPair(f"{name} {family}", case, case, family)
         for name, case in zip(names, cases, strict=True)
         for family in FAMILIES
     ]
@@ -162,7 +162,9 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").rsplit(".", 1)[0] if "." in path.name else path.name
 
 
-def pairs_for(protocol: Protocol, cases: Sequence[Case], limit: int | None = None) -> list[Pair]:
+def pairs_for(
+    protocol: Protocol, cases: Sequence[Case], limit: int | None = None
+) -> list[BenchmarkPair]:
     """The pairs of a list, at most ``limit``, drawn by the hash of their names.
 
     So the same pairs are drawn each time, a larger limit keeps those of a smaller one, and (unlike
@@ -189,7 +191,7 @@ def pairs_for(protocol: Protocol, cases: Sequence[Case], limit: int | None = Non
     return pairs
 
 
-def _draw(pair: Pair) -> bytes:
+def _draw(pair: BenchmarkPair) -> bytes:
     return hashlib.sha256(pair.name.encode()).digest()
 
 
@@ -207,7 +209,7 @@ def check_mask(case: Case) -> None:
             )
 
 
-def _check_landmarks(pair: Pair) -> None:
+def _check_landmarks(pair: BenchmarkPair) -> None:
     files = [case.landmarks for case in (pair.fixed, pair.moving)]
     if pair.family or files == [None, None]:
         return

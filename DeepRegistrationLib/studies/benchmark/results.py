@@ -18,7 +18,7 @@ from DeepRegistrationLib.studies.benchmark.html import html_page
 from DeepRegistrationLib.studies.benchmark.journal import Row
 from DeepRegistrationLib.studies.benchmark.protocol import BEFORE, PROTOCOLS
 from DeepRegistrationLib.studies.benchmark.statistics import (
-    Comparison,
+    MethodComparison,
     compare,
     plain,
     primary_metric,
@@ -46,7 +46,7 @@ def write_results(
     folder = Path(folder)
     tables = tables_of(rows, protocol)
     metric, reference = primary_metric(rows), reference_of(rows)
-    comparisons: list[Comparison] = []
+    comparisons: list[MethodComparison] = []
     if metric is not None and reference is not None:
         comparisons = compare(rows, metric, reference)
     known = {**about, "reference": reference, **versions(), "machine": machine()}

@@ -14,7 +14,7 @@ import numpy as np
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device
-from DeepRegistrationLib.errors import Cancelled, RegistrationError, mendable, unexpected
+from DeepRegistrationLib.errors import Cancelled, RegistrationError, correctable, unexpected
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.image import Image
@@ -26,7 +26,12 @@ from DeepRegistrationLib.studies.benchmark.input_cache import Reader, require_fi
 from DeepRegistrationLib.studies.benchmark.journal import NAME, Journal, Row
 from DeepRegistrationLib.studies.benchmark.loading import PairImages, everywhere, load_pair
 from DeepRegistrationLib.studies.benchmark.measuring import measure_row, region_for
-from DeepRegistrationLib.studies.benchmark.protocol import ALIGNMENTS, BEFORE, Pair, Protocol
+from DeepRegistrationLib.studies.benchmark.protocol import (
+    ALIGNMENTS,
+    BEFORE,
+    BenchmarkPair,
+    Protocol,
+)
 from DeepRegistrationLib.studies.benchmark.variants import Variant, check_available
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian
 from DeepRegistrationLib.transforms.warping import warped_image
@@ -59,7 +64,7 @@ class Options:
 
 def run(
     protocol: Protocol,
-    pairs: Sequence[Pair],
+    pairs: Sequence[BenchmarkPair],
     variants: Sequence[Variant],
     folder: str | Path,
     options: Options,
@@ -110,14 +115,14 @@ def run(
             count += 1
             row["files"] = digests[pair.name]
             journal.add(json_safe(row))
-            options.report(f"{count}/{todo} {told(row)}")
+            options.report(f"{count}/{todo} {row_text(row)}")
     wanted = {(pair.name, label) for pair in pairs for label in labels}
     order = {pair.name: k for k, pair in enumerate(pairs)}
     rows = [r for r in journal.rows if (r["pair"], r["method"]) in wanted]
     return sorted(rows, key=lambda r: (order[r["pair"]], labels.index(r["method"])))
 
 
-def fingerprint(pair: Pair) -> str:
+def fingerprint(pair: BenchmarkPair) -> str:
     """A short hash of the names and sizes of a pair's files."""
     text = []
     for case in (pair.fixed, pair.moving):
@@ -140,7 +145,7 @@ def _label(variant: Variant | None) -> str:
 
 
 def _pair_rows(
-    pair: Pair,
+    pair: BenchmarkPair,
     variants: Sequence[Variant | None],
     picture: Path | None,
     options: Options,
@@ -188,12 +193,12 @@ def explained(error: Exception) -> str:
     """
     if isinstance(error, Cancelled):
         raise error
-    sentence = mendable(error) or unexpected(error)
+    sentence = correctable(error) or unexpected(error)
     return sentence.replace(str(Path.home()), "~")  # it may name a person
 
 
 def _one(
-    pair: Pair,
+    pair: BenchmarkPair,
     images: PairImages,
     kept: Region,
     variant: Variant | None,
@@ -251,7 +256,7 @@ def _picture(fixed: Image, warped: Image, region: Image | None) -> bytes:
     return overlay_png(fixed.data.numpy(), warped.data.numpy(), fixed.grid, inside)
 
 
-def told(row: Row) -> str:
+def row_text(row: Row) -> str:
     """A row as a line for a terminal."""
     text = f"{row['pair']}, {row['method']}: "
     if row["status"] != "ok":

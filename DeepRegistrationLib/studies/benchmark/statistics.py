@@ -138,7 +138,7 @@ def bootstrap_interval(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodComparison:
     """One method against the reference, paired.
 
     Attributes:
@@ -163,7 +163,7 @@ class Comparison:
     better: float
 
 
-def compare(rows: Sequence[Row], metric: str, reference: str) -> list[Comparison]:
+def compare(rows: Sequence[Row], metric: str, reference: str) -> list[MethodComparison]:
     """Each method against the reference over the pairs that both have.
 
     With fewer than six pairs the landmarks are compared instead, where there are any: those of one
@@ -174,7 +174,7 @@ def compare(rows: Sequence[Row], metric: str, reference: str) -> list[Comparison
     if metric == "tre" and len(by_pair.get(reference, {})) < FEWEST_PAIRS:
         by_pair, unit = landmark_errors(rows), "landmark"
     lower = METRICS[metric].lower
-    found: list[Comparison] = []
+    found: list[MethodComparison] = []
     for method, own in by_pair.items():
         if method in (reference, BEFORE):
             continue
@@ -186,13 +186,13 @@ def compare(rows: Sequence[Row], metric: str, reference: str) -> list[Comparison
         better = float(np.mean(change < 0 if lower else change > 0))
         p = signed_rank(change)
         found.append(
-            Comparison(
+            MethodComparison(
                 method, metric, unit, len(both), float(change.mean()), low, high, p, p, better
             )
         )
     adjusted = holm([c.p for c in found])
     return [
-        Comparison(**{**c.__dict__, "adjusted": value})
+        MethodComparison(**{**c.__dict__, "adjusted": value})
         for c, value in zip(found, adjusted, strict=True)
     ]
 
@@ -235,7 +235,7 @@ def summaries(rows: Sequence[Row]) -> dict[str, dict[str, Summary]]:
 
 def plain(entry: Mapping[str, Any] | Any) -> Any:
     """Dataclasses as plain dictionaries, for JSON."""
-    if isinstance(entry, (Summary, Comparison)):
+    if isinstance(entry, (Summary, MethodComparison)):
         return dict(entry.__dict__)
     if isinstance(entry, Mapping):
         return {key: plain(value) for key, value in entry.items()}

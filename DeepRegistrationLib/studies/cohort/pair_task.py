@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from DeepRegistrationLib.errors import DEBUG, mendable, unexpected
+from DeepRegistrationLib.errors import DEBUG, correctable, unexpected
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.studies.benchmark.protocol import Pair
+from DeepRegistrationLib.studies.benchmark.protocol import BenchmarkPair
 from DeepRegistrationLib.studies.cohort.store import ROW, Row, write_json
 
 _MEASURED = (
@@ -27,7 +27,7 @@ _MEASURED = (
 
 
 @dataclass(frozen=True)
-class Job:
+class PairTask:
     """What a worker needs to know.
 
     Attributes:
@@ -39,14 +39,14 @@ class Job:
             the report.
     """
 
-    pair: Pair
+    pair: BenchmarkPair
     place: Path
     identity: Row
     options: RegistrationOptions
     outputs: Outputs = Outputs()
 
 
-def register_pair(job: Job) -> Row:
+def register_pair(job: PairTask) -> Row:
     """Register a pair, write its folder, return its row; an error becomes a row, never raised.
 
     A pair whose folder is there is finished: a worker may have been lost after writing it.
@@ -57,7 +57,7 @@ def register_pair(job: Job) -> Row:
     try:
         row = _registered(job)
     except Exception as error:  # noqa: BLE001 - the other pairs shall go on
-        if "CUDA error" in str(error) and mendable(error) is None:
+        if "CUDA error" in str(error) and correctable(error) is None:
             # It leaves this process unable to use the GPU: a new one has to take over.
             traceback.print_exc()
             sys.stderr.flush()
@@ -65,11 +65,11 @@ def register_pair(job: Job) -> Row:
         if os.environ.get(DEBUG):
             traceback.print_exc()
         seconds = time.perf_counter() - started
-        row = failed(job, mendable(error) or unexpected(error)) | {"seconds": seconds}
+        row = failed(job, correctable(error) or unexpected(error)) | {"seconds": seconds}
     return row
 
 
-def failed(job: Job, sentence: str) -> Row:
+def failed(job: PairTask, sentence: str) -> Row:
     """The row of a pair that could not be registered."""
     return {
         **job.identity,
@@ -80,7 +80,7 @@ def failed(job: Job, sentence: str) -> Row:
     }
 
 
-def _registered(job: Job) -> Row:
+def _registered(job: PairTask) -> Row:
     """As ``deepreg register`` does it, with the same functions.
 
     What the method gets is all in the call of ``register``: landmarks and labels are read before
@@ -128,7 +128,7 @@ def _read(path: Path) -> Any:
         return read_image(path)
 
 
-def _truth(pair: Pair, fixed: Any, moving: Any) -> dict[str, Any]:
+def _truth(pair: BenchmarkPair, fixed: Any, moving: Any) -> dict[str, Any]:
     """Landmarks and labels of both images, for the report only.
 
     Landmarks are pairs within a patient alone. Where only one image has them, nothing can

@@ -11,7 +11,7 @@ from DeepRegistrationLib.data.cases import Case, pairs_of
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.guard.tables import read_records
 from DeepRegistrationLib.images.guard.text import read_text
-from DeepRegistrationLib.studies.benchmark.protocol import Pair, case_names, check_mask
+from DeepRegistrationLib.studies.benchmark.protocol import BenchmarkPair, case_names, check_mask
 
 ALL, SAME_PATIENT = "all", "same-patient"
 
@@ -23,7 +23,7 @@ def choose_pairs(
     root: Path = Path(),
     with_self: bool = False,
     reference: str | None = None,
-) -> list[Pair]:
+) -> list[BenchmarkPair]:
     """The pairs, in the order of the list of cases (or of the file of pairs).
 
     Args:
@@ -58,7 +58,7 @@ def choose_pairs(
             "The list gives no pairs; list two images of a patient, or choose --pairs all."
         )
     names = {id(case): name for case, name in zip(cases, case_names(cases), strict=True)}
-    return [Pair(f"{names[id(a)]} < {names[id(b)]}", a, b) for a, b in chosen]
+    return [BenchmarkPair(f"{names[id(a)]} < {names[id(b)]}", a, b) for a, b in chosen]
 
 
 def _to_reference(cases: Sequence[Case], reference: str) -> list[tuple[Case, Case]]:

@@ -12,9 +12,9 @@ from distributed import CancelledError, Client, Future, KilledWorker, TimeoutErr
 
 from DeepRegistrationLib.errors import RegistrationError, unexpected
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
-from DeepRegistrationLib.studies.benchmark.protocol import Pair
+from DeepRegistrationLib.studies.benchmark.protocol import BenchmarkPair
 from DeepRegistrationLib.studies.cohort.cluster import replace_lost
-from DeepRegistrationLib.studies.cohort.pair_task import Job, failed, register_pair
+from DeepRegistrationLib.studies.cohort.pair_task import PairTask, failed, register_pair
 from DeepRegistrationLib.studies.cohort.store import Row, Store
 
 _PATIENCE = 2.0  # seconds
@@ -48,7 +48,7 @@ class Standing:
 def run_cohort(
     client: Client,
     store: Store,
-    pairs: Sequence[Pair],
+    pairs: Sequence[BenchmarkPair],
     options: RegistrationOptions,
     outputs: Outputs,
     *,
@@ -74,7 +74,7 @@ def run_cohort(
         KeyboardInterrupt: As it came. After either, rows of finished pairs and the table remain.
     """
     open_pairs = [pair for pair in pairs if not store.is_finished(pair)]
-    jobs = [Job(p, store.place(p), store.identity(p), options, outputs) for p in open_pairs]
+    jobs = [PairTask(p, store.place(p), store.identity(p), options, outputs) for p in open_pairs]
     group = f"register-{secrets.token_hex(4)}"  # cohorts that share a scheduler stay apart
     done, wrong, begin = len(pairs) - len(jobs), 0, time.monotonic()
 
@@ -136,7 +136,7 @@ def _deaths(future: Future) -> int:
     return error.allowed_failures + 1 if isinstance(error, KilledWorker) else 0
 
 
-def _row_of(future: Future, job: Job, deaths: int) -> Row:
+def _row_of(future: Future, job: PairTask, deaths: int) -> Row:
     """What became of a job; an error here is one of the worker's process, not of the pair."""
     if future.status == "finished":
         return future.result()

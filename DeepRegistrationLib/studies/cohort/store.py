@@ -25,7 +25,7 @@ from DeepRegistrationLib.images.guard.text import read_json
 from DeepRegistrationLib.methods import AUTOMATIC, method_class
 from DeepRegistrationLib.methods.weights import weight_cards
 from DeepRegistrationLib.options import RegistrationOptions
-from DeepRegistrationLib.studies.benchmark.protocol import Pair
+from DeepRegistrationLib.studies.benchmark.protocol import BenchmarkPair
 
 Row = dict[str, Any]
 TABLE, SETTINGS, ROW = "cohort.parquet", "cohort.json", "row.json"
@@ -73,18 +73,18 @@ class Store:
             (folder / name).mkdir(exist_ok=True)
         self.sweep()
 
-    def key(self, pair: Pair) -> str:
+    def key(self, pair: BenchmarkPair) -> str:
         """Name of a pair's folder: it stays the same when the list grows (the pair's may not)."""
         files = "\n".join(self._names(pair))
         parts = [f"{c.patient} {c.image.name.split('.')[0]}" for c in (pair.fixed, pair.moving)]
         slug = re.sub(r"[^A-Za-z0-9]+", "_", " ".join(parts)).strip("_")[:80]
         return f"{slug}-{zlib.crc32(files.encode()):08x}"
 
-    def place(self, pair: Pair) -> Path:
+    def place(self, pair: BenchmarkPair) -> Path:
         """Where a pair's results belong."""
         return self.folder / _PAIRS / self.key(pair)
 
-    def identity(self, pair: Pair) -> Row:
+    def identity(self, pair: BenchmarkPair) -> Row:
         """The columns that say which pair it is."""
         fixed, moving = self._names(pair)
         return {
@@ -96,19 +96,19 @@ class Store:
             "folder": f"{_PAIRS}/{self.key(pair)}",
         }
 
-    def is_finished(self, pair: Pair) -> bool:
+    def is_finished(self, pair: BenchmarkPair) -> bool:
         """Whether the pair's results are there, whole."""
         return (self.place(pair) / ROW).exists()
 
-    def keep_failure(self, pair: Pair, row: Row) -> None:
+    def keep_failure(self, pair: BenchmarkPair, row: Row) -> None:
         """Write the row of a pair that failed."""
         write_json(row, self._failure(pair))
 
-    def forget_failure(self, pair: Pair) -> None:
+    def forget_failure(self, pair: BenchmarkPair) -> None:
         """The pair succeeded after all."""
         self._failure(pair).unlink(missing_ok=True)
 
-    def rows(self, pairs: Sequence[Pair]) -> list[Row]:
+    def rows(self, pairs: Sequence[BenchmarkPair]) -> list[Row]:
         """What is known of the pairs, in their order; those not yet tried have no row."""
         rows = []
         for pair in pairs:
@@ -118,7 +118,7 @@ class Store:
                     break
         return rows
 
-    def write_table(self, pairs: Sequence[Pair]) -> list[Row]:
+    def write_table(self, pairs: Sequence[BenchmarkPair]) -> list[Row]:
         """Assemble ``cohort.parquet`` from the rows; returns them."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -138,10 +138,10 @@ class Store:
         for partial in (self.folder / _PAIRS).glob(".*.partial-*"):
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _failure(self, pair: Pair) -> Path:
+    def _failure(self, pair: BenchmarkPair) -> Path:
         return self.folder / _FAILURES / f"{self.key(pair)}.json"
 
-    def _names(self, pair: Pair) -> tuple[str, str]:
+    def _names(self, pair: BenchmarkPair) -> tuple[str, str]:
         """The images' files as the list writes them."""
         return self._name(pair.fixed.image), self._name(pair.moving.image)
 

@@ -14,7 +14,7 @@ from DeepRegistrationLib.methods.corrnet.network import CorrelationNet
 from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.training.recipe import register_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
-    LungBatch,
+    DeformedPair,
     LungVolumes,
     LungVolumesRecipe,
     masked_error,
@@ -70,11 +70,11 @@ class CorrnetRecipe(LungVolumesRecipe):
     def build(self) -> nn.Module:
         return CorrelationNet(self.width)
 
-    def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> LungBatch:
+    def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> DeformedPair:
         number = int(torch.randint(len(prepared.images), (1,), generator=generator))
         return self.pair(prepared.images[number], prepared.masks[number], generator)
 
-    def loss(self, network: nn.Module, batch: LungBatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, network: nn.Module, batch: DeformedPair) -> tuple[Tensor, dict[str, float]]:
         """The error of every level, in voxels of the images; a coarser one counts half as much."""
         totals = network(batch.images, levels=True)
         errors = []

@@ -14,7 +14,7 @@ from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet
 from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.training.recipe import register_recipe
 from DeepRegistrationLib.training.recipes.lung_volumes import (
-    LungBatch,
+    DeformedPair,
     LungVolumes,
     LungVolumesRecipe,
     masked_error,
@@ -75,14 +75,14 @@ class EppenhofRecipe(LungVolumesRecipe):
     def build(self) -> nn.Module:
         return EppenhofNet(self.base, self.norm).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
-    def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> LungBatch:
+    def batch(self, prepared: LungVolumes, step: int, generator: torch.Generator) -> DeformedPair:
         number = int(torch.randint(len(prepared.images), (1,), generator=generator))
         image, mask = prepared.images[number], prepared.masks[number]
         if self.randomized and float(torch.rand(1, generator=generator)) < self.randomized:
             image = random_picture(mask, generator)
         return self.pair(image, mask, generator)
 
-    def loss(self, network: nn.Module, batch: LungBatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, network: nn.Module, batch: DeformedPair) -> tuple[Tensor, dict[str, float]]:
         """The error, averaged over the lungs under T_augm, which are the moving image's (paper)."""
         return masked_error(network(batch.images), batch.target, batch.moving_mask), {}
 

@@ -30,7 +30,7 @@ _TEXTURE = 12  # cells of its texture along each axis
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedSlices:
     """One split.
 
     Attributes:
@@ -96,7 +96,9 @@ class HeartNetRecipe(Recipe):
     def build(self) -> nn.Module:
         return HeartNet(**self.architecture())
 
-    def prepare(self, cases: Sequence[Case], device: torch.device, progress: Progress) -> Prepared:
+    def prepare(
+        self, cases: Sequence[Case], device: torch.device, progress: Progress
+    ) -> PreparedSlices:
         slices, shares = [], []
         for number, case in enumerate(cases):
             progress(number / len(cases), "Reading slices")
@@ -109,9 +111,9 @@ class HeartNetRecipe(Recipe):
             found, known = _learned(image, read_labels(case.labels, image))
             slices.append(found)
             shares.append(known)
-        return Prepared(torch.cat(slices).to(device), torch.cat(shares).to(device))
+        return PreparedSlices(torch.cat(slices).to(device), torch.cat(shares).to(device))
 
-    def batch(self, prepared: Prepared, step: int, generator: torch.Generator) -> Any:
+    def batch(self, prepared: PreparedSlices, step: int, generator: torch.Generator) -> Any:
         device = prepared.slices.device
         chosen = torch.randint(len(prepared.slices), (self.slices,), generator=generator)
         places = self._places(generator).to(device)
@@ -182,7 +184,7 @@ class HeartNetRecipe(Recipe):
         }
 
     def validate(
-        self, network: nn.Module, prepared: Prepared, device: torch.device, progress: Progress
+        self, network: nn.Module, prepared: PreparedSlices, device: torch.device, progress: Progress
     ) -> dict[str, float]:
         found = []
         for number, some in enumerate(prepared.slices.split(self.slices)):
@@ -208,7 +210,7 @@ def _dice(found: Tensor, known: Tensor) -> Tensor:
 
 
 def _learned(image: Image, labels: Image) -> tuple[Tensor, Tensor]:
-    """A case's slices and the shares of the structures in them, see :class:`Prepared`."""
+    """A case's slices and the shares of the structures in them, see :class:`PreparedSlices`."""
     slices, grid = slices_of(image)
     parts = [
         in_slices(smoothed(Image((labels.data == k).float(), labels.grid), PIXEL).data, grid)

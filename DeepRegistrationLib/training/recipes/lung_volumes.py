@@ -53,7 +53,7 @@ class LungVolumes:
 
 
 @dataclass(frozen=True, eq=False)
-class LungBatch:
+class DeformedPair:
     """A training pair.
 
     Attributes:
@@ -94,7 +94,7 @@ class LungVolumesRecipe(Recipe):
     )
     mirrored: bool = parameter(False, "Mirror half of the pairs along each axis (our choice).")
 
-    def pair(self, image: Tensor, mask: Tensor, generator: torch.Generator) -> LungBatch:
+    def pair(self, image: Tensor, mask: Tensor, generator: torch.Generator) -> DeformedPair:
         """A training pair of one image (see :func:`synthetic_pair`), looking as two scans do."""
         made = synthetic_pair(image, mask, generator)
         made = _mirrored(made, generator) if self.mirrored else made
@@ -164,7 +164,7 @@ class LungVolumesRecipe(Recipe):
         return metrics
 
 
-def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generator) -> LungBatch:
+def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generator) -> DeformedPair:
     """A training pair of one image: fixed(x) = moving(x + target(x)), each interpolated once.
 
     Args:
@@ -182,16 +182,16 @@ def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generato
         deformed(mask, field, fill=0.0, interpolation="nearest")
         for field in (maps.fixed, maps.augmentation)
     ]
-    return LungBatch(torch.stack(images)[None], maps.learned[None], *masks)
+    return DeformedPair(torch.stack(images)[None], maps.learned[None], *masks)
 
 
-def _mirrored(pair: LungBatch, generator: torch.Generator) -> LungBatch:
+def _mirrored(pair: DeformedPair, generator: torch.Generator) -> DeformedPair:
     """Mirrored along each axis or not, as drawn."""
     drawn = (torch.rand(3, generator=generator) < 0.5).tolist()
     axes = (drawn[0], drawn[1], drawn[2])
     images, target = flipped(pair.images, pair.target, axes)
     chosen = [-1 - k for k in range(3) if axes[k]]
-    return LungBatch(images, target, pair.mask.flip(chosen), pair.moving_mask.flip(chosen))
+    return DeformedPair(images, target, pair.mask.flip(chosen), pair.moving_mask.flip(chosen))
 
 
 def masked_error(found: Tensor, target: Tensor, mask: Tensor) -> Tensor:

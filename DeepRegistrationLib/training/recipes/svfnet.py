@@ -39,7 +39,7 @@ _BEND = 16  # voxels between the random vectors of a common displacement
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedHearts:
     """One split in the heart's frame.
 
     Attributes:
@@ -141,7 +141,9 @@ class SVFNetRecipe(Recipe):
     def build(self) -> nn.Module:
         return SVFNet(**self.architecture())
 
-    def prepare(self, cases: Sequence[Case], device: torch.device, progress: Progress) -> Prepared:
+    def prepare(
+        self, cases: Sequence[Case], device: torch.device, progress: Progress
+    ) -> PreparedHearts:
         lacking = [case.image.name for case in cases if case.labels is None]
         if lacking:
             raise RegistrationError(
@@ -170,7 +172,7 @@ class SVFNetRecipe(Recipe):
         )
         return _prepared(images, references.shapes, references, device)
 
-    def batch(self, prepared: Prepared, step: int, generator: torch.Generator) -> Any:
+    def batch(self, prepared: PreparedHearts, step: int, generator: torch.Generator) -> Any:
         references = prepared.references
         assert references is not None
         chosen = torch.randint(len(references.pairs), (self.pairs,), generator=generator)
@@ -190,7 +192,9 @@ class SVFNetRecipe(Recipe):
         moved = (*self._similarity(generator), self._bends(generator, pictures.shape[-2:]))
         return _moved_together(pictures, torch.stack(velocities), torch.stack(distances), *moved)
 
-    def _pictures(self, prepared: Prepared, pair: list[int], generator: torch.Generator) -> Tensor:
+    def _pictures(
+        self, prepared: PreparedHearts, pair: list[int], generator: torch.Generator
+    ) -> Tensor:
         """Both images of a pair, randomized or as they are: [2, z, y, x].
 
         Both get one contrast, as images of one modality have; textures, noise and bias fields
@@ -241,7 +245,7 @@ class SVFNetRecipe(Recipe):
         return loss + self.overlap * missed, terms
 
     def validate(
-        self, network: nn.Module, prepared: Prepared, device: torch.device, progress: Progress
+        self, network: nn.Module, prepared: PreparedHearts, device: torch.device, progress: Progress
     ) -> dict[str, float]:
         count = len(prepared.images)
         pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
@@ -269,10 +273,10 @@ def _prepared(
     shapes: Sequence[Shape],
     references: References | None,
     device: torch.device,
-) -> Prepared:
+) -> PreparedHearts:
     stack = [framed(i.to(device), s.frame) for i, s in zip(images, shapes, strict=True)]
     distances = torch.stack([frame_labels(shape) for shape in shapes])
-    return Prepared(torch.stack(stack), distances.to(device), references)
+    return PreparedHearts(torch.stack(stack), distances.to(device), references)
 
 
 def _regions(distances: Tensor, generator: torch.Generator) -> Tensor:
