@@ -30,9 +30,10 @@ screenshots: $(VENV)/test
 	$(GL) $(PY) Testing/Panel/screenshots.py
 
 # README's and the docs' tables and the model cards, from DeepRegistrationLib/figures.json and the
-# benchmarks' rows: see CONTRIBUTING.md.
+# benchmarks' rows: see CONTRIBUTING.md. And the picture of the floors in docs/architecture.md.
 figures: $(VENV)/test
 	$(PY) -m Testing.Benchmarks.figures
+	$(PY) Testing/Scene/architecture_picture.py
 
 # Damage and attack (about 1,100 bad inputs, 5,000 mutated files, 114 injected faults; some minutes;
 # it prints how many were answered wrongly), accuracy on real data, then time and memory. The scaling alone takes about 40 minutes on 2 cores

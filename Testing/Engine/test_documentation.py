@@ -20,7 +20,6 @@ PAGES = [
     *sorted((ROOT / "Testing" / "Benchmarks").glob("*.md")),
 ]
 GUIDES = [path for path in PAGES if path.parent != ROOT / "Testing" / "Benchmarks"]
-TO_COME = {"architecture.md"}  # written after the folders have moved
 
 
 def relative(path: Path) -> str:
@@ -52,7 +51,7 @@ def test_every_relative_link_leads_somewhere(page):
             continue
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
-        assert target.exists() or target.name in TO_COME, link
+        assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
 
 

@@ -3,51 +3,26 @@
 from __future__ import annotations
 
 import ast
-import shutil
-import subprocess
-import sys
+import re
 from pathlib import Path
+
+from Testing import worked_examples
 
 ROOT = Path(__file__).resolve().parents[2]
 PANEL = ROOT / "DeepRegistration" / "DeepRegistrationPanel"
 
-SECTION = """
-from DeepRegistrationPanel.section import Section
-
-
-class GreetingSection(Section):
-    uiName = "Greeting"
-
-    def update(self):
-        self.ui.greetingText.text = f"Hello, {self.parameters.method}"
-"""
-UI = """<?xml version="1.0" encoding="UTF-8"?>
-<ui version="4.0">
- <class>Greeting</class>
- <widget class="qMRMLWidget" name="Greeting">
-  <layout class="QVBoxLayout" name="layout">
-   <item><widget class="QLabel" name="greetingText"/></item>
-  </layout>
- </widget>
- <customwidgets>
-  <customwidget>
-   <class>qMRMLWidget</class><extends>QWidget</extends><header>qMRMLWidget.h</header>
-   <container>1</container>
-  </customwidget>
- </customwidgets>
-</ui>
-"""
 OPEN = """
 import sys
 sys.path[:0] = [{testing!r}, {root!r}]
+from DeepRegistrationLib.methods import method_class
 from SlicerHost.host import Host
 with Host() as host:
     panel = host.load_module({file!r}).panel
     part = panel.sections[-1]
-    assert part.uiName == "Greeting", [section.uiName for section in panel.sections]
-    assert part.ui.greetingText.text == "Hello, optimize"
+    assert part.uiName == "MethodCard", [section.uiName for section in panel.sections]
+    assert part.ui.cardText.text.startswith(method_class("optimize").card.description)
     panel.parameters.method = "affine"
-    assert part.ui.greetingText.text == "Hello, affine"
+    assert part.ui.cardText.text.startswith(method_class("affine").card.description)
 """
 
 
@@ -69,22 +44,13 @@ def imported_by(path: Path) -> set[str]:
 
 
 def test_a_section_is_added_with_one_module_one_ui_file_and_one_line(tmp_path):
-    module = tmp_path / "DeepRegistration"
-    shutil.copytree(ROOT / "DeepRegistration", module, ignore=shutil.ignore_patterns("__pycache__"))
-    package = module / "DeepRegistrationPanel"
-    (package / "greeting.py").write_text(SECTION, encoding="utf-8")
-    (module / "Resources" / "UI" / "Greeting.ui").write_text(UI, encoding="utf-8")
-    listing = (package / "sections.py").read_text(encoding="utf-8")
-    changed = listing.replace(
-        f'    "{sections()[-1]}",\n', f'    "{sections()[-1]}",\n    "greeting",\n'
-    )
-    assert len(changed.splitlines()) == len(listing.splitlines()) + 1
-    (package / "sections.py").write_text(changed, encoding="utf-8")
-    code = OPEN.format(
-        testing=str(ROOT / "Testing"), root=str(ROOT), file=str(module / "DeepRegistration.py")
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    """Those of the example in docs/architecture.md."""
+    _, _, (language, difference) = worked_examples.blocks("Add a panel section")
+    assert language == "diff" and len(re.findall(r"(?m)^\+", difference)) == 1
+    worked_examples.copy_with_examples(tmp_path)
+    module = tmp_path / "DeepRegistration" / "DeepRegistration.py"
+    code = OPEN.format(testing=str(ROOT / "Testing"), root=str(tmp_path), file=str(module))
+    worked_examples.call(tmp_path, {}, "-c", code)
 
 
 def test_every_ui_file_has_its_section():
