@@ -17,7 +17,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.nodes.application import Application
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
-from DeepRegistrationLib.scene.logic import DeepRegistrationLogic
+from DeepRegistrationLib.scene.logic import RegistrationLogic
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.worker import EngineProcess, PipeTransport
 saved = np.load(sys.argv[1])
@@ -28,7 +28,7 @@ nodes = [volume_node_from_image(Volume(saved[k], grid, k), scene) for k in ("fix
 points = [point_list_from(saved[k], scene, k, (0, 1, 0)) for k in ("before", "after")]
 transport = PipeTransport()
 engine = EngineProcess(transport, root=sys.argv[2])
-run = DeepRegistrationLogic(scene).start(engine, *nodes, quality="fast", warped=True,
+run = RegistrationLogic(scene).start(engine, *nodes, quality="fast", warped=True,
     inverse=True, parameters={"iterations": 0.1},
     fixedLandmarks=points[0], movingLandmarks=points[1])
 while not run.finished:

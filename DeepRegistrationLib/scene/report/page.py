@@ -255,7 +255,7 @@ def _pictures(
     """
     counted = landmarks if landmarks is not None and landmarks.counted.any() else None
     center = None if counted is None else flipped(counted.fixed[counted.counted].mean(axis=0))
-    place, titles = pictures.place_of(fixed, center), pictures.TITLES
+    place, titles = pictures.view_position_of(fixed, center), pictures.TITLES
     before = transforms_above(moving, transform, None)
     after = transforms_above(moving, transform, transform)
 
