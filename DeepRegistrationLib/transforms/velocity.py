@@ -41,7 +41,10 @@ class VelocityField(Transform):
         return self.vectors.device
 
     def to(self, device: torch.device | str) -> VelocityField:
-        return VelocityField(self.vectors.to(device), self.grid)
+        result = VelocityField(self.vectors.to(device), self.grid)
+        if self._exponential is not None:
+            result._exponential = self._exponential.to(device)
+        return result
 
     def exp(self) -> DisplacementField:
         """The flow as a displacement field (computed once)."""
