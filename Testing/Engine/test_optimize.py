@@ -384,15 +384,16 @@ def test_the_note_names_the_settings_and_an_anatomy_that_was_asked_for_is_not_no
 
 
 def heart(cavity, wall):
-    """Short-axis slices of an elliptic ventricle; and its label map (1 wall, 2 cavity)."""
-    grid = Grid((72, 72, 9), (1.6, 1.6, 8.0), (-56.8, -56.8, -32.0))
+    """Short-axis slices of two ventricles; and the left one's label map (1 wall, 2 cavity)."""
+    grid = Grid((72, 72, 9), (2.2, 2.2, 8.0), (-78.1, -78.1, -32.0))
     x, y, z = grid.points().numpy().transpose(3, 0, 1, 2)
     taper = np.sqrt(1 - (z / 60) ** 2)
-    radius = np.hypot(x / 1.1, y * 1.1) / taper
+    radius = np.hypot((x - 10) / 1.1, y * 1.1) / taper
     labels = np.where(radius < cavity, 2, np.where(radius < cavity + wall, 1, 0))
     values = np.choose(labels, [60.0, 110.0, 230.0])
-    values[np.hypot(x - 38, y + 6) < 12] = 200.0  # another vessel, and fat around
-    values[np.hypot(x, y) > 52] = 300.0
+    right = np.hypot((x + 28) / 32, y / 30) < taper * (cavity + wall) / 31
+    values[right & (labels == 0)] = 220.0
+    values[np.hypot(x, y) > 62] = 300.0  # fat around
     values += np.random.default_rng(int(cavity)).normal(0, 8, values.shape)
     return Image(torch.from_numpy(values).float(), grid, "heart"), Image(
         torch.from_numpy(labels).to(torch.uint8), grid, "labels"
