@@ -9,6 +9,7 @@ finds by chance is not. Small shifts are preferred where several fit nearly as w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +92,7 @@ def _places(
         for s, n in zip(grid.spacing[::-1], grid.shape, strict=True)
     ]
     most, flat = F.max_pool3d(structure[None, None], step, ceil_mode=True, return_indices=True)
-    index = torch.stack(torch.unravel_index(flat[most > noise], structure.shape), -1)
+    index = _unraveled(flat[most > noise], structure.shape)
     room = torch.tensor(half) + torch.tensor(reach)
     inside = (index >= room) & (index < torch.tensor(structure.shape) - room)
     return index[inside.all(1)]
@@ -118,6 +119,15 @@ def _correlations(
     variance = (square - mean * mean).clamp(min=0)
     own = block.flatten(1).square().mean(1)[:, None, None, None]
     return covariance / ((own + noise) * (variance + noise)).sqrt()
+
+
+def _unraveled(flat: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Index (z, y, x) of places in the flattened array: [..., 3].
+
+    As ``torch.unravel_index``, whose first call takes half a second to load what it does not need.
+    """
+    _, height, width = shape
+    return torch.stack([flat // (height * width), flat // width % height, flat % width], -1)
 
 
 def _gathered(values: torch.Tensor, index: torch.Tensor, half: list[int]) -> torch.Tensor:
@@ -160,7 +170,7 @@ def _best_shifts(scores: torch.Tensor, grid: Grid) -> np.ndarray:
     length = np.square(steps @ grid.matrix.T).sum(-1)
     scores = scores - _PRIOR * torch.from_numpy(length).to(scores)
     best, flat = scores.flatten(1).max(1)
-    at = torch.stack(torch.unravel_index(flat, shape), -1)
+    at = _unraveled(flat, shape)
     fine = torch.zeros(at.shape)
     rows = torch.arange(len(at))
     for axis, count in enumerate(shape):

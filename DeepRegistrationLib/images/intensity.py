@@ -44,7 +44,10 @@ def finite(image: Image) -> Image:
     Scanners and converters fill outside the reconstruction circle with -1024, -2048 or -3024; as
     contrast it would outweigh the anatomy.
     """
-    data, offset = image.data.float(), offset_of(image)
+    offset = offset_of(image)
     if offset is None:
-        return replace(image, data=data)
-    return replace(image, data=(data + offset).clamp(min=AIR))
+        return replace(image, data=image.data.float())
+    data = image.data.to(torch.float32, copy=True)
+    if offset:
+        data += offset
+    return replace(image, data=data.clamp_(min=AIR))

@@ -30,6 +30,13 @@ def matched(grid: Grid, shift: tuple[float, float, float]):
     return match_blocks(first, second, torch.ones(grid.shape, dtype=torch.bool), NOISE)
 
 
+def test_matching_loads_no_package_for_its_indices(monkeypatch):
+    """The first call of ``torch.unravel_index`` imports sympy."""
+    monkeypatch.delattr(torch, "unravel_index")
+    grid = Grid((40, 36, 32), (2.0, 2.0, 2.0))
+    assert len(matched(grid, (0.0, 0.0, 0.0)).points)
+
+
 @pytest.mark.parametrize("direction", [IDENTITY, TURNED, tuple(-v for v in IDENTITY)])
 @pytest.mark.parametrize("shift", [(0.0, 0.0, 0.0), (3.0, -1.5, 2.2), (-6.4, 0.0, 4.0)])
 def test_a_known_shift_is_found_in_mm_along_the_patients_axes(direction, shift):

@@ -155,3 +155,13 @@ def test_real_pairs_pass_and_are_refused_mirrored_or_turned(folder, fixed, movin
     for axes in SWAPS:
         with pytest.raises(RegistrationError, match="swapped"):
             check_orientation(pair(first, swapped(second, axes)))
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.float32])
+def test_clamping_the_padding_leaves_the_given_image_as_it_was(chest, dtype):
+    given = replace(chest.fixed, data=chest.fixed.data.to(dtype).clone())
+    given.data[:2] = -3024
+    before = given.data.clone()
+    found = finite(given).data
+    assert torch.equal(given.data, before)
+    assert found.dtype is torch.float32 and torch.equal(found, before.float().clamp(min=-1000))
