@@ -97,7 +97,7 @@ def register(
     method = make_method(options)
     device, reason = choose_device(options.device)
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
-    check_memory(fixed, moving, device)
+    check_memory(fixed, moving, outputs, device)
     notes = notes_on(fixed, moving)
     pair = ImagePair(finite(fixed), finite(moving), fixed_mask, moving_mask)
     work = Workplace(pair, device, notes)

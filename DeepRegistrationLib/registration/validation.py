@@ -12,6 +12,7 @@ from DeepRegistrationLib.images.headers import not_finite
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite, is_ct, offset_of
 from DeepRegistrationLib.images.plain_data import AIR
+from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.transforms import Transform
 
 _LARGEST = 3000.0  # mm: longer than any scanner's table
@@ -44,12 +45,13 @@ def check_pair(
         _check_initial(fixed, moving, initial)
 
 
-def check_memory(fixed: Image, moving: Image, device: torch.device) -> None:
+def check_memory(fixed: Image, moving: Image, outputs: Outputs, device: torch.device) -> None:
     """Check that the main memory is enough where the CPU registers the two.
 
-    The estimate follows the peaks that were measured (Testing/Benchmarks/SCALING.md): 16 bytes a
-    voxel where both images have as many, for the copies, the warped image and the Jacobian map,
-    and what the coarse levels take, whose size is bounded.
+    The estimate follows the peaks that were measured (Testing/Benchmarks/SCALING.md): a float32
+    copy of each image, what the coarse levels take, whose size is bounded, and the larger of two
+    things that follow each other: the search for the lungs, 8 bytes a voxel, and the maps that are
+    wanted, 4 bytes a voxel of the fixed image each. With one or two maps the peak is that of none.
 
     Raises:
         RegistrationError: It is not; the sentence has both figures.
@@ -57,7 +59,9 @@ def check_memory(fixed: Image, moving: Image, device: torch.device) -> None:
     if device.type != "cpu":  # what a GPU cannot hold is found out there (see ``fallback``)
         return
     sizes = [image.grid.voxels for image in (fixed, moving)]
-    needed = 8 * sum(sizes) + min(0.75e9, 0.15e9 + 300 * max(sizes))
+    maps = outputs.warped + outputs.jacobian + outputs.displacement + 3 * outputs.uncertainty
+    coarse = min(0.75e9, 0.15e9 + 300 * max(sizes))
+    needed = 4 * sum(sizes) + coarse + max(8 * max(sizes), 4 * maps * sizes[0])
     what = f"Registering {_size(fixed.grid)} and {_size(moving.grid)} voxels"
     require_memory(needed, what, "crop or resample the images, or close other programs")
 

@@ -28,8 +28,10 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import read_image
 from DeepRegistrationLib.methods import weights
 from DeepRegistrationLib.methods.shipped_weights import SHIPPED
+from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.registration import validation
 from DeepRegistrationLib.registration.engine import register as register_images
+from DeepRegistrationLib.reports.report import REPORTED
 from DeepRegistrationLib.training.run_folder import CHECKPOINT, RunFolder
 from DeepRegistrationLib.transforms import DisplacementField
 from DeepRegistrationLib.worker import EngineProcess, State
@@ -350,9 +352,22 @@ def test_the_estimate_of_memory_follows_the_measured_peaks(monkeypatch):
         class Described:
             grid = Grid(size)
 
-        validation.check_memory(Described, Described, torch.device("cpu"))
+        validation.check_memory(Described, Described, REPORTED, torch.device("cpu"))
         images = 4 * np.prod(size) / 2**20
         assert 0.7 * asked[-1] < (peak - 241 - images) * 2**20 < 1.3 * asked[-1]
+
+
+def test_the_estimate_of_memory_counts_the_maps_that_are_wanted(monkeypatch):
+    asked = []
+    monkeypatch.setattr(validation, "require_memory", lambda needed, *_: asked.append(needed))
+
+    class Described:
+        grid = Grid((512, 512, 141))
+
+    for wanted in (Outputs(), REPORTED, REPORTED | Outputs(displacement=True, uncertainty=True)):
+        validation.check_memory(Described, Described, wanted, torch.device("cpu"))
+    assert asked[0] == asked[1]  # measured: 2125 and 2146 MB with a real scan
+    assert asked[2] == asked[1] + 4 * 4 * Described.grid.voxels
 
 
 def test_a_grid_with_a_direction_that_is_not_finite_is_refused():
