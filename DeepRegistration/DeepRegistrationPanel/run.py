@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.reports.deformation_findings import folding_findings
 from DeepRegistrationLib.scene.runs.request import RegistrationRequest
+from DeepRegistrationLib.scene.views.slice_views import shows
 from DeepRegistrationPanel.installation import describePackages, missingPackages
 from DeepRegistrationPanel.parameters import chosenOptions
 from DeepRegistrationPanel.runbar import RunBar
@@ -125,6 +126,7 @@ class RunSection(Section):
         slicer.util.setSliceViewerLayers(
             background=p.fixedVolume, foreground=p.movingVolume, foregroundOpacity=0.5
         )
+        _bringIntoView(p.fixedVolume)
         self.panel.registered(result)
         self._summary = "\n".join(result.summary())
         later = _("Whether it folds is not known yet: see Quality.")
@@ -148,6 +150,15 @@ class RunSection(Section):
             windowTitle=_("Registration"),
             detailedText=self.bar.outcome.details,
         )
+
+
+def _bringIntoView(volume):
+    """Fit a volume into the slice views that show nothing of it; the others stay as they are."""
+    manager = slicer.app.layoutManager()
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        widget = manager.sliceWidget(node.GetLayoutName()) if node.IsMappedInLayout() else None
+        if widget is not None and not shows(node, volume):
+            widget.sliceLogic().FitSliceToBackground()
 
 
 def _packagesText():

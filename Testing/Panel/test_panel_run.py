@@ -17,6 +17,9 @@ from PySide6.QtTest import QTest
 from SlicerHost.arguments import unwrap
 from SlicerHost.hands import press_keys
 
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_numpy
+from DeepRegistrationLib.scene.views.slice_views import shows
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "DeepRegistration" / "DeepRegistration.py"
 
@@ -105,6 +108,30 @@ def test_a_click_registers_and_one_more_click_undoes_it(slicer_host, panel, run)
     assert _without_colors(left) == _without_colors(before)
     assert moving.GetParentTransformNode() is None
     assert panel.parameters.transform is None
+
+
+def test_only_views_that_show_nothing_of_the_fixed_image_move_to_it(slicer_host, panel, run):
+    fixed, _ = add_pair(panel.parameters)
+    panel.parameters.method = "affine"
+    slicer_host.process_events(0.1)
+    manager = slicer.app.layoutManager()
+    lost, aside, seen = (
+        manager.sliceWidget(name).sliceLogic().GetSliceNode() for name in ("Red", "Yellow", "Green")
+    )
+    bounds = [0.0] * 6
+    fixed.GetRASBounds(bounds)
+    center = [(bounds[k] + bounds[k + 1]) / 2 for k in (0, 2, 4)]
+    for node in (lost, aside, seen):
+        node.JumpSliceByCentering(*center)
+    lost.SetSliceOffset(bounds[5] + 500.0)
+    aside.SetXYZOrigin(4000.0, 0.0, 0.0)
+    seen.SetSliceOffset(bounds[2] + 5.0)
+    before = matrix_to_numpy(seen.GetSliceToRAS())
+    assert [shows(node, fixed) for node in (lost, aside, seen)] == [False, False, True]
+    press(run.ui.registerButton)
+    finish(slicer_host, run)
+    assert all(shows(node, fixed) for node in (lost, aside, seen))
+    assert (matrix_to_numpy(seen.GetSliceToRAS()) == before).all()
 
 
 def test_maps_are_made_of_a_transform_from_elsewhere(slicer_host, panel, run):

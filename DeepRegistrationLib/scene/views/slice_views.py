@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 
 import numpy as np
@@ -9,6 +10,7 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_numpy
 from DeepRegistrationLib.scene.views.resliced import OUTSIDE
 
 _ALPHA = 0  # vtkMRMLSliceCompositeNode's first compositing mode: opacity blending
@@ -96,6 +98,16 @@ def show_in(slice_node, background, foreground=None, opacity: float = 1.0) -> No
     composite.SetForegroundOpacity(opacity)
     composite.SetCompositing(_ALPHA)
     composite.EndModify(before)
+
+
+def shows(slice_node, volume) -> bool:
+    """Whether any of a volume node's box lies in what a slice view shows."""
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    corners = np.array(list(itertools.product(*np.reshape(bounds, (3, 2)), [1.0])))
+    pixels = np.linalg.solve(matrix_to_numpy(slice_node.GetXYToRAS()), corners.T)[:3]
+    size = np.array([*slice_node.GetDimensions()[:2], 0.0])
+    return bool(np.all((pixels.min(1) <= size) & (pixels.max(1) >= 0)))
 
 
 def outline_in(slice_nodes, mask) -> None:
