@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from types import SimpleNamespace
+
 import pytest
 import slicer
+import vtk
 from pairs import add_pair
 from SlicerHost.hands import click
+
+_callbacks: list = []  # garbage collection takes apart those that only an object in a cycle knows
 
 
 def section(panel, name: str):
@@ -37,8 +43,21 @@ def deletions(*objects) -> list[str]:
     deleted: list[str] = []
     for one in objects:
         name = one.GetClassName()
-        one.AddObserver("DeleteEvent", lambda *_, name=name: deleted.append(name))
+        _callbacks.append(lambda *_, name=name: deleted.append(name))
+        one.AddObserver("DeleteEvent", _callbacks[-1])
     return deleted
+
+
+def test_a_deletion_is_seen_after_a_garbage_collection():
+    folder, group = vtk.vtkCollection(), SimpleNamespace(data=vtk.vtkImageData())
+    folder.AddItem(group.data)
+    group.itself = group
+    deleted = deletions(group.data)
+    del group
+    gc.collect()
+    assert deleted == []
+    folder.RemoveAllItems()
+    assert deleted == ["vtkImageData"]
 
 
 def test_an_undone_result_leaves_the_memory(slicer_host, panel, registered):
