@@ -3,7 +3,7 @@
 import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.files.foreign_transforms import readable_endings
+from DeepRegistrationLib.files.foreign_transforms import readable_endings, titles_of_formats
 from DeepRegistrationLib.scene.nodes.coordinates import parents_of
 from DeepRegistrationLib.scene.nodes.transform_import import ImportRequest, place_moving
 from DeepRegistrationPanel.files import askForFiles
@@ -19,6 +19,11 @@ class TransformImport:
     def __init__(self, section):
         self._panel, self._ui = section.panel, section.ui
         self.forget()
+        self._ui.importButton.toolTip = _(
+            "Read a transform of {formats} (of DICOM, a registration object). Choose one file; for "
+            "ANTs, its affine and its warp together; for an elastix chain, the last file. Choose "
+            "the fixed and the moving volume first: splines are sampled on the fixed one."
+        ).format(formats=titles_of_formats())
         self._ui.importButton.connect("clicked(bool)", self._onImport)
         self._ui.undoImportButton.connect("clicked(bool)", self._onUndo)
         self._ui.placeButton.connect("clicked(bool)", self._onPlace)

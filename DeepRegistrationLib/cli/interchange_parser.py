@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from DeepRegistrationLib.files.foreign_transforms import (
-    format_called,
     format_names,
     one_of,
     suggested_endings,
+    titles_of_formats,
 )
 
 
 def add_convert(commands: Any) -> None:
     """Add the command ``convert``."""
-    titles = one_of([format_called(name).title for name in format_names()])
     parser = commands.add_parser(
         "convert",
         help="convert a transform from or to other programs",
-        description=f"Read a transform of {titles} (of DICOM, a registration object) and write it "
-        f"as {one_of(suggested_endings())}. Written transforms map fixed to moving points.",
+        description=f"Read a transform of {titles_of_formats()} (of DICOM, a registration object) "
+        f"and write it as {one_of(suggested_endings())}. Written transforms map fixed to moving "
+        "points.",
     )
     parser.add_argument(
         "transforms", metavar="TRANSFORM", nargs="+", help="one file; for ANTs, its affine and warp"

@@ -1,8 +1,8 @@
 """Transforms of other programs as T, fixed points to moving points in LPS mm, in all formats.
 
-The formats store the map that resamples the moving image, so few are inverted; they differ in
-space (NiftyReg: RAS), in what is stored (positions, displacements, coefficients) and in order.
-Listing them loads neither PyTorch nor SimpleITK.
+Most formats store the map that resamples the moving image, so few are inverted; they differ in
+space (LPS or RAS), in what is stored (positions, displacements, coefficients) and in order. Listing
+them loads neither PyTorch nor SimpleITK.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ def format_called(name: str) -> Format:
 def one_of(words: Sequence[str]) -> str:
     """Two words or more in a sentence: a, b or c."""
     return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def titles_of_formats() -> str:
+    """All formats, as users call them: a, b or c."""
+    return one_of([format_called(name).title for name in format_names()])
 
 
 def readable_endings() -> tuple[str, ...]:

@@ -200,6 +200,8 @@ def test_the_dialog_offers_the_files_of_every_format(results, monkeypatch):
     offered = re.findall(r"\*(\.[\w.]+)", asked[0].split(";;")[0])
     assert set(offered) == {e for name in format_names() for e in format_called(name).endings}
     assert {".h5", ".toml", ".mat", ".nii.gz", ".nhdr", ".mha", ".dcm"} < set(offered)
+    shown = results.ui.importButton.toolTip
+    assert [t for t in (format_called(n).title for n in format_names()) if t not in shown] == []
 
 
 def test_no_file_chosen_starts_nothing(slicer_host, panel, results, run):
