@@ -55,11 +55,11 @@ class LungMasks:
         outline_in([view for view in views if view not in other], result.node)
         self._panel.update()
         text = _("Found the lungs, {liters:.1f} liters: {name} is now the mask. Check it.")
-        if result.doubts:
-            text += " " + _("It may be wrong: {doubts}.")
-        doubts = "; ".join(result.doubts)
+        if result.failed_checks:
+            text += " " + _("It may be wrong: {reasons}.")
+        reasons = "; ".join(result.failed_checks)
         self._panel.bar.say(
-            text.format(liters=result.liters, name=result.node.GetName(), doubts=doubts)
+            text.format(liters=result.liters, name=result.node.GetName(), reasons=reasons)
         )
 
     def _onUndo(self, _checked=False):

@@ -105,8 +105,8 @@ def _applied_image(arguments: argparse.Namespace) -> tuple[Writer, int]:
     with torch.no_grad():
         notes = [*given.notes, *reference.notes]
         if arguments.inverse:
-            transform, doubts = inverse_on(transform, grid)
-            notes += doubts
+            transform, warnings = inverse_on(transform, grid)
+            notes += warnings
         if isinstance(given, Labels):
             labels = given.mapped(lambda layer: warp_labels(layer, transform, grid))
             size = sum(layer.data.nbytes for layer in labels.layers)

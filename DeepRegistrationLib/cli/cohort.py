@@ -154,9 +154,9 @@ def _tell(rows: list[dict[str, Any]], table: Path, quiet: bool) -> None:
         print(f"... and {len(failures) - _SHOWN_FAILURES} more, in the table")
     if failures:
         print("--resume retries the failed pairs.")
-    doubted = [row for row in rows if faulty(row.get("verdict") or "")]
-    for row in doubted[:_SHOWN_FAILURES]:
+    faulty_rows = [row for row in rows if faulty(row.get("verdict") or "")]
+    for row in faulty_rows[:_SHOWN_FAILURES]:
         print(f"Warning: {row['pair']}: {row['verdict_text']}")
-    if len(doubted) > _SHOWN_FAILURES:
-        print(f"... and {len(doubted) - _SHOWN_FAILURES} more, in the table (verdict)")
+    if len(faulty_rows) > _SHOWN_FAILURES:
+        print(f"... and {len(faulty_rows) - _SHOWN_FAILURES} more, in the table (verdict)")
     print(f"{len(rows) - len(failures)} pairs done, {len(failures)} failed; wrote {table}")

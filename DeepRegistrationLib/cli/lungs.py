@@ -35,5 +35,5 @@ def write_lungs(arguments: argparse.Namespace) -> None:
             f"Wrote {arguments.output}: {litres:.2f} l of lung ({evidence.text}); check it before "
             "you rely on it."
         )
-    if evidence.doubts:
-        print(f"It may be wrong: {'; '.join(evidence.doubts)}.", file=sys.stderr)
+    if evidence.failed_checks:
+        print(f"It may be wrong: {'; '.join(evidence.failed_checks)}.", file=sys.stderr)

@@ -78,7 +78,7 @@ def check_header(path: Path) -> None:
         )
     if header.offset < 0:
         raise RegistrationError(
-            f"{path.name} does not say where its voxels begin (its vox_offset is no place in the "
+            f"{path.name} does not say where its voxels begin (its vox_offset lies outside the "
             "file); correct its header, or export it again."
         )
     if header.present < header.promised:

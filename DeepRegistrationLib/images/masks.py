@@ -1,6 +1,6 @@
 """Where the images count: masks that were given, and the lungs that are found without them.
 
-What is doubtful is not used: the registration goes on without it, and a sentence says so.
+What is uncertain is not used: the registration goes on without it, and a sentence says so.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def find_masks(
                 f"No lungs were found in the {side} image, so the lungs are not used as masks."
             )
         return given[0], given[1]
-    why = _doubt(found, looked)
+    why = _objection(found, looked)
     if why:
         notes.append(
             f"The lungs that were found may be wrong ({why}), so they are not used as masks. Look "
@@ -67,11 +67,11 @@ def find_masks(
     return masks[0], masks[1]
 
 
-def _doubt(found: list[FoundLungs], looked: list[bool]) -> str:
+def _objection(found: list[FoundLungs], looked: list[bool]) -> str:
     """A clause that says why the masks are not to be used; empty where they are."""
     for side, one, look in zip(("fixed", "moving"), found, looked, strict=True):
         if look and not one.evidence.sure:
-            return f"{side} image: {'; '.join(one.evidence.doubts)}"
+            return f"{side} image: {'; '.join(one.evidence.failed_checks)}"
     first, second = found
     assert first.mask is not None
     assert second.mask is not None

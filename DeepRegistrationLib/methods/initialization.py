@@ -60,7 +60,7 @@ def bring_together(pair: ImagePair, notes: list[str], progress: Progress) -> Tra
     if recognize(fixed, moving, pair.fixed_mask).name == CARDIAC_MRI_PATIENTS:
         notes.append(
             "Warning: the two images do not overlap in space (their centers are "
-            f"{apart:.0f} mm apart). The registration began with the hearts on each other; check "
+            f"{apart:.0f} mm apart). The registration started with the hearts aligned; check "
             "the result."
         )
         context = Context(

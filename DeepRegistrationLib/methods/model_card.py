@@ -103,10 +103,10 @@ def _check_types(card: ModelCard) -> None:
         if kind and (type(value) is not kind or not all(isinstance(w, str) for w in words)):
             raise ValueError(f"its {entry.name} is {repr(value)[:60]}")
     if not isinstance(card.metrics.get("validation", {}), dict):
-        raise ValueError("its metrics of validation are no numbers by name")
+        raise ValueError("its validation metrics are not numbers by name")
     for entry in card.metrics.get("held_out", []):
         if not (isinstance(entry, dict) and {"metric", "value"} <= entry.keys()):
-            raise ValueError("its metrics of held_out are no measurements")
+            raise ValueError("its held_out metrics are not measurements")
 
 
 def _separate_measurements(metrics: dict[str, Any]) -> None:

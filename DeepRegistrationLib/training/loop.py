@@ -63,12 +63,12 @@ def train(
     deadline = None if time_limit is None else time.monotonic() + 60.0 * time_limit
     chosen, _ = choose_device(device)
     with joined(chosen) as processes:
-        place = processes.device(chosen)
+        compute_device = processes.device(chosen)
         torch.manual_seed(recipe.seed)
         network = recipe.build()
         if start is not None:
             _begin_with(network, recipe, start)
-        network.to(place)
+        network.to(compute_device)
         run = RunFolder(output)
         state = run.load_checkpoint(recipe, network) if resume else None
         if state is None and processes.first:
@@ -80,11 +80,11 @@ def train(
         if not processes.leads:  # what the machine's first one makes and keeps, the others read
             processes.wait()
         begun = time.monotonic()
-        training = recipe.prepare(groups[0], place, part(progress, 0.0, 0.04))
-        validation = recipe.prepare(groups[1], place, part(progress, 0.04, 0.05))
+        training = recipe.prepare(groups[0], compute_device, part(progress, 0.0, 0.04))
+        validation = recipe.prepare(groups[1], compute_device, part(progress, 0.04, 0.05))
         if processes.leads:
             processes.wait()
-        trainer = Trainer(recipe, network, run, training, validation, place, processes)
+        trainer = Trainer(recipe, network, run, training, validation, compute_device, processes)
         trainer.record = {
             **(details or {}),
             "held_out": sorted({case.patient for case in cases if case.split == "test"}),
@@ -95,7 +95,7 @@ def train(
         if processes.first:
             report(
                 f"Prepared in {time.monotonic() - begun:.0f} s; training from step "
-                f"{state['step'] if state else 0} to {recipe.iterations} on {place}."
+                f"{state['step'] if state else 0} to {recipe.iterations} on {compute_device}."
             )
         with _signals(patient=processes.world > 1) as stop:
             return trainer.go(state, deadline, stop)

@@ -100,7 +100,7 @@ def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """``{"image": Volume}`` of a chest CT to its lungs.
 
     Returns:
-        ``mask``: Volume, uint8; ``text``: what was found; ``doubts``: clauses against it.
+        ``mask``: Volume, uint8; ``text``: what was found; ``failed_checks``: clauses against it.
     """
     from DeepRegistrationLib.images.lungs import require_lungs
     from DeepRegistrationLib.transforms.tensors import image_of, volume_of
@@ -108,4 +108,8 @@ def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     progress(0.1, "Looking for the lungs")
     mask, evidence = require_lungs(image_of(request["image"]))
     assert mask is not None
-    return {"mask": volume_of(mask), "text": evidence.text, "doubts": list(evidence.doubts)}
+    return {
+        "mask": volume_of(mask),
+        "text": evidence.text,
+        "failed_checks": list(evidence.failed_checks),
+    }

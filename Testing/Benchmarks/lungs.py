@@ -87,7 +87,7 @@ def main() -> None:
         if SCANS[name] and found.mask is not None:
             given = given_mask(arguments.data / SCANS[name])
             line += f", Dice with the given mask {dice(given, found.mask):.3f}"
-        print(line, *found.evidence.doubts, sep="\n  doubt: ", flush=True)
+        print(line, *found.evidence.failed_checks, sep="\n  failed: ", flush=True)
         show(arguments.pictures, name, "unchanged", image, found)
         if found.mask is None:
             lost, count = lost + len(VARIANTS), count + len(VARIANTS)
@@ -100,8 +100,13 @@ def main() -> None:
             count += 1
             if value < ENOUGH or not again.evidence.sure:
                 lost += 1
-                print(f"  {title}: Dice {value:.3f}", *again.evidence.doubts, sep="; ", flush=True)
-    print(f"{lost} of {count} variants lose or gain lung (Dice below {ENOUGH}, or doubtful).")
+                print(
+                    f"  {title}: Dice {value:.3f}",
+                    *again.evidence.failed_checks,
+                    sep="; ",
+                    flush=True,
+                )
+    print(f"{lost} of {count} variants lose or gain lung (Dice below {ENOUGH}, or uncertain).")
     print(f"At most {slowest:.2f} processor seconds for a scan.")
 
 

@@ -107,7 +107,7 @@ def test_a_killed_worker_a_bad_image_and_a_deadly_pair_lose_no_other_pair(client
     assert others == dict.fromkeys(others, 1)
     assert len(others) == len(good) - 1
     for p in good:
-        found = sitk.ReadTransform(str(store.place(p) / "transform.h5"))
+        found = sitk.ReadTransform(str(store.folder_of(p) / "transform.h5"))
         np.testing.assert_allclose(found.TransformPoint((0, 0, 0)), trivial.SHIFT, atol=1e-5)
     table = parquet.read_table(tmp_path / "out" / "cohort.parquet")
     assert table["pair"].to_pylist() == [pair.name for pair in chosen]

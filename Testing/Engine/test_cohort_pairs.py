@@ -118,11 +118,11 @@ def test_labels_given_as_a_mask_would_reach_the_method_and_are_refused(tmp_path)
 
 def test_a_pair_keeps_its_folder_when_the_list_grows_and_no_two_share_one(five, tmp_path):
     store = Store(tmp_path / "out", Path("/data"), {}, resume=False)
-    before = {names([p])[0]: store.place(p) for p in choose_pairs(five[:3], "all")}
-    after = {names([p])[0]: store.place(p) for p in choose_pairs(five, "all")}
+    before = {names([p])[0]: store.folder_of(p) for p in choose_pairs(five[:3], "all")}
+    after = {names([p])[0]: store.folder_of(p) for p in choose_pairs(five, "all")}
     assert len(set(after.values())) == 20
     more = Case("a", "test", Path("/data/sub/a0.nii.gz"))  # the same name in another folder
-    assert store.place(choose_pairs([five[0], more])[0]) not in after.values()
+    assert store.folder_of(choose_pairs([five[0], more])[0]) not in after.values()
     assert {key: after[key] for key in before} == before
 
 
@@ -190,7 +190,7 @@ def test_gpus_are_named_as_the_environment_names_them(monkeypatch, given, device
 def test_a_broken_gpu_ends_the_worker_so_that_a_new_one_takes_the_pair(monkeypatch, tmp_path):
     work = pytest.importorskip("DeepRegistrationLib.studies.cohort.pair_task", exc_type=ImportError)
     pair = choose_pairs([case("a", 0), case("a", 1)])[0]
-    job = work.Job(pair, tmp_path / "pair", {"pair": pair.name}, RegistrationOptions("affine"))
+    job = work.PairTask(pair, tmp_path / "pair", {"pair": pair.name}, RegistrationOptions("affine"))
 
     def ended(code):
         raise SystemExit(code)

@@ -176,25 +176,25 @@ def outlines(low: int, high: int, *, radius: float = 40.0, right: bool = True) -
 
 
 def test_the_extent_of_a_heart_leaves_no_doubt():
-    assert heartnet._doubt(outlines(1, 8), PIXELS) == ""
+    assert heartnet._implausibility(outlines(1, 8), PIXELS) == ""
     thick = Grid((60, 60, 5), (4.0, 4.0, 20.0))
-    assert heartnet._doubt(outlines(1, 3)[:5], thick) == ""
+    assert heartnet._implausibility(outlines(1, 3)[:5], thick) == ""
     few = Grid((60, 60, 2), PIXELS.spacing)
-    assert heartnet._doubt(outlines(0, 2, right=False)[:2], few) == ""
+    assert heartnet._implausibility(outlines(0, 2, right=False)[:2], few) == ""
 
 
 @pytest.mark.parametrize(
-    ("labels", "doubt"),
+    ("labels", "problem"),
     [
-        (outlines(3, 6), "it would be 30 mm long only"),
-        (outlines(3, 7), "it would be 40 mm long only"),
+        (outlines(3, 6), "it would be only 30 mm long"),
+        (outlines(3, 7), "it would be only 40 mm long"),
         (outlines(1, 8, radius=12.0), "it would have a mean cross-section of 6 cm\u00b2"),
         (outlines(1, 8, radius=90.0), "it would have a mean cross-section of 3"),
         (outlines(1, 8, right=False), "it would have no right ventricle"),
     ],
 )
-def test_what_has_not_the_extent_of_a_heart_is_doubtful(labels, doubt):
-    assert heartnet._doubt(labels, PIXELS).startswith(doubt)
+def test_what_has_not_the_extent_of_a_heart_is_doubtful(labels, problem):
+    assert heartnet._implausibility(labels, PIXELS).startswith(problem)
 
 
 def test_it_is_said_where_the_apex_is_uncertain(persons):
@@ -219,7 +219,7 @@ def test_a_doubtful_extent_is_not_used_and_said(persons, monkeypatch):
     assert heart_region(one, context) is None
     align_hearts(one, other, context)
     assert len(context.notes) == 2
-    assert all("mm long only)" in n and "in the middle of the stack" in n for n in context.notes)
+    assert all("mm long)" in n and "in the middle of the stack" in n for n in context.notes)
 
 
 # No heart

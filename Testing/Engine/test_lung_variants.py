@@ -38,7 +38,7 @@ def test_the_mask_is_that_of_the_phantom(chest, found):
 def test_a_variant_has_the_same_lungs(chest, found, name):
     image, truth = VARIANTS[name](chest.fixed, found)
     again = look_for_lungs(image)
-    assert again.evidence.sure, again.evidence.doubts
+    assert again.evidence.sure, again.evidence.failed_checks
     assert dice(truth, again.mask) >= ENOUGH
     assert len(again.evidence.lungs) == 2
 
@@ -106,12 +106,12 @@ def test_a_lesion_inside_belongs_to_the_lung(chest):
 # Doubts
 
 
-def _doubts(image):
+def _failed_checks(image):
     found = look_for_lungs(image)
     assert found.mask is not None
     assert not found.evidence.sure
-    assert find_lungs(image) is None  # a doubtful mask is not used
-    return " ".join(found.evidence.doubts)
+    assert find_lungs(image) is None  # an uncertain mask is not used
+    return " ".join(found.evidence.failed_checks)
 
 
 def _box(low, high, size=(90, 70, 70), spacing=4.0):
@@ -125,15 +125,15 @@ def _box(low, high, size=(90, 70, 70), spacing=4.0):
 
 
 def test_a_little_pocket_of_air_is_doubtful():
-    assert "0.05 l" in _doubts(_box((20, 20, 30), (30, 29, 39)))
+    assert "0.05 l" in _failed_checks(_box((20, 20, 30), (30, 29, 39)))
 
 
 def test_bases_in_an_abdominal_scan_are_doubtful():
-    assert "body" in _doubts(_box((20, 20, 62), (45, 45, 70)))
+    assert "body" in _failed_checks(_box((20, 20, 62), (45, 45, 70)))
 
 
 def test_more_than_any_chest_holds_is_doubtful():
-    assert "more than two lungs hold" in _doubts(
+    assert "more than two lungs hold" in _failed_checks(
         _box((10, 8, 4), (110, 92, 96), (120, 100, 100), 4.0)
     )
 
@@ -153,7 +153,7 @@ def test_a_lung_that_is_open_to_the_outside_is_not_left_out_in_silence(chest):
     hole &= points[..., 0] > 60.0
     noise = torch.randn(hole.shape, generator=torch.Generator().manual_seed(0))
     image = replace(chest.fixed, data=torch.where(hole, -1000 + 15 * noise, chest.fixed.data))
-    assert "as dense as lung" in _doubts(image)
+    assert "as dense as lung" in _failed_checks(image)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -260,15 +260,15 @@ def wave(amplitude):
 
 
 def test_the_inverse_of_a_folding_field_is_said_to_be_none():
-    _, doubts = inverse_on(wave(30.0), wave(0.0).grid)
-    assert len(doubts) == 1 and "folds in" in doubts[0] and "residual" in doubts[0]
+    _, warnings = inverse_on(wave(30.0), wave(0.0).grid)
+    assert len(warnings) == 1 and "folds in" in warnings[0] and "residual" in warnings[0]
     with pytest.raises(RegistrationError, match="no inverse everywhere"):
         pull_back(wave(30.0), wave(0.0).grid, inverse=True)
 
 
 def test_of_an_inverse_that_exists_nothing_is_said():
-    field, doubts = inverse_on(wave(4.0), wave(0.0).grid)
-    assert doubts == []
+    field, warnings = inverse_on(wave(4.0), wave(0.0).grid)
+    assert warnings == []
     inner = torch.tensor([[20.0, 30.0, 40.0], [44.0, 12.0, 8.0]])
     assert float((field(wave(4.0)(inner)) - inner).norm(dim=-1).max()) < 0.5
     assert inverse_on(Affine(translation=(1, 2, 3)), wave(0.0).grid)[1] == []

@@ -299,7 +299,7 @@ def test_the_command_line_writes_the_map_and_reports_it(shift, tmp_path, capsys)
     assert "Error estimate above 2.5 mm in 100.0 % of the image" in said
 
 
-def doubt(percent_above: float = 0.0, consistency: float = 1.0) -> dict:
+def uncertainty(percent_above: float = 0.0, consistency: float = 1.0) -> dict:
     """Statistics of error maps."""
     return {
         "median": 0.4,
@@ -316,7 +316,7 @@ def doubt(percent_above: float = 0.0, consistency: float = 1.0) -> dict:
 
 @pytest.mark.parametrize(("share", "level"), [(0.0, "ok"), (4.9, "ok"), (5.0, "caution")])
 def test_the_verdict_cautions_where_a_twentieth_is_uncertain(share, level):
-    judged = verdict({"uncertainty": doubt(share)})
+    judged = verdict({"uncertainty": uncertainty(share)})
     (finding,) = [f for f in judged.findings if "Error estimate" in f.text]
     assert finding.level == level
     assert judged.level != "ok"  # a small prediction proves nothing
@@ -324,7 +324,7 @@ def test_the_verdict_cautions_where_a_twentieth_is_uncertain(share, level):
 
 @pytest.mark.parametrize(("p95", "level"), [(3.0, "ok"), (3.1, "caution")])
 def test_a_registration_that_differs_between_directions_is_cautioned_as_tg132_has_it(p95, level):
-    judged = verdict({"uncertainty": doubt(consistency=p95)})
+    judged = verdict({"uncertainty": uncertainty(consistency=p95)})
     (finding,) = [f for f in judged.findings if "both directions" in f.text]
     assert finding.level == level
     assert "TG-132, table III" in finding.basis
@@ -332,7 +332,7 @@ def test_a_registration_that_differs_between_directions_is_cautioned_as_tg132_ha
 
 
 def test_the_words_on_an_estimate_give_what_was_measured_of_it_and_no_assurance():
-    (finding, _) = uncertainty_findings(doubt())
+    (finding, _) = uncertainty_findings(uncertainty())
     assert "not an error bar" in finding.text and "loosely related" in finding.text
     page = Path(__file__).resolve().parents[2] / "docs" / "uncertainty.md"
     text = page.read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ def engine(volumes):
                 "direction": "It maps fixed points.",
                 "notes": [],
             },
-            "lungs": {"mask": mask, "doubts": []},
+            "lungs": {"mask": mask, "failed_checks": []},
             "phantom": {**pair, "fixed_landmarks": points, "moving_landmarks": points},
             "quality": {"pending": []},
         }

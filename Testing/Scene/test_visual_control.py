@@ -241,7 +241,7 @@ def test_no_shortcut_is_one_of_slicers_own():
 def test_nothing_of_the_visual_control_loads_torch():
     names = (
         "views.comparison views.crosshair views.deformed_grid views.jacobian_overlay views.layouts "
-        "views.presets runs.quality views.warp_slider"
+        "views.window_presets runs.quality views.warp_slider"
     )
     imports = ", ".join(f"DeepRegistrationLib.scene.{name}" for name in names.split())
     code = f"import sys, {imports}; print('torch' in sys.modules)"

@@ -24,7 +24,7 @@ def check_packing(path: Path) -> None:
     for magic, name in _PACKED.items():
         if head.startswith(magic):
             raise RegistrationError(
-                f"{path.name} is compressed ({name}), which image readers do not know; unpack it "
+                f"{path.name} is compressed ({name}), which image readers cannot read; unpack it "
                 "first."
             )
     if head.startswith(GZIP) and path.name.lower().endswith((".nii", ".hdr", ".img")):

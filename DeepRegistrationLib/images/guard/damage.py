@@ -33,7 +33,7 @@ def damage_explained(path: str | Path, what: str = "such a file") -> Iterator[No
         raise
     except MemoryError as error:
         raise RegistrationError(
-            f"{shown(Path(path).name)} needs more memory than there is, or is damaged."
+            f"{shown(Path(path).name)} needs more memory than is available, or is damaged."
         ) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -41,7 +41,7 @@ class FoundLungs(NamedTuple):
     """The lungs of an image.
 
     Attributes:
-        mask: uint8 on the image's grid, however doubtful; None where there are no lungs.
+        mask: uint8 on the image's grid, however uncertain; None where there are no lungs.
         evidence: What it rests on, and what speaks against it.
     """
 
@@ -56,7 +56,7 @@ def find_lungs(image: Image) -> Image | None:
         image: CT of any geometry, with Hounsfield units or with their offset lost.
 
     Returns:
-        uint8 mask on the image's grid, or None where there are no lungs, or doubtful ones; why
+        uint8 mask on the image's grid, or None where there are no lungs, or uncertain ones; why
         says :func:`look_for_lungs`.
     """
     found = look_for_lungs(image)

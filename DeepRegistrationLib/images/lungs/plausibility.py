@@ -1,4 +1,4 @@
-"""What was found in a scan and what speaks against it: masks that are doubtful are not used."""
+"""What was found in a scan and what speaks against it: uncertain masks are not used."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ class LungFindings:
 
     Attributes:
         lungs: None, one or two, from right to left.
-        doubts: What failed of the checks, each a clause; a mask with any is not to be used.
+        failed_checks: What failed of the checks, each a clause; a mask with any is not to be used.
         alone: One lung was found where the body has room for two: one is missing, filled or
             collapsed. No reason against it by itself, but both images of a pair must show the same.
         density: Median of all, HU; None without lungs.
     """
 
     lungs: tuple[Lung, ...] = ()
-    doubts: tuple[str, ...] = ()
+    failed_checks: tuple[str, ...] = ()
     alone: bool = False
     density: float | None = None
 
     @property
     def sure(self) -> bool:
         """Whether there are lungs and nothing speaks against them."""
-        return bool(self.lungs) and not self.doubts
+        return bool(self.lungs) and not self.failed_checks
 
     @property
     def liters(self) -> float:
@@ -118,9 +118,9 @@ def evidence_of(
             f"another {missed:.2f} l of air as dense as lung lies elsewhere in the body",
         ),
     )
-    doubts = tuple(text for failed, text in checks if failed)
+    failed_checks = tuple(text for failed, text in checks if failed)
     return LungFindings(
-        found, doubts, len(found) == 1 and _width(found_in=slices, of=whole), density
+        found, failed_checks, len(found) == 1 and _width(found_in=slices, of=whole), density
     )
 
 

@@ -93,5 +93,5 @@ def _place(found: FoundHeart) -> str:
 
 
 def _score(found: FoundHeart) -> str:
-    doubt = f"; {found.doubt}" if found.doubt else ""
-    return f"(score {found.score:.2f} of 1{doubt})"
+    problem = f"; {found.problem}" if found.problem else ""
+    return f"(score {found.score:.2f} of 1{problem})"

@@ -62,7 +62,7 @@ class FoundHeart(NamedTuple):
             everything where they were not found for sure.
         score: How clearly the ventricles show, 0 to 1.
         sure: Whether it can be relied on.
-        doubt: What is odd about the extent of what was found; empty where nothing is.
+        problem: What is odd about the extent of what was found; empty where nothing is.
         upright: Whether it is clear which end is the apex.
     """
 
@@ -70,7 +70,7 @@ class FoundHeart(NamedTuple):
     region: Image
     score: float
     sure: bool
-    doubt: str = ""
+    problem: str = ""
     upright: bool = True
 
 
@@ -115,11 +115,11 @@ def _look(image: Image, network: HeartNet) -> FoundHeart:
     labels = np.where(heart, shares.argmax(1), 0)
     alike = float(np.mean([_overlap(_largest(view.numpy()), heart) for view in views]))
     score = alike * _score(shares, labels)
-    doubt = _doubt(labels, grid)
-    if score < _SURE or doubt:
+    problem = _implausibility(labels, grid)
+    if score < _SURE or problem:
         everywhere = torch.ones_like(image.data, dtype=torch.uint8)
         return FoundHeart(
-            middle_frame(image.grid), replace(image, data=everywhere), score, False, doubt
+            middle_frame(image.grid), replace(image, data=everywhere), score, False, problem
         )
     kept = Image(from_slices(torch.from_numpy(labels.astype(np.uint8)), grid), grid, image.name)
     upright = apex_evidence(kept) >= _UPRIGHT
@@ -173,13 +173,13 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float(2 * (one & other).sum() / max(1, one.sum() + other.sum()))
 
 
-def _doubt(labels: np.ndarray, grid: Grid) -> str:
+def _implausibility(labels: np.ndarray, grid: Grid) -> str:
     """What is odd about the extent of a heart: [slices, rows, columns]; empty where nothing is."""
     thick = grid.spacing[slice_axis(grid)]
     counts = (labels > 0).sum((1, 2))
     length = thick * float((counts > 0).sum())
     if length < min(_LONG - 0.5 * thick, _SHARE * thick * len(labels)):
-        return f"it would be {length:.0f} mm long only"
+        return f"it would be only {length:.0f} mm long"
     area = counts[counts > 0].mean() * float(np.prod(grid.spacing)) / thick / 100.0
     if not _AREA[0] <= area <= _AREA[1]:
         return f"it would have a mean cross-section of {area:.0f} cm\u00b2"

@@ -23,7 +23,7 @@ def lungs_of(image: Image, mask: Image | None = None) -> Image:
 
     The paper thresholds at -250 HU and drops the component outside the body. That takes bowel gas
     or the trachea for the lungs where these touch the border, in four of seven CTs at hand;
-    :func:`find_lungs` holds there, and where it doubts, none are taken.
+    :func:`find_lungs` holds there, and where it is uncertain, none are taken.
 
     Raises:
         RegistrationError: There are no lungs, or the mask is empty.

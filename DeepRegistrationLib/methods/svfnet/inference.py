@@ -45,7 +45,7 @@ def register(
         velocity = in_millimetres(0.5 * (forward - backward), frame)
     else:
         velocity = in_millimetres(network(pair[None])[0], frame)
-    context.progress(0.8, "Following the velocity field")
+    context.progress(0.8, "Integrating the velocity field")
     transform = VelocityField(velocity.vectors, frame)
     transform.exp()
     return Composite([transform, rigid])

@@ -27,7 +27,7 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
     """The pairs of two point lists; see :func:`landmark_pairs.pair_labels`.
 
     Pairs are left out where a point of either list is not placed, or is unselected: that is how
-    a doubtful landmark is excluded.
+    an uncertain landmark is excluded.
 
     Args:
         fixed_node, moving_node: vtkMRMLMarkupsFiducialNode; parent transforms are honored.

@@ -101,7 +101,7 @@ class ImportRequest(EngineRequest):
             if self.movingNode is not None:
                 hierarchy.put_beside(node, self.movingNode)
         field = result["transform"].grid if isinstance(result["transform"], FieldMap) else None
-        notes = [*result["notes"], *_doubts(mapping, field, node, *pair)]
+        notes = [*result["notes"], *_warnings(mapping, field, node, *pair)]
         if result["exchanged"]:
             notes.append("Swap the fixed and the moving volume to use it.")
         return ImportResult(node, result["direction"], notes, record)
@@ -136,7 +136,7 @@ def _name_of(file: str) -> str:
     return name[: len(name) - len(ending)] or name
 
 
-def _doubts(
+def _warnings(
     mapping: vtk.vtkAbstractTransform, field: Grid | None, node, fixed, moving
 ) -> list[str]:
     """What speaks against a transform being that of these volumes, as far as they are known."""
@@ -145,9 +145,9 @@ def _doubts(
         return []
     ends = [np.linspace(0, n - 1, _LATTICE) for n in inside.size]
     points = inside.to_physical(np.stack(np.meshgrid(*ends, indexing="ij"), -1))
-    doubts = []
+    warnings = []
     if field is not None and not (covered := field.contains(points)).all():
-        doubts.append(
+        warnings.append(
             f"Its displacement field covers {100 * covered.mean():.0f} % of the fixed volume; "
             "outside the field Slicer shows no displacement."
         )
@@ -155,8 +155,8 @@ def _doubts(
     if target is not None:
         there = target.contains(flipped(map_points(mapping, flipped(points))))
         if not there.any():
-            doubts.append(
+            warnings.append(
                 "It maps the fixed volume entirely outside the moving volume: it is probably not "
                 "a transform of these two volumes."
             )
-    return doubts
+    return warnings

@@ -27,13 +27,13 @@ class LungMaskResult:
     Attributes:
         node: Label map on the volume's grid; 1 inside the lungs. Fit for the mask selectors.
         liters: The lungs' volume.
-        doubts: Clauses that speak against the mask.
+        failed_checks: Clauses that speak against the mask.
         record: ``record.undo()`` takes it back.
     """
 
     node: Any
     liters: float
-    doubts: list[str]
+    failed_checks: list[str]
     record: Record
 
 
@@ -75,7 +75,7 @@ class LungMaskRequest(EngineRequest):
             put_beside(node, self.volumeNode)
         mask = result["mask"]
         cubic_mm = np.count_nonzero(mask.data) * np.prod(mask.grid.spacing)
-        return LungMaskResult(node, float(cubic_mm) / 1e6, result["doubts"], record)
+        return LungMaskResult(node, float(cubic_mm) / 1e6, result["failed_checks"], record)
 
     def needed(self) -> list[tuple[str, Any]]:
         return [("volume", self.volumeNode)]

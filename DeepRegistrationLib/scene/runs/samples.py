@@ -98,7 +98,7 @@ class SampleRequest(EngineRequest):
     options: dict[str, Any]
 
     command: ClassVar[str] = "phantom"
-    activity: ClassVar[str] = "the making of the sample data"
+    activity: ClassVar[str] = "the creation of the sample data"
 
     def payload(self) -> dict[str, Any]:
         """The engine's request."""

@@ -264,7 +264,9 @@ def _check_volume(volume, role: str) -> None:
 
 def _check_mode(mode: str) -> None:
     if mode not in MODES:
-        raise RegistrationError(f"{mode!r} is no way to compare; choose one of {', '.join(MODES)}.")
+        raise RegistrationError(
+            f"There is no comparison {mode!r}; choose one of {', '.join(MODES)}."
+        )
 
 
 def _matrix(volume) -> tuple:

@@ -61,7 +61,7 @@ class MapOverlay(WithOpacity):
         require_node(fixed, "vtkMRMLScalarVolumeNode", "the fixed volume")
         require_node(volume, "vtkMRMLScalarVolumeNode", "the map")
         if kind not in KINDS:
-            raise RegistrationError(f"{kind!r} is no map; choose one of {', '.join(KINDS)}.")
+            raise RegistrationError(f"There is no map {kind!r}; choose one of {', '.join(KINDS)}.")
         self.volume = volume
         self._views = [node for node in slice_nodes if composite_of(node) is not None]
         self._before = ShownVolumes(self._views)

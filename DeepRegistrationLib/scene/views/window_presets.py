@@ -51,7 +51,7 @@ def apply_preset(key: str, volumes) -> None:
         RegistrationError: There is no such preset.
     """
     if key not in PRESETS:
-        raise RegistrationError(f"{key!r} is no window preset; choose one of {', '.join(PRESETS)}.")
+        raise RegistrationError(f"There is no preset {key!r}; choose one of {', '.join(PRESETS)}.")
     preset = PRESETS[key]
     for volume in volumes:
         if volume is None or volume.GetImageData() is None:

@@ -32,7 +32,7 @@ class PairTask:
 
     Attributes:
         pair: The two cases, with absolute paths that the worker can read.
-        place: The folder that the results become.
+        folder: The folder that the results become.
         identity: The row's columns that say which pair it is.
         options: How to register.
         outputs: What to write; the warped image and the Jacobian map are computed in any case, for
@@ -40,7 +40,7 @@ class PairTask:
     """
 
     pair: BenchmarkPair
-    place: Path
+    folder: Path
     identity: Row
     options: RegistrationOptions
     outputs: Outputs = Outputs()
@@ -51,7 +51,7 @@ def register_pair(job: PairTask) -> Row:
 
     A pair whose folder is there is finished: a worker may have been lost after writing it.
     """
-    if (job.place / ROW).exists():
+    if (job.folder / ROW).exists():
         return {**job.identity, "status": "ok"}
     started = time.perf_counter()
     try:
@@ -100,7 +100,7 @@ def _registered(job: PairTask) -> Row:
     }
     truth = _truth(job.pair, fixed, moving)
     needed = output_size(fixed.grid, job.outputs)
-    with atomic_folder(job.place, needed=needed, owned=(*RESULTS, ROW)) as folder:
+    with atomic_folder(job.folder, needed=needed, owned=(*RESULTS, ROW)) as folder:
         result = register(fixed, moving, job.options, job.outputs | REPORTED, **masks)
         report = build_report(result, fixed, moving, **truth)
         write_results(result, moving, report, folder, images=job.outputs.warped)

@@ -74,7 +74,9 @@ def run_cohort(
         KeyboardInterrupt: As it came. After either, rows of finished pairs and the table remain.
     """
     open_pairs = [pair for pair in pairs if not store.is_finished(pair)]
-    jobs = [PairTask(p, store.place(p), store.identity(p), options, outputs) for p in open_pairs]
+    jobs = [
+        PairTask(p, store.folder_of(p), store.identity(p), options, outputs) for p in open_pairs
+    ]
     group = f"register-{secrets.token_hex(4)}"  # cohorts that share a scheduler stay apart
     done, wrong, begin = len(pairs) - len(jobs), 0, time.monotonic()
 

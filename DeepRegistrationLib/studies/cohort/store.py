@@ -80,7 +80,7 @@ class Store:
         slug = re.sub(r"[^A-Za-z0-9]+", "_", " ".join(parts)).strip("_")[:80]
         return f"{slug}-{zlib.crc32(files.encode()):08x}"
 
-    def place(self, pair: BenchmarkPair) -> Path:
+    def folder_of(self, pair: BenchmarkPair) -> Path:
         """Where a pair's results belong."""
         return self.folder / _PAIRS / self.key(pair)
 
@@ -98,7 +98,7 @@ class Store:
 
     def is_finished(self, pair: BenchmarkPair) -> bool:
         """Whether the pair's results are there, whole."""
-        return (self.place(pair) / ROW).exists()
+        return (self.folder_of(pair) / ROW).exists()
 
     def keep_failure(self, pair: BenchmarkPair, row: Row) -> None:
         """Write the row of a pair that failed."""
@@ -112,7 +112,7 @@ class Store:
         """What is known of the pairs, in their order; those not yet tried have no row."""
         rows = []
         for pair in pairs:
-            for path in (self.place(pair) / ROW, self._failure(pair)):
+            for path in (self.folder_of(pair) / ROW, self._failure(pair)):
                 if path.exists():
                     rows.append({**_read_json(path), **self.identity(pair)})
                     break
