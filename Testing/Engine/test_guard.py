@@ -40,6 +40,19 @@ def scan(path, *, packed=False, dtype=np.int16, vector=False):
 # What is right goes through -------------------------------------------------------------------
 
 
+def test_a_relative_path_is_one_of_the_folder_that_the_program_is_in_now(tmp_path, monkeypatch):
+    for number_of in (1, 2):
+        folder = tmp_path / str(number_of)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        shift = sitk.TranslationTransform(3, (float(number_of), 0.0, 0.0))
+        sitk.WriteTransform(shift, "t.tfm")
+        assert read_transform("t.tfm").translation[0] == number_of
+        image = sitk.Image(number_of, 4, 4, sitk.sitkFloat32)
+        sitk.WriteImage(image, "scan.tif")  # of no format whose headers are known here
+        assert read_itk_image("scan.tif").GetSize()[0] == number_of
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", ROUND)
 @pytest.mark.parametrize("dtype", [np.int16, np.float32, np.uint8])

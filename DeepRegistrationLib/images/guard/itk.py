@@ -7,6 +7,7 @@ GDCM and HDF5.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +60,9 @@ def _read_here(files: list[Path]) -> sitk.Image:
 
 
 def _read_elsewhere(files: list[Path]) -> sitk.Image:
-    return _image(_answer(itk_payloads.read_image, [str(file) for file in files], files=files))
+    return _image(
+        _answer(itk_payloads.read_image, [os.path.abspath(file) for file in files], files=files)
+    )
 
 
 def read_itk_header(path: str | Path) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def read_itk_header(path: str | Path) -> dict[str, Any]:
     path = require_readable(path)
     contents = check_contents(path)
     if contents is None or not contents.known:
-        return _answer(itk_payloads.read_header, str(path), files=[path])
+        return _answer(itk_payloads.read_header, os.path.abspath(path), files=[path])
     try:
         with quiet_itk():
             return itk_payloads.read_header(str(path))
@@ -87,7 +90,7 @@ def read_itk_transform(path: str | Path, grid: Grid | None = None) -> list[Map]:
         RegistrationError, Unreadable: As :func:`read_itk_image`.
     """
     path = require_readable(path)
-    return _answer(itk_payloads.read_transform, str(path), grid, files=[path])
+    return _answer(itk_payloads.read_transform, os.path.abspath(path), grid, files=[path])
 
 
 def reason(error: Exception) -> str:
@@ -101,6 +104,8 @@ def reason(error: Exception) -> str:
 
 
 def _answer(function: Any, *arguments: Any, files: Sequence[Path]) -> Any:
+    """What the reading process answers; it stays in the folder that it was started in, so that
+    paths among the arguments have to be absolute."""
     try:
         return guarded(function, *arguments, files=files)
     except Unreadable as error:
