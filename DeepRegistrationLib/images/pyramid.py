@@ -97,6 +97,8 @@ def smoothed(image: Image, spacing: float) -> Image:
     wanted = np.array(level_spacing(image.grid, spacing))
     ratio = wanted / np.array(image.grid.spacing)
     grid = image.grid.with_spacing(tuple(wanted))
+    if grid.size == image.grid.size:
+        return image
     return _resampled(image, grid, _smoothing(ratio), suited_interpolation(ratio))
 
 

@@ -28,7 +28,7 @@ from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 from DeepRegistrationLib.transforms.io import field_of
 
-_HOUNSFIELD = (-1000.0, 400.0)  # padding outside the scanner's circle would steer the metric
+HOUNSFIELD = (-1000.0, 400.0)  # padding outside the scanner's circle would steer the metric
 _ITERATIONS = (50, 50, 50)  # of the demons' levels, coarse to fine
 _SMOOTHING = 3.0  # mm, of the demons' field after each iteration
 _STRIDE = 6  # voxels of convexAdam's coarse grid
@@ -39,7 +39,7 @@ class NoParameters:
     """The tools run with their defaults."""
 
 
-def _card(description: str, citation: str, licence: str, masks: bool) -> Card:
+def peer_card(description: str, citation: str, licence: str, masks: bool) -> Card:
     return Card(
         description,
         "any",
@@ -62,7 +62,7 @@ class ConvexAdam(Method):
 
     name = "convexadam"
     title = "convexAdam"
-    card = _card("Coupled convex, then Adam.", "Siebert et al. 2022", "Apache-2.0", True)
+    card = peer_card("Coupled convex, then Adam.", "Siebert et al. 2022", "Apache-2.0", True)
     Parameters = NoParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
@@ -70,7 +70,7 @@ class ConvexAdam(Method):
 
         start: Transform = context.initial or Affine()
         if is_ct(fixed) and is_ct(moving):
-            fixed, moving = (replace(i, data=i.data.clamp(*_HOUNSFIELD)) for i in (fixed, moving))
+            fixed, moving = (replace(i, data=i.data.clamp(*HOUNSFIELD)) for i in (fixed, moving))
             if context.initial is None:
                 start = _affine(fixed, moving, context)
         near = warp(moving, start, fixed.grid, fill=background(moving))
@@ -134,7 +134,9 @@ class SymmetricDemons(Method):
 
     name = "symmetric-demons"
     title = "Symmetric demons (SimpleITK)"
-    card = _card("Demons with symmetric forces.", "Vercauteren et al. 2009", "Apache-2.0", False)
+    card = peer_card(
+        "Demons with symmetric forces.", "Vercauteren et al. 2009", "Apache-2.0", False
+    )
     Parameters = NoParameters
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:

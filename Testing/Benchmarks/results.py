@@ -20,7 +20,7 @@ from DeepRegistrationLib.cli import main as deepreg
 from DeepRegistrationLib.methods.weights import weight_cards
 from DeepRegistrationLib.studies.benchmark.results import CSV, JSON, markdown
 from DeepRegistrationLib.studies.benchmark.table_parts import Table
-from Testing.Benchmarks import peers  # offers the tools of others as methods
+from Testing.Benchmarks import greedy, peers  # offer the tools of others as methods
 from Testing.Benchmarks.cases import write_lung_list
 
 HERE = Path(__file__).parent
@@ -64,7 +64,7 @@ def runs() -> dict[str, Run]:
             "",
             (
                 *("--methods", *_OPTIMIZE, "affine", "corrnet:quality=best", *lungs),
-                *(peers.ConvexAdam.name, *elastix),
+                *(greedy.Greedy.name, peers.ConvexAdam.name, *elastix),
             ),
         ),
         "synthetic": Run(

@@ -32,7 +32,7 @@ from DeepRegistrationLib.evaluation.landmarks import target_registration_error
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods.weights import weight_cards
 from DeepRegistrationLib.registration.engine import register
-from Testing.Benchmarks import peers  # noqa: F401  (offers the methods of others)
+from Testing.Benchmarks import greedy, peers  # noqa: F401  (offer the methods of others)
 from Testing.Benchmarks.machine import load, machine, measured, peak_mb
 from Testing.Benchmarks.processes import in_a_process
 from Testing.Benchmarks.scaling_tables import picture, table
@@ -48,7 +48,11 @@ SIZES = {
 }
 _LARGEST = "512x300"  # the tools of others only when they are named
 _BOX = (350.0, 350.0, 282.0)  # mm
-_PACKAGES = {"elastix": "itk", "convexadam": "convexAdam"}  # what a method needs
+_PACKAGES = {
+    "elastix": "itk",
+    "convexadam": "convexAdam",
+    "greedy": "picsl_greedy",
+}  # what a method needs
 Row = dict[str, Any]
 
 METHODS = {  # name: method, quality
@@ -62,10 +66,11 @@ METHODS = {  # name: method, quality
     "lcc-demons": ("lcc-demons", "default"),
     "symmetric-demons": ("symmetric-demons", "default"),
     "convexadam": ("convexadam", "default"),
+    "greedy": ("greedy", "default"),
     "elastix": ("elastix", "default"),
 }
 _NETWORKS = ("corrnet", "mlvirnet", "eppenhof", "regnet")  # measured where there are weights
-_PEERS = ("symmetric-demons", "convexadam", "elastix")  # compute on the CPU always
+_PEERS = ("symmetric-demons", "convexadam", "greedy", "elastix")  # compute on the CPU always
 _COLD_ONLY = (*_PEERS, "lcc-demons")  # take so long that a second call says nothing new
 
 

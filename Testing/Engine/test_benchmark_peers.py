@@ -1,5 +1,6 @@
 """The tools of others as methods, and the project's tables made of runs."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -14,9 +15,13 @@ from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.studies.benchmark.results import markdown
 from DeepRegistrationLib.studies.benchmark.table_parts import Table
 from DeepRegistrationLib.transforms import Affine
-from Testing.Benchmarks import cases, peers, results
+from Testing.Benchmarks import cases, greedy, peers, results
 
-for _method in (peers.ConvexAdam, peers.SymmetricDemons):  # other tests list all methods
+for _method in (
+    peers.ConvexAdam,
+    peers.SymmetricDemons,
+    greedy.Greedy,
+):  # other tests list all methods
     registry._METHODS.pop(_method.name, None)
 
 ANGLE = np.deg2rad(20)
@@ -37,11 +42,18 @@ def blobs(shift):
 @pytest.mark.filterwarnings("ignore:Default grid_sample")
 @pytest.mark.parametrize(
     ("method", "given"),
-    [(peers.ConvexAdam, True), (peers.SymmetricDemons, False), (peers.SymmetricDemons, True)],
+    [
+        (peers.ConvexAdam, True),
+        (peers.SymmetricDemons, False),
+        (peers.SymmetricDemons, True),
+        (greedy.Greedy, False),
+        (greedy.Greedy, True),
+    ],
 )
 def test_a_known_shift_is_found_on_an_oblique_grid(method, given):
-    if method is peers.ConvexAdam:
-        pytest.importorskip("convexAdam")
+    package = {peers.ConvexAdam: "convexAdam", greedy.Greedy: "picsl_greedy"}.get(method)
+    if package and importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
     start = Affine(translation=0.5 * SHIFT) if given else None
     with torch.no_grad():  # as in the engine
         found = method().register(blobs(0 * SHIFT), blobs(SHIFT), Context(initial=start))

@@ -1,5 +1,6 @@
 """How methods are named for a benchmark, and which patients take part."""
 
+import dataclasses
 from importlib.metadata import PackageNotFoundError
 
 import benchmarks
@@ -27,8 +28,8 @@ from DeepRegistrationLib.studies.benchmark.variants import variants_of
 )
 def test_a_variant_is_called_by_its_settings(shift, text, label):
     [variant] = variants_of([text], ["default"], ["auto"])
-    assert (variant.label, variant.method) == (label, "shift")
-    assert "quality" not in variant.parameters and "refine" not in variant.parameters
+    assert (variant.label, variant.options.method) == (label, "shift")
+    assert not {"quality", "refine"} & set(variant.options.parameters)
 
 
 def test_a_method_that_says_its_own_settings_has_one_variant(shift):
@@ -43,7 +44,8 @@ def test_a_method_that_says_its_own_settings_has_one_variant(shift):
         "shift scale=0 best no mask",
     ]
     last = variants[-1]
-    assert (last.quality, last.masked, last.parameters) == ("best", False, {"scale": 0.0})
+    chosen = last.options
+    assert (chosen.quality, last.masked, chosen.parameters) == ("best", False, {"scale": 0.0})
 
 
 @pytest.mark.parametrize(
@@ -64,9 +66,10 @@ def test_a_wrong_setting_is_one_sentence(shift, text, sentence):
 def test_a_refined_variant_is_refined(tmp_path, shift, monkeypatch):
     original, asked = running.register, []
 
-    def register(*images, refine, **others):
-        asked.append(refine)
-        return original(*images, **others)  # without, as this one has no time
+    def register(fixed, moving, options, outputs, **others):
+        asked.append(options.refine)
+        quick = dataclasses.replace(options, refine=False)
+        return original(fixed, moving, quick, outputs, **others)
 
     monkeypatch.setattr(running, "register", register)
     pairs = pairs_for(PROTOCOLS["lung"], read_cases(benchmarks.small_list(tmp_path)))

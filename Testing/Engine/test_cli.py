@@ -129,7 +129,7 @@ def test_the_warped_image_is_what_simpleitk_makes_of_the_written_transform(shift
     assert warped.GetSize() == fixed.GetSize()
     np.testing.assert_allclose(warped.GetOrigin(), fixed.GetOrigin(), atol=1e-5)
     there, ours = sitk.GetArrayFromImage(reference), sitk.GetArrayFromImage(warped)
-    same = np.abs(there - ours) < 0.05
+    same = np.abs(there - ours) < 0.55  # CT is written in whole HU
     assert same.mean() > 0.97  # ITK and we decide differently on voxels exactly at the border
     jacobian = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "jacobian.nii.gz")))
     np.testing.assert_allclose(jacobian, 1, atol=1e-4)

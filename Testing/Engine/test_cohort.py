@@ -25,13 +25,14 @@ from cohort_parts import SlowMethod, traces  # noqa: E402
 from DeepRegistrationLib.cli import main  # noqa: E402
 from DeepRegistrationLib.data.cases import Case  # noqa: E402
 from DeepRegistrationLib.errors import RegistrationError  # noqa: E402
+from DeepRegistrationLib.options import Outputs, RegistrationOptions  # noqa: E402
 from DeepRegistrationLib.studies.cohort.cluster import Plan, local_workers, replace_lost  # noqa: E402
 from DeepRegistrationLib.studies.cohort.pairs import choose_pairs  # noqa: E402
 from DeepRegistrationLib.studies.cohort.run import run_cohort  # noqa: E402
 from DeepRegistrationLib.studies.cohort.store import Store  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = {"method": "slow", "device": "cpu"}
+OPTIONS = RegistrationOptions(method="slow", device="cpu")
 RETRIES = 1
 
 
@@ -88,7 +89,7 @@ def test_a_killed_worker_a_bad_image_and_a_deadly_pair_lose_no_other_pair(client
     killed = []
     killer = threading.Thread(target=kill_one, args=(steps, workers, killed))
     killer.start()
-    rows = run_cohort(client, store, chosen, OPTIONS, retries=RETRIES)
+    rows = run_cohort(client, store, chosen, OPTIONS, Outputs(), retries=RETRIES)
     killer.join()
 
     assert [row["pair"] for row in rows] == [pair.name for pair in chosen]
@@ -127,12 +128,12 @@ def test_an_interrupted_cohort_goes_on_and_does_nothing_twice(client, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_cohort(client, store, pairs, OPTIONS, report=interrupt)
+        run_cohort(client, store, pairs, OPTIONS, Outputs(), report=interrupt)
     finished = {f"{row['fixed']} < {row['moving']}" for row in store.rows(pairs)}
     assert 2 <= len(finished) < 6
     assert parquet.read_table(tmp_path / "out" / "cohort.parquet").num_rows >= 2
     again = Store(tmp_path / "out", tmp_path, {"seed": 0}, resume=True)
-    rows = run_cohort(client, again, pairs, OPTIONS)
+    rows = run_cohort(client, again, pairs, OPTIONS, Outputs())
     assert [row["status"] for row in rows] == ["ok"] * 6
     tries = Counter(what for _, what, _ in traces(steps))
     assert len(tries) == 6

@@ -13,6 +13,7 @@ from DeepRegistrationLib.evaluation.quality import measure_quality
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, read_image, write_image
+from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, BenchmarkPair, pairs_for
 from DeepRegistrationLib.studies.benchmark.run import Options, run
 from DeepRegistrationLib.studies.benchmark.variants import variants_of
@@ -121,7 +122,8 @@ def by_panel(files, out):
 def by_cohort(files, folder):
     cases = read_cases(files / "list.csv")
     pair = BenchmarkPair("anna fixed < moving", cases[0], cases[1])
-    job = PairTask(pair, folder / "anna", {}, {"method": "affine", "device": "cpu"})
+    options = RegistrationOptions(method="affine", device="cpu")
+    job = PairTask(pair, folder / "anna", {}, options, Outputs())
     row = register_pair(job)
     assert row["status"] == "ok", row
     return row, json.loads((folder / "anna" / "report.json").read_text())

@@ -334,7 +334,7 @@ def test_a_registration_that_differs_between_directions_is_cautioned_as_tg132_ha
 def test_the_words_on_an_estimate_give_what_was_measured_of_it_and_no_assurance():
     (finding, _) = uncertainty_findings(uncertainty())
     assert "not an error bar" in finding.text and "loosely related" in finding.text
-    page = Path(__file__).resolve().parents[2] / "docs" / "uncertainty.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "uncertainty-findings.md"
     text = page.read_text(encoding="utf-8")
     for figure in ("0.27", "0.17", "0.57", "4 to 11"):
         assert figure in finding.basis and figure in text

@@ -28,7 +28,7 @@ def volumes(scene, chest):
 
 def registered(scene, volumes, **masks):
     return RegistrationLogic(scene).register(
-        *volumes, method="affine", device="cpu", quality="fast", **masks
+        *volumes, method="affine", device="cpu", quality="fast", jacobian=True, **masks
     )
 
 

@@ -167,7 +167,7 @@ class _Level:
         with torch.enable_grad():
             places = points.float().requires_grad_(True)
             values = sample(self.moving.data[None], grid, places, fill=None)[0]
-            (slopes,) = torch.autograd.grad(values, places, torch.ones_like(values))
+            (slopes,) = torch.autograd.grad(values.sum(), places)
         index = indices_of(points, grid)
         inside = ((index > -0.5) & (index < self.last)).all(-1).double()
         slope, offset = slopes.double().unbind(1), turned.unbind(1)

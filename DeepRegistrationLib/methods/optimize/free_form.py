@@ -113,25 +113,43 @@ def fit_level(
 
     with torch.enable_grad():
         change = torch.zeros_like(first, requires_grad=True)
-        optimizer = torch.optim.Adam([change], lr=_STEP * finest, betas=_BETAS, eps=_FLOOR)
+        adam = _Adam(change)
         unit = torch.ones((), device=fixed.device)
         losses: list[torch.Tensor] = []
         for iteration in range(level.iterations):
             progress(iteration / level.iterations, "")
             done = iteration / level.iterations
-            optimizer.param_groups[0]["lr"] = _STEP * finest * _cooling(done)
-            optimizer.zero_grad()
             loss = energy(control_points(change))
             losses.append(loss.detach())
-            loss.backward()
-            assert change.grad is not None
+            (gradient,) = torch.autograd.grad(loss, change)
             if iteration == 0:
-                unit = change.grad.square().mean().sqrt().clamp(min=1e-30)
-            change.grad /= unit
-            optimizer.step()
+                unit = gradient.square().mean().sqrt().clamp(min=1e-30)
+            adam.step(gradient / unit, _STEP * finest * _cooling(done))
     with torch.no_grad():
         found = control_points(change)
         return torch.where(energy(found) < losses[0], lattice.evaluate(found), start)
+
+
+class _Adam:
+    """Adam (Kingma & Ba 2015, algorithm 1) of one tensor.
+
+    PyTorch's own loads its compiler when the first one is made, a second of every first fit.
+    """
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self._values = values
+        self._mean, self._square = torch.zeros_like(values), torch.zeros_like(values)
+        self._steps = 0
+
+    @torch.no_grad()
+    def step(self, gradient: torch.Tensor, rate: float) -> None:
+        """Move the values against the gradient, each by about ``rate`` at first."""
+        first, second = _BETAS
+        self._steps += 1
+        self._mean.lerp_(gradient, 1 - first)
+        self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        scale = self._square.sqrt().div_((1 - second**self._steps) ** 0.5).add_(_FLOOR)
+        self._values.addcdiv_(self._mean, scale, value=-rate / (1 - first**self._steps))
 
 
 def _cooling(done: float) -> float:

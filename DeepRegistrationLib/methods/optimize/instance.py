@@ -56,13 +56,16 @@ def deform(
         mask = replace(mask, data=(mask.data != 0).float())
     factor = level_factor(fixed.grid, moving.grid)
     levels = _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
+    frozen = unresolved_axes(fixed.grid, moving.grid)
+    # What no level sees is left out once, instead of at every level.
+    fixed, moving = (smoothed(image, levels[-1].spacing) for image in (fixed, moving))
     costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
     field = None if begin is None else _along_axes(begin)
     for number, level in enumerate(levels):
         report = part(progress, costs[number] / costs[-1], costs[number + 1] / costs[-1])
         title = f"Deforming, level {number + 1} of {len(levels)} ({level.spacing:g} mm)"
         named = _titled(report, title)
-        field = _level(fixed, moving, mask, start, field, level, preset, factor, named)
+        field = _level(fixed, moving, mask, start, field, level, preset, factor, frozen, named)
     assert field is not None
     return _finished(field, start, fixed.grid)
 
@@ -76,6 +79,7 @@ def _level(
     level: Level,
     preset: OptimizationPreset,
     factor: float,
+    frozen: list[int],
     progress: Progress,
 ) -> DisplacementField:
     """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
@@ -104,7 +108,7 @@ def _level(
         preset,
         grid.spacing,
         progress,
-        unresolved_axes(fixed.grid, moving.grid),
+        frozen,
     )
     if not level.cropped or mask is None or field is None:
         return DisplacementField(after, grid)
