@@ -203,11 +203,14 @@ class Grid:
         What a network finds then does not depend on the order in which an array was stored.
         """
         direction = self._direction()
-        near = max(
-            itertools.permutations(range(3)),
-            key=lambda order: sum(abs(direction[k, axis]) for k, axis in enumerate(order)),
-        )
-        order = list(near)
+
+        def nearness(order: tuple[int, ...]) -> tuple[float, ...]:
+            """How near; halfway between two, by what changes with neither order nor sense."""
+            x, y, z = direction[:, order]
+            near = abs(x[0]) + abs(y[1]) + abs(z[2])
+            return tuple(np.round([near, *(x * y), *(y * z), *(x * z)], 9) + 0.0)
+
+        order = list(max(itertools.permutations(range(3)), key=nearness))
         turned = [direction[k, axis] < 0 for k, axis in enumerate(order)]
         first = np.zeros(3)
         for axis, backward in zip(order, turned, strict=True):

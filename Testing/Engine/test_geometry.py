@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from references import (
     GRIDS,
@@ -99,6 +99,10 @@ def test_with_spacing_gives_nearly_the_spacing_asked_for(grid):
     np.testing.assert_allclose(other.spacing, wanted, rtol=0.07)
 
 
+R = np.sqrt(0.5)
+HALFWAY = Grid((4, 3, 2), (1.0, 2.0, 3.0), (0.0, 0.0, 0.0), (R, 0, R, 0, 1, 0, -R, 0, R))
+
+
 @PROPERTY
 @given(grids(smallest=3), st.data())
 def test_cropped_keeps_the_positions_of_the_voxels(grid, data):
@@ -112,6 +116,8 @@ def test_cropped_keeps_the_positions_of_the_voxels(grid, data):
 
 @PROPERTY
 @given(grids(), st.permutations(range(3)), st.tuples(*3 * [st.booleans()]))
+@example(HALFWAY, [1, 2, 0], (False, False, False))
+@example(HALFWAY, [2, 1, 0], (True, False, True))
 def test_along_lps_is_one_grid_for_every_way_to_store_the_same_voxels(grid, order, turned):
     axes = np.reshape(grid.direction, (3, 3))[:, order] * np.where(turned, -1, 1)
     size, spacing = (tuple(np.array(v)[order]) for v in (grid.size, grid.spacing))
