@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -204,11 +204,11 @@ class Grid:
         """
         direction = self._direction()
 
-        def nearness(order: tuple[int, ...]) -> tuple[float, ...]:
+        def nearness(order: Iterable[int]) -> tuple[float, ...]:
             """How near; halfway between two, by what changes with neither order nor sense."""
-            x, y, z = direction[:, order]
+            x, y, z = direction[:, list(order)]
             near = abs(x[0]) + abs(y[1]) + abs(z[2])
-            return tuple(np.round([near, *(x * y), *(y * z), *(x * z)], 9) + 0.0)
+            return tuple((np.round([near, *(x * y), *(y * z), *(x * z)], 9) + 0.0).tolist())
 
         order = list(max(itertools.permutations(range(3)), key=nearness))
         turned = [direction[k, axis] < 0 for k, axis in enumerate(order)]

@@ -140,7 +140,8 @@ def test_no_figure_of_the_tables_is_typed_elsewhere(content):
                 found += [f"{path.name}: {n}" for n in typed(path.read_text("utf-8"), numbers)]
     for page in pages():
         text = re.sub(r"(?s)<!-- figures: .*?<!-- /figures -->", "", page.read_text("utf-8"))
-        found += [f"{page.name}: {line}" for line in typed(text, numbers, markdown=True)]
+        tables = not page.name.endswith("-findings.md")  # their tables hold other measurements
+        found += [f"{page.name}: {line}" for line in typed(text, numbers, markdown=tables)]
     for name in SHIPPED:
         card = json.loads((ROOT / "weights" / f"{name}.json").read_text("utf-8"))
         words = [card[key] for key in ("title", "data", "held_out", "failures", "citation")]
