@@ -20,7 +20,7 @@ class Runner:
     One run at a time changes the scene; while it lasts, a second one is refused, and so is a
     measurement, whose subject is about to change. The engine's process answers one question after
     the other: what is started during a measurement waits for its turn. A report, which is drawn in
-    this process, may be saved at any time.
+    this process, may be saved at any time, unless its Jacobian map has yet to be made.
 
     Args:
         engine: The engine's process.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import slicer
@@ -199,16 +200,18 @@ def test_a_run_goes_on_while_another_module_is_shown(slicer_host, panel):
 
 
 def test_a_second_change_of_the_scene_is_refused_and_a_report_is_not(slicer_host, panel, tmp_path):
-    def start(kind):
+    def start(kind, **changed):
         request = KINDS[kind](slicer.mrmlScene, panel.parameters, tmp_path)
-        return panel.runner.start(request)
+        return panel.runner.start(replace(request, **changed))
 
     first = start("registration")
     for kind in ("registration", "frames", "lungs", "import", "measurement", "copy"):
         with pytest.raises(RegistrationError, match="The registration is under way; wait until"):
             start(kind)
     if not slicer_host.rendering_problem:
-        report = start("report")
+        with pytest.raises(RegistrationError, match="The registration is under way; wait until"):
+            start("report")  # its Jacobian map has yet to be made
+        report = start("report", no_map="There is no map.")
         slicer_host.process_events(until=lambda: report.finished)
         assert report.state is State.DONE
     assert not first.finished
