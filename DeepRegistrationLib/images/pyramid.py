@@ -94,9 +94,18 @@ def smoothed(image: Image, spacing: float) -> Image:
     Smoothing and interpolating are one small matrix an axis, from old voxels to new ones: at full
     resolution nothing is computed that the new grid does not keep.
     """
-    wanted = np.array(level_spacing(image.grid, spacing))
-    ratio = wanted / np.array(image.grid.spacing)
-    grid = image.grid.with_spacing(tuple(wanted))
+    return _with_spacing(image, level_spacing(image.grid, spacing))
+
+
+def coarsened(image: Image, spacing: float) -> Image:
+    """As :func:`smoothed`, but axes with larger voxels keep theirs."""
+    x, y, z = (max(voxel, spacing) for voxel in image.grid.spacing)
+    return _with_spacing(image, (x, y, z))
+
+
+def _with_spacing(image: Image, wanted: tuple[float, float, float]) -> Image:
+    ratio = np.array(wanted) / np.array(image.grid.spacing)
+    grid = image.grid.with_spacing(wanted)
     if grid.size == image.grid.size:
         return image
     return _resampled(image, grid, _smoothing(ratio), suited_interpolation(ratio))

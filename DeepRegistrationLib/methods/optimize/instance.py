@@ -11,6 +11,7 @@ from DeepRegistrationLib.images.extents import mask_box
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.pyramid import (
+    coarsened,
     doubled,
     level_factor,
     level_spacing,
@@ -58,7 +59,7 @@ def deform(
     levels = _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
     frozen = unresolved_axes(fixed.grid, moving.grid)
     # What no level sees is left out once, instead of at every level.
-    fixed, moving = (smoothed(image, levels[-1].spacing) for image in (fixed, moving))
+    fixed, moving = (coarsened(image, levels[-1].spacing) for image in (fixed, moving))
     costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
     field = None if begin is None else _along_axes(begin)
     for number, level in enumerate(levels):
