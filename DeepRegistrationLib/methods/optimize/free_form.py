@@ -12,6 +12,7 @@ from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.reductions import total
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
+from DeepRegistrationLib.methods.optimize.adam import Adam
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
@@ -113,7 +114,7 @@ def fit_level(
 
     with torch.enable_grad():
         change = torch.zeros_like(first, requires_grad=True)
-        adam = _Adam(change)
+        adam = Adam(change, _BETAS, _FLOOR)
         unit = torch.ones((), device=fixed.device)
         losses: list[torch.Tensor] = []
         for iteration in range(level.iterations):
@@ -128,28 +129,6 @@ def fit_level(
     with torch.no_grad():
         found = control_points(change)
         return torch.where(energy(found) < losses[0], lattice.evaluate(found), start)
-
-
-class _Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1) of one tensor.
-
-    PyTorch's own loads its compiler when the first one is made, a second of every first fit.
-    """
-
-    def __init__(self, values: torch.Tensor) -> None:
-        self._values = values
-        self._mean, self._square = torch.zeros_like(values), torch.zeros_like(values)
-        self._steps = 0
-
-    @torch.no_grad()
-    def step(self, gradient: torch.Tensor, rate: float) -> None:
-        """Move the values against the gradient, each by about ``rate`` at first."""
-        first, second = _BETAS
-        self._steps += 1
-        self._mean.lerp_(gradient, 1 - first)
-        self._square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        scale = self._square.sqrt().div_((1 - second**self._steps) ** 0.5).add_(_FLOOR)
-        self._values.addcdiv_(self._mean, scale, value=-rate / (1 - first**self._steps))
 
 
 def _cooling(done: float) -> float:

@@ -42,6 +42,11 @@ class OptimizeParameters:
         minimum=0.1,
         maximum=20.0,
     )
+    sliding: bool = parameter(
+        False,
+        "Lungs in CT: the body around them gets a deformation of its own, on which they slide; not "
+        "with quality fast.",
+    )
 
 
 class Optimize(Method):
@@ -52,6 +57,7 @@ class Optimize(Method):
 
     Loss: 1 - local normalized correlation, averaged over the mask, plus bending energy and a
     penalty on control cells that come near folding; Adam with smooth steps of the control points.
+    With ``sliding`` the body around lungs gets a deformation of its own, on which they slide.
     Quality ``best`` is the mean of such a fit and the inverse of one from moving to fixed (of
     hearts: a fit with more iterations). Nothing is random: the same images give the same result.
     """
@@ -73,12 +79,17 @@ class Optimize(Method):
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from DeepRegistrationLib.methods.initialization import preset_start
+        from DeepRegistrationLib.methods.optimize.sliding import slides, with_sliding
 
         preset = self._preset(fixed, moving, context)
+        slid = self.parameters.sliding and slides(preset, context) and not context.refined
         start = preset_start(preset, fixed, moving, context, part(context.progress, 0.0, 0.15))
-        report = part(context.progress, 0.15, 1.0)
+        report = part(context.progress, 0.15, 0.7 if slid else 1.0)
         fit = self._two_way if preset.both_ways(context.quality) else self._fit
-        return fit(preset, fixed, moving, start, context, report)
+        found = fit(preset, fixed, moving, start, context, report)
+        if not slid:
+            return found
+        return with_sliding(found, fixed, moving, context, part(context.progress, 0.7, 1.0))
 
     def _fit(
         self,

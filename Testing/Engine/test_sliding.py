@@ -1,0 +1,223 @@
+"""Lungs and body as two deformations that slide on each other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from DeepRegistrationLib import register
+from DeepRegistrationLib.data.phantoms.thorax import thorax
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods import make_parameters, method_class
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.optimize import sliding
+from DeepRegistrationLib.methods.optimize.joining import covering, slid
+from DeepRegistrationLib.methods.optimize.motion_mask import cavity, motion_mask
+from DeepRegistrationLib.methods.optimize.presets import LUNG_CT
+from DeepRegistrationLib.methods.optimize.unfolding import (
+    LEAST,
+    corner_jacobians,
+    smallest_jacobian,
+    unfolded,
+)
+from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, write_transform
+
+GRID = Grid((48, 44, 40), (2.0, 2.5, 2.0), (-40.0, -50.0, -30.0))
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """A chest whose lungs slide by up to 20 mm."""
+    return thorax((100, 80, 96), (3.0, 3.0, 3.0), motion=20.0, sliding=True, seed=7, noise=30.0)
+
+
+def _registered(pair, context=None, **parameters):
+    chosen = method_class("optimize")
+    method = chosen(make_parameters(chosen, {"anatomy": "lung_ct", **parameters}))
+    context = context or Context(fixed_mask=pair.fixed_lungs, moving_mask=pair.moving_lungs)
+    return method.register(pair.fixed, pair.moving, context), context.notes
+
+
+@pytest.fixture(scope="module")
+def off(pair):
+    """Without sliding."""
+    return _registered(pair, sliding=False)[0]
+
+
+@pytest.fixture(scope="module")
+def on(pair):
+    """With it."""
+    return _registered(pair, sliding=True)
+
+
+def _errors(transform, pair):
+    points = pair.fixed.grid.points()
+    return (transform(points) - pair.transform(points)).norm(dim=-1)
+
+
+def test_the_body_is_twice_as_near_to_the_truth_and_the_lungs_stay(pair, off, on):
+    found, notes = on
+    assert any("slide along the chest wall" in note for note in notes)
+    lungs = pair.fixed_lungs.data != 0
+    body = (pair.fixed.data > -300) & ~lungs
+    bones = (pair.fixed.data > 200) & ~lungs
+    before, after = _errors(off, pair), _errors(found, pair)
+    grid = pair.fixed.grid
+    assert torch.equal(found.at_voxels(grid)[lungs], off.at_voxels(grid)[lungs])
+    assert after[body].mean() < 0.5 * before[body].mean()
+    assert after[bones].mean() < 0.5 * before[bones].mean()
+    field = found.members[0]
+    assert float(smallest_jacobian(field.vectors, field.grid).min()) > LEAST
+
+
+def test_itk_maps_points_by_the_written_transform_as_we_do(pair, on, tmp_path):
+    found, _ = on
+    write_transform(found, tmp_path / "slid.h5")
+    read = sitk.ReadTransform(str(tmp_path / "slid.h5"))
+    points = pair.fixed.grid.points()[8:-8:17, 8:-8:13, 8:-8:11].reshape(-1, 3).double()
+    moved = np.array([read.TransformPoint(p) for p in points.tolist()])
+    assert np.abs(moved - found(points).numpy()).max() < 0.05
+
+
+@pytest.mark.parametrize("angles", [(0.0, 0.0), (0.4, 0.3), (1.0, 0.7)])
+def test_half_spaces_that_slide_on_an_oblique_plane_are_exact_on_both_sides(angles):
+    a, b = angles
+    normal = torch.tensor([np.cos(a) * np.cos(b), np.sin(a) * np.cos(b), np.sin(b)]).float()
+    along = torch.linalg.cross(normal, torch.tensor([0.0, 0.6, 0.8]))
+    along = 14.0 * along / along.norm()
+    depth = (GRID.points() @ normal).contiguous()
+    inner = along[:, None, None, None].expand(3, *GRID.shape).contiguous()
+    outer = torch.zeros_like(inner)
+    keep = depth < 0
+    vectors = slid(inner, outer, depth, keep, GRID)
+    vectors = unfolded(vectors, inner, keep, GRID)
+    assert torch.equal(vectors[:, keep], inner[:, keep])
+    assert float(vectors[:, depth > 10.0].abs().max()) < 1e-4
+    assert min(float(j.min()) for j in corner_jacobians(vectors, GRID)) > LEAST
+
+
+def test_across_the_border_nothing_folds():
+    """Two halves that approach each other: the tissue between them is squeezed, not turned over."""
+    depth = GRID.points()[..., 0].contiguous()
+    inner = torch.zeros(3, *GRID.shape)
+    inner[0] = 12.0
+    vectors = slid(inner, torch.zeros_like(inner), depth, depth < 0, GRID)
+    assert float(smallest_jacobian(vectors, GRID).min()) > LEAST
+
+
+def test_a_fold_is_undone_and_what_is_kept_stays():
+    generator = torch.Generator().manual_seed(2)
+    base = torch.zeros(3, *GRID.shape)
+    vectors = base.clone()
+    vectors[:, 18:24, 18:24, 18:24] = 6 * torch.randn(3, 6, 6, 6, generator=generator)
+    keep = torch.zeros(GRID.shape, dtype=torch.bool)
+    keep[:, :, :20] = True
+    vectors[:, keep] = 0.0
+    assert float(smallest_jacobian(vectors, GRID).min()) < -1
+    found = unfolded(vectors.clone(), base, keep, GRID)
+    assert float(smallest_jacobian(found, GRID).min()) > LEAST
+    assert torch.equal(found[:, keep], base[:, keep])
+    assert torch.equal(found[:, :5], base[:, :5])
+
+
+def test_jacobians_of_an_affine_field_are_its_determinant_at_every_corner():
+    oblique = Grid((7, 6, 5), (2.0, 3.0, 1.5), (5.0, 1.0, 2.0), (0, -1, 0, 1, 0, 0, 0, 0, -1))
+    matrix = np.array([[1.1, 0.2, 0.0], [-0.1, 0.9, 0.3], [0.0, 0.1, 1.2]])
+    field = DisplacementField.of(Affine(matrix, (3.0, 0.0, -2.0)), oblique)
+    for corner in corner_jacobians(field.vectors, oblique):
+        assert np.allclose(corner.numpy(), np.linalg.det(matrix), atol=1e-4)
+
+
+def test_the_field_within_a_finer_mask_comes_from_covered_voxels_alone():
+    fine = Grid((95, 87, 79), (1.0, 1.25, 1.0), GRID.origin)
+    mask = torch.zeros(fine.shape, dtype=torch.uint8)
+    mask[30:50, 21:60, 33:71] = 1
+    mask[5, 5, 5] = 1
+    covered = covering(Image(mask, fine), GRID)
+    spoiled = DisplacementField(torch.where(covered, 1.0, 99.0).expand(3, *GRID.shape), GRID)
+    inside = spoiled.at_voxels(fine)[mask != 0] - fine.points()[mask != 0]
+    assert torch.allclose(inside, torch.ones_like(inside), atol=1e-4)
+    assert covered.sum() < 1.4 * mask.sum() / 8
+
+
+def test_the_motion_mask_holds_what_one_deformation_fits_and_the_cavity_where_none_does():
+    """Two lungs, tissue that tells nothing between and below them, a wall that follows the body."""
+    grid = Grid((60, 50, 60), (4.0, 4.0, 4.0))
+    z, y, x = torch.meshgrid(torch.arange(60), torch.arange(50), torch.arange(60), indexing="ij")
+    round_ = ((x - 30) / 22) ** 2 + ((y - 25) / 16) ** 2
+    lungs = (round_ < 1) & ((x - 30).abs() > 7) & (z > 20)
+    wall = (round_ > 1.15) & (round_ < 1.6)
+    outer = torch.full(grid.shape, 10.0)
+    inner = torch.where(wall, 150.0**2, 10.0)
+    found = motion_mask(inner, outer, lungs, round_ < 1.6, grid)
+    assert bool(found[lungs].all())
+    assert not bool((found & wall & (round_ > 1.3)).any())
+    assert bool(found[30, 20:30, 30].all())  # between the lungs
+    assert bool(found[10, 25, 15:45].all())  # 4 cm below them
+    assert not bool(cavity(lungs, grid)[0].any())  # 8.4 cm below them
+
+
+def test_switched_off_it_is_the_fit_alone(pair, off, monkeypatch):
+    monkeypatch.setattr(sliding, "with_sliding", lambda *_: pytest.fail("sliding was asked for"))
+    again, notes = _registered(pair)
+    assert torch.equal(again.members[0].vectors, off.members[0].vectors)
+    assert not any("body around the lungs" in note for note in notes)
+
+
+@pytest.mark.parametrize("context", [{"quality": "fast"}, {"moving_mask": None}])
+def test_it_is_not_asked_for_in_a_hurry_or_without_lungs(pair, context):
+    masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
+    assert sliding.slides(LUNG_CT, Context(**masks))
+    assert not sliding.slides(LUNG_CT, Context(**{**masks, **context}))
+
+
+def _left_out(transform, fixed, moving, context):
+    found = sliding.with_sliding(transform, fixed, moving, context, lambda *_: None)
+    assert found is transform
+    (note,) = context.notes
+    assert "was left out" in note
+    return note
+
+
+def test_a_mask_that_is_no_lung_leaves_it_out(pair, off):
+    tissue = replace(pair.fixed_lungs, data=(pair.fixed.data > -300).to(torch.uint8))
+    context = Context(fixed_mask=tissue, moving_mask=pair.moving_lungs)
+    assert "does not show lungs" in _left_out(off, pair.fixed, pair.moving, context)
+
+
+def test_images_cut_to_the_lungs_leave_it_out(pair, off):
+    cut = [
+        replace(image, data=torch.where(mask.data != 0, image.data, -1000.0))
+        for image, mask in ((pair.fixed, pair.fixed_lungs), (pair.moving, pair.moving_lungs))
+    ]
+    context = Context(fixed_mask=pair.fixed_lungs, moving_mask=pair.moving_lungs)
+    assert "too little of the bones" in _left_out(off, *cut, context)
+
+
+def test_a_body_that_fits_no_better_leaves_it_out(pair, off, monkeypatch):
+    far = Affine(translation=np.array([0.0, 0.0, 17.0]))
+    monkeypatch.setattr(sliding, "_body_deformation", lambda *_: far)
+    context = Context(fixed_mask=pair.fixed_lungs, moving_mask=pair.moving_lungs)
+    assert "did not fit better" in _left_out(off, pair.fixed, pair.moving, context)
+
+
+def test_a_start_that_is_not_affine_leaves_it_out(pair, off):
+    context = Context(fixed_mask=pair.fixed_lungs, moving_mask=pair.moving_lungs)
+    chain = Composite([off.members[0], DisplacementField.identity(pair.fixed.grid)])
+    assert "not affine" in _left_out(chain, pair.fixed, pair.moving, context)
+
+
+def test_best_slides_too_and_can_be_inverted(pair):
+    masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
+    result = register(
+        pair.fixed, pair.moving, method="optimize", quality="best", device="cpu",
+        inverse=True, jacobian=True, parameters={"sliding": True}, **masks,
+    )  # fmt: skip
+    assert any("slide along the chest wall" in note for note in result.notes)
+    body = (pair.fixed.data > -300) & (pair.fixed_lungs.data == 0)
+    assert _errors(result.transform, pair)[body].mean() < 3.0
+    assert float(result.jacobian.data.min()) > 0
+    assert result.inverse.residual_mean < 0.01
