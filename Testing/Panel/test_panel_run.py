@@ -275,7 +275,7 @@ def test_advanced_settings_come_from_the_methods_dataclass(panel):
     from DeepRegistrationPanel.advanced import AdvancedSection, changedParameters
 
     section = panel.section(AdvancedSection)
-    assert list(section._fields) == ["anatomy", "smoothness", "iterations"]
+    assert list(section._fields) == ["anatomy", "smoothness", "iterations", "sliding"]
     section._fields["smoothness"].widget.value = 3.0
     assert changedParameters(panel.parameters) == {"smoothness": 3.0}
     panel.parameters.method = "affine"

@@ -67,22 +67,22 @@ def with_sliding(
     parts = _Parts.of(fixed, moving, context)
     lungs = transform.to("cpu")
     rest, affine = split_affine(lungs)
-    doubt = _doubt(parts, fixed, moving)
+    objection = _objection(parts, fixed, moving)
     if not isinstance(rest, DisplacementField):
-        doubt = "the start is not affine"
+        objection = "the start is not affine"
     result = None
-    if not doubt:
+    if not objection:
         body = _body_deformation(parts, affine, part(progress, 0.0, 0.7))
         fits = [parts.bones_agree(t) for t in (Affine(), lungs, body)]
-        doubt = "" if fits[2] > max(fits[:2]) else "the bones did not fit better by it"
-    if not doubt:
+        objection = "" if fits[2] > max(fits[:2]) else "the bones did not fit better by it"
+    if not objection:
         progress(0.7, "Joining the lungs and the body")
         result = _joined(rest, affine, body, parts, lungs)  # type: ignore[arg-type]
-        doubt = "" if result is not None else "the field would fold"
+        objection = "" if result is not None else "the field would fold"
     if result is None:
         context.notes.append(
-            f"A deformation of its own for the body around the lungs was left out: {doubt}. Bones "
-            "and skin follow the lungs."
+            "A deformation of its own for the body around the lungs was left out: "
+            f"{objection}. Bones and skin follow the lungs."
         )
         return transform
     context.notes.append(
@@ -159,7 +159,7 @@ def _bones(image: Image) -> Image:
     return replace(image, data=(image.data > _BONE).to(torch.uint8))
 
 
-def _doubt(parts: _Parts, fixed: Image, moving: Image) -> str:
+def _objection(parts: _Parts, fixed: Image, moving: Image) -> str:
     """A clause that says why no body's deformation is looked for; empty where it is."""
     lungs = parts.lungs.data != 0
     bones = (_bones(b).data.sum() for b in (parts.body, parts.moving_body))
