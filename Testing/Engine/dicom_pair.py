@@ -10,10 +10,15 @@ import numpy as np
 import pydicom
 from highdicom._standard_utils import construct_module_tree, get_iod_module_map, is_attribute_in_iod
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from references import rotation
 
 from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.transforms import Affine
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+MAP = Affine.about(np.array([0.0, 0, 40]), rotation(6, -9, 14) * [1.1, 0.95, 1.0], (5.0, -4, 3))
+FIXED = Grid((40, 36, 24), (1.6, 1.6, 2.0), (-28.0, -27.0, 14.0))
+MOVING = Grid((40, 40, 18), (1.6, 1.6, 2.5), (-28.0, -34.0, 20.0))
 
 
 @dataclasses.dataclass(frozen=True)

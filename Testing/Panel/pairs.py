@@ -39,3 +39,13 @@ def add_true_transform(parameters):
     node = transform_node_from(pair.transform, slicer.mrmlScene, "truth", pair.fixed.grid)
     parameters.transform = node
     return node
+
+
+def contents() -> dict:
+    """Every node of the scene, and what transforms it."""
+    scene = slicer.mrmlScene
+    nodes = [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
+    return {
+        node.GetID(): node.GetTransformNodeID() if node.IsA("vtkMRMLTransformableNode") else None
+        for node in nodes
+    }

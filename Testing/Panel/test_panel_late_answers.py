@@ -5,22 +5,12 @@ from __future__ import annotations
 import pytest
 import shiboken6
 import slicer
-from pairs import add_pair, add_true_transform
+from pairs import add_pair, add_true_transform, contents
 from SlicerHost.arguments import unwrap
 
 
 def section_of(panel, name: str):
     return next(part for part in panel.sections if part.uiName == name)
-
-
-def contents() -> dict:
-    """Nodes of the scene and what transforms them."""
-    scene = slicer.mrmlScene
-    nodes = [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
-    return {
-        node.GetID(): node.GetTransformNodeID() if node.IsA("vtkMRMLTransformableNode") else None
-        for node in nodes
-    }
 
 
 def start_registration(panel):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import slicer
-from pairs import add_landmarks, add_pair, add_true_transform
+from pairs import add_landmarks, add_pair, add_true_transform, contents
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.options import RegistrationOptions
@@ -76,16 +76,6 @@ KINDS = {
     ),
 }
 """What the panel starts: from the scene, the parameters and a folder, a request."""
-
-
-def contents() -> dict:
-    """Every node, and what transforms it."""
-    scene = slicer.mrmlScene
-    nodes = [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
-    return {
-        node.GetID(): node.GetTransformNodeID() if node.IsA("vtkMRMLTransformableNode") else None
-        for node in nodes
-    }
 
 
 def is_a_sentence(text: str) -> bool:

@@ -200,12 +200,12 @@ def test_the_dark_rim_of_letters_is_one_pixel_wide():
 @rendering
 def test_what_is_costly_at_every_move_is_added_when_the_view_stands(shifted):
     _made, fixed, _moving = shifted
-    studio, place, seen = PrivateScene(), view_position_of(fixed), []
-    gray = studio.volume(fixed, [], studio.color("Grey"), (0.0, 1.0))
+    private, place, seen = PrivateScene(), view_position_of(fixed), []
+    gray = private.volume(fixed, [], private.color("Grey"), (0.0, 1.0))
 
     def draw() -> None:
-        node = studio.scene.GetFirstNodeByClass("vtkMRMLSliceNode")
+        node = private.scene.GetFirstNodeByClass("vtkMRMLSliceNode")
         seen.append((node.GetDimensions()[0], node.GetFieldOfView()[0]))
 
-    exhausted(studio.shots(place, [gray], draw=draw))
+    exhausted(private.shots(place, [gray], draw=draw))
     assert seen == [(PANEL, pytest.approx(place.width))]

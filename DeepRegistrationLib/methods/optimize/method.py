@@ -14,7 +14,6 @@ from DeepRegistrationLib.progress import part
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image
-    from DeepRegistrationLib.progress import Progress
     from DeepRegistrationLib.transforms import Transform
 
 
@@ -85,45 +84,43 @@ class Optimize(Method):
         slid = self.parameters.sliding and slides(preset, context) and not context.refined
         start = preset_start(preset, fixed, moving, context, part(context.progress, 0.0, 0.15))
         report = part(context.progress, 0.15, 0.7 if slid else 1.0)
+        started = replace(context, initial=start, progress=report)
         fit = self._two_way if preset.both_ways(context.quality) else self._fit
-        found = fit(preset, fixed, moving, start, context, report)
+        found = fit(preset, fixed, moving, started)
         if not slid:
             return found
         return with_sliding(found, fixed, moving, context, part(context.progress, 0.7, 1.0))
 
     def _fit(
-        self,
-        preset: OptimizationPreset,
-        fixed: Image,
-        moving: Image,
-        start: Transform,
-        context: Context,
-        progress: Progress,
+        self, preset: OptimizationPreset, fixed: Image, moving: Image, started: Context
     ) -> Transform:
         from DeepRegistrationLib.methods.initialization import preset_region
         from DeepRegistrationLib.methods.optimize.instance import deform
 
-        region = preset_region(preset, fixed, context)
-        return deform(fixed, moving, region, start, preset, self._levels(preset, context), progress)
+        assert started.initial is not None
+        region, levels = preset_region(preset, fixed, started), self._levels(preset, started)
+        start, report = started.initial, started.progress
+        return deform(fixed, moving, region, start, preset, levels, report)
 
     def _two_way(
-        self,
-        preset: OptimizationPreset,
-        fixed: Image,
-        moving: Image,
-        start: Transform,
-        context: Context,
-        progress: Progress,
+        self, preset: OptimizationPreset, fixed: Image, moving: Image, started: Context
     ) -> Transform:
         from DeepRegistrationLib.methods.optimize.two_way import two_way_mean
 
-        forward = self._fit(preset, fixed, moving, start, context, part(progress, 0.0, 0.4))
-        exchanged = replace(context, fixed_mask=context.moving_mask, moving_mask=context.fixed_mask)
-        back = part(progress, 0.4, 0.8)
-        backward = self._fit(preset, moving, fixed, start.inverse(), exchanged, back)
-        mean, inverse = two_way_mean(forward, backward, part(progress, 0.8, 1.0))
-        if context.estimates is not None:
-            context.estimates.extend([forward, inverse])
+        assert started.initial is not None
+        there = replace(started, progress=part(started.progress, 0.0, 0.4))
+        back = replace(
+            started,
+            initial=started.initial.inverse(),
+            fixed_mask=started.moving_mask,
+            moving_mask=started.fixed_mask,
+            progress=part(started.progress, 0.4, 0.8),
+        )
+        forward = self._fit(preset, fixed, moving, there)
+        backward = self._fit(preset, moving, fixed, back)
+        mean, inverse = two_way_mean(forward, backward, part(started.progress, 0.8, 1.0))
+        if started.estimates is not None:
+            started.estimates.extend([forward, inverse])
         return mean
 
     def _preset(self, fixed: Image, moving: Image, context: Context) -> OptimizationPreset:

@@ -31,20 +31,20 @@ def landmark_map(
         place: Where to look.
         transform: The transform node that was evaluated.
     """
-    studio = PrivateScene()
-    table = colors.error_color_node(studio.scene)
-    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
+    private = PrivateScene()
+    table = colors.error_color_node(private.scene)
+    gray = private.volume(fixed, parents_of(fixed), private.color("Grey"), display_window(fixed))
     above = [] if transform is None else [transform, *parents_of(transform)]
-    display = LandmarkDisplay(studio.scene)
+    display = LandmarkDisplay(private.scene)
     display.project(True)
-    display.update(state, studio.transform(above))
-    return _landmark_map(studio, gray, colors_of(table), title, place)
+    display.update(state, private.transform(above))
+    return _landmark_map(private, gray, colors_of(table), title, place)
 
 
 def _landmark_map(
-    studio: PrivateScene, gray, table: np.ndarray, title: str, place: ViewPosition
+    private: PrivateScene, gray, table: np.ndarray, title: str, place: ViewPosition
 ) -> Steps:
-    (panels,) = yield from studio.shots(place, [gray], gray)
+    (panels,) = yield from private.shots(place, [gray], gray)
     label(panels, place)
     top = colors.ERROR_RANGE[1]
     ticks = [(value, f"{value:g} mm") for value in np.arange(top)] + [(top, f"{top:g} mm or more")]

@@ -78,16 +78,16 @@ def overlay(fixed, moving, title: str, place: ViewPosition, above: Sequence | No
         above: Transform nodes to show the moving volume under, the nearest first; its own when
             omitted.
     """
-    studio, limits = PrivateScene(), display_window(fixed)
-    green = studio.volume(fixed, parents_of(fixed), studio.color("Green"), limits)
+    private, limits = PrivateScene(), display_window(fixed)
+    green = private.volume(fixed, parents_of(fixed), private.color("Green"), limits)
     above = parents_of(moving) if above is None else above
-    magenta = studio.volume(moving, above, studio.color("Magenta"), limits)
-    return _overlay(studio, green, magenta, title, place)
+    magenta = private.volume(moving, above, private.color("Magenta"), limits)
+    return _overlay(private, green, magenta, title, place)
 
 
-def _overlay(studio: PrivateScene, green, magenta, title: str, place: ViewPosition) -> Steps:
+def _overlay(private: PrivateScene, green, magenta, title: str, place: ViewPosition) -> Steps:
     # A slice view's own addition shows tissue of one volume gray where the other one ends.
-    layers = yield from studio.shots(place, (green, magenta), green)
+    layers = yield from private.shots(place, (green, magenta), green)
     panels = [
         np.minimum(a.astype(int) + b, 255).astype(np.uint8) for a, b in zip(*layers, strict=True)
     ]
@@ -103,24 +103,24 @@ def jacobian_map(fixed, jacobian, title: str, place: ViewPosition) -> Steps:
 
     Where the volume does not change (J near 1) the anatomy shows through.
     """
-    studio = PrivateScene()
-    table = colors.jacobian_color_node(studio.scene)
-    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
-    color = studio.volume(jacobian, parents_of(jacobian), table, colors.JACOBIAN_RANGE)
-    return _jacobian_map(studio, gray, color, colors_of(table), title, place)
+    private = PrivateScene()
+    table = colors.jacobian_color_node(private.scene)
+    gray = private.volume(fixed, parents_of(fixed), private.color("Grey"), display_window(fixed))
+    color = private.volume(jacobian, parents_of(jacobian), table, colors.JACOBIAN_RANGE)
+    return _jacobian_map(private, gray, color, colors_of(table), title, place)
 
 
 def error_map(fixed, predicted, title: str, place: ViewPosition) -> Steps:
     """The predicted error in color over the fixed volume, where it is 0.5 mm and more."""
-    studio, limits = PrivateScene(), colors.ESTIMATE_RANGE
-    table = colors.overlay_color_node(studio.scene, "predicted")
-    gray = studio.volume(fixed, parents_of(fixed), studio.color("Grey"), display_window(fixed))
-    color = studio.volume(predicted, parents_of(predicted), table, limits)
-    return _error_map(studio, gray, color, colors_of(table), title, place)
+    private, limits = PrivateScene(), colors.ESTIMATE_RANGE
+    table = colors.overlay_color_node(private.scene, "predicted")
+    gray = private.volume(fixed, parents_of(fixed), private.color("Grey"), display_window(fixed))
+    color = private.volume(predicted, parents_of(predicted), table, limits)
+    return _error_map(private, gray, color, colors_of(table), title, place)
 
 
-def _error_map(studio: PrivateScene, gray, color, table, title: str, place: ViewPosition) -> Steps:
-    layers = yield from studio.shots(place, (gray, color))
+def _error_map(private: PrivateScene, gray, color, table, title: str, place: ViewPosition) -> Steps:
+    layers = yield from private.shots(place, (gray, color))
     panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
     label(panels, place)
     ticks = [(3.0, "3 mm or more"), (2.0, "2 mm"), (1.0, "1 mm"), (0.5, "below: not colored")]
@@ -129,9 +129,9 @@ def _error_map(studio: PrivateScene, gray, color, table, title: str, place: View
 
 
 def _jacobian_map(
-    studio: PrivateScene, gray, color, table, title: str, place: ViewPosition
+    private: PrivateScene, gray, color, table, title: str, place: ViewPosition
 ) -> Steps:
-    layers = yield from studio.shots(place, (gray, color))
+    layers = yield from private.shots(place, (gray, color))
     panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
     label(panels, place)
     ticks = [
@@ -167,20 +167,20 @@ def deformed_grid(
         transform: Transform node.
         title, place, above: As for :func:`overlay`.
     """
-    studio = PrivateScene()
+    private = PrivateScene()
     above = parents_of(moving) if above is None else above
-    grey = studio.color("Grey")
-    gray = studio.volume(moving, above, grey, display_window(moving))
-    region = studio.volume(fixed, parents_of(fixed), grey, (0.0, 1.0))
-    bent = studio.transform([transform, *parents_of(transform)])
+    grey = private.color("Grey")
+    gray = private.volume(moving, above, grey, display_window(moving))
+    region = private.volume(fixed, parents_of(fixed), grey, (0.0, 1.0))
+    bent = private.transform([transform, *parents_of(transform)])
     top = _largest_displacement(bent, region)
     scale = colors.displacement_colors(top)
-    draw = partial(_draw_grid, studio, bent, region, scale)
-    return _deformed_grid(studio, gray, region, draw, (top, scale), title, place)
+    draw = partial(_draw_grid, private, bent, region, scale)
+    return _deformed_grid(private, gray, region, draw, (top, scale), title, place)
 
 
 def _deformed_grid(
-    studio: PrivateScene,
+    private: PrivateScene,
     gray,
     region,
     draw: Callable[[], None],
@@ -189,7 +189,7 @@ def _deformed_grid(
     place: ViewPosition,
 ) -> Steps:
     top, scale = scaled
-    (panels,) = yield from studio.shots(place, [gray], region, _GRID_MARGIN, draw)
+    (panels,) = yield from private.shots(place, [gray], region, _GRID_MARGIN, draw)
     label(panels, place)
     table = np.array([scale.GetColor(mm) for mm in np.linspace(0, top, 256)])
     ticks = [(share * top, f"{share * top:g} mm") for share in (0, 0.25, 0.5, 0.75)]
@@ -201,11 +201,11 @@ def _deformed_grid(
 
 
 def _draw_grid(
-    studio: PrivateScene, transform, region, scale: vtk.vtkColorTransferFunction
+    private: PrivateScene, transform, region, scale: vtk.vtkColorTransferFunction
 ) -> None:
     """Let the slice views draw the transform's deformed grid, colored by displacement."""
     display = slicer.vtkMRMLTransformDisplayNode()
-    studio.scene.AddNode(display)
+    private.scene.AddNode(display)
     display.SetVisualizationMode(display.VIS_MODE_GRID)
     display.SetAndObserveRegionNode(region)
     display.SetGridSpacingMm(_GRID_MM)

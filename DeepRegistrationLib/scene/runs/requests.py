@@ -5,6 +5,7 @@ A :class:`~DeepRegistrationLib.scene.runs.run.Run` goes through the steps while 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -36,7 +37,7 @@ class EngineQuestion:
     failure: str = ""
 
 
-class SceneRequest:
+class SceneRequest(ABC):
     """Base of all requests.
 
     Attributes:
@@ -53,6 +54,7 @@ class SceneRequest:
     changes_scene: ClassVar[bool] = True
     stage: ClassVar[str] = "Adding the results to the scene"
 
+    @abstractmethod
     def work(self) -> Work:
         """Everything but the change of the scene.
 
@@ -60,11 +62,10 @@ class SceneRequest:
             RegistrationError: Something that the user can correct; what the nodes alone tell is
                 found before the first step.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def commit(self, *prepared: Any) -> Any:
         """Change the scene, all or nothing, from what the work returned; the run's result."""
-        raise NotImplementedError
 
     def needed(self) -> list[tuple[str, Any]]:
         """Nodes without which there can be no result, each after what messages call it."""
@@ -102,13 +103,13 @@ class EngineRequest(SceneRequest):
 
     command: ClassVar[str]
 
+    @abstractmethod
     def payload(self) -> dict[str, Any]:
         """The question.
 
         Raises:
             RegistrationError: Something that the user can correct.
         """
-        raise NotImplementedError
 
     def preparing(self, answer: Any) -> Generator[None, None, Any]:
         """Copy the answer in steps; touches no scene."""
