@@ -141,7 +141,11 @@ class InspectionSection(Section):
         self._reset()
 
     def _follow(self):
-        """Take over other nodes; the chosen mode goes on with them."""
+        """Take over other nodes, if any; the chosen mode goes on with them.
+
+        A timer calls this after each change of the nodes, and what a key does calls it first: the
+        key may be quicker than the timer.
+        """
         if not self._outdated():
             return
         linked = self.ui.linkedButton.checked
@@ -185,6 +189,7 @@ class InspectionSection(Section):
             self._setMode(self._mode)
 
     def _onMode(self, mode):
+        self._follow()
         enabled = self._modes[mode].enabled
         if enabled and mode in self._viewing.makeable():
             self._modes[self._mode].checked = True  # until the map is there
@@ -252,6 +257,7 @@ class InspectionSection(Section):
         self.panel.tell("onWorstWanted")
 
     def _onToggleGrid(self):
+        self._follow()
         if self.ui.gridBox.enabled:
             self.ui.gridBox.checked = not self.ui.gridBox.checked
 
@@ -259,6 +265,7 @@ class InspectionSection(Section):
         apply_preset(name, (self.parameters.fixedVolume, self.parameters.movingVolume))
 
     def _onToggleLinked(self):
+        self._follow()
         if self.ui.linkedButton.checked:
             self._onFourUp()
         elif self.ui.linkedButton.enabled:
