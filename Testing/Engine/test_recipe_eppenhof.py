@@ -171,7 +171,7 @@ def test_a_toy_learns_and_beats_the_identity(volumes):
     network = recipe.build().train()
     optimizer, losses = recipe.optimizer(network), []
     batch = recipe.batch(volumes, 0, torch.Generator().manual_seed(0))
-    for _ in range(50):
+    for _ in range(80):
         loss, _ = recipe.loss(network, batch)
         optimizer.zero_grad()
         loss.backward()

@@ -96,7 +96,7 @@ def test_cases_without_labels_are_refused(tmp_path):
 
 def test_training_learns_hearts_it_has_not_seen(tmp_path):
     listed = cases(tmp_path / "data", "train") + cases(tmp_path / "data", "validation")
-    values = recipe(iterations=120, validate_every=60, shift=10.0, **PLAIN)
+    values = recipe(iterations=240, validate_every=60, shift=10.0, **PLAIN)
     torch.manual_seed(values.seed)
     untrained = values.build().eval()
     device = torch.device("cpu")

@@ -220,7 +220,7 @@ def test_a_short_training_beats_the_identity_on_another_phantom(tmp_path, monkey
     splits = ("train", "train", "validation")
     cases = [c for seed, name in enumerate(splits, 1) for c in _cases(tmp_path, seed, name, 40.0)]
     monkeypatch.setattr(curves, "_installed", lambda package: False)
-    values = {**SMALL, "levels": 1, "iterations": 80, "validate_every": 20, "coarse_batch": 2}
+    values = {**SMALL, "levels": 1, "iterations": 120, "validate_every": 40, "coarse_batch": 2}
     values |= {"landmark": 1.0, "learning_rate": 0.005, "synthetic": 0.0, "alpha": 50.0}
     recipe = make_recipe("mlvirnet-preview", values)
     outcome = train(recipe, cases, tmp_path, device="cpu")
