@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.data import phantoms
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.region import Region, region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.files.foreign_transforms import read_foreign
@@ -18,8 +19,9 @@ from DeepRegistrationLib.files.format import sentence
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import GivenMap, RegistrationOutcome, Task, Volume
-from DeepRegistrationLib.progress import Progress, silent
+from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.engine import Registration, register
+from DeepRegistrationLib.registration.improvement import RADIUS, WEIGHT, improve, leave_one_out
 from DeepRegistrationLib.registration.stages import inverse_grid
 from DeepRegistrationLib.transforms import Affine, displacement_magnitude, invert, jacobian
 from DeepRegistrationLib.transforms.single import single_transform
@@ -114,6 +116,57 @@ def inverse_of(transform: GivenMap, grid: Grid, progress: Progress = silent) -> 
         "roundtrip_max": found.roundtrip_max,
     }
     return {"inverse": map_of(found.field), "residual_mm": residual}
+
+
+def improved_transform(
+    fixed: Volume,
+    moving: Volume,
+    transform: GivenMap,
+    labels: list[str],
+    fixed_points: np.ndarray,
+    moving_points: np.ndarray,
+    places: np.ndarray | None = None,
+    weight: float = WEIGHT,
+    radius: float = RADIUS,
+    fixed_mask: Volume | None = None,
+    left_out: bool = False,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """A transform improved around some places; see ``improvement.improve``.
+
+    Args:
+        labels: Of the driving pairs.
+        fixed_points, moving_points: Of these, LPS mm, [n, 3].
+        left_out: Whether to measure the leave-one-out error of each pair, too; with one pair it
+            stays unknown.
+
+    Returns:
+        ``transform``: Map; ``residuals``, ``before``: mm, [n]; ``left_out``: mm, [n], NaN where it
+        is not known; ``largest_change_outside``: mm; ``notes``: sentences.
+    """
+    images = image_of(fixed), image_of(moving)
+    start, pairs = transform_of(transform), LandmarkPairs(labels, fixed_points, moving_points)
+    options: dict[str, Any] = {
+        "weight": weight,
+        "radius": radius,
+        "fixed_mask": mask_of(fixed_mask, images[0].grid),
+        "device": device,
+    }
+    share = 1 / (1 + len(labels)) if left_out else 1.0
+    found = improve(*images, start, pairs, places, **options, progress=part(progress, 0.0, share))
+    errors = np.full(len(labels), np.nan)
+    if left_out and len(labels) > 1:
+        rest = part(progress, share, 1.0)
+        errors = leave_one_out(*images, start, pairs, **options, progress=rest)
+    return {
+        "transform": map_of(single_transform(found.transform, images[0].grid)),
+        "residuals": found.residuals,
+        "before": found.before,
+        "left_out": errors,
+        "largest_change_outside": found.largest_change_outside,
+        "notes": found.notes,
+    }
 
 
 def imported_transform(files: list[str], grid: Grid | None) -> dict[str, Any]:

@@ -26,9 +26,9 @@ class BSplineLattice:
         device: torch.device | str = "cpu",
     ) -> None:
         self.shape = shape
+        self.strides = tuple(max(stride, 1.0) for stride in strides[::-1])
         self.bases = [
-            _basis(n, max(stride, 1.0)).to(device)
-            for n, stride in zip(shape, strides[::-1], strict=True)
+            _basis(n, stride).to(device) for n, stride in zip(shape, self.strides, strict=True)
         ]
 
     @property
@@ -43,6 +43,21 @@ class BSplineLattice:
         count, depth, height, width = values.shape
         values = self.bases[0] @ values.reshape(count, depth, height * width)
         return values.reshape(count, *self.shape)
+
+    def weights(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What the control points along z, y and x weigh at points inside the array.
+
+        Args:
+            index: Continuous indices (x, y, z) of the array, [n, 3].
+
+        Returns:
+            [n, control points] for each of the three axes; see :func:`spline_at`.
+        """
+        z, y, x = (
+            _weights(index[:, 2 - axis].double().cpu() / stride, basis.shape[1]).to(basis)
+            for axis, (stride, basis) in enumerate(zip(self.strides, self.bases, strict=True))
+        )
+        return z, y, x
 
     def fit(self, values: torch.Tensor, stiffness: float = 1e-8) -> torch.Tensor:
         """Control points whose spline is nearest to ``values`` [C, z, y, x] (least squares).
@@ -62,13 +77,27 @@ class BSplineLattice:
         return values.contiguous()
 
 
+def spline_at(
+    coefficients: torch.Tensor, weights: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
+    """A spline at points: [C, control z, y, x] and ``BSplineLattice.weights`` to [n, C]."""
+    z, y, x = weights
+    rows = torch.einsum("czyx,nx->nczy", coefficients, x)
+    rows = torch.einsum("nczy,ny->ncz", rows, y)
+    return torch.einsum("ncz,nz->nc", rows, z)
+
+
 def _basis(n: int, stride: float) -> torch.Tensor:
     """Weights of the control points at the n samples of an axis: [n, control points]."""
-    position = torch.arange(n, dtype=torch.float64) / stride
+    count = math.floor((n - 1) / stride) + 4
+    return _weights(torch.arange(n, dtype=torch.float64) / stride, count)
+
+
+def _weights(position: torch.Tensor, count: int) -> torch.Tensor:
+    """Weights of an axis' control points at positions in units of their spacing: [n, count]."""
     cell = torch.floor(position)
     t = position - cell
-    count = math.floor((n - 1) / stride) + 4
-    weights = torch.zeros(n, count, dtype=torch.float64)
+    weights = torch.zeros(len(position), count, dtype=torch.float64)
     pieces = (
         (1 - t) ** 3 / 6,
         (4 - 6 * t**2 + 3 * t**3) / 6,
@@ -76,5 +105,5 @@ def _basis(n: int, stride: float) -> torch.Tensor:
         t**3 / 6,
     )
     for k, piece in enumerate(pieces):
-        weights[torch.arange(n), cell.long() + k] = piece
+        weights[torch.arange(len(position)), cell.long() + k] = piece
     return weights.float()

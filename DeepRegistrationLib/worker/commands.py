@@ -58,6 +58,14 @@ def inverse(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
+def improve(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """A transform improved around places; the request is ``improved_transform``'s arguments."""
+    from DeepRegistrationLib.registration.numpy_interface import improved_transform
+
+    return improved_transform(**request, progress=progress)
+
+
+@command
 def imported(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """A transform of other programs; the request is ``jobs.imported_transform``'s arguments."""
     from DeepRegistrationLib.registration.numpy_interface import imported_transform

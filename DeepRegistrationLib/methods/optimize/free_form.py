@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -112,23 +112,41 @@ def fit_level(
         folding = folding_penalty(coefficients, control_spacing)  # type: ignore[arg-type]
         return similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
 
-    with torch.enable_grad():
-        change = torch.zeros_like(first, requires_grad=True)
-        adam = Adam(change, _BETAS, _FLOOR)
-        unit = torch.ones((), device=fixed.device)
-        losses: list[torch.Tensor] = []
-        for iteration in range(level.iterations):
-            progress(iteration / level.iterations, "")
-            done = iteration / level.iterations
-            loss = energy(control_points(change))
-            losses.append(loss.detach())
-            (gradient,) = torch.autograd.grad(loss, change)
-            if iteration == 0:
-                unit = gradient.square().mean().sqrt().clamp(min=1e-30)
-            adam.step(gradient / unit, _STEP * finest * _cooling(done))
+    def loss_of(change: torch.Tensor) -> torch.Tensor:
+        return energy(control_points(change))
+
+    rate = _STEP * finest
+    change, before = descended(loss_of, torch.zeros_like(first), rate, level.iterations, progress)
     with torch.no_grad():
         found = control_points(change)
-        return torch.where(energy(found) < losses[0], lattice.evaluate(found), start)
+        return torch.where(energy(found) < before, lattice.evaluate(found), start)
+
+
+def descended(
+    energy: Callable[[torch.Tensor], torch.Tensor],
+    begin: torch.Tensor,
+    rate: float,
+    iterations: int,
+    progress: Progress,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Adam on ``energy``, with steps of about ``rate`` that become shorter towards the end.
+
+    Returns:
+        What ``begin`` has become, and the energy that it had.
+    """
+    with torch.enable_grad():
+        values = begin.clone().requires_grad_(True)
+        adam = Adam(values, _BETAS, _FLOOR)
+        unit = first = torch.ones((), device=begin.device)
+        for iteration in range(iterations):
+            progress(iteration / iterations, "")
+            loss = energy(values)
+            (gradient,) = torch.autograd.grad(loss, values)
+            if iteration == 0:
+                first = loss.detach()
+                unit = gradient.square().mean().sqrt().clamp(min=1e-30)
+            adam.step(gradient / unit, rate * _cooling(iteration / iterations))
+    return values.detach(), first
 
 
 def _cooling(done: float) -> float:

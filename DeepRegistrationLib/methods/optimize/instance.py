@@ -52,11 +52,11 @@ def deform(
     Returns:
         The deformation followed by ``start``.
     """
-    fixed, moving = (_scaled(i, preset) for i in (fixed, moving))
+    fixed, moving = (scaled(i, preset) for i in (fixed, moving))
     if mask is not None:  # all labels of a label map count alike
         mask = replace(mask, data=(mask.data != 0).float())
     factor = level_factor(fixed.grid, moving.grid)
-    levels = _useful([_shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
+    levels = useful([shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
     frozen = unresolved_axes(fixed.grid, moving.grid)
     # What no level sees is left out once, instead of at every level.
     fixed, moving = (coarsened(image, levels[-1].spacing) for image in (fixed, moving))
@@ -118,7 +118,8 @@ def _level(
     return _pasted(field, DisplacementField(blended, grid), fixed.grid)
 
 
-def _shrunk(level: Level, factor: float) -> Level:
+def shrunk(level: Level, factor: float) -> Level:
+    """A level for images that are smaller than a person; see ``pyramid.level_factor``."""
     return replace(
         level,
         spacing=level.spacing * factor,
@@ -127,7 +128,7 @@ def _shrunk(level: Level, factor: float) -> Level:
     )
 
 
-def _useful(levels: list[Level], fixed: Grid, moving: Grid) -> tuple[Level, ...]:
+def useful(levels: list[Level], fixed: Grid, moving: Grid) -> tuple[Level, ...]:
     """The levels that are not far finer than the voxels: those cost time and find nothing."""
     voxel = min(*fixed.spacing, *moving.spacing)
     return tuple(level for level in levels if level.spacing > 0.6 * voxel) or (levels[0],)
@@ -137,7 +138,7 @@ def _titled(progress: Progress, title: str) -> Progress:
     return lambda fraction, _: progress(fraction, title)
 
 
-def _scaled(image: Image, preset: OptimizationPreset) -> Image:
+def scaled(image: Image, preset: OptimizationPreset) -> Image:
     """Intensities clamped to the preset's range, or their percentiles brought to [0, 1]."""
     if preset.range is not None:
         return replace(image, data=image.data.clamp(*preset.range))
