@@ -10,6 +10,7 @@ import torch
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.driving_pairs import as_pairs
+from DeepRegistrationLib.evaluation.landmark_match import match_at
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.images.geometry import Grid
@@ -23,13 +24,13 @@ from DeepRegistrationLib.methods.optimize.landmark_term import Guide
 from DeepRegistrationLib.methods.optimize.local import Balls, boxed, corrected
 from DeepRegistrationLib.methods.optimize.presets import PRESETS, Level, OptimizationPreset
 from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.registration.improvement_notes import REDUCED, contradictions, unreached
 from DeepRegistrationLib.registration.validation import check_pair
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 from DeepRegistrationLib.transforms.composite import split_affine
 
 RADIUS, WEIGHT = 30.0, 1.0
-_MISSED = 2.0  # times what a landmark is trusted to: further away it was not reached
-_STEEPEST = 2.5  # radius over pull, below which a deformation would have to fold
+_COARSER = 1.75  # times the finest level's voxels: a field with larger ones gets more
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ def improve(
         RegistrationError: Something that the user can correct; the message says what.
     """
     driving = as_pairs(pairs, fixed.grid, moving.grid)
-    centers = _places(driving.fixed if places is None else places)
+    centers = _places(driving.fixed if places is None else places, fixed.grid)
     _check_number("weight of the landmarks", weight)
     _check_number("radius", radius)
     check_pair(fixed, moving, fixed_mask, initial=transform)
@@ -118,7 +119,13 @@ def improve(
                 one, other, mask, found, affine, cluster, near, preset, levels, _titled(report)
             )
             reduced = reduced or less
-    improved = _joined(found, affine).to("cpu")
+        improved = _joined(found, affine)
+        window, noise = levels[-1].window, preset.noise
+        match = [
+            match_at(one, other, t, driving.fixed, window, noise)
+            for t in (transform.to(where), improved)
+        ]
+    improved = improved.to("cpu")
     before, after = (_residuals(t, driving) for t in (transform, improved))
     return Improvement(
         transform=improved,
@@ -126,7 +133,12 @@ def improve(
         residuals=after,
         before=before,
         largest_change_outside=_change_outside(transform, improved, found.grid, centers, radius),
-        notes=notes + _notes(driving, centers, before, after, weight, radius, reduced),
+        notes=[
+            *notes,
+            *unreached(driving, centers, before, after, weight, radius),
+            *contradictions(driving.labels, *match),
+            *([REDUCED] if reduced else []),
+        ],
     )
 
 
@@ -169,7 +181,7 @@ def leave_one_out(
     return errors
 
 
-def _places(places: np.ndarray) -> np.ndarray:
+def _places(places: np.ndarray, grid: Grid) -> np.ndarray:
     """Checked places: float64 [k, 3]."""
     points = np.asarray(places, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
@@ -178,6 +190,12 @@ def _places(places: np.ndarray) -> np.ndarray:
         )
     if not np.isfinite(points).all():
         raise RegistrationError("A place has a coordinate that is not a finite number.")
+    outside = ~grid.contains(points)
+    if outside.any():
+        raise RegistrationError(
+            f"{int(outside.sum())} of {len(points)} places lie outside the fixed image; choose "
+            "places inside it, in LPS mm."
+        )
     return points
 
 
@@ -212,7 +230,7 @@ def _field(
         field = rest
     else:
         field = DisplacementField.of(rest, wanted)
-    times = np.ceil(np.array(field.grid.spacing) / np.array(wanted.spacing) / 1.5)
+    times = np.ceil(np.array(field.grid.spacing) / np.array(wanted.spacing) / _COARSER)
     fine = field.grid
     if times.max() > 1:
         size = tuple((np.array(fine.size) - 1) * times.astype(int) + 1)
@@ -258,37 +276,3 @@ def _change_outside(
         if bool(outside.any()):
             largest = max(largest, float(moved[outside].max()))
     return largest
-
-
-def _notes(
-    pairs: LandmarkPairs,
-    centers: np.ndarray,
-    before: np.ndarray,
-    after: np.ndarray,
-    weight: float,
-    radius: float,
-    reduced: bool,
-) -> list[str]:
-    """What a user has to know of the result."""
-    notes = []
-    distance = np.linalg.norm(pairs.fixed[:, None] - centers[None], axis=-1).min(1)
-    for row, label in enumerate(pairs.labels):
-        if distance[row] >= radius:
-            notes.append(
-                f"Landmark pair {label} is {distance[row]:.0f} mm away from the nearest place and "
-                "had no influence."
-            )
-        elif after[row] > _MISSED / weight**0.5:
-            why = "image and landmark disagree there"
-            if _STEEPEST * before[row] > radius:
-                why = (
-                    f"to move it by {before[row]:.0f} mm without folding takes a radius of about "
-                    f"{_STEEPEST * before[row]:.0f} mm"
-                )
-            notes.append(
-                f"Landmark pair {label} was not reached: {after[row]:.1f} mm are left of "
-                f"{before[row]:.1f} mm; {why}."
-            )
-    if reduced:
-        notes.append("The correction was made smaller, as the deformation would have folded.")
-    return notes
