@@ -42,7 +42,7 @@ class Region:
         """For a report: ``source``, ``name`` and, of a mask, ``volume_ml``."""
         found: dict[str, Any] = {"source": self.source, "name": self.name}
         if self.mask is not None:
-            voxels = int((self.mask.data != 0).sum())
+            voxels = int(self.mask.data.count_nonzero())
             found["volume_ml"] = voxels * float(np.prod(self.mask.grid.spacing)) / 1000
         return found
 

@@ -25,8 +25,12 @@ def centroid_index(mask: torch.Tensor) -> np.ndarray:
     Args:
         mask: [z, y, x], not all zero.
     """
-    inside = mask != 0
-    rows = inside.sum(2, dtype=torch.int32)  # by z and y: the volume is passed over but twice
-    lines = [inside.sum(0, dtype=torch.int32).sum(0), rows.sum(0), rows.sum(1)]
+    rows, columns = [], torch.zeros(mask.shape[1:], device=mask.device)
+    for planes in mask.split(16):
+        inside = (planes != 0).float()  # whole numbers below 2^24; sums of integers take ten times
+        rows.append(inside.sum(2))  # by z and y: the volume is passed over but twice
+        columns += inside.sum(0)
+    by_row = torch.cat(rows).double()
+    lines = [columns.double().sum(0), by_row.sum(0), by_row.sum(1)]
     counts = torch.cat(lines).cpu().split([len(line) for line in lines])
     return np.array([np.average(np.arange(len(n)), weights=n.numpy()) for n in counts])

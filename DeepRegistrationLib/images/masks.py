@@ -103,13 +103,14 @@ def _ratio(first: float, second: float) -> float:
 def _size(mask: Image) -> tuple[float, np.ndarray]:
     """Liters, and extent along x, y, z (LPS) in mm."""
     low, high = extent_of(mask)
-    voxels = float((mask.data != 0).sum())
+    voxels = float(mask.data.count_nonzero())
     return voxels * float(np.prod(mask.grid.spacing)) / 1e6, high - low
 
 
 def extent_of(mask: Image) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest physical position of the mask, without its outermost percent: [3]."""
-    index = torch.nonzero(mask.data != 0)
-    some = index[:: max(1, len(index) // 100_000)].flip(-1).cpu().numpy()
-    low, high = np.percentile(mask.grid.to_physical(some), [1, 99], axis=0)
+    flat = torch.nonzero((mask.data != 0).flatten())[:, 0]
+    some = flat[:: max(1, len(flat) // 100_000)].cpu().numpy()
+    index = np.stack(np.unravel_index(some, mask.grid.shape)[::-1], axis=-1)
+    low, high = np.percentile(mask.grid.to_physical(index), [1, 99], axis=0)
     return low, high

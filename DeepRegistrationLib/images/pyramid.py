@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from DeepRegistrationLib.images.sampling import (
 )
 
 _FEWEST_PLANES = 5  # of an axis along which motion is looked for
+_BAND = 64  # old samples that the new ones of a band lie on, besides those around it
+_FEWEST_ROWS = 16  # of a band: a narrower product takes as long
 _NEGLIGIBLE = 1e-10  # weights far from a voxel; as denormal numbers they would slow processors down
 
 
@@ -124,24 +127,50 @@ def doubled(image: Image) -> Image:
 
 
 def _resampled(image: Image, grid: Grid, sigma: np.ndarray, interpolation: Interpolation) -> Image:
-    """The image, smoothed by ``sigma`` voxels along x, y, z, on another grid over the same box."""
+    """The image, smoothed by ``sigma`` voxels along x, y, z, on another grid over the same box.
+
+    All products are batches of one plane with a small matrix each. Threads divide a batch among
+    them, so the result does not depend on their number; they would also divide one long product,
+    each part with another rounding.
+    """
     x, y, z = (
-        _axis_matrix(n, m, float(sd), interpolation, str(image.data.device))
+        _axis_bands(n, m, float(sd), interpolation, str(image.data.device))
         for n, m, sd in zip(image.grid.size, grid.size, sigma, strict=True)
     )
     planes = torch.empty(image.grid.size[2], *grid.shape[1:], device=image.data.device)
     for slab in image.grid.slabs():
-        planes[slab] = y @ (image.data[slab].float() @ x.T)
-    return Image((z @ planes.flatten(1)).reshape(grid.shape), grid, image.name)
+        rows = image.data[slab].float()
+        turned = [(rows[..., b.old], b.weights.T.expand(len(rows), -1, -1)) for b in x]
+        rows = torch.cat([torch.bmm(old, weights) for old, weights in turned], dim=2)
+        planes[slab] = torch.cat([band.weights @ rows[:, band.old] for band in y], dim=1)
+    if len(planes) == grid.size[2] and not sigma[2]:  # the planes are where they were
+        return Image(planes, grid, image.name)
+    columns = planes.movedim(0, 1)
+    found = torch.cat([band.weights @ columns[:, band.old] for band in z], dim=1)
+    return Image(found.movedim(0, 1).contiguous(), grid, image.name)
+
+
+class _Band(NamedTuple):
+    """Some new samples of an axis.
+
+    Attributes:
+        old: The old samples that they are made of.
+        weights: [new, old].
+    """
+
+    old: slice
+    weights: torch.Tensor
 
 
 @lru_cache(maxsize=64)
-def _axis_matrix(
+def _axis_bands(
     n: int, m: int, sigma: float, interpolation: Interpolation, device: str
-) -> torch.Tensor:
-    """Weights of the n old samples of an axis in its m new ones, ends on ends: [m, n].
+) -> list[_Band]:
+    """Weights of the n old samples of an axis in its m new ones, ends on ends.
 
-    It holds what becomes of the unit vectors, in float64 on the way.
+    They are near the diagonal of an [m, n] matrix, which holds what becomes of the unit vectors, in
+    float64 on the way. A CPU multiplies with few of its rows at once and leaves out the rest; for a
+    GPU the whole matrix is one product.
     """
     impulses = torch.eye(n, dtype=torch.float64)[:, None, None]
     impulses = gaussian_mean(impulses, (sigma, 0.0, 0.0))
@@ -151,4 +180,11 @@ def _axis_matrix(
     index[:, 0] = torch.linspace(0, n - 1, m, dtype=torch.float64)
     found = sample_at_indices(impulses, index, interpolation=interpolation, fill=None)
     found[found.abs() < _NEGLIGIBLE] = 0.0
-    return found.T.float().contiguous().to(device)
+    matrix = found.T.float()
+    height = max(_FEWEST_ROWS, round(_BAND * m / n)) if device == "cpu" else m
+    bands = []
+    for rows in matrix.split(height):
+        used = torch.nonzero(rows.any(dim=0))[:, 0]
+        old = slice(int(used[0]), int(used[-1]) + 1)
+        bands.append(_Band(old, rows[:, old].contiguous().to(device)))
+    return bands

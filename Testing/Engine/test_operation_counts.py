@@ -98,6 +98,17 @@ def test_smoothing_to_coarse_voxels_multiplies_only_into_what_the_coarse_grid_ke
     assert max(counter.largest.values()) <= SINGLE * GRID.voxels / PIECES
 
 
+def test_of_a_long_axis_only_what_lies_near_a_new_voxel_is_multiplied():
+    """512 columns become 251: a new one is made of some 40 old ones."""
+    image = Image(torch.rand(4, 4, 512), Grid((512, 4, 4), (0.98, 2.0, 2.0)))
+    smoothed(image, 2.0)  # fills the cache of the axes' matrices
+    with FlopCounterMode(display=False) as flops:
+        coarse = smoothed(image, 2.0).grid
+    assert coarse.size == (251, 4, 4)
+    whole = 2 * 4 * 4 * (512 + 2 * 4) * 251
+    assert flops.get_total_flops() < 0.3 * whole
+
+
 def fitting(n, iterations):
     """Counts of fitting one level to a cube of n voxels."""
     level = Level(2.0, 6.0, iterations, 6.0)
