@@ -1,5 +1,6 @@
 """Pictures of a pair: the fixed image in green, the moving one in magenta, where both agree gray.
 
+Where there are labels, outlines of the fixed ones in yellow and of the moving ones in cyan.
 PNG files from plain numpy: three slices through the middle, in true proportions.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,11 +17,16 @@ from DeepRegistrationLib.images.geometry import Grid
 _HEIGHT = 240  # pixels of the highest slice
 _MARGIN = 15.0  # mm around the region
 _STEP = 5  # of gray: coarser than the noise, and the files are half as large
+_OUTLINES = ((255, 220, 0), (0, 220, 255))  # of the fixed labels, of the other ones
 _VIEWS = ((0, 1, 2), (1, 0, 2), (2, 0, 1))  # sliced axis, then rows and columns, of [z, y, x]
 
 
 def overlay_png(
-    fixed: np.ndarray, other: np.ndarray, grid: Grid, region: np.ndarray | None = None
+    fixed: np.ndarray,
+    other: np.ndarray,
+    grid: Grid,
+    region: np.ndarray | None = None,
+    labels: Sequence[np.ndarray] = (),
 ) -> bytes:
     """Two images on one grid as one picture: axial, coronal and sagittal slice side by side.
 
@@ -28,6 +35,7 @@ def overlay_png(
         grid: Theirs, for the proportions and for which way is up.
         region: Non-zero where to look: the picture shows its box with a margin, and of each view
             the slice that meets most of it. The whole image and its middle when omitted.
+        labels: Label maps of ``fixed`` and ``other`` on the same grid, to be outlined, or none.
 
     Returns:
         A PNG file's bytes.
@@ -40,9 +48,11 @@ def overlay_png(
     images = [image[box] for image in images]
     extent = images[0].shape * spacing
     zoom = _HEIGHT / max(extent[rows] for _, rows, _ in _VIEWS)  # pixels a mm, the same for all
+    pixels = np.maximum(1, np.rint(zoom * extent))
+    maps = [label[box] for label in labels]
     tiles = [
-        _slice(images, axis, rows, columns, grid, center, np.maximum(1, np.rint(zoom * extent)))
-        for axis, rows, columns in _VIEWS
+        _slice(images, maps, int(center[view[0]]), view, grid, pixels[list(view[1:])])
+        for view in _VIEWS
     ]
     gap = np.zeros((_HEIGHT, 6, 3), dtype=np.uint8)
     parts = [_framed(tiles[0])]
@@ -77,30 +87,42 @@ def _framed(tile: np.ndarray) -> np.ndarray:
 
 def _slice(
     images: list[np.ndarray],
-    axis: int,
-    rows: int,
-    columns: int,
+    labels: list[np.ndarray],
+    at: int,
+    view: tuple[int, int, int],
     grid: Grid,
-    center: np.ndarray,
     pixels: np.ndarray,
 ) -> np.ndarray:
     """One slice as RGB, [height, width, 3]: head up, or front up; left (or back) to the right.
 
     Args:
-        pixels: Of the picture along z, y and x.
+        at: The slice's number along the first axis of ``view``.
+        pixels: Height and width.
     """
-    green, magenta = (np.take(image, int(center[axis]), axis=axis) for image in images)
+    axis, rows, columns = view
     y, x = (
-        (np.arange(int(n)) + 0.5) * size / int(n) - 0.5
-        for n, size in zip((pixels[rows], pixels[columns]), green.shape, strict=True)
+        (np.arange(int(n)) + 0.5) * images[0].shape[k] / int(n) - 0.5
+        for n, k in zip(pixels, (rows, columns), strict=True)
     )
     if _toward(grid, rows) == (rows == 0):  # z grows towards the head, y towards the back
         y = y[::-1]
     if not _toward(grid, columns):
         x = x[::-1]
-    green, magenta = (_bilinear(plane, y, x) for plane in (green, magenta))
+    green, magenta = (_bilinear(np.take(image, at, axis=axis), y, x) for image in images)
     colors = np.stack([magenta, green, magenta], axis=-1)
-    return (_STEP * np.round(255 / _STEP * colors)).astype(np.uint8)
+    tile = (_STEP * np.round(255 / _STEP * colors)).astype(np.uint8)
+    for label, color in zip(labels, _OUTLINES, strict=False):
+        plane = np.take(label, at, axis=axis)
+        tile[_outline(plane[np.ix_(*(np.rint(k).astype(int) for k in (y, x)))])] = color
+    return tile
+
+
+def _outline(labels: np.ndarray) -> np.ndarray:
+    """Pixels of a label other than 0 beside a pixel of another one: bool [height, width]."""
+    padded = np.pad(labels, 1, mode="edge")
+    inner = slice(1, -1)
+    sides = (padded[:-2, inner], padded[2:, inner], padded[inner, :-2], padded[inner, 2:])
+    return (labels != 0) & np.any([side != labels for side in sides], axis=0)
 
 
 def _toward(grid: Grid, axis: int) -> bool:

@@ -176,6 +176,22 @@ def test_an_overlay_shows_the_region_in_true_proportions(tmp_path):
     assert rows.mean() == pytest.approx(12 + 216 - 3.5 * 24, abs=1.5)  # 12 black ones above
 
 
+def test_an_overlay_outlines_both_label_maps_where_they_are(tmp_path):
+    grid = Grid((24, 24, 24), (1.0, 1.0, 1.0))
+    image = np.zeros(grid.shape)
+    image[12:] = 100.0
+    own, other = np.zeros(grid.shape, np.int16), np.zeros(grid.shape, np.int16)
+    own[4:8, 2:22, 6:18], other[14:18, 2:22, 6:18] = 1, 2
+    (tmp_path / "o.png").write_bytes(overlay_png(image, image, grid, None, (own, other)))
+    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "o.png")))
+    coronal = picture[:, 240 + 6 : 240 + 6 + 240]  # 10 pixels a voxel, the head above
+    for color, top in (((255, 220, 0), 240 - 80), ((0, 220, 255), 240 - 180)):
+        rows, columns = np.nonzero(np.all(coronal == color, axis=-1))
+        assert (rows.min(), rows.max()) == (top, top + 39)
+        assert (columns.min(), columns.max()) == (60, 179)
+        assert len(rows) == 2 * (120 + 40) - 4
+
+
 def boxes_of(axis_title, page):
     """The plot with this title."""
     [plot] = re.findall(rf'<svg role="img" aria-label="{axis_title}".*?</svg>', page, re.S)

@@ -21,15 +21,19 @@ from DeepRegistrationLib.studies.benchmark.statistics import (
     signed_rank,
     summarize,
     values,
+    welch,
 )
-from DeepRegistrationLib.studies.benchmark.table_parts import spread
+from DeepRegistrationLib.studies.benchmark.table_parts import p_text, spread
 from DeepRegistrationLib.studies.benchmark.tables import (
     eppenhof_cases,
     eppenhof_methods,
     regnet,
     svfnet,
+    svfnet_tests,
     tables_of,
 )
+
+HEARTS = {"lcc-demons": 0.75, "svfnet": 0.8}
 
 
 def rows_of(errors, overlap=None):
@@ -260,6 +264,52 @@ def test_svfnets_reference_is_found_whatever_its_settings():
     assert "not in this run" not in table.note and "iterations=4x2x1" in table.note
     alone = svfnet([row for row in rows if row["name"] == "svfnet"])
     assert "lcc-demons is not in this run" in alone.note
+
+
+def test_svfnets_tests_are_scipys_region_by_region():
+    generator = np.random.default_rng(5)
+    drawn = {name: generator.normal(center, 0.05, (12, 2)) for name, center in HEARTS.items()}
+    rows = []
+    for name, numbers in drawn.items():
+        for k, (dice, logarithm) in enumerate(numbers):
+            rows.append(
+                {
+                    "pair": str(k),
+                    "method": name,
+                    "name": name,
+                    "status": "ok",
+                    "overlap": {"3": {"dice": dice, "hausdorff": 10 * (1 - dice)}},
+                    "jacobian": {"labels": {"3": {"var_log": logarithm}}},
+                }
+            )
+    rows.append({**rows[0], "pair": "only one method has it"})
+    table = svfnet_tests(rows)
+    own, other = drawn["svfnet"], drawn["lcc-demons"]
+    assert [row[:4] for row in table.rows] == [
+        ["svfnet", measure, "LV", "12"]
+        for measure in ("Dice", "Hausdorff, mm", "variance of log J")
+    ]
+    for row, first, second, lower in (
+        (table.rows[0], own[:, 0], other[:, 0], False),
+        (table.rows[1], 10 * (1 - own[:, 0]), 10 * (1 - other[:, 0]), True),
+        (table.rows[2], own[:, 1], other[:, 1], True),
+    ):
+        better = first < second if lower else first > second
+        assert row[6] == f"{100 * better.mean():.0f}"
+        assert row[7] == p_text(stats.wilcoxon(first, second).pvalue)
+        assert row[8] == p_text(stats.ttest_ind(first, second, equal_var=False).pvalue)
+    assert svfnet_tests([row for row in rows if row["name"] == "svfnet"]) is None
+
+
+def test_welchs_test_is_written_out_and_says_nothing_of_equal_values(skewed):
+    other = skewed[:9] * 1.3 + 0.2
+    variances = [v.var(ddof=1) / len(v) for v in (skewed, other)]
+    t = (skewed.mean() - other.mean()) / np.sqrt(sum(variances))
+    freedom = sum(variances) ** 2 / sum(
+        v**2 / (n - 1) for v, n in zip(variances, (25, 9), strict=True)
+    )
+    assert welch(skewed, other) == pytest.approx(2 * stats.t.sf(abs(t), freedom))
+    assert welch(np.ones(4), np.ones(4)) == welch(skewed, other[:1]) == 1.0
 
 
 def test_one_number_has_no_spread():

@@ -23,7 +23,7 @@ from DeepRegistrationLib.studies.benchmark.statistics import (
     primary_metric,
     values,
 )
-from DeepRegistrationLib.studies.benchmark.table_parts import MEASURED, Table, methods_of
+from DeepRegistrationLib.studies.benchmark.table_parts import MEASURED, Table, methods_of, p_text
 
 _MORE_STYLE = """
 svg { max-width: 46rem; } svg text { stroke: none; } td.source { color: var(--soft);
@@ -117,7 +117,7 @@ def _comparisons(comparisons: Sequence[MethodComparison], reference: str) -> str
     if not comparisons:
         return ""
     first = comparisons[0]
-    head = ["method", "n", "difference", "95 % interval", "better, %", "p", "p, Holm"]
+    head = ["method", "n", "difference", "95 % interval", "better, %", "p", "p, Holm", "p, Welch"]
     lines = [
         [
             c.method,
@@ -125,8 +125,9 @@ def _comparisons(comparisons: Sequence[MethodComparison], reference: str) -> str
             f"{c.difference:+.3f}",
             f"{c.low:+.3f} to {c.high:+.3f}",
             f"{100 * c.better:.0f}",
-            _p(c.p),
-            _p(c.adjusted),
+            p_text(c.p),
+            p_text(c.adjusted),
+            p_text(c.welch),
         ]
         for c in comparisons
     ]
@@ -134,7 +135,8 @@ def _comparisons(comparisons: Sequence[MethodComparison], reference: str) -> str
     note = (
         f"{metric.title}, method minus {reference}, over the {first.unit}s measured with both; "
         f"{'lower' if metric.lower else 'higher'} is better. Wilcoxon's signed-rank test, "
-        "two-sided; Holm's correction over the methods."
+        "two-sided; Holm's correction over the methods; Welch's test takes the two methods' values "
+        "for unrelated."
     )
     if first.unit == "landmark":
         note += (
@@ -144,10 +146,6 @@ def _comparisons(comparisons: Sequence[MethodComparison], reference: str) -> str
     elif first.n < FEWEST_PAIRS:
         note += f" With fewer than {FEWEST_PAIRS} pairs p cannot fall below 0.05."
     return section(f"Against {reference}", text_table(Table("", "", head, lines, note)))
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _summary(summaries: Mapping[str, Mapping[str, Summary]]) -> str:
@@ -180,7 +178,9 @@ def _boxes(rows: Sequence[Row], colors: Mapping[str, str], protocol: Protocol) -
     for title, key in (("Dice", "dice"), ("Hausdorff, mm", "hausdorff")):
         labels = sorted({label for row in rows for label in row.get("overlap") or {}}, key=int)
         for label in labels if 1 < len(labels) <= _MOST_LABELS else ():
-            data[f"{title}: {protocol.label_name(label)}"] = label_values(rows, label, key)
+            data[f"{title}: {protocol.label_name(label)}"] = {
+                method: list(own.values()) for method, own in label_values(rows, label, key).items()
+            }
     methods = methods_of(rows)
     numbers = {name: k for k, name in enumerate(methods, start=1)}
     shown = numbers if len(methods) > _MOST_NAMES else None
@@ -257,7 +257,8 @@ def _overlays(rows: Sequence[Row], folder: Path) -> str:
             f"<figcaption>{escape(title)}</figcaption></figure>\n"
         )
     note = caption_text(
-        "Green: only in the fixed image. Magenta: only in the moving image. Gray: both agree."
+        "Green: only in the fixed image. Magenta: only in the moving image. Gray: both agree. "
+        "Outlines, where there are labels: yellow of the fixed ones, cyan of the moving ones."
     )
     return section("Overlays", f'{note}<div class="plots">{figures}</div>' if figures else "")
 

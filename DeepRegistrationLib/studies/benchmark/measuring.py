@@ -9,7 +9,7 @@ import torch
 
 from DeepRegistrationLib.evaluation.alignment import alignment
 from DeepRegistrationLib.evaluation.correlation import similarity
-from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
+from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics, value_statistics
 from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points, paired_errors
 from DeepRegistrationLib.evaluation.overlap import registered_overlap
@@ -56,10 +56,11 @@ def measure_row(
 
     Returns:
         ``region`` (its source), ``lcc`` and ``ncc`` in it; ``jacobian`` (``region`` and ``image``,
-        each as :func:`jacobian_statistics` with ``var_log``, and ``histogram`` of J in the
-        region); ``alignment`` (see :func:`alignment`) and ``verdict``, the level of one that knows
-        neither landmarks nor labels; and of what is known: ``tre``, ``snapped``, ``errors``
-        (T(x_F) - x_M, mm, LPS, a vector a landmark), ``mae``, ``overlap`` by label.
+        each as :func:`jacobian_statistics` with ``var_log``, ``histogram`` of J in the region);
+        ``alignment`` (see :func:`alignment`) and ``verdict``, the level of one that knows neither
+        landmarks nor labels; and of what is known: ``tre``, ``snapped``, ``errors``
+        (T(x_F) - x_M, mm, LPS, a vector a landmark), ``mae``, and by label ``overlap`` and, in
+        ``jacobian``, ``labels``.
 
     Raises:
         RegistrationError: Landmarks lie outside their image, labels are no whole numbers.
@@ -88,7 +89,18 @@ def measure_row(
         labels = reader.image(pair.fixed.labels), reader.image(pair.moving.labels)
         found = registered_overlap(*labels, transform, images.fixed.grid)
         row["overlap"] = {str(label): values for label, values in found.items()}
+        row["jacobian"]["labels"] = _by_label(determinant, labels[0])
     return row
+
+
+def _by_label(determinant: Image, labels: Image) -> dict[str, dict[str, float]]:
+    """Statistics of J in each label of the fixed image, where it has voxels of its grid."""
+    found = labels.resampled(determinant.grid, interpolation="nearest").data
+    return {
+        str(int(label)): _with_variance(value_statistics(determinant.data[found == label].numpy()))
+        for label in torch.unique(found)
+        if label != 0
+    }
 
 
 def _judged(

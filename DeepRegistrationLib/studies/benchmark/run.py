@@ -33,7 +33,7 @@ from DeepRegistrationLib.studies.benchmark.protocol import (
     Protocol,
 )
 from DeepRegistrationLib.studies.benchmark.variants import Variant, check_available
-from DeepRegistrationLib.transforms import Affine, Transform, jacobian
+from DeepRegistrationLib.transforms import Affine, Transform, jacobian, warp_labels
 from DeepRegistrationLib.transforms.warping import warped_image
 
 OVERLAYS = "overlays"
@@ -241,7 +241,7 @@ def _one(
     if picture is not None:
         name = f"{picture.name}-{re.sub(r'[^A-Za-z0-9.=-]+', '_', _label(variant))}.png"
         with atomic_file(picture.parent / name) as partial:
-            partial.write_bytes(_picture(images.fixed, warped, region.mask))
+            partial.write_bytes(_picture(pair, images.fixed, warped, region, transform, reader))
         row["overlay"] = f"{OVERLAYS}/{name}"
     return row
 
@@ -251,9 +251,22 @@ def _processor_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def _picture(fixed: Image, warped: Image, region: Image | None) -> bytes:
-    inside = None if region is None else region.data.numpy()
-    return overlay_png(fixed.data.numpy(), warped.data.numpy(), fixed.grid, inside)
+def _picture(
+    pair: BenchmarkPair,
+    fixed: Image,
+    warped: Image,
+    region: Region,
+    transform: Transform,
+    reader: Reader,
+) -> bytes:
+    """Both images after the registration, outlined where the pair has labels."""
+    inside = None if region.mask is None else region.mask.data.numpy()
+    labels = []
+    if pair.fixed.labels is not None and pair.moving.labels is not None and not pair.family:
+        own = reader.image(pair.fixed.labels).resampled(fixed.grid, interpolation="nearest")
+        other = warp_labels(reader.image(pair.moving.labels), transform, fixed.grid)
+        labels = [own.data.numpy(), other.data.numpy()]
+    return overlay_png(fixed.data.numpy(), warped.data.numpy(), fixed.grid, inside, labels)
 
 
 def row_text(row: Row) -> str:

@@ -80,13 +80,18 @@ def values(rows: Sequence[Row], metric: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def label_values(rows: Sequence[Row], label: str, key: str) -> dict[str, list[float]]:
-    """An overlap measure of one label by method, of the pairs that have it."""
-    found: dict[str, list[float]] = {}
+def label_values(rows: Sequence[Row], label: str, key: str) -> dict[str, dict[str, float]]:
+    """A measure of one label by method and pair, of the pairs that have it.
+
+    Args:
+        key: Of the overlap, or ``var_log``, the variance of log J.
+    """
+    found: dict[str, dict[str, float]] = {}
     for row in rows:
-        value = (row.get("overlap") or {}).get(label, {}).get(key)
+        value = nested(row, *(("jacobian", "labels") if key == "var_log" else ("overlap",)), label)
+        value = (value or {}).get(key)
         if row["status"] == "ok" and value is not None:
-            found.setdefault(row["method"], []).append(float(value))
+            found.setdefault(row["method"], {})[row["pair"]] = float(value)
     return found
 
 
@@ -147,6 +152,7 @@ class MethodComparison:
         n: How many both have.
         difference: Mean of method - reference; ``low`` to ``high`` holds it with 95 %.
         p: Wilcoxon's signed-rank test, two-sided.
+        welch: p of Welch's test, two-sided, which takes the two methods' pairs for unrelated.
         adjusted: ``p`` after Holm's correction over the methods.
         better: Share of pairs (or landmarks) in which the method is strictly better.
     """
@@ -159,6 +165,7 @@ class MethodComparison:
     low: float
     high: float
     p: float
+    welch: float
     adjusted: float
     better: float
 
@@ -178,16 +185,17 @@ def compare(rows: Sequence[Row], metric: str, reference: str) -> list[MethodComp
     for method, own in by_pair.items():
         if method in (reference, BEFORE):
             continue
-        both = [name for name in own if name in by_pair.get(reference, {})]
-        if not both:
+        first, second = in_both(own, by_pair.get(reference, {}))
+        if not len(first):
             continue
-        change = np.array([own[name] - by_pair[reference][name] for name in both])
+        change = first - second
         low, high = bootstrap_interval(change)
         better = float(np.mean(change < 0 if lower else change > 0))
-        p = signed_rank(change)
+        p, unpaired = signed_rank(change), welch(first, second)
+        mean = float(change.mean())
         found.append(
             MethodComparison(
-                method, metric, unit, len(both), float(change.mean()), low, high, p, p, better
+                method, metric, unit, len(change), mean, low, high, p, unpaired, p, better
             )
         )
     adjusted = holm([c.p for c in found])
@@ -195,6 +203,12 @@ def compare(rows: Sequence[Row], metric: str, reference: str) -> list[MethodComp
         MethodComparison(**{**c.__dict__, "adjusted": value})
         for c, value in zip(found, adjusted, strict=True)
     ]
+
+
+def in_both(own: Mapping[str, float], other: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The values of what both have, in the same order."""
+    names = [name for name in own if name in other]
+    return np.array([own[n] for n in names]), np.array([other[n] for n in names])
 
 
 def landmark_errors(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
@@ -211,6 +225,14 @@ def signed_rank(change: np.ndarray) -> float:
     """p of Wilcoxon's two-sided signed-rank test; 1 where nothing differs."""
     change = np.asarray(change, dtype=np.float64)
     return float(stats.wilcoxon(change).pvalue) if np.any(change != 0) else 1.0
+
+
+def welch(first: np.ndarray, second: np.ndarray) -> float:
+    """p of Welch's two-sided test (1947); 1 where it says nothing: no spread, or one value."""
+    p = 1.0
+    if min(len(first), len(second)) > 1 and max(np.ptp(first), np.ptp(second)) > 0:
+        p = float(stats.ttest_ind(first, second, equal_var=False).pvalue)
+    return p
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -49,6 +49,11 @@ def mean(numbers: Sequence[float] | np.ndarray, digits: int = 2) -> str:
     return f"{np.mean(numbers):.{digits}f}" if len(numbers) else "–"
 
 
+def p_text(value: float) -> str:
+    """A p value for a table."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def methods_of(rows: Sequence[Row]) -> list[str]:
     """The methods in the order in which they occur."""
     return list(dict.fromkeys(row["method"] for row in rows))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.studies.benchmark.journal import Row
-from DeepRegistrationLib.studies.benchmark.label_tables import motion, svfnet
+from DeepRegistrationLib.studies.benchmark.label_tables import motion, svfnet, svfnet_tests
 from DeepRegistrationLib.studies.benchmark.pair_table import each_pair
 from DeepRegistrationLib.studies.benchmark.table_parts import (
     Table,
@@ -30,7 +30,7 @@ def tables_of(rows: Sequence[Row], protocol: str) -> list[Table]:
     builders: dict[str, tuple[Any, ...]] = {
         "lung": (each_pair, regnet, eppenhof_cases, eppenhof_methods, virnet),
         "synthetic": (regnet, each_pair),
-        "heart": (svfnet,),
+        "heart": (svfnet, svfnet_tests),
         "motion": (motion, each_pair),
     }
     found = [build(good) for build in builders[protocol]]
