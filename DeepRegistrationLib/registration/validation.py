@@ -17,6 +17,7 @@ from DeepRegistrationLib.transforms import Transform
 
 _LARGEST = 3000.0  # mm: longer than any scanner's table
 _SMALLEST = 60.0  # mm: shorter than any scan of a person's chest, abdomen, heart or head
+_FINEST = 2.0  # mm, voxels of the finest level of most methods
 _NO_FAT = -20.0  # HU: in CT of a person something is lower
 _SAMPLES = 33  # points an axis when the overlap of two boxes is measured
 
@@ -48,10 +49,11 @@ def check_pair(
 def check_memory(fixed: Image, moving: Image, outputs: Outputs, device: torch.device) -> None:
     """Check that the main memory is enough where the CPU registers the two.
 
-    The estimate follows the peaks that were measured (Testing/Benchmarks/SCALING.md): a float32
-    copy of each image, what the coarse levels take, whose size is bounded, and the larger of two
-    things that follow each other: the search for the lungs, 8 bytes a voxel, and the maps that are
-    wanted, 4 bytes a voxel of the fixed image each. With one or two maps the peak is that of none.
+    The estimate follows the peaks that were measured (Testing/Benchmarks/SCALING.md, and a scan of
+    500 x 500 x 282 mm): a float32 copy of each image, what the levels take, which grows with the
+    box in mm once voxels are below 2 mm, and the larger of two things that follow each other: the
+    search for the lungs, 8 bytes a voxel, and the maps that are wanted, 4 bytes a voxel of the
+    fixed image each. With one or two maps the peak is that of none.
 
     Raises:
         RegistrationError: It is not; the sentence has both figures.
@@ -60,8 +62,12 @@ def check_memory(fixed: Image, moving: Image, outputs: Outputs, device: torch.de
         return
     sizes = [image.grid.voxels for image in (fixed, moving)]
     maps = outputs.warped + outputs.jacobian + outputs.displacement + 3 * outputs.uncertainty
-    coarse = min(0.75e9, 0.15e9 + 300 * max(sizes))
-    needed = 4 * sum(sizes) + coarse + max(8 * max(sizes), 4 * maps * sizes[0])
+    nodes = max(
+        min(grid.voxels, grid.voxels * float(np.prod(grid.spacing)) / _FINEST**3)
+        for grid in (fixed.grid, moving.grid)
+    )
+    levels = min(0.15e9 + 300 * nodes, 0.3e9 + 100 * nodes)
+    needed = 4 * sum(sizes) + levels + max(8 * max(sizes), 4 * maps * sizes[0])
     what = f"Registering {_size(fixed.grid)} and {_size(moving.grid)} voxels"
     require_memory(needed, what, "crop or resample the images, or close other programs")
 

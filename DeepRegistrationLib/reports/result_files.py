@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ UNCERTAINTY = {  # by the names of the maps
     "consistency": "consistency.nii.gz",
     "spread": "spread.nii.gz",
 }
+_JACOBIAN_STEP = 2.0**-13  # of J: ten times what rounding of float32 positions makes of it
+_LENGTH_STEP = 2.0**-10  # mm
 _FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to be stored
 
 
@@ -58,20 +61,38 @@ def write_results(
             written too.
 
     The images at the same time, as compressing each keeps one processor busy; the transforms one
-    after the other, as HDF5 is not made for threads.
+    after the other, as HDF5 is not made for threads. Maps are rounded to about 0.0001 and 0.001 mm:
+    the digits behind are noise, which makes a file three times as large.
     """
-    warped = result.warped and in_type_of(moving, result.warped)
-    reported = [(warped, RESULTS[1]), (result.jacobian, RESULTS[2])] if images else []
-    others = [(result.fixed_mask, MASK_FILE), (result.displacement, RESULTS[6])]
-    volumes = [(image, name) for image, name in (*reported, *others) if image is not None]
+    volumes: list[tuple[Image | None, str, float | None]] = [(result.fixed_mask, MASK_FILE, None)]
+    if images:
+        warped = result.warped and in_type_of(moving, result.warped)
+        volumes += [(warped, RESULTS[1], None), (result.jacobian, RESULTS[2], _JACOBIAN_STEP)]
+    volumes.append((result.displacement, RESULTS[6], _LENGTH_STEP))
     if result.uncertainty is not None:
         maps = result.uncertainty.maps().items()
-        volumes += [(image, UNCERTAINTY[name]) for name, image in maps]
-    with native_silence(), ThreadPoolExecutor(max(1, len(volumes))) as pool:
-        running = [pool.submit(write_image, image, folder / name) for image, name in volumes]
+        volumes += [(image, UNCERTAINTY[name], _LENGTH_STEP) for name, image in maps]
+    with native_silence(), ThreadPoolExecutor(len(volumes)) as pool:
+        running = [
+            pool.submit(_write, image, folder / name, step)
+            for image, name, step in volumes
+            if image is not None
+        ]
         write_transform(result.transform, folder / RESULTS[0])
         if result.inverse is not None:
             write_transform(result.inverse.field, folder / RESULTS[4])
     for job in running:
         job.result()  # raises what went wrong
     write_report(report, folder / RESULTS[3])
+
+
+def _write(image: Image, path: Path, step: float | None) -> None:
+    """Write an image with its values rounded to multiples of ``step``, but none above 0 to 0.
+
+    A Jacobian determinant of 0 is folding.
+    """
+    if step is not None:
+        data = (image.data / step).round_().mul_(step)
+        data[(data == 0) & (image.data > 0)] = step
+        image = replace(image, data=data)
+    write_image(image, path)
