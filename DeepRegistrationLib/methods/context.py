@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from DeepRegistrationLib.options import Quality
@@ -36,8 +36,8 @@ class Context:
         progress: To be called with the fraction done; raises ``Cancelled``.
         notes: Sentences for the user about choices made (shown and put in the report).
         estimates: Where a method whose result is the mean of a forward registration and of the
-            inverse of a backward one puts these two, in this order; None when nobody asks for
-            them.
+            inverse of a backward one puts these two registrations, in this order; None when nobody
+            asks for them.
     """
 
     initial: Transform | None = None
@@ -50,3 +50,12 @@ class Context:
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
     estimates: list[Transform] | None = None
+
+    def exchanged(self) -> Context:
+        """For the registration of the fixed image to the moving one."""
+        return replace(
+            self,
+            initial=None if self.initial is None else self.initial.inverse(),
+            fixed_mask=self.moving_mask,
+            moving_mask=self.fixed_mask,
+        )

@@ -24,6 +24,7 @@ from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.methods.initialization import bring_together
 from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
+from DeepRegistrationLib.methods.optimize.refine import slides_wanted
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.fallback import Workplace
@@ -155,7 +156,10 @@ def refine(run: Pipeline, progress: Progress) -> None:
 
     def improve(pair: ImagePair) -> Transform:
         context = run.context(pair, progress)
-        return refine_transform(pair.fixed, pair.moving, rough.to(pair.device), context)
+        sliding = slides_wanted(run.method)
+        return refine_transform(
+            pair.fixed, pair.moving, rough.to(pair.device), context, sliding=sliding
+        )
 
     run.transform = run.work.coarsening("the refinement", improve)
     check_result(run.transform, "The refinement")

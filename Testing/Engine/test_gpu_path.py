@@ -181,6 +181,20 @@ def test_refinement_and_uncertainty_of_a_network(chest, toys):
     assert gpu.read() <= 36, gpu.reads
 
 
+def test_lungs_that_slide_on_the_body_cost_few_reads_however_long_the_fit_is():
+    """Their join is computed on the CPU, from one copy of each image and field."""
+    pair = thorax((50, 40, 48), (6.0,) * 3, motion=16.0, sliding=True, seed=7)
+    counts = []
+    for factor in (0.1, 0.1, 0.4):  # the first one fills the caches of the axes' matrices
+        options = {"parameters": {"iterations": factor}, "initial": Affine()}
+        found, gpu = on_both(pair.fixed, pair.moving, **options)
+        assert "slide along the chest wall" in " ".join(found.notes)
+        counts.append((gpu.read("optimize/"), gpu.read()))
+    assert counts[1] == counts[2]
+    assert gpu.read("sliding.py", "joining.py", "unfolding.py", "motion_mask.py") <= 6, gpu.reads
+    assert counts[2][1] <= READS["optimize"], gpu.reads
+
+
 def test_inverse_and_uncertainty_of_the_optimization(chest):
     options = {"parameters": SHORT, "quality": "fast", "initial": Affine()}
     found, gpu = on_both(chest.fixed, chest.moving, inverse=True, uncertainty=True, **options)

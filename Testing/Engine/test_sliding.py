@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+import trivial
+from scipy import ndimage
 
 from DeepRegistrationLib import register
 from DeepRegistrationLib.data.phantoms.thorax import thorax
@@ -23,15 +25,21 @@ from DeepRegistrationLib.methods.optimize.unfolding import (
     smallest_jacobian,
     unfolded,
 )
-from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, write_transform
+from DeepRegistrationLib.transforms import (
+    Affine,
+    Composite,
+    DisplacementField,
+    jacobian,
+    write_transform,
+)
 
 GRID = Grid((48, 44, 40), (2.0, 2.5, 2.0), (-40.0, -50.0, -30.0))
 
 
 @pytest.fixture(scope="module")
 def pair():
-    """A chest whose lungs slide by up to 20 mm."""
-    return thorax((100, 80, 96), (3.0, 3.0, 3.0), motion=20.0, sliding=True, seed=7, noise=30.0)
+    """A chest whose lungs slide by up to 20 mm; its ribs begin at the lungs' surface."""
+    return thorax((150, 120, 144), (2.0, 2.0, 2.0), motion=20.0, sliding=True, seed=7, noise=30.0)
 
 
 def _registered(pair, context=None, **parameters):
@@ -67,6 +75,9 @@ def test_the_body_is_twice_as_near_to_the_truth_and_the_lungs_stay(pair, off, on
     before, after = _errors(off, pair), _errors(found, pair)
     grid = pair.fixed.grid
     assert torch.equal(found.at_voxels(grid)[lungs], off.at_voxels(grid)[lungs])
+    maps = jacobian(found, grid).data, jacobian(off, grid).data
+    assert torch.equal(maps[0][lungs], maps[1][lungs])
+    assert not torch.equal(*maps)
     assert after[body].mean() < 0.5 * before[body].mean()
     assert after[bones].mean() < 0.5 * before[bones].mean()
     field = found.members[0]
@@ -140,7 +151,9 @@ def test_the_field_within_a_finer_mask_comes_from_covered_voxels_alone():
     spoiled = DisplacementField(torch.where(covered, 1.0, 99.0).expand(3, *GRID.shape), GRID)
     inside = spoiled.at_voxels(fine)[mask != 0] - fine.points()[mask != 0]
     assert torch.allclose(inside, torch.ones_like(inside), atol=1e-4)
-    assert covered.sum() < 1.4 * mask.sum() / 8
+    determinant = jacobian(spoiled, fine).data
+    assert torch.allclose(determinant[mask != 0], torch.ones(1), atol=1e-4)
+    assert covered.sum() < 1.4 * ndimage.binary_dilation(mask.numpy()).sum() / 8
 
 
 def test_the_motion_mask_holds_what_one_deformation_fits_and_the_cavity_where_none_does():
@@ -162,7 +175,7 @@ def test_the_motion_mask_holds_what_one_deformation_fits_and_the_cavity_where_no
 
 def test_switched_off_it_is_the_fit_alone(pair, off, monkeypatch):
     monkeypatch.setattr(sliding, "with_sliding", lambda *_: pytest.fail("sliding was asked for"))
-    again, notes = _registered(pair)
+    again, notes = _registered(pair, sliding=False)
     assert torch.equal(again.members[0].vectors, off.members[0].vectors)
     assert not any("body around the lungs" in note for note in notes)
 
@@ -214,10 +227,58 @@ def test_best_slides_too_and_can_be_inverted(pair):
     masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
     result = register(
         pair.fixed, pair.moving, method="optimize", quality="best", device="cpu",
-        inverse=True, jacobian=True, parameters={"sliding": True}, **masks,
+        inverse=True, jacobian=True, **masks,
     )  # fmt: skip
     assert any("slide along the chest wall" in note for note in result.notes)
     body = (pair.fixed.data > -300) & (pair.fixed_lungs.data == 0)
     assert _errors(result.transform, pair)[body].mean() < 3.0
     assert float(result.jacobian.data.min()) > 0
     assert result.inverse.residual_mean < 0.01
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A chest that slides, in voxels of 4 mm; and the truth as what is refined."""
+    return thorax((75, 60, 72), (4.0, 4.0, 4.0), motion=16.0, sliding=True, seed=7, noise=20.0)
+
+
+def _notes(pair, **options):
+    masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
+    result = register(pair.fixed, pair.moving, device="cpu", **masks, **options)
+    return [note for note in result.notes if "body around the lungs" in note], result
+
+
+def test_a_refined_result_slides_once_unless_that_is_switched_off(small, monkeypatch):
+    trivial.install(monkeypatch)
+    for method in ("shift", "optimize"):
+        notes, result = _notes(small, method=method, refine=True)
+        assert len(notes) == 1
+        assert "slide along the chest wall" in notes[0]
+    plain, other = _notes(small, method="optimize", refine=True, parameters={"sliding": False})
+    assert not plain
+    grid, lungs = small.fixed.grid, small.fixed_lungs.data != 0
+    assert torch.equal(
+        other.transform.at_voxels(grid)[lungs], result.transform.at_voxels(grid)[lungs]
+    )
+    body = (small.fixed.data > -300) & ~lungs
+    errors = [_errors(r.transform, small)[body].mean() for r in (result, other)]
+    assert errors[0] < 0.7 * errors[1]
+
+
+@pytest.mark.parametrize("quality", ["default", "best"])
+def test_the_predicted_error_is_of_deformations_that_slide(small, quality):
+    """Where the body is right in both directions, they agree; without sliding they do not."""
+    tissue = (small.fixed.data > -300) & (small.fixed_lungs.data == 0)
+    lungs = small.fixed_lungs.data != 0
+    found = []
+    for sliding_too in (True, False):
+        notes, result = _notes(
+            small, method="optimize", quality=quality, uncertainty=True,
+            parameters={"sliding": sliding_too},
+        )  # fmt: skip
+        assert len(notes) == sliding_too
+        predicted = result.uncertainty.predicted.data
+        found.append((predicted[tissue].mean(), predicted[lungs].mean()))
+    (body, inside), (plain_body, plain_inside) = found
+    assert body != plain_body
+    assert inside < 1.3 * plain_inside

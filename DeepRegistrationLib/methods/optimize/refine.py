@@ -11,16 +11,26 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.pyramid import level_spacing
 from DeepRegistrationLib.methods.anatomy_recognition import recognize
+from DeepRegistrationLib.methods.base import Method
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.initialization import preset_region
 from DeepRegistrationLib.methods.optimize.instance import deform
 from DeepRegistrationLib.methods.optimize.presets import PRESETS
+from DeepRegistrationLib.methods.optimize.sliding import slides, with_sliding
+from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
 _SHARE = 0.4  # of the first level's iterations: it begins near the end
 
 
-def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> Transform:
+def slides_wanted(method: Method) -> bool:
+    """Whether the lungs slide in the refinement: always, unless the optimization is told not to."""
+    return bool(getattr(method.parameters, "sliding", True))
+
+
+def refine(
+    fixed: Image, moving: Image, start: Transform, context: Context, *, sliding: bool = True
+) -> Transform:
     """The two finest levels of the instance optimization, beginning at ``start``.
 
     The coarser levels, and most of the first one's iterations, find what the start already holds.
@@ -32,6 +42,7 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     Args:
         start: Fixed to moving, of any method.
         context: Masks, quality, progress and notes; its ``initial`` is not used.
+        sliding: Give the body around lungs a deformation of its own, on which they slide.
 
     Returns:
         A deformation followed by an affine.
@@ -49,16 +60,20 @@ def refine(fixed: Image, moving: Image, start: Transform, context: Context) -> T
     grid = fixed.grid.with_spacing(level_spacing(fixed.grid, first.spacing))
     affine = nearest_affine(start, grid, context.fixed_mask)
     field = DisplacementField.of(Composite([start, affine.inverse()]), grid)
-    return deform(
+    slid = sliding and slides(preset, context)
+    found = deform(
         fixed,
         moving,
         preset_region(preset, fixed, context),
         affine,
         preset,
         (first, last),
-        context.progress,
+        part(context.progress, 0.0, 0.7 if slid else 1.0),
         begin=_softened(field, coarsest.control_spacing / 2),
     )
+    if not slid:
+        return found
+    return with_sliding(found, fixed, moving, context, part(context.progress, 0.7, 1.0))
 
 
 def nearest_affine(transform: Transform, grid: Grid, mask: Image | None) -> Affine:

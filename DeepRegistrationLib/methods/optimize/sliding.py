@@ -37,10 +37,11 @@ _TISSUE, _BONE = -300.0, 150.0  # HU from which a voxel is the body's, and a bon
 _RANGE = (-200.0, 300.0)  # HU: the lungs, filled with 0, do not count
 _BONES = (100.0, 500.0)  # HU in which bones stand out
 _AROUND = 6.0  # mm around bones
+_ALIGNED = 0.85  # correlation around bones from which the images lie right as they are
 _FEWEST_BONES = 40.0  # ml, below which an image is cut around the lungs
 _LUNG_SHARE = 0.6  # of a mask below -300 HU, at least
 _BODY = replace(LUNG_CT, range=_RANGE, outside=0.0)
-_LEVELS = (Level(8, 16, 16, 10), Level(4, 10, 14, 6))
+_LEVELS = (Level(8, 16, 12, 10), Level(4, 10, 10, 6))
 
 
 def slides(preset: OptimizationPreset, context: Context) -> bool:
@@ -54,11 +55,12 @@ def with_sliding(
 ) -> Transform:
     """A registration of lungs with a deformation of its own for the body around them.
 
-    Inside the mask of the lungs it stays as it is. Across the border of the motion mask (compare
-    Vandemeulebroucke et al., Med Phys 2012) the two go over into each other slowly, so that no gap
-    opens; along it at once, as in direction-dependent regularization (Schmidt-Richberg et al., Med
-    Image Anal 2012; Papiez et al., Med Image Anal 2014). The result is one displacement field with
-    J > 0.05. Where anything is doubtful the transform stays, and a note says why.
+    Inside the mask of the lungs it stays as it is, and so does its Jacobian determinant. Across the
+    border of the motion mask (compare Vandemeulebroucke et al., Med Phys 2012) the two go over into
+    each other slowly, so that no gap opens; along it at once, as in direction-dependent
+    regularization (Schmidt-Richberg et al., Med Image Anal 2012; Papiez et al., Med Image Anal
+    2014). The result is one displacement field with J > 0.05. Where anything is doubtful the
+    transform stays, and a note says why.
 
     Args:
         transform: Of the lungs: a displacement field, followed by affine transforms or alone.
@@ -87,7 +89,8 @@ def with_sliding(
         return transform
     context.notes.append(
         "The body around the lungs has a deformation of its own; the two slide along the chest "
-        "wall."
+        "wall. Outside the lungs and next to them the Jacobian determinant shows the sliding, not "
+        "a change of volume."
     )
     result, tail = result.to(transform.device), transform.members[1:]
     return Composite([result, *tail]) if tail else result
@@ -182,18 +185,21 @@ def _body_deformation(parts: _Parts, affine: Affine, progress: Progress) -> Tran
     The lungs' affine may put ribs on their neighbours, and so may one of the body; the identity is
     right for two phases of one scan, but not for two scans.
     """
-    fixed, moving = _clamped(parts.body, _BONES), _clamped(parts.moving_body, _BONES)
-    rigid = align(
-        fixed,
-        moving,
-        parts.near_bones,
-        _bones(parts.moving_body),
-        degrees_of_freedom="rigid",
-        iterations=12,
-        progress=part(progress, 0.0, 0.3),
-    )
-    starts = [Affine(), rigid, affine]
-    best = max(starts, key=parts.bones_agree)
+    starts: list[Affine] = [Affine()]
+    agreement = [parts.bones_agree(starts[0])]
+    if agreement[0] < _ALIGNED:
+        rigid = align(
+            _clamped(parts.body, _BONES),
+            _clamped(parts.moving_body, _BONES),
+            parts.near_bones,
+            _bones(parts.moving_body),
+            degrees_of_freedom="rigid",
+            iterations=12,
+            progress=part(progress, 0.0, 0.3),
+        )
+        starts += [rigid, affine]
+        agreement += [parts.bones_agree(start) for start in starts[1:]]
+    best = starts[int(np.argmax(agreement))]
     weight = ((parts.body.data > _TISSUE) & (parts.lungs.data == 0)).float()
     where = replace(parts.body, data=weight)
     rest = part(progress, 0.3, 1.0)

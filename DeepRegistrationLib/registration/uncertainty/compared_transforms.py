@@ -14,6 +14,7 @@ from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.methods.initialization import starting_transform
 from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
+from DeepRegistrationLib.methods.optimize.refine import slides_wanted
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.registration.uncertainty.augmented import augmented
 from DeepRegistrationLib.transforms import Transform
@@ -59,19 +60,18 @@ def find_evidence(
             result before the refinement.
     """
     if estimates and not refine:
-        return ComparedTransforms(estimates[0], estimates[1].inverse(), [])
+        return ComparedTransforms(estimates[0], estimates[1], [])
     initial = context.initial
     backward_context = replace(
-        context,
-        initial=None if initial is None else initial.inverse(),
-        fixed_mask=context.moving_mask,
-        moving_mask=context.fixed_mask,
+        context.exchanged(),
         progress=part(context.progress, 0.0, 0.5),
         notes=[],  # what was chosen for the pair has been said
     )
     backward = method.register(pair.moving, pair.fixed, backward_context)
     if refine:
-        backward = refine_transform(pair.moving, pair.fixed, backward, backward_context)
+        backward = refine_transform(
+            pair.moving, pair.fixed, backward, backward_context, sliding=slides_wanted(method)
+        )
     further: list[Transform] = []
     if method.augmentations and not refine:
         report = part(context.progress, 0.5, 0.55)
