@@ -106,7 +106,7 @@ class RegistrationLogic:
         Args:
             transformNode: A moving volume placed under it appears registered.
             fixedLandmarks, movingLandmarks: Point lists in the same order. Pairs with an
-                unselected or unplaced point are left out.
+                unselected or unplaced point are left out, and those that drove the transform.
 
         Returns:
             The tables; evaluating the transform again updates them.
@@ -115,7 +115,7 @@ class RegistrationLogic:
             RegistrationError: Wrong nodes or lists of different length.
         """
         require_node(transformNode, "vtkMRMLTransformNode", "the transform")
-        pairs = pairs_of(fixedLandmarks, movingLandmarks, transformNode)
+        pairs = pairs_of(fixedLandmarks, movingLandmarks, transformNode, transformNode)
         if pairs is None:
             raise RegistrationError(
                 "No landmarks were given; choose two point lists with corresponding points."

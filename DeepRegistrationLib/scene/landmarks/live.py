@@ -13,6 +13,8 @@ import numpy as np
 import slicer
 import vtk
 
+from DeepRegistrationLib.scene.landmarks import driving
+from DeepRegistrationLib.scene.landmarks.driving_marks import marks_of
 from DeepRegistrationLib.scene.landmarks.pairs import ambiguous, taken_as_identity
 from DeepRegistrationLib.scene.landmarks.point_cache import (
     PointList,
@@ -54,6 +56,7 @@ class LiveLandmarks:
         self._lists: tuple[PointList, PointList] | None = None
         self._fixed = self._moving = self._transform = self._volume = self._scene = None
         self._map: RememberedMap | None = None
+        self._remembered: tuple = ()
         self.state = LandmarkState()
 
     @property
@@ -96,6 +99,10 @@ class LiveLandmarks:
             if node is not None and k >= 0:
                 node.SetNthControlPointSelected(k, included)
 
+    def set_drives(self, row: int, drives: bool) -> None:
+        """Let a pair drive the deformation the next time, or not."""
+        driving.set_drives(self.lists, self.state.indices[row].tolist(), drives)
+
     def _choose(self, nodes: tuple, scene) -> None:
         self._forget_observers()
         self._fixed, self._moving, self._transform, self._volume = nodes
@@ -119,6 +126,9 @@ class LiveLandmarks:
                 markups.PointRemovedEvent,
             ):
                 self._add(node, event, self._on_points)
+            self._add(node, markups.PointRemovedEvent, self._on_point_removed)
+        if node in (self._fixed, self._moving, self._transform):
+            self._add(node, vtk.vtkCommand.ModifiedEvent, self._on_attributes)
         if node.IsA("vtkMRMLVolumeNode"):
             self._add(node, vtk.vtkCommand.ModifiedEvent, self._on_points)
 
@@ -132,6 +142,20 @@ class LiveLandmarks:
 
     def _on_points(self, _caller, _event) -> None:
         self._update()
+
+    def _on_point_removed(self, node, _event) -> None:
+        if self._scene is not None and not self._scene.IsBatchProcessing():
+            driving.forget_removed(node)
+
+    def _on_attributes(self, _caller, _event) -> None:
+        """A node changed in any way, which it does often; what drives is one of them."""
+        if self._remembered != self._driving():
+            self._update()
+
+    def _driving(self) -> tuple:
+        """All that the nodes themselves remember of what drives."""
+        nodes = (self._fixed, self._moving, self._transform)
+        return tuple(None if node is None else driving.remembered(node) for node in nodes)
 
     def _on_space(self, _caller, _event) -> None:
         """A transform, or what lies under which, changed: nothing that was mapped holds."""
@@ -168,17 +192,24 @@ class LiveLandmarks:
         pairing = rows(fixed.labels, moving.labels)
         indices = pairing.indices
         first, second = indices.T
-        here = fixed.world[first]
+        here, there = fixed.world[first], moving.world[second]
         mapped = self._mapped(here)
+        self._remembered = self._driving()
         state = LandmarkState(
             labels=tuple(
                 fixed.labels[k] if k >= 0 else moving.labels[m] for k, m in indices.tolist()
             ),
             indices=np.column_stack([fixed.points[first], moving.points[second]]),
             fixed=flipped(here),
-            moving=flipped(moving.world[second]),
+            moving=flipped(there),
             mapped=flipped(mapped),
             included=fixed.selected[first] & moving.selected[second],
+            marks=marks_of(
+                self._transform,
+                self.lists,
+                ([fixed.ids[k] for k in first], [moving.ids[k] for k in second]),
+                (flipped(here), flipped(there)),
+            ),
             by_label=pairing.by_label,
             index_to_physical=self._voxels(),
         )

@@ -10,6 +10,7 @@ from vtk.util import numpy_support
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs, pair_labels
 from DeepRegistrationLib.evaluation.landmarks import error_statistics
+from DeepRegistrationLib.scene.landmarks.driving_marks import marks_of
 from DeepRegistrationLib.scene.nodes.coordinates import (
     between,
     flipped,
@@ -23,7 +24,7 @@ from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD, PASSING
 _STATISTICS = ("mean", "std", "median", "p95", "max")
 
 
-def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
+def landmark_pairs(fixed_node, moving_node, *, ignoring=None, driven=None) -> LandmarkPairs:
     """The pairs of two point lists; see :func:`landmark_pairs.pair_labels`.
 
     Pairs are left out where a point of either list is not placed, or is unselected: that is how
@@ -32,6 +33,7 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
     Args:
         fixed_node, moving_node: vtkMRMLMarkupsFiducialNode; parent transforms are honored.
         ignoring: The transform that is evaluated; see :func:`taken_as_identity`.
+        driven: Pairs that drove this transform node are left out: they are no proof of it.
 
     Raises:
         RegistrationError: Wrong nodes, lists of different length that their labels do not pair,
@@ -62,11 +64,20 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None) -> LandmarkPairs:
             "selected points; place corresponding points in both lists."
         )
     ignored = taken_as_identity(moving_node, ignoring)
-    return LandmarkPairs(
-        [fixed_labels[k] for k in kept[:, 0]],
-        points_of(fixed_node)[kept[:, 0]],
-        points_of(moving_node, ignoring=ignored)[kept[:, 1]],
+    fixed = points_of(fixed_node)[kept[:, 0]]
+    moving = points_of(moving_node, ignoring=ignored)[kept[:, 1]]
+    ids = (
+        [fixed_node.GetNthControlPointID(fixed_points[k]) for k in kept[:, 0]],
+        [moving_node.GetNthControlPointID(moving_points[k]) for k in kept[:, 1]],
     )
+    drove = marks_of(driven, (fixed_node, moving_node), ids, (fixed, moving)).drove
+    if drove.all():
+        raise RegistrationError(
+            f"All landmarks of {fixed_node.GetName()!r} drove the transform, so they cannot show "
+            "its error; place others."
+        )
+    labels = [fixed_labels[k] for k in kept[~drove, 0]]
+    return LandmarkPairs(labels, fixed[~drove], moving[~drove])
 
 
 def ambiguous(fixed_node, moving_node, problem: str) -> str:

@@ -57,7 +57,7 @@ class PointList:
 
     Attributes:
         points: Index of the control point: int [n + 1]; see :func:`landmarks.points_in`.
-        labels: Of the n points.
+        labels, ids: Of the n points; the last id is "".
         world: RAS mm, [n + 1, 3]; NaN for a point that is not placed.
         selected: bool [n + 1].
     """
@@ -87,6 +87,7 @@ class PointList:
             [*(bool(node.GetNthControlPointSelected(k)) for k in points), False]
         )
         self.labels = [node.GetNthControlPointLabel(k) for k in points]
+        self.ids = [*(node.GetNthControlPointID(k) for k in points), ""]
 
 
 def rows(fixed_labels: list[str], moving_labels: list[str]) -> Pairing:

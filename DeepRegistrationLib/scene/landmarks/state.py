@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from DeepRegistrationLib.evaluation.landmarks import paired_errors, snapped_to_voxels
 from DeepRegistrationLib.images.atomic_output import atomic_file
+from DeepRegistrationLib.scene.landmarks.driving_marks import Marks
 
-_COLUMNS = ("before", "after", "snapped", "dx", "dy", "dz")
+_COLUMNS = ("before", "after", "snapped", "dx", "dy", "dz", "left_out")
 
 
 def _no_points() -> np.ndarray:
@@ -32,6 +33,8 @@ class LandmarkState:
             also when they lie under it.
         mapped: T(fixed), [n, 3]; NaN without a transform.
         included: Whether both points are selected: bool [n].
+        marks: Which pairs drive the deformation, or did. Those that did never count: the transform
+            was made to fit them. None stands for no such pair.
         by_label: Whether equal labels made the pairs, and not the order of the lists.
         index_to_physical: Voxel index of the moving volume to LPS mm, [4, 4]; or None.
         statistics: ``n``, ``before``, ``after``, ``snapped`` of the rows that count, as
@@ -49,11 +52,16 @@ class LandmarkState:
     moving: np.ndarray = field(default_factory=_no_points)
     mapped: np.ndarray = field(default_factory=_no_points)
     included: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+    marks: Marks = None  # type: ignore[assignment]  # never after __post_init__
     by_label: bool = False
     index_to_physical: np.ndarray | None = None
     statistics: dict | None = None
     problem: str | None = None
     changed: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.marks is None:
+            object.__setattr__(self, "marks", Marks.none(len(self.labels)))
 
     @property
     def before(self) -> np.ndarray:
@@ -81,6 +89,15 @@ class LandmarkState:
     @property
     def counted(self) -> np.ndarray:
         """The rows that the statistics are of: bool [n]."""
+        return self._measurable & ~self.marks.drove
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """The rows that would count, had they not driven the transform: bool [n]."""
+        return self._measurable & self.marks.drove
+
+    @property
+    def _measurable(self) -> np.ndarray:
         known = self.residual if np.isfinite(self.mapped).any() else self.fixed - self.moving
         return self.included & np.isfinite(known).all(axis=1)
 
@@ -111,6 +128,9 @@ class LandmarkState:
         for name in ("fixed", "moving", "mapped"):
             own, before = getattr(self, name), getattr(other, name)
             differs |= ((own != before) & ~(np.isnan(own) & np.isnan(before))).any(axis=1)
+        for mark in fields(Marks):
+            own, before = getattr(self.marks, mark.name), getattr(other.marks, mark.name)
+            differs |= (own != before) & ~((own != own) & (before != before))  # NaN is NaN
         return np.flatnonzero(differs)
 
 
@@ -121,18 +141,22 @@ def _same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
 
 
 def write_errors(state: LandmarkState, path: str | Path) -> None:
-    """Write a row a landmark as CSV, in mm: label, included, before, after, snapped, dx, dy, dz.
+    """Write a row a landmark as CSV.
 
-    dx, dy and dz are T(fixed) - moving to the patient's left, back and head; what is not known is
-    left empty.
+    The columns: label, included, drove, then in mm before, after, snapped, dx, dy, dz, left_out.
+    dx, dy and dz are T(fixed) - moving to the patient's left, back and head. Of a landmark that
+    drove the transform, errors show the fit only; left_out is the error there without it. What is
+    not known is left empty.
 
     Raises:
         RegistrationError: The file cannot be written; an earlier one is left as it was.
     """
-    values = np.column_stack([state.before, state.after, state.snapped, state.residual])
+    marks = state.marks
+    values = [state.before, state.after, state.snapped, state.residual, marks.left_out]
     with atomic_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["label", "included", *(f"{name}_mm" for name in _COLUMNS)])
-        for label, included, row in zip(state.labels, state.included, values, strict=True):
+        writer.writerow(["label", "included", "drove", *(f"{name}_mm" for name in _COLUMNS)])
+        rows = zip(state.labels, state.included, marks.drove, np.column_stack(values), strict=True)
+        for label, included, drove, row in rows:
             numbers = [f"{value:.4f}" if np.isfinite(value) else "" for value in row]
-            writer.writerow([label, int(included), *numbers])
+            writer.writerow([label, int(included), int(drove), *numbers])

@@ -28,18 +28,19 @@ class LandmarkEvaluation:
     statistics: dict
 
 
-def pairs_of(fixed, moving, transform) -> LandmarkPairs | None:
+def pairs_of(fixed, moving, transform, start=None) -> LandmarkPairs | None:
     """The pairs of two point lists, or None where neither was given.
 
     Args:
         transform: The one to be evaluated, or an earlier result; ignored above the moving points.
+        start: What drove this transform node drove the one that is evaluated, too; or None.
 
     Raises:
         RegistrationError: Only one list, or lists that do not match.
     """
     if fixed is None and moving is None:
         return None
-    return landmarks.landmark_pairs(fixed, moving, ignoring=transform)
+    return landmarks.landmark_pairs(fixed, moving, ignoring=transform, driven=start)
 
 
 def tabulate(transform, pairs: LandmarkPairs) -> LandmarkEvaluation:

@@ -146,17 +146,18 @@ class RegistrationRequest(EngineRequest):
                 "choose two different volumes."
             )
         above = results.result_above(self.fixedNode, self.movingNode)
-        pairs_of(self.fixedLandmarks, self.movingLandmarks, above)  # refuse early
+        initial = self.initialTransformNode
+        pairs_of(self.fixedLandmarks, self.movingLandmarks, above, initial)  # refuse early
         fixed = volume_from_node(self.fixedNode, "the fixed volume")
-        initial = None
-        if self.initialTransformNode is not None:
-            initial = map_from_node(self.initialTransformNode, fixed.grid, "the initial transform")
+        start = None
+        if initial is not None:
+            start = map_from_node(initial, fixed.grid, "the initial transform")
         return Task(
             fixed=fixed,
             moving=volume_from_node(self.movingNode, "the moving volume", ignoring=above),
             fixed_mask=mask_from_node(self.fixedMaskNode, "the fixed mask"),
             moving_mask=mask_from_node(self.movingMaskNode, "the moving mask", ignoring=above),
-            initial=initial,
+            initial=start,
             options=self.options,
             outputs=self.outputs | self._earlier_outputs(),
         )
@@ -180,7 +181,10 @@ class RegistrationRequest(EngineRequest):
         """Put the results into the scene, all or nothing."""
         fixed, moving = self.fixedNode, self.movingNode
         above = results.result_above(fixed, moving)
-        pairs = pairs_of(*self._present_landmarks(), above)
+        start = self.initialTransformNode
+        if start is not None and not self.scene.IsNodePresent(start):
+            start = None
+        pairs = pairs_of(*self._present_landmarks(), above, start)
         method = self.options.method
         contents, parents = results.changed_by_commit(self.scene, fixed, moving, method)
         with reversible(self.scene, contents, parents) as record:
@@ -191,6 +195,7 @@ class RegistrationRequest(EngineRequest):
                 moving,
                 method=method,
                 place_moving=self.placeMoving,
+                start=start,
             )
             for role in results.outdated_roles(prepared):
                 record.take_out(nodes.transform, role)

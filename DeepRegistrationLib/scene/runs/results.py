@@ -10,6 +10,7 @@ import vtk
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.plain_data import RegistrationOutcome, Volume
+from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.tre_tables import tables_of
 from DeepRegistrationLib.scene.nodes import colors, hierarchy
 from DeepRegistrationLib.scene.nodes.coordinates import parents_of
@@ -168,7 +169,7 @@ def _is_of(node, fixed, moving) -> bool:
 
 
 def commit(
-    prepared: PreparedNodes, scene, fixed, moving, *, method: str, place_moving: bool
+    prepared: PreparedNodes, scene, fixed, moving, *, method: str, place_moving: bool, start=None
 ) -> ResultNodes:
     """Put a registration into the scene.
 
@@ -177,11 +178,12 @@ def commit(
     Args:
         fixed, moving: Volume nodes.
         place_moving: Put the moving volume under the transform.
+        start: Transform node that the registration started from, or None.
     """
     title = f"{moving.GetName()} to {fixed.GetName()} ({method})"
     grid = prepared.grid
     earlier = result_above(fixed, moving)
-    node = _transform_node(scene, fixed, moving, method, prepared.mapping, title)
+    node = _transform_node(scene, fixed, moving, method, prepared.mapping, title, start)
     nodes = ResultNodes(
         transform=node,
         jacobian=_map(node, "jacobian", prepared.jacobian, grid, f"Jacobian, {title}"),
@@ -205,13 +207,14 @@ def commit(
     return nodes
 
 
-def _transform_node(scene, fixed, moving, method: str, mapping, title: str):
+def _transform_node(scene, fixed, moving, method: str, mapping, title: str, start):
     """The node for T, with the references that DICOM spatial registration export looks for."""
     node = earlier_result(scene, fixed, moving, method)
     wanted = node_class(mapping)
     if node is None or not node.IsA(wanted):
         node = scene.AddNewNodeByClass(wanted, scene.GenerateUniqueName(title))
     set_transform(node, mapping)
+    driving.forget(node) if start is None else driving.inherit(node, start)
     refer_to_pair(node, fixed, moving)
     node.SetAttribute(METHOD, method)
     return node
@@ -283,6 +286,7 @@ def _inverse(transform_node, mapping, fixed, moving, name: str):
         return None
     node = _output(transform_node, "inverse", node_class(mapping), name)
     set_transform(node, mapping)
+    driving.inherit(node, transform_node, swapped=True)
     # Seen from the inverse, the moving image is the fixed one and vice versa.
     refer_to_pair(node, moving, fixed)
     return node
