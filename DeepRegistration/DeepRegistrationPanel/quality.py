@@ -169,13 +169,15 @@ class QualitySection(Section):
 
 
 def errorsOf(state):
-    """The verdict's arguments for the landmarks that count; none without a transform."""
+    """The verdict's arguments for the landmarks that count and those that drove the transform."""
+    left_out = state.marks.left_out[state.fitted]
     if state.statistics is None or state.statistics["after"] is None:
-        return {}
+        return {"left_out": left_out}
     rows = np.flatnonzero(state.counted)
     return {
         "labels": [state.labels[row] for row in rows],
         "before": state.before[rows],
         "after": state.after[rows],
         "positions": state.fixed[rows],
+        "left_out": left_out,
     }

@@ -53,6 +53,8 @@ class LandmarkErrors:
         residual: T(fixed) - moving, LPS: [n, 3].
         counted: Which rows the statistics are of: bool [n].
         statistics: See :func:`DeepRegistrationLib.evaluation.landmarks.paired_errors`.
+        drove: Which drove the deformation, and so are not counted: bool [n]; None for none.
+        left_out: Of these, the error when each is left out, where measured: [n].
     """
 
     labels: Sequence[str]
@@ -62,6 +64,8 @@ class LandmarkErrors:
     residual: np.ndarray
     counted: np.ndarray
     statistics: Mapping[str, Any]
+    drove: np.ndarray | None = None
+    left_out: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,9 +234,15 @@ def _rows(landmarks: LandmarkErrors | None) -> str:
     head = ["landmark", "before", "after", "snapped", "dx", "dy", "dz"]
     out = [not counted for counted in landmarks.counted]
     rows = [[label, *row] for label, row in zip(landmarks.labels, numbers.tolist(), strict=True)]
+    if landmarks.drove is not None and landmarks.drove.any():
+        head += ["drove", "left out"]
+        left_out = np.full(len(rows), np.nan) if landmarks.left_out is None else landmarks.left_out
+        for row, drove, error in zip(rows, landmarks.drove, left_out.tolist(), strict=True):
+            row += ["yes" if drove else "", error if drove else ""]
     caption = (
         "In mm; dx, dy, dz: T(fixed) - moving to the patient's left, back and head. Struck "
-        "through: not counted."
+        "through: not counted, as is what drove the deformation; left out: the error there without "
+        "that landmark."
     )
     return section("Landmarks one by one", table(head, rows, caption, out))
 

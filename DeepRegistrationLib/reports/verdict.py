@@ -34,6 +34,7 @@ from DeepRegistrationLib.reports.deformation_findings import (
     folding_findings,
     segment_findings,
 )
+from DeepRegistrationLib.reports.driving_findings import driving_findings
 from DeepRegistrationLib.reports.overlap_findings import overlap_findings
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 
@@ -78,27 +79,28 @@ def verdict(
     before: Sequence[float] = (),
     after: Sequence[float] = (),
     positions: Sequence[Sequence[float]] = (),
+    left_out: Sequence[float] = (),
     voxel: float | None = None,
 ) -> Verdict:
     """Judge a registration by its measures.
 
     Args:
         quality: What ``quality.measure_quality`` gave; None where nothing was measured.
-        labels: Of the landmarks.
+        labels: Of the landmarks that did not drive the deformation.
         before, after: Their errors in mm without and with the registration.
         positions: Of the landmarks in the fixed image, LPS mm, to say where the largest error is.
+        left_out: Of further landmarks, which drove the deformation, the errors in mm when each is
+            left out; NaN where that was not measured.
         voxel: Largest voxel dimension of the two images, mm, which the limits follow; that in
             ``quality`` when omitted.
     """
     quality = quality or {}
     allowed = tolerance(quality.get("voxel_mm") if voxel is None else voxel)
+    names = _names(labels, positions, len(after))
+    errors = np.asarray(before, float), np.asarray(after, float)
     findings = [
-        *_landmarks(
-            _names(labels, positions, len(after)),
-            np.asarray(before, float),
-            np.asarray(after, float),
-            allowed,
-        ),
+        *([] if len(left_out) and not len(after) else _landmarks(names, *errors, allowed)),
+        *driving_findings(np.asarray(left_out, float), allowed),
         *alignment_findings(quality.get("alignment"), region_in_words(quality)),
         *folding_findings(quality),
         *segment_findings(quality.get("segments")),
@@ -112,18 +114,19 @@ def verdict(
     proof = len(after) > 0 or bool(quality.get("overlap"))
     worst = ordered[0].level if ordered else "unknown"
     level = "unknown" if worst == "ok" and not proof else worst
-    return Verdict(level, _headline(level, ordered, proof), ordered)
+    return Verdict(level, _headline(level, ordered, proof, len(left_out) > 0), ordered)
 
 
-def _headline(level: str, findings: tuple[Finding, ...], proof: bool) -> str:
+def _headline(level: str, findings: tuple[Finding, ...], proof: bool, driven: bool) -> str:
     shown = [finding.text.rstrip(".") for finding in findings if finding.level == level]
     if level == "problem":
         return f"Problem: {'; '.join(shown)}."
     if level == "caution":
         return f"Look closely: {'; '.join(shown)}."
     if not proof:
+        without = "no landmarks but those that drove it" if driven else "no landmarks"
         return (
-            "Accuracy is not known: there are no landmarks and no segmentations of both images; "
+            f"Accuracy is not known: there are {without} and no segmentations of both images; "
             "the other measures can only find faults."
         )
     if level == "unknown":

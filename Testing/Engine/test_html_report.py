@@ -241,3 +241,16 @@ def test_the_report_and_the_landmark_arithmetic_do_not_load_torch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_landmarks_that_drove_the_deformation_are_marked_in_their_rows(content):
+    plain = html_page(content)
+    assert "<th scope=\"col\">drove</th>" not in plain
+    drove = np.arange(20) == 3  # which is not counted
+    errors = np.where(drove, 1.25, np.nan)
+    page = html_page(
+        replace(content, landmarks=replace(content.landmarks, drove=drove, left_out=errors))
+    )
+    rows = page[page.index("Landmarks one by one") :].split("<tr")
+    (marked,) = (row for row in rows if "<td>yes</td>" in row)
+    assert "<td>L3</td>" in marked and 'class="out"' in marked and "<td>1.25</td>" in marked

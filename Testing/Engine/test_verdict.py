@@ -295,3 +295,16 @@ def test_nothing_measured_is_said():
     found = verdict(None)
     assert found.level == "unknown"
     assert "The Jacobian determinant was not measured." in found.text()
+
+
+def test_landmarks_that_drove_the_deformation_are_no_proof():
+    only_driven = verdict(None, left_out=[float("nan")] * 3)
+    assert only_driven.level == "unknown"
+    assert "no landmarks but those that drove it" in only_driven.headline
+    texts = [finding.text for finding in only_driven.findings]
+    assert texts[0] == "3 landmarks drove the deformation and do not count as proof."
+    assert "No landmarks were given." not in texts
+    both = verdict(None, labels=["a"] * 10, before=[9] * 10, after=[1] * 10, left_out=[0.5, 9.0])
+    assert both.level == "caution"  # a landmark that was left out is 9 mm off
+    assert "the mean error there is 4.75 mm, the largest 9.00 mm" in both.headline
+    assert any(finding.text.startswith("0 of 10 landmarks above") for finding in both.findings)

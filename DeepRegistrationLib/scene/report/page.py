@@ -144,7 +144,9 @@ def report_content(
     return ReportContent(
         identity=_identity(fixed, moving) if identified else {},
         verdict=text.verdict(
-            _verdict(errors, quality, largest_voxel(fixed.GetSpacing(), moving.GetSpacing()))
+            _verdict(
+                errors, landmarks, quality, largest_voxel(fixed.GetSpacing(), moving.GetSpacing())
+            )
         ),
         landmarks=errors,
         quality=quality or {},
@@ -168,20 +170,27 @@ def _errors(state: LandmarkState, identified: bool) -> LandmarkErrors | None:
         residual=state.residual,
         counted=state.counted,
         statistics=state.statistics,
+        drove=state.marks.drove,
+        left_out=state.marks.left_out,
     )
 
 
 def _verdict(
-    errors: LandmarkErrors | None, quality: Mapping[str, Any] | None, voxel: float | None
+    errors: LandmarkErrors | None,
+    state: LandmarkState | None,
+    quality: Mapping[str, Any] | None,
+    voxel: float | None,
 ) -> Verdict:
+    left_out = () if state is None else state.marks.left_out[state.fitted]
     if errors is None or errors.statistics["after"] is None:
-        return verdict(dict(quality or {}), voxel=voxel)
+        return verdict(dict(quality or {}), left_out=left_out, voxel=voxel)
     rows = np.flatnonzero(errors.counted)
     return verdict(
         dict(quality or {}),
         labels=[errors.labels[row] for row in rows],
         before=errors.before[rows],
         after=errors.after[rows],
+        left_out=left_out,
         voxel=voxel,
     )
 
