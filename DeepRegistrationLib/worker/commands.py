@@ -121,3 +121,14 @@ def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "text": evidence.text,
         "failed_checks": list(evidence.failed_checks),
     }
+
+
+@command
+def places(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """``{"fixed": Volume, "moving": Volume, "count": int, ...}`` to ``{"points": LPS mm, [n, 3]}``.
+
+    The other entries are ``registration.landmark_places.landmark_places``'s arguments.
+    """
+    from DeepRegistrationLib.registration.landmark_places import landmark_places
+
+    return {"points": landmark_places(**request, progress=progress)}

@@ -245,7 +245,7 @@ def test_the_report_and_the_landmark_arithmetic_do_not_load_torch():
 
 def test_landmarks_that_drove_the_deformation_are_marked_in_their_rows(content):
     plain = html_page(content)
-    assert "<th scope=\"col\">drove</th>" not in plain
+    assert '<th scope="col">drove</th>' not in plain
     drove = np.arange(20) == 3  # which is not counted
     errors = np.where(drove, 1.25, np.nan)
     page = html_page(
