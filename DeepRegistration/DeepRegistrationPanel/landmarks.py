@@ -12,7 +12,10 @@ from DeepRegistrationLib.scene.landmarks.placing import Placing, new_point_list
 from DeepRegistrationLib.scene.landmarks.plots import LandmarkPlots
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState, write_errors
 from DeepRegistrationPanel.files import askForFile
+from DeepRegistrationPanel.guidedplacing import GuidedPlacing
+from DeepRegistrationPanel.improvement import Improvement
 from DeepRegistrationPanel.landmarkcheck import LandmarkWarning
+from DeepRegistrationPanel.landmarksummary import summaryHtml
 from DeepRegistrationPanel.pointtable import PointTable
 from DeepRegistrationPanel.section import Section
 
@@ -36,7 +39,11 @@ class LandmarksSection(Section):
         self._plots = None
         self._shown = False
         self._worst = -1
-        self._table = PointTable(self.ui.pointsTable, self._goTo, self._live.set_included)
+        checked = (self._live.set_included, self._live.set_drives)
+        self._table = PointTable(self.ui.pointsTable, self._goTo, *checked)
+        self.improvement = Improvement(self, self._table)
+        bar = self.improvement.bar
+        self._guided = GuidedPlacing(self, self._placing, bar, self._onPlace)
         self._plotTimer = qt.QTimer()
         self._plotTimer.setSingleShot(True)
         self._plotTimer.setInterval(_PLOT_DELAY)
@@ -61,6 +68,8 @@ class LandmarksSection(Section):
         if wanted != self._observed:
             self._observed = wanted
             self._live.observe(*wanted)
+        self.improvement.update()
+        self._guided.update()
 
     def pause(self):
         self._live.pause()
@@ -83,8 +92,10 @@ class LandmarksSection(Section):
     def close(self):
         self._plotTimer.stop()
         self._warning.close()
+        self._guided.close()
         self._placing.close()
         self._live.close()
+        self.improvement.close()
         self._hideErrors()
         self._observed = self._plots = None
         self._onState(LandmarkState(problem=_noLists()))
@@ -124,6 +135,7 @@ class LandmarksSection(Section):
         if placing != self._wasPlacing:
             self._wasPlacing = placing
             self.panel.tell("onPlacing", placing)
+        self._guided.follow()
 
     def onWorstWanted(self):
         """Show the landmark with the largest error in all views; the next one at each call."""
@@ -134,7 +146,7 @@ class LandmarksSection(Section):
 
     def _onState(self, state):
         """The landmarks, the transform, or what is above them, changed."""
-        self.state = state
+        before, self.state = self.state, state
         if state.changed is None:
             self._worst = -1
         self._table.show(state)
@@ -142,6 +154,8 @@ class LandmarksSection(Section):
         self.ui.hintText.visible = bool(self.ui.hintText.text)
         self.ui.summaryText.text = summaryHtml(state)
         self._warning.follow()
+        self.improvement.follow(before)
+        self._guided.follow()
         usable = state.statistics is not None
         self.ui.exportButton.enabled = len(state.labels) > 0
         self.ui.plotButton.enabled = usable
@@ -152,6 +166,7 @@ class LandmarksSection(Section):
         self.panel.landmarksChanged(state)
 
     def _goTo(self, row):
+        self.improvement.rowChosen()
         try:
             jump_to_landmark(slicer.mrmlScene, self.state, row)
         except RegistrationError as error:
@@ -207,33 +222,6 @@ class LandmarksSection(Section):
             write_errors(self.state, path)
         except RegistrationError as error:
             slicer.util.errorDisplay(str(error))
-
-
-def summaryHtml(state):
-    """Statistics of the landmarks that count, as a small table; empty without any."""
-    statistics = state.statistics
-    if statistics is None:
-        return ""
-    titles = {
-        "before": _("Before"),
-        "after": _("After"),
-        "snapped": _("After, voxel-snapped"),
-    }
-    rows = "".join(
-        f"<tr><td>{title}</td>{_cells(statistics[key])}</tr>"
-        for key, title in titles.items()
-        if statistics[key] is not None
-    )
-    head = (_("mean ± std"), _("median"), _("95 %"), _("max"))
-    titleCells = "".join(f"<th align='right'>&nbsp;&nbsp;{text}</th>" for text in head)
-    count = _("{n} of {rows}, in mm").format(n=statistics["n"], rows=len(state.labels))
-    return f"<table><tr><th align='left'>{count}</th>{titleCells}</tr>{rows}</table>"
-
-
-def _cells(values):
-    texts = [f"{values['mean']:.2f} ± {values['std']:.2f}"]
-    texts += [f"{values[name]:.2f}" for name in ("median", "p95", "max")]
-    return "".join(f"<td align='right'>&nbsp;&nbsp;{text}</td>" for text in texts)
 
 
 def _hint(state):

@@ -130,7 +130,7 @@ class Panel(VTKObservationMixin):
                 for record in records:
                     record.undo()
         finally:
-            self._release(records)
+            self.release(records)
 
     @contextmanager
     def _oneUpdate(self):
@@ -146,10 +146,10 @@ class Panel(VTKObservationMixin):
     def _releaseResult(self):
         """The last result cannot be undone any more."""
         if self.result is not None:
-            self._release([self.result.record])
+            self.release([self.result.record])
         self.result = self._transformBefore = None
 
-    def _release(self, records):
+    def release(self, records):
         """Give back the memory that records keep for an undo, or have taken out of the scene."""
         self._undone += records
         self._releaseTimer.start()

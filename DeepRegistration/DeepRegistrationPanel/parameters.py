@@ -12,7 +12,7 @@ from slicer import (
     vtkMRMLSequenceNode,
     vtkMRMLTransformNode,
 )
-from slicer.parameterNodeWrapper import Choice, Minimum, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, Minimum, WithinRange, parameterNodeWrapper
 
 from DeepRegistrationLib.methods import AUTOMATIC
 from DeepRegistrationLib.methods.base import method_class
@@ -41,6 +41,9 @@ class DeepRegistrationParameterNode:
         addWarped, addInverse: Outputs besides the transform.
         transform: The transform that is evaluated and looked at: the last result, or any other.
         fixedLandmarks, movingLandmarks: Corresponding point lists.
+        suggestedPlaces: Where landmarks would say much; a point list of the fixed image.
+        trust: What the landmarks that drive the deformation are right to, mm.
+        radius: How far from them it may change, mm.
         fixedSegmentation, movingSegmentation: Compared after registration (Dice and distances).
         sequence, fixedFrame: What is registered in 4D, and the number of its frame that stays.
         sequenceTransforms: The result of that, or any other sequence of transforms.
@@ -63,6 +66,9 @@ class DeepRegistrationParameterNode:
     transform: vtkMRMLTransformNode
     fixedLandmarks: vtkMRMLMarkupsFiducialNode
     movingLandmarks: vtkMRMLMarkupsFiducialNode
+    suggestedPlaces: vtkMRMLMarkupsFiducialNode
+    trust: Annotated[float, WithinRange(0.1, 10.0)] = 1.0
+    radius: Annotated[float, WithinRange(10.0, 100.0)] = 30.0
     fixedSegmentation: LabelNode
     movingSegmentation: LabelNode
     sequence: vtkMRMLSequenceNode

@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from DeepRegistrationLib.scene.nodes.colors import ERROR_RANGE, error_rgb
 
 _AFTER = 2  # the column that is colored by its value
+_DRIVES = 6  # the column of what drives
 _SHADES = 64
 _ROW_HEIGHT = 22  # pixels
 
@@ -17,20 +18,21 @@ class PointTable:
     Args:
         table: QTableWidget.
         goTo: Called with the row that the user chose.
-        include: Called with a row and whether its check mark is set.
+        include, drive: Called with a row and whether its check mark is set: the one that lets it
+            count, and the one that lets it drive the deformation.
     """
 
-    def __init__(self, table, goTo, include):
-        self._table, self._goTo, self._include = table, goTo, include
+    def __init__(self, table, goTo, include, drive):
+        self._table, self._goTo = table, goTo
+        self._onChecked = {0: include, _DRIVES: drive}
         self._texts = []  # of each row's cells, as they are shown
         self._colors = []  # of each row, as a number of a shade
         self._shades = _brushes()
         self._none = qt.QBrush()
         self._black = qt.QBrush(qt.QColor(0, 0, 0))
-        table.setColumnCount(6)
-        table.setHorizontalHeaderLabels(
-            [_("Label"), _("Before"), _("After"), _("dx (L)"), _("dy (P)"), _("dz (S)")]
-        )
+        titles = (_("Label"), _("Before"), _("After"), _("dx (L)"), _("dy (P)"), _("dz (S)"))
+        table.setColumnCount(7)
+        table.setHorizontalHeaderLabels([*titles, _("Drives")])
         for column, tip in enumerate(_tips()):
             table.horizontalHeaderItem(column).setToolTip(tip)
         table.verticalHeader().visible = False
@@ -57,11 +59,20 @@ class PointTable:
         finally:
             self._table.blockSignals(blocked)
 
-    def choose(self, row):
-        """Select a row, as a click on it does."""
+    @property
+    def row(self):
+        """The selected row; -1 for none."""
+        return self._table.currentRow()
+
+    def select(self, row):
+        """Select a row without going there."""
         blocked = self._table.blockSignals(True)
         self._table.setCurrentCell(row, 0)
         self._table.blockSignals(blocked)
+
+    def choose(self, row):
+        """Select a row, as a click on it does."""
+        self.select(row)
         self._goTo(row)
 
     def _replaceRows(self, labels):
@@ -83,14 +94,14 @@ class PointTable:
         columns = self._table.columnCount
         self._table.insertRow(row)
         fixed = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable
-        item = qt.QTableWidgetItem(label)
-        item.setFlags(fixed | qt.Qt.ItemIsUserCheckable)
-        item.setCheckState(qt.Qt.Unchecked)  # a check box appears with its first state
-        self._table.setItem(row, 0, item)
-        for column in range(1, columns):
-            item = qt.QTableWidgetItem("")
+        for column in range(columns):
+            item = qt.QTableWidgetItem("" if column else label)
             item.setFlags(fixed)
-            item.setData(qt.Qt.TextAlignmentRole, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            if column in self._onChecked:
+                item.setFlags(fixed | qt.Qt.ItemIsUserCheckable)
+                item.setCheckState(qt.Qt.Unchecked)  # a check box appears with its first state
+            else:
+                item.setData(qt.Qt.TextAlignmentRole, qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             self._table.setItem(row, column, item)
         self._texts.insert(row, [label, *[""] * (columns - 1)])
         self._colors.insert(row, None)
@@ -101,17 +112,40 @@ class PointTable:
         values = values.round(2) + 0.0  # no "-0.00"
         signs = ("", "", "+", "+", "+")
         shades = np.nan_to_num(after / ERROR_RANGE[1] * (_SHADES - 1)).clip(0, _SHADES - 1)
+        marks = state.marks
         for row in rows:
-            checked = qt.Qt.Checked if state.included[row] else qt.Qt.Unchecked
-            first = self._table.item(row, 0)
-            if first.checkState() != checked:
-                first.setCheckState(checked)
+            self._check(row, 0, state.included[row])
+            self._check(row, _DRIVES, marks.drives[row])
             for column, (value, sign) in enumerate(zip(values[row], signs, strict=True), start=1):
                 text = f"{value:{sign}.2f}" if np.isfinite(value) else "-"
-                if text != self._texts[row][column]:
-                    self._texts[row][column] = text
-                    self._table.item(row, column).setText(text)
-            self._color(row, int(shades[row]) if np.isfinite(after[row]) else None)
+                fit = marks.drove[row] and column == _AFTER
+                self._write(row, column, f"({text})" if fit else text)
+            self._explain(row, marks.drove[row], marks.left_out[row])
+            counts = np.isfinite(after[row]) and not marks.drove[row]
+            self._color(row, int(shades[row]) if counts else None)
+
+    def _check(self, row, column, checked):
+        state = qt.Qt.Checked if checked else qt.Qt.Unchecked
+        item = self._table.item(row, column)
+        if item.checkState() != state:
+            item.setCheckState(state)
+
+    def _write(self, row, column, text):
+        if text != self._texts[row][column]:
+            self._texts[row][column] = text
+            self._table.item(row, column).setText(text)
+
+    def _explain(self, row, drove, leftOut):
+        """Why a value stands in parentheses, as a tip: a narrow panel has no room for more."""
+        tip = ""
+        if drove:
+            tip = _("Drives the deformation: no proof.")
+            if np.isfinite(leftOut):
+                tip += " " + _("Left out, it is off by {error:.2f} mm.").format(error=leftOut)
+        if tip != self._texts[row][_DRIVES]:
+            self._texts[row][_DRIVES] = tip
+            for column in (_AFTER, _DRIVES):
+                self._table.item(row, column).setToolTip(tip)
 
     def _color(self, row, shade):
         if shade == self._colors[row]:
@@ -129,8 +163,8 @@ class PointTable:
             self._goTo(row)
 
     def _onItem(self, item):
-        if item.column() == 0:
-            self._include(item.row(), item.checkState() == qt.Qt.Checked)
+        if item.column() in self._onChecked:
+            self._onChecked[item.column()](item.row(), item.checkState() == qt.Qt.Checked)
 
 
 def _common(first, second):
@@ -153,8 +187,15 @@ def _tips():
             "views."
         ),
         _("Distance of the two points without registration, mm"),
-        _("Target registration error |T(fixed) - moving|, mm"),
+        _(
+            "Target registration error |T(fixed) - moving|, mm. In parentheses: the landmark drove "
+            "the deformation, so this is no proof and does not count."
+        ),
         _("Remaining error towards the patient's left, mm"),
         _("Remaining error towards the patient's back, mm"),
         _("Remaining error towards the patient's head, mm"),
+        _(
+            "Checked landmarks drive the deformation when you press Improve here. Hold the mouse "
+            "over the mark of one that did to see the error when it is left out, if measured."
+        ),
     )

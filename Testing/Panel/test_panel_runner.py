@@ -7,15 +7,20 @@ from dataclasses import replace
 
 import pytest
 import slicer
-from pairs import add_landmarks, add_pair, add_true_transform, contents
+from pairs import add_landmarks, add_pair, add_true_transform, contents, phantom
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.options import RegistrationOptions
+from DeepRegistrationLib.scene.landmarks.driving import ids_of
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.nodes.transform_import import ImportRequest
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
+from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest
 from DeepRegistrationLib.scene.runs.inverse import InverseRequest
+from DeepRegistrationLib.scene.runs.left_out import LeftOutRequest
 from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest
+from DeepRegistrationLib.scene.runs.places import PlacesRequest
 from DeepRegistrationLib.scene.runs.propagation import CopyRequest, Direction
 from DeepRegistrationLib.scene.runs.quality import QualityRequest
 from DeepRegistrationLib.scene.runs.report import ReportRequest
@@ -59,6 +64,15 @@ def the_report(scene, p, folder):
     return ReportRequest(scene, path, p.fixedVolume, p.movingVolume, p.transform, options)
 
 
+def the_improvement(scene, p, _folder, kind=ImprovementRequest, **more):
+    rows, lists = [3, 8], (p.fixedLandmarks, p.movingLandmarks)
+    pair = phantom()
+    ends = (flipped(pair.fixed_landmarks[rows]), flipped(pair.moving_landmarks[rows]))
+    nodes = (p.transform, p.fixedVolume, p.movingVolume)
+    names = ids_of(lists, [(row, row) for row in rows])
+    return kind(scene, *nodes, ["4", "9"], *ends, lists=lists, ids=names, **more)
+
+
 KINDS = {
     "registration": lambda s, p, _: RegistrationRequest(s, p.fixedVolume, p.movingVolume, BEST),
     "frames": lambda s, p, _: SequenceRequest(s, p.sequence, options=BEST),
@@ -71,6 +85,11 @@ KINDS = {
     "phantom": lambda s, p, _: SampleRequest(s, "heart", {}),
     "measurement": lambda s, p, _: QualityRequest(s, p.fixedVolume, p.movingVolume, p.transform),
     "report": the_report,
+    "improvement": the_improvement,
+    "leave one out": lambda s, p, f: the_improvement(
+        s, p, f, LeftOutRequest, startNode=p.transform
+    ),
+    "places": lambda s, p, _: PlacesRequest(s, p.fixedVolume, p.movingVolume, p.transform),
     "copy": lambda s, p, _: CopyRequest(
         s, p.movingVolume, p.transform, Direction.TO_FIXED, p.fixedVolume
     ),

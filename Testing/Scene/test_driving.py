@@ -42,7 +42,7 @@ def live(lists, transform):
 def let_drive(transform, lists, rows) -> None:
     """As an improvement does."""
     places = np.stack([POINTS[rows], (POINTS + SHIFT)[rows]], axis=1)
-    driving.remember(transform, lists, [(k, k) for k in rows], places)
+    driving.remember(transform, lists, driving.ids_of(lists, [(k, k) for k in rows]), places)
 
 
 def drove(live) -> list[int]:

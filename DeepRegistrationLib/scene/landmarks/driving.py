@@ -63,17 +63,26 @@ class Drivers:
     points: tuple[list[DrivingPoint], list[DrivingPoint]] = field(default_factory=lambda: ([], []))
 
 
-def set_drives(lists: Sequence, points: Sequence[int], drives: bool) -> None:
-    """Let a pair drive, or not.
+def set_drives(lists: Sequence, pairs: Iterable[Sequence[str]], drives: bool) -> None:
+    """Let pairs drive, or not.
 
     Args:
         lists: The fixed and the moving point list node.
-        points: The pair's control point in each, -1 for none.
+        pairs: Ids of each pair's points, "" for none.
     """
-    for node, k in zip(lists, points, strict=True):
-        if node is not None and k >= 0:
-            ids, own = chosen_ids(node), {node.GetNthControlPointID(k)}
+    for node, names in zip(lists, zip(*pairs, strict=True), strict=True):
+        if node is not None:
+            ids, own = chosen_ids(node), set(names) - {""}
             _choose(node, ids | own if drives else ids - own)
+
+
+def ids_of(lists: Sequence, points: Iterable[Sequence[int]]) -> list[tuple[str, ...]]:
+    """Ids of pairs of control points, -1 for none, in two lists."""
+
+    def name(node, k: int) -> str:
+        return "" if k < 0 else node.GetNthControlPointID(k)
+
+    return [tuple(name(node, k) for node, k in zip(lists, pair, strict=True)) for pair in points]
 
 
 def chosen_ids(node) -> set[str]:
@@ -110,29 +119,24 @@ def drivers_of(transform) -> list[Drivers]:
 
 
 def remember(
-    transform, lists: Sequence, pairs: Sequence[Sequence[int]], places: np.ndarray
+    transform, lists: Sequence, pairs: Sequence[Sequence[str]], places: np.ndarray
 ) -> None:
     """Let a transform node remember pairs that drove it, besides those that did before.
 
     Args:
         lists: The fixed and the moving point list node.
-        pairs: Control points of each pair in both lists.
+        pairs: Ids of each pair's points.
         places: Where they lay, fixed and moving, LPS mm: [n, 2, 3].
     """
     earlier = [_without_errors(drivers) for drivers in drivers_of(transform)]
     own = next((d for d in earlier if d.lists == tuple(lists)), Drivers(tuple(lists)))
-    new = [
-        [
-            DrivingPoint(node.GetNthControlPointID(int(k)), tuple(place))
-            for k, place in zip(column, side, strict=True)
-        ]
-        for node, column, side in zip(
-            lists, np.reshape(pairs, (-1, 2)).T, np.moveaxis(places, 1, 0), strict=True
-        )
+    new = set(map(tuple, pairs))
+    kept = [pair for pair in zip(*own.points, strict=True) if (pair[0].id, pair[1].id) not in new]
+    kept += [
+        tuple(DrivingPoint(name, tuple(place)) for name, place in zip(*pair, strict=True))
+        for pair in zip(pairs, places, strict=True)
     ]
-    ids = {(a.id, b.id) for a, b in zip(*new, strict=True)}
-    kept = [pair for pair in zip(*own.points, strict=True) if (pair[0].id, pair[1].id) not in ids]
-    points = tuple([pair[side] for pair in kept] + new[side] for side in (0, 1))
+    points = tuple([pair[side] for pair in kept] for side in (0, 1))
     others = [drivers for drivers in earlier if drivers is not own]
     _write(transform, [*others, replace(own, points=points)])
 
@@ -219,7 +223,7 @@ def _write(transform, everything: list[Drivers]) -> None:
         for side, node, points in zip(_SIDES, drivers.lists, drivers.points, strict=True):
             role = _role(side, number)
             transform.SetAttribute(role, " ".join(point.text for point in points))
-            if node is not None:
+            if node is not None and node.GetScene() is not None:
                 transform.SetNodeReferenceID(role, node.GetID())
     transform.EndModify(before)
 

@@ -101,7 +101,8 @@ class LiveLandmarks:
 
     def set_drives(self, row: int, drives: bool) -> None:
         """Let a pair drive the deformation the next time, or not."""
-        driving.set_drives(self.lists, self.state.indices[row].tolist(), drives)
+        pairs = driving.ids_of(self.lists, [self.state.indices[row].tolist()])
+        driving.set_drives(self.lists, pairs, drives)
 
     def _choose(self, nodes: tuple, scene) -> None:
         self._forget_observers()

@@ -10,6 +10,7 @@ import numpy as np
 import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.coordinates import flipped, require_node
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
@@ -58,6 +59,8 @@ class ImprovementRequest(EngineRequest):
         radius: How far around them, mm.
         weight: Of the landmarks: 1 where they are trusted to 1 mm, 4 to 0.5 mm, 0.25 to 2 mm.
         fixedMaskNode: Where the fixed image counts; the lungs in chest CT without it.
+        lists: The point lists that the pairs are of; they and the transform remember what drove it.
+        ids: Of each pair's points in them.
         leftOut: Whether to measure the leave-one-out error of each pair, which takes as long again
             for each.
     """
@@ -73,6 +76,8 @@ class ImprovementRequest(EngineRequest):
     radius: float = 30.0
     weight: float = 1.0
     fixedMaskNode: Any = None
+    lists: Sequence[Any] = ()
+    ids: Sequence[Sequence[str]] = ()
     leftOut: bool = False
 
     command: ClassVar[str] = "improve"
@@ -121,10 +126,22 @@ class ImprovementRequest(EngineRequest):
             for key, role in ROLES.items():
                 if key != "mask":
                     record.take_out(node, role)
+            if self.lists:
+                self._remember(record)
         numbers = (np.asarray(answer[name]) for name in ("residuals", "before", "left_out"))
         return ImprovementResult(
             node, *numbers, answer["largest_change_outside"], answer["notes"], record
         )
+
+    def _remember(self, record: Record) -> None:
+        """The pairs drive from now on; an undo takes back that those do which did not before."""
+        ends = np.stack([flipped(self.fixedPoints), flipped(self.movingPoints)], axis=1)
+        driving.remember(self.transformNode, self.lists, self.ids, ends)
+        chosen = driving.chosen_ids(self.lists[0])
+        new = [pair for pair in self.ids if pair[0] not in chosen]
+        driving.set_drives(self.lists, self.ids, True)
+        if new:
+            record.before_undo(lambda: driving.set_drives(self.lists, new, False))
 
     def needed(self) -> list[tuple[str, Any]]:
         return [

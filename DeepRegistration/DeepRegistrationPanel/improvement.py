@@ -1,0 +1,244 @@
+"""Correcting the deformation where a landmark shows that it is wrong, step by step."""
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from DeepRegistrationLib.scene.landmarks.driving import drivers_of, ids_of
+from DeepRegistrationLib.scene.nodes.coordinates import flipped, parents_of
+from DeepRegistrationLib.scene.nodes.copies import light_copy
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
+from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest
+from DeepRegistrationLib.scene.runs.left_out import LeftOutRequest
+from DeepRegistrationPanel.runbar import RunBar
+
+_REMADE = ("warped", "jacobian", "displacement")  # what follows the deformation
+# What a sentence is about: with another choice it is no longer said.
+_ABOUT = ("fixedVolume", "movingVolume", "transform", "fixedLandmarks", "movingLandmarks")
+
+
+class Improvement:
+    """The buttons under the table that improve, undo, and leave one landmark out.
+
+    Args:
+        section: The :class:`~DeepRegistrationPanel.landmarks.LandmarksSection` that it is part of.
+        table: Its ``PointTable``.
+    """
+
+    def __init__(self, section, table):
+        self._section, self._table = section, table
+        ui = section.ui
+        self.bar = RunBar(
+            section, ui.improveButton, ui.improveProgress, ui.improveText, _ABOUT, self._onImprove
+        )
+        ui.undoImproveButton.connect("clicked(bool)", self._onUndo)
+        ui.leaveOutButton.connect("clicked(bool)", self._onLeaveOut)
+        self._moved = None  # label of the pair that was moved, or became one, last
+        self._steps = []  # records, the last one first to be undone
+        self._start = None  # a copy of the transform before the first step
+        self._reached = None  # the transform node, and what it holds since the last step
+
+    def update(self):
+        """Bring the widgets up to date."""
+        ui, runner = self._section.ui, self._section.panel.runner
+        self._forgetIfReplaced()
+        self.bar.update(self._reason(), self._hint())
+        ui.improveText.visible = bool(ui.improveText.text)
+        ui.undoImproveButton.enabled = bool(self._steps) and not runner.running
+        drove = self._section.state.marks.used
+        ui.leaveOutButton.enabled = bool(
+            self._steps and drove.sum() > 1 and not runner.running and self._start is not None
+        )
+
+    def follow(self, before):
+        """The landmarks changed; the one that was moved is selected."""
+        moved = _movedRow(before, self._section.state)
+        if moved is not None:
+            self._moved = self._section.state.labels[moved]
+            if self._table.row != moved:
+                self._table.select(moved)
+        if self._section.parameters is not None:
+            self.update()
+
+    def rowChosen(self):
+        """The user chose a row of the table."""
+        self._moved = None
+        if self._section.parameters is not None:
+            self.update()
+
+    def close(self):
+        """The scene or the panel is going."""
+        self.bar.close()
+        self._forget()
+        self._moved = None
+
+    def _forgetIfReplaced(self):
+        """A new registration, or a change by hand, cannot be undone step by step."""
+        if self._reached is None or self.bar.running:  # a run here is what replaces it
+            return
+        if self._reached != self._held(self._reached[0]):
+            self._forget()
+
+    def _forget(self):
+        steps, self._steps = self._steps, []
+        self._start = self._reached = None
+        self._section.panel.release(steps)
+
+    @staticmethod
+    def _held(node):
+        return node, None if node.GetScene() is None else node.GetTransformFromParent()
+
+    def _usable(self):
+        """Rows of whole pairs that are not excluded: bool [n]."""
+        state = self._section.state
+        placed = np.isfinite(state.fixed - state.moving).all(axis=1)
+        return placed & state.included & np.isfinite(state.mapped).all(axis=1)
+
+    def _targets(self):
+        """Rows around which the deformation is improved by the next press."""
+        state, usable = self._section.state, self._usable()
+        rows = np.flatnonzero(usable & state.marks.drives & ~state.marks.used).tolist()
+        if self._moved in state.labels:
+            rows.append(state.labels.index(self._moved))
+        elif not rows and 0 <= self._table.row < len(state.labels):
+            rows.append(self._table.row)
+        return sorted({row for row in rows if usable[row]})
+
+    def _reason(self):
+        """Why nothing can be improved."""
+        p = self._section.parameters
+        if self._section.panel.runner.running:
+            return self._section.panel.runner.reason
+        if p.fixedVolume is None or p.movingVolume is None or p.transform is None:
+            return _("Register first, or choose two volumes and a transform.")
+        if not self._targets():
+            return _(
+                "Where the registration is wrong, drag a landmark to its right place, place a new "
+                "pair, or choose a row of the table."
+            )
+        return ""
+
+    def _hint(self):
+        """What the next press would do."""
+        state = self._section.state
+        names = _named([state.labels[row] for row in self._targets()])
+        return _("Improves the deformation around {names}.").format(names=names)
+
+    def _onImprove(self):
+        state, p = self._section.state, self._section.parameters
+        targets = self._targets()
+        rows = np.union1d(self._drivingNear(targets), targets).astype(int)
+        above = (p.transform, *parents_of(p.transform))
+        unseen = not any(drivers_of(node) for node in above)
+        start = light_copy(p.transform) if unseen else self._start
+        places = flipped(state.fixed[targets])
+        request = ImprovementRequest(**self._question(rows), places=places)
+        labels = [state.labels[row] for row in targets]
+        at = [rows.tolist().index(row) for row in targets]
+        made = [kind for kind in _REMADE if kind in outputs_of(p.transform)]
+
+        def onDone(result):
+            self._moved = None
+            self._steps.append(result.record)
+            self._start, self._reached = start, self._held(result.node)
+            self.bar.say(_sentence(result, labels, at, p.radius))
+            self._remake(made)
+
+        self.bar.start(request, onDone)
+
+    def _drivingNear(self, targets):
+        """Rows that drive and are near enough to have a part in it."""
+        state = self._section.state
+        rows = np.flatnonzero(self._usable() & state.marks.drives)
+        apart = np.linalg.norm(state.fixed[rows, None] - state.fixed[targets], axis=-1)
+        return rows[(apart < self._section.parameters.radius).any(axis=1)]
+
+    def _remake(self, kinds):
+        """Make volumes of the transform again that had been made of it."""
+        if kinds:
+            first, *others = kinds
+            self._section.panel.tell("onMapWanted", first, lambda: self._remake(others))
+
+    def _question(self, rows):
+        """Arguments that all requests share."""
+        state, p = self._section.state, self._section.parameters
+        lists = (p.fixedLandmarks, p.movingLandmarks)
+        return {
+            "scene": slicer.mrmlScene,
+            "transformNode": p.transform,
+            "fixedNode": p.fixedVolume,
+            "movingNode": p.movingVolume,
+            "labels": [state.labels[row] for row in rows],
+            "fixedPoints": flipped(state.fixed[rows]),
+            "movingPoints": flipped(state.moving[rows]),
+            "radius": p.radius,
+            "weight": 1 / p.trust**2,
+            "fixedMaskNode": p.fixedMask,
+            "lists": lists,
+            "ids": ids_of(lists, state.indices[rows].tolist()),
+        }
+
+    def _onLeaveOut(self, _checked=False):
+        rows = np.flatnonzero(self._section.state.marks.used & self._usable())
+        request = LeftOutRequest(**self._question(rows), startNode=self._start)
+        self.bar.start(request, self._onLeftOut)
+
+    def _onLeftOut(self, errors):
+        text = _(
+            "Leave one out: the mean error at {count} landmarks that drive is {mean:.2f} mm, the "
+            "largest {max:.2f} mm, when each is left out."
+        )
+        self.bar.say(text.format(count=len(errors), mean=np.mean(errors), max=np.max(errors)))
+
+    def _onUndo(self, _checked=False):
+        node, self._reached = self._reached[0], None  # what it holds is about to change
+        self._section.panel.undo([self._steps.pop()], {})
+        self._reached = self._held(node)
+        self.bar.say(_("The last improvement was taken back."))
+
+
+def _movedRow(before, state):
+    """The pair of which a point was moved, or that became one; None for none, or for many."""
+    placed = np.isfinite(state.fixed - state.moving).all(axis=1)
+    if state.changed is None:
+        earlier = np.isfinite(before.fixed - before.moving).all(axis=1)
+        known = {label for label, whole in zip(before.labels, earlier, strict=True) if whole}
+        rows = [row for row in np.flatnonzero(placed) if state.labels[row] not in known]
+    else:
+        rows = [
+            row
+            for row in state.changed
+            if placed[row]
+            and not (
+                np.array_equal(state.fixed[row], before.fixed[row])
+                and np.array_equal(state.moving[row], before.moving[row])
+            )
+        ]
+    return int(rows[0]) if len(rows) == 1 else None
+
+
+def _sentence(result, labels, at, radius):
+    """What came of an improvement."""
+    lines = [
+        _("Landmark {label}: {before:.2f} mm before, {after:.2f} mm after.").format(
+            label=label, before=result.before[k], after=result.residuals[k]
+        )
+        for label, k in zip(labels, at, strict=True)
+    ]
+    lines.append(
+        _(
+            "More than {radius:.0f} mm away, the deformation changed by {change:.2f} mm at most."
+        ).format(radius=radius, change=result.largest_change_outside)
+    )
+    if len(labels) == 1:
+        lines.append(_("This landmark drives now and no longer counts in the error (TRE)."))
+    else:
+        lines.append(_("These landmarks drive now and no longer count in the error (TRE)."))
+    return "\n".join([*lines, *result.notes])
+
+
+def _named(labels):
+    """The landmarks of these labels, as a sentence calls them."""
+    if len(labels) == 1:
+        return _("landmark {label}").format(label=labels[0])
+    return _("landmarks {labels}").format(labels=", ".join(labels))
