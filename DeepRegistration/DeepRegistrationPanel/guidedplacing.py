@@ -1,5 +1,6 @@
 """Placing landmarks at suggested places, one after the other."""
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -22,6 +23,11 @@ class GuidedPlacing:
         self._section, self._placing = section, placing
         self._bar, self._place = bar, place
         self._guide = Guide(placing)
+        self._leading = False
+        self._timer = qt.QTimer()  # views that have just been made are still being arranged
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._show)
         ui = section.ui
         ui.suggestButton.connect("clicked(bool)", self._onSuggest)
         ui.guidedButton.connect("clicked(bool)", self._onGuided)
@@ -41,21 +47,32 @@ class GuidedPlacing:
 
     def follow(self):
         """The next click is due somewhere else, or nobody places landmarks any more."""
-        if self._guide.active:
-            if self._placing.side is None:
-                self._end()
-            elif self._placing.side == "fixed" and self._guide.left == 0:
-                self._end()
-                self._placing.stop()
-                self._bar.say(_("Landmarks were placed at all suggested places."))
-            else:
-                self._guide.follow(self._section.state)
+        if not self._leading:
+            return
+        if self._placing.side is None or not self._guide.active:
+            self._end()
+        elif self._placing.side == "fixed" and self._guide.left == 0:
+            self._end()
+            self._placing.stop()
+            self._bar.say(_("Landmarks were placed at all suggested places."))
+        else:
+            self._timer.start()
+
+    def _show(self):
+        if self._leading and self._section.parameters is not None:
+            # First: a view that goes elsewhere under the mouse would lead the others back.
+            self._section.panel.tell("onGuided", self._placing.side)
+            self._guide.follow(self._section.state)
 
     def close(self):
         """The scene or the panel is going."""
         self._end()
 
     def _end(self):
+        if self._leading:
+            self._section.panel.tell("onGuided", None)
+        self._leading = False
+        self._timer.stop()
         self._guide.stop()
         self._section.ui.guidedButton.checked = False
         self._section.ui.skipButton.visible = False
@@ -96,7 +113,7 @@ class GuidedPlacing:
         if self._placing.side is None:
             self._end()
             return
-        self._section.ui.guidedButton.checked = True
+        self._leading = self._section.ui.guidedButton.checked = True
         self._section.ui.skipButton.visible = True
         self._guide.start(p.suggestedPlaces, p.transform)
         self.follow()

@@ -90,6 +90,10 @@ class InspectionSection(Section):
         if self._viewing is not None and not self._viewing.linked:
             self._onLinked()
 
+    def onGuided(self, side):
+        if self._viewing is not None:
+            self._viewing.leadFrom(side)
+
     def _outdated(self):
         """Whether other nodes are shown than those that are chosen."""
         return self._shown and self.parameters is not None and self._wanted() != self._present

@@ -88,6 +88,10 @@ class Section:
     def onPlacing(self, placing):
         """Landmarks are being placed from now on, or no longer."""
 
+    def onGuided(self, side):
+        """The views are brought to where the next landmark is due: ``fixed`` or ``moving``; None:
+        they are not any more."""
+
     def onPlacingUnwanted(self):
         """The views change: nobody places landmarks any more."""
 

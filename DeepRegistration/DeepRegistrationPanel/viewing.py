@@ -172,6 +172,11 @@ class Viewing:
         self._places.apart(*sides)
         _later(self._center)
 
+    def leadFrom(self, side):
+        """Let the mouse lead from one image to the other only; None: from both."""
+        if self._link is not None:
+            self._link.side = side
+
     def unlink(self):
         """Take the moving image's side away."""
         for part in (self._link, self._own):

@@ -23,6 +23,7 @@ for name in ("qt", "ctk", "i18n", "ScriptedLoadableModule", "parameterNodeWrappe
 sys.modules["slicer.parameterNodeWrapper"].parameterNodeWrapper = lambda kind: kind
 sys.modules["slicer.parameterNodeWrapper"].Choice = list
 sys.modules["slicer.parameterNodeWrapper"].Minimum = int
+sys.modules["slicer.parameterNodeWrapper"].WithinRange = lambda low, high: (low, high)
 sys.modules["slicer.i18n"].tr = lambda text: text
 sys.modules["slicer.i18n"].translate = lambda context, text: text
 for kind in ("", "Widget", "Test"):

@@ -30,12 +30,12 @@ class Guide:
     @property
     def left(self) -> int:
         """How many places are left."""
-        return 0 if self._places is None else self._places.GetNumberOfControlPoints()
+        return self._places.GetNumberOfControlPoints() if self.active else 0
 
     @property
     def active(self) -> bool:
         """Whether the views are led."""
-        return self._places is not None
+        return self._places is not None and self._places.GetScene() is not None
 
     def start(self, places, transform) -> None:
         """Lead through the points of a list from now on.

@@ -108,6 +108,9 @@ class LinkedCursor:
         fixed_views, moving_views: vtkMRMLSliceNodes.
         on_move: Called with a :class:`Readout` at each move, and with None when the mouse leaves.
 
+    Attributes:
+        side: The only image whose views lead, ``fixed`` or ``moving``; None for both.
+
     Raises:
         RegistrationError: Not a transform node.
     """
@@ -121,6 +124,7 @@ class LinkedCursor:
     ) -> None:
         require_node(transform, "vtkMRMLTransformNode", "the transform")
         self.transform = transform
+        self.side: str | None = None
         self._views = {"fixed": list(fixed_views), "moving": list(moving_views)}
         self._on_move = on_move or (lambda readout: None)
         scene = transform.GetScene()
@@ -168,7 +172,8 @@ class LinkedCursor:
         inside = self._crosshair.GetCursorPositionRAS(point)
         source = self._crosshair.GetCursorPositionXYZ([0.0] * 3)
         for side, views in self._views.items():
-            if inside and source is not None and source in views:
+            leads = self.side in (None, side)
+            if leads and inside and source is not None and source in views:
                 self.move_to(point, side, source=source)
                 return
         for mark in self._marks.values():
