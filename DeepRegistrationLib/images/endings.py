@@ -1,5 +1,6 @@
 """Endings of ITK's files of transforms; here nothing is loaded that reads them."""
 
-TRANSFORM_FILES = (".h5", ".hdf5", ".tfm", ".txt", ".mat")
+HDF5_FILES = (".h5", ".hdf5")
+TRANSFORM_FILES = (*HDF5_FILES, ".tfm", ".txt", ".mat")
 FIELD_FILES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 READABLE_FIELDS = (*FIELD_FILES, ".nhdr")

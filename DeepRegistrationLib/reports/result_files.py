@@ -38,11 +38,11 @@ _FIELD_SPACING = 2.0  # mm, the finest grid on which a transform is expected to 
 
 
 def output_size(grid: Grid, outputs: Outputs) -> int:
-    """Estimated bytes of a result: float32 images, and fields in float64 as ITK stores them."""
+    """Estimated bytes of a result: images and fields in float32."""
     volume = grid.voxels * float(np.prod(grid.spacing))
     nodes = min(grid.voxels, volume / _FIELD_SPACING**3)
     images = outputs.warped + outputs.jacobian + outputs.displacement + 3 * outputs.uncertainty
-    return int(4 * images * grid.voxels + 24 * nodes * (1 + outputs.inverse))
+    return int(4 * images * grid.voxels + 12 * nodes * (1 + outputs.inverse))
 
 
 def write_results(

@@ -16,7 +16,12 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images import nrrd
-from DeepRegistrationLib.images.endings import FIELD_FILES, READABLE_FIELDS, TRANSFORM_FILES
+from DeepRegistrationLib.images.endings import (
+    FIELD_FILES,
+    HDF5_FILES,
+    READABLE_FIELDS,
+    TRANSFORM_FILES,
+)
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk import (
     Unreadable,
@@ -32,6 +37,12 @@ from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite
 from DeepRegistrationLib.transforms.displacement import DisplacementField, invert
+from DeepRegistrationLib.transforms.itk_hdf5 import (
+    Numbers,
+    StoredTransform,
+    numbers,
+    write_itk_transforms,
+)
 from DeepRegistrationLib.transforms.velocity import VelocityField
 
 _RESIDUAL = 0.5  # mm; what an inverse that is taken for the transform may be off
@@ -97,6 +108,25 @@ def to_itk(transform: Transform) -> sitk.Transform:
     raise TypeError(f"no ITK form of {type(transform).__name__}")
 
 
+def _stored(transform: Transform) -> list[StoredTransform]:
+    """The same map as ITK stores it; fields in float32, slab by slab."""
+    if isinstance(transform, Affine):
+        values = [*transform.matrix.ravel(), *transform.translation]
+        return [StoredTransform("AffineTransform_double_3_3", numbers([0, 0, 0]), numbers(values))]
+    if isinstance(transform, DisplacementField):
+        vectors, grid = transform.vectors.detach(), transform.grid
+        fixed = numbers([*grid.size, *grid.origin, *grid.spacing, *grid.direction])
+        slabs = (vectors[:, slab].cpu().movedim(0, -1).numpy() for slab in grid.slabs())
+        field = Numbers(3 * grid.voxels, "<f4", slabs)
+        return [StoredTransform("DisplacementFieldTransform_float_3_3", fixed, field)]
+    if isinstance(transform, VelocityField):
+        return _stored(transform.exp())
+    if isinstance(transform, Composite):  # ITK applies the last one first
+        members = [stored for member in reversed(transform.members) for stored in _stored(member)]
+        return [StoredTransform("CompositeTransform_double_3_3"), *members]
+    raise TypeError(f"no ITK form of {type(transform).__name__}")
+
+
 def from_itk(transform: sitk.Transform, grid: Grid | None = None) -> Transform:
     """Our transform from a SimpleITK one; free-form ones are sampled on ``grid``.
 
@@ -147,15 +177,18 @@ def write_transform(transform: Transform, path: str | Path) -> None:
                     "transform on a grid first (DisplacementField.of)."
                 )
             sitk.WriteImage(displacement_image(transform), str(path), useCompression=True)
+        elif name.endswith(HDF5_FILES):
+            write_itk_transforms(_stored(transform), path)
         elif name.endswith(TRANSFORM_FILES):
             sitk.WriteTransform(to_itk(transform), str(path))
         else:
             raise RegistrationError(
                 f"{path.name}: transforms are written as .h5, .tfm or .nii.gz; choose one of these."
             )
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or reason(error)
         raise RegistrationError(
-            f"{path} cannot be written ({reason(error)}); check the folder's permissions and the "
+            f"{path} cannot be written ({why}); check the folder's permissions and the "
             "free disk space."
         ) from error
 

@@ -170,8 +170,8 @@ def test_more_voxels_than_the_memory_holds_are_refused_with_the_figure(good, mon
 def test_the_estimate_of_memory_follows_the_measured_peaks(monkeypatch):
     asked = []
     monkeypatch.setattr(validation, "require_memory", lambda needed, *_: asked.append(needed))
-    # Peaks of Testing/Benchmarks/SCALING.md, and of a real scan of a larger box (with its lungs, and
-    # without), less PyTorch's own 241 MB and the two int16 images.
+    # Peaks of Testing/Benchmarks/SCALING.md, and of a real scan of a larger box with its lungs and
+    # without, less PyTorch's own 241 MB and the two int16 images.
     chest, body = (350.0, 350.0, 282.0), (500.0, 500.0, 282.0)  # mm
     peaks = [
         ((64, 64, 64), chest, 448),
