@@ -117,6 +117,23 @@ def lung(tour: Tour) -> None:
     bring_over(tour, "Exhale organs", "8-contours")
 
 
+def correct(tour: Tour) -> None:
+    """A landmark that is off, corrected by a click."""
+    tour.sample("Thorax phantom (inhale, exhale)")
+    tour.register()
+    tour.open("Landmarks")
+    landmarks = tour.section("Landmarks")
+    landmarks.ui.improveBox.collapsed = False
+    worst = int(landmarks.state.worst_first()[0])
+    click_cell(landmarks.ui.pointsTable, worst, 0)
+    click(landmarks.ui.improveButton)
+    tour.wait(lambda: not landmarks.improvement.bar.running)
+    area = tour.host.window.findChild(QtWidgets.QScrollArea)
+    tour.host.process_events(0.2)
+    area.ensureWidgetVisible(unwrap(landmarks.ui.guidedButton), 0, 10)
+    tour.shoot("1-improved")
+
+
 def errors(tour: Tour) -> None:
     """The error estimate of the chest."""
     tour.sample("Thorax phantom (inhale, exhale)")
@@ -191,6 +208,7 @@ CASES = {
     "lung": (lung, False),
     "heart": (heart, False),
     "errors": (errors, False),
+    "correct": (correct, False),
     "dark": (dark_lung, True),
     "panel": (whole_panel, False),
     "dark-panel": (whole_panel, True),
