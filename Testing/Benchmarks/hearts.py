@@ -2,7 +2,8 @@
 
 The place that is found is compared with the segmentation: the distance of the centers, the turn in
 the slice, the share of the ventricles inside the region. What is farther than 15 mm in the slice is
-lost; said is what the finder was not sure of. With ``--pictures`` the middle slice of each.
+lost; said is what the finder was not sure of. The segmentation of the ventricles is compared, too,
+where there is one that is relied on. With ``--pictures`` the middle slice of each.
 
     python -m Testing.Benchmarks.hearts --data FOLDER [--patients FIRST LAST] [--variants NAME ...]
 """
@@ -18,9 +19,11 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from DeepRegistrationLib.evaluation.overlap import label_overlap
 from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.methods.heart.heartnet import FoundHeart, find_heart
 from DeepRegistrationLib.methods.heart.preparation import LABEL_NAMES, frame_of_labels, slice_axis
+from DeepRegistrationLib.methods.heart.segmentation import segment_ventricles
 from DeepRegistrationLib.reports.overlays import png
 from Testing.Benchmarks.scan_variants import (
     Variant,
@@ -110,6 +113,7 @@ class Result(NamedTuple):
     upright: bool  # base and apex are not exchanged
     inside: float  # share of the ventricles in the region
     size: float  # of the region, in volumes of the ventricles
+    dice: float | None  # of the segmentation, mean of the structures; None without one
     found: FoundHeart
 
 
@@ -138,8 +142,20 @@ def compared(image: Image, labels: Image) -> Result:
         upright=float(axes[:, 2] @ other[:, 2]) > 0,
         inside=float((region & heart).sum() / heart.sum()),
         size=float(region.sum() / heart.sum()),
+        dice=segmentation_dice(image, labels),
         found=found,
     )
+
+
+def segmentation_dice(image: Image, labels: Image) -> float | None:
+    """Mean Dice of the structures; None where the segmentation is not relied on."""
+    shares = [share.data for share in segment_ventricles(image).shares]
+    if not shares:
+        return None
+    classes = torch.stack([1 - sum(shares), *shares])
+    found = Image(classes.argmax(0).to(torch.uint8), image.grid, "segmentation")
+    overlap = label_overlap(labels, found)
+    return float(np.mean([overlap[k]["dice"] for k in LABEL_NAMES if k in overlap]))
 
 
 def main() -> None:
@@ -194,9 +210,17 @@ def summarize(title: str, rows: list[Result], seconds: float) -> None:
         f"{np.mean([row.inside for row in rows]):.3f} of the ventricles (least "
         f"{min(row.inside for row in rows):.2f}), it is "
         f"{np.median([row.size for row in rows]):.1f} times as large; "
+        f"{segmented(rows)}; "
         f"{seconds / max(len(rows), 1):.2f} processor seconds each",
         flush=True,
     )
+
+
+def segmented(rows: list[Result]) -> str:
+    """In how many images the ventricles were segmented, and how well."""
+    dice = [row.dice for row in rows if row.dice is not None]
+    how = f" (Dice {np.mean(dice):.3f}, least {min(dice):.3f})" if dice else ""
+    return f"ventricles segmented in {len(dice)}{how}"
 
 
 def show(folder: Path | None, name: str, image: Image, found: FoundHeart) -> None:

@@ -80,6 +80,7 @@ def runs() -> dict[str, Run]:
             "cardiac_acdc",
             (
                 *("--protocol", "motion", *hearts, "--methods", *_OPTIMIZE[:2]),
+                "optimize:segmentation=false",
                 *(*networks("svfnet"), "lcc-demons", peers.SymmetricDemons.name),
             ),
         ),

@@ -166,6 +166,7 @@ def test_the_provenance_is_enough_to_do_it_again(pair, result):
     assert (told["method"], told["quality"], told["device"], told["seed"]) == (
         "optimize", "fast", "cpu", 3)  # fmt: skip
     chosen = {"anatomy": "auto", "smoothness": 1.0, "iterations": 0.3, "sliding": True}
+    chosen["segmentation"] = True
     assert told["parameters"] == chosen
     assert told["device_reason"]
     options = RegistrationOptions(**{key: told[key] for key in names_of(RegistrationOptions)})

@@ -12,9 +12,10 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.heart import heartnet
+from DeepRegistrationLib.methods.heart import heartnet, plausibility
 from DeepRegistrationLib.methods.heart.frames import align_hearts, heart_region
 from DeepRegistrationLib.methods.heart.heartnet import find_heart, show_hearts
+from DeepRegistrationLib.methods.heart.plausibility import implausibility
 from DeepRegistrationLib.methods.heart.preparation import frame_of_labels
 from DeepRegistrationLib.transforms import warp
 
@@ -176,11 +177,11 @@ def outlines(low: int, high: int, *, radius: float = 40.0, right: bool = True) -
 
 
 def test_the_extent_of_a_heart_leaves_no_doubt():
-    assert heartnet._implausibility(outlines(1, 8), PIXELS) == ""
+    assert implausibility(outlines(1, 8), PIXELS) == ""
     thick = Grid((60, 60, 5), (4.0, 4.0, 20.0))
-    assert heartnet._implausibility(outlines(1, 3)[:5], thick) == ""
+    assert implausibility(outlines(1, 3)[:5], thick) == ""
     few = Grid((60, 60, 2), PIXELS.spacing)
-    assert heartnet._implausibility(outlines(0, 2, right=False)[:2], few) == ""
+    assert implausibility(outlines(0, 2, right=False)[:2], few) == ""
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_the_extent_of_a_heart_leaves_no_doubt():
     ],
 )
 def test_what_has_not_the_extent_of_a_heart_is_doubtful(labels, problem):
-    assert heartnet._implausibility(labels, PIXELS).startswith(problem)
+    assert implausibility(labels, PIXELS).startswith(problem)
 
 
 def test_it_is_said_where_the_apex_is_uncertain(persons):
@@ -209,8 +210,8 @@ def test_it_is_said_where_the_apex_is_uncertain(persons):
 
 
 def test_a_doubtful_extent_is_not_used_and_said(persons, monkeypatch):
-    monkeypatch.setattr(heartnet, "_LONG", 500.0)
-    monkeypatch.setattr(heartnet, "_SHARE", 1.1)
+    monkeypatch.setattr(plausibility, "_LONG", 500.0)
+    monkeypatch.setattr(plausibility, "_SHARE", 1.1)
     one, other = (Image(p.fixed.data.clone(), p.fixed.grid) for p in persons.values())
     found = find_heart(one)
     assert not found.sure and found.score > heartnet._SURE

@@ -275,7 +275,8 @@ def test_advanced_settings_come_from_the_methods_dataclass(panel):
     from DeepRegistrationPanel.advanced import AdvancedSection, changedParameters
 
     section = panel.section(AdvancedSection)
-    assert list(section._fields) == ["anatomy", "smoothness", "iterations", "sliding"]
+    names = ["anatomy", "smoothness", "iterations", "sliding", "segmentation"]
+    assert list(section._fields) == names
     section._fields["smoothness"].widget.value = 3.0
     assert changedParameters(panel.parameters) == {"smoothness": 3.0}
     panel.parameters.method = "affine"

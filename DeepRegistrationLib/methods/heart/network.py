@@ -21,12 +21,13 @@ class HeartNet(nn.Module):
 
     Args:
         width: Channels of the first level; they double at the next ones, up to eight times.
+        channels: Slices that are seen at once, to segment the middle one.
     """
 
-    def __init__(self, width: int = 12) -> None:
+    def __init__(self, width: int = 12, channels: int = 1) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(LEVELS)]
-        self.down = nn.ModuleList(map(_two_convolutions, [1, *widths[:-1]], widths))
+        self.down = nn.ModuleList(map(_two_convolutions, [channels, *widths[:-1]], widths))
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(wide, narrow, 2, stride=2)
             for narrow, wide in zip(widths, widths[1:], strict=False)
@@ -39,7 +40,7 @@ class HeartNet(nn.Module):
 
         Args:
             slices: As :func:`DeepRegistrationLib.methods.heart.slices.slices_of` gives them:
-                [n, 1, y, x], y and x divisible by ``MULTIPLE``.
+                [n, channels, y, x], y and x divisible by ``MULTIPLE``.
 
         Returns:
             float32 [n, 4, y, x].

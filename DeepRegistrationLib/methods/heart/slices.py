@@ -29,16 +29,24 @@ def slices_of(image: Image) -> tuple[torch.Tensor, Grid]:
         their order. And the grid, of pixels of about ``PIXEL`` mm.
     """
     data = image.data.float()
-    padding = _padding(data)
-    some = data[~padding] if padding is not None else data.flatten()
+    scaled = scaled_to_range(data, padding_of(data))
+    coarse = smoothed(replace(image, data=scaled), PIXEL)
+    return in_slices(coarse.data, coarse.grid), coarse.grid
+
+
+def scaled_to_range(data: torch.Tensor, outside: torch.Tensor | None) -> torch.Tensor:
+    """The 2nd and 98th percentile become 0 and 1; values are held in [0, 1.5]: float32.
+
+    Args:
+        data: float32, any shape.
+        outside: What does not count, and becomes 0; nothing when None.
+    """
+    some = data[~outside] if outside is not None else data.flatten()
     some = some[:: max(1, len(some) // _SAMPLES)]
     share = torch.tensor([0.02, 0.98], device=data.device)
     low, high = torch.quantile(some, share).tolist()
     scaled = ((data - low) / max(high - low, 1e-6)).clamp(0.0, _BRIGHTEST)
-    if padding is not None:
-        scaled = scaled.masked_fill(padding, 0.0)
-    coarse = smoothed(replace(image, data=scaled), PIXEL)
-    return in_slices(coarse.data, coarse.grid), coarse.grid
+    return scaled if outside is None else scaled.masked_fill(outside, 0.0)
 
 
 def in_slices(values: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -51,7 +59,7 @@ def from_slices(values: torch.Tensor, grid: Grid) -> torch.Tensor:
     return values.movedim(0, 2 - slice_axis(grid))
 
 
-def _padding(data: torch.Tensor) -> torch.Tensor | None:
+def padding_of(data: torch.Tensor) -> torch.Tensor | None:
     """Where a constant was put around the image; None without one, or of nothing else."""
     corners = data[:: max(1, data.shape[0] - 1), :: data.shape[1] - 1, :: data.shape[2] - 1]
     value = corners.flatten()[0]

@@ -13,6 +13,7 @@ from DeepRegistrationLib.images.reductions import total
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
 from DeepRegistrationLib.methods.optimize.adam import Adam
+from DeepRegistrationLib.methods.optimize.class_term import ClassTerm
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
@@ -24,6 +25,7 @@ _SMOOTHING = 0.85  # control points; see fit_level
 _STIFFNESS = 1e-4  # of the first fit: control points swinging at the border would fold
 _STRIDE = 2  # voxels between correlation windows: the same error as of all, in half the time
 _FOLDING = 20.0  # weight of the folding penalty
+_AROUND_CLASSES = 16.0  # mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +37,14 @@ class MovingSource:
         base: Positions of the fixed image's voxels in ``values``, in ``grid_sample``'s units
             (-1 and 1 at the outermost centers): [3 (x, y, z), z, y, x] of the fixed image.
         matrix: Displacements along the fixed image's axes in mm to those units: [3, 3].
+        shares: Probabilities of a segmentation's classes, over the box of ``values``: [z, y, x]
+            each; none without one.
     """
 
     values: torch.Tensor
     base: torch.Tensor
     matrix: torch.Tensor
+    shares: tuple[torch.Tensor, ...] = ()
 
 
 def fit_level(
@@ -52,6 +57,7 @@ def fit_level(
     spacing: tuple[float, float, float],
     progress: Progress,
     frozen: Sequence[int] = (),
+    shares: Sequence[torch.Tensor] = (),
 ) -> torch.Tensor:
     """Fit the displacement at one resolution.
 
@@ -74,6 +80,7 @@ def fit_level(
         start: Displacement so far along the lattice's axes, mm, [3, z, y, x].
         spacing: Of the voxels along x, y, z, mm.
         frozen: Components (0: x, 1: y, 2: z) of the displacement that do not change.
+        shares: Of the fixed image's segmentation, as those of ``moving``: [z, y, x] each.
 
     Returns:
         The displacement, as ``start``.
@@ -93,6 +100,8 @@ def fit_level(
     share = (torch.Size(lattice.control_shape).numel() * cell / counted).float()
     finest = min(spacing)
     first = lattice.fit(start, _STIFFNESS)
+    around = [_AROUND_CLASSES / s for s in spacing]
+    classes = ClassTerm(shares, moving.shares, weight, around) if shares else None
     free = torch.ones(3, 1, 1, 1, device=fixed.device)
     free[list(frozen)] = 0.0
 
@@ -110,7 +119,8 @@ def fit_level(
         )[0, 0]
         smooth = bending_energy(coefficients, control_spacing)  # type: ignore[arg-type]
         folding = folding_penalty(coefficients, control_spacing)  # type: ignore[arg-type]
-        return similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
+        loss = similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
+        return loss if classes is None else loss + preset.segmentation * classes(points)
 
     def loss_of(change: torch.Tensor) -> torch.Tensor:
         return energy(control_points(change))

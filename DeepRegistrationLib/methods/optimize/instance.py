@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,9 @@ _MARGIN = 14.0  # mm around the mask in which the finest levels work and fade ou
 _REACH = 30.0  # mm past the fixed image's border from which the moving image can be fetched
 # Both, and the levels, are of images of human size; see pyramid.level_factor.
 
+ClassPair = tuple[Sequence[Image], Sequence[Image]]
+"""Probabilities of the same classes in the fixed and in the moving image, each on its grid."""
+
 
 def deform(
     fixed: Image,
@@ -39,6 +43,7 @@ def deform(
     progress: Progress,
     *,
     begin: DisplacementField | None = None,
+    classes: ClassPair | None = None,
 ) -> Transform:
     """Fit a deformation on top of ``start``, level after level.
 
@@ -48,10 +53,13 @@ def deform(
         preset: Intensity range, weights of the terms.
         levels: Coarse to fine; those far finer than the voxels are skipped.
         begin: The deformation that the first level begins with; none when omitted.
+        classes: Probabilities of the same structures in both images, one more term of the loss.
 
     Returns:
         The deformation followed by ``start``.
     """
+    if classes is not None:
+        preset = replace(preset, bending=preset.segmented_bending)
     fixed, moving = (scaled(i, preset) for i in (fixed, moving))
     if mask is not None:  # all labels of a label map count alike
         mask = replace(mask, data=(mask.data != 0).float())
@@ -59,14 +67,18 @@ def deform(
     levels = useful([shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
     frozen = unresolved_axes(fixed.grid, moving.grid)
     # What no level sees is left out once, instead of at every level.
-    fixed, moving = (coarsened(image, levels[-1].spacing) for image in (fixed, moving))
+    finest = levels[-1].spacing
+    fixed, moving = (coarsened(image, finest) for image in (fixed, moving))
+    shares = [[coarsened(share, finest) for share in side] for side in classes or ((), ())]
     costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
     field = None if begin is None else _along_axes(begin)
     for number, level in enumerate(levels):
         report = part(progress, costs[number] / costs[-1], costs[number + 1] / costs[-1])
         title = f"Deforming, level {number + 1} of {len(levels)} ({level.spacing:g} mm)"
         named = _titled(report, title)
-        field = _level(fixed, moving, mask, start, field, level, preset, factor, frozen, named)
+        field = _level(
+            fixed, moving, mask, start, field, level, preset, factor, frozen, named, shares
+        )
     assert field is not None
     return _finished(field, start, fixed.grid)
 
@@ -82,9 +94,11 @@ def _level(
     factor: float,
     frozen: list[int],
     progress: Progress,
+    shares: list[list[Image]],
 ) -> DisplacementField:
     """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
     reference = smoothed(fixed, level.spacing)
+    own, other = ([smoothed(share, level.spacing) for share in side] for side in shares)
     weight = torch.ones_like(reference.data)
     if mask is not None:
         inside = mask.resampled(reference.grid).data
@@ -92,10 +106,11 @@ def _level(
     if level.cropped and mask is not None:
         box = _box(inside > 0, reference.grid, factor * _MARGIN)
         reference = Image(reference.data[box[0]], box[1], fixed.name)
+        own = [replace(share, data=share.data[box[0]], grid=box[1]) for share in own]
         weight = weight[box[0]].contiguous()
     grid = reference.grid
     coarse = smoothed(moving, level.spacing)
-    source = _source(coarse, start, grid, factor * _REACH)
+    source = _source(coarse, start, grid, factor * _REACH, other)
     if field is None:
         before = torch.zeros(3, *grid.shape, device=fixed.data.device)
     else:
@@ -110,6 +125,7 @@ def _level(
         grid.spacing,
         progress,
         frozen,
+        [share.data for share in own],
     )
     if not level.cropped or mask is None or field is None:
         return DisplacementField(after, grid)
@@ -166,8 +182,14 @@ def _box(
     return slices, grid.cropped(tuple(low), tuple(high))  # type: ignore[return-value]
 
 
-def _source(moving: Image, start: Transform, grid: Grid, reach: float) -> MovingSource:
-    """Where the values of the moving image behind ``start`` are found.
+def _source(
+    moving: Image,
+    start: Transform,
+    grid: Grid,
+    reach: float,
+    shares: Sequence[Image] = (),
+) -> MovingSource:
+    """Where the values of the moving image behind ``start``, and its classes', are found.
 
     After an affine start they are looked up in the moving image itself. Any other start is applied
     once, by cubic interpolation, on the fixed image's grid and ``reach`` mm around it. Past its end
@@ -175,11 +197,15 @@ def _source(moving: Image, start: Transform, grid: Grid, reach: float) -> Moving
     """
     if isinstance(start, Affine):
         corners = grid.corners() @ start.matrix.T + start.translation
-        moving = _reachable(moving, corners, reach)
+        near, *shares = (_reachable(image, corners, reach) for image in (moving, *shares))
     else:
         outer = _expanded(grid, reach)
-        moving = doubled(warp(moving, start, outer, interpolation="cubic", fill=None))
+        near, *shares = (
+            warp(image, start, outer, interpolation="cubic", fill=None)
+            for image in (moving, *shares)
+        )
         start = Affine()
+    moving = doubled(near)  # ends on ends: positions between -1 and 1 stay what they are
     inverse = moving.grid.inverse_matrix
     # Rounded far below what matters: where voxels fall on voxels, the gradient is that of one side
     # or the other, and the last bits, which differ with the axes' directions, would choose it.
@@ -194,20 +220,22 @@ def _source(moving: Image, start: Transform, grid: Grid, reach: float) -> Moving
     base = map_points(voxels, units[:, None] * linear, units * first - 0.5 * units * last)
     matrix = units[:, None] * (inverse @ start.matrix @ np.reshape(grid.direction, (3, 3)))
     return MovingSource(
-        moving.data, base.movedim(-1, 0), torch.tensor(matrix, device=base.device).to(base)
+        moving.data,
+        base.movedim(-1, 0),
+        torch.tensor(matrix, device=base.device).to(base),
+        tuple(share.data for share in shares),
     )
 
 
 def _reachable(moving: Image, corners: np.ndarray, reach: float) -> Image:
-    """The moving image ``reach`` mm around a box, with twice as many voxels along each axis."""
+    """The moving image ``reach`` mm around a box."""
     size = np.array(moving.grid.size)
     steps = reach / np.array(moving.grid.spacing)
     index = moving.grid.to_index(corners)
     low = np.floor(index.min(0) - steps).astype(int).clip(0, size - 1)
     high = np.ceil(index.max(0) + steps).astype(int).clip(low, size - 1) + 1
     part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
-    near = Image(moving.data[part], moving.grid.cropped(tuple(low), tuple(high)), moving.name)
-    return doubled(near)
+    return Image(moving.data[part], moving.grid.cropped(tuple(low), tuple(high)), moving.name)
 
 
 def _expanded(grid: Grid, reach: float) -> Grid:

@@ -17,6 +17,7 @@ from DeepRegistrationLib.methods.initialization import preset_region
 from DeepRegistrationLib.methods.optimize.instance import deform
 from DeepRegistrationLib.methods.optimize.presets import PRESETS
 from DeepRegistrationLib.methods.optimize.sliding import slides, with_sliding
+from DeepRegistrationLib.methods.optimize.ventricles import ventricles
 from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
@@ -70,6 +71,7 @@ def refine(
         (first, last),
         part(context.progress, 0.0, 0.7 if slid else 1.0),
         begin=_softened(field, coarsest.control_spacing / 2),
+        classes=ventricles(preset, fixed, moving, context),
     )
     if not slid:
         return found

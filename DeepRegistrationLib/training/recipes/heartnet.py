@@ -108,17 +108,27 @@ class HeartNetRecipe(Recipe):
                     "give a label map (RV 1, myocardium 2, LV 3) for every case."
                 )
             image = read_image(case.image)
-            found, known = _learned(image, read_labels(case.labels, image))
+            found, known = self.learned(image, read_labels(case.labels, image))
             slices.append(found)
             shares.append(known)
         return PreparedSlices(torch.cat(slices).to(device), torch.cat(shares).to(device))
 
+    def learned(self, image: Image, labels: Image) -> tuple[Tensor, Tensor]:
+        """A case's slices and the shares of the structures in them, as in `PreparedSlices`."""
+        slices, grid = slices_of(image)
+        parts = [
+            in_slices(smoothed(Image((labels.data == k).float(), labels.grid), PIXEL).data, grid)
+            for k in LABEL_NAMES
+        ]
+        return _fitted(slices[:, None]), _fitted(torch.stack(parts, dim=1).clamp(0.0, 1.0))
+
     def batch(self, prepared: PreparedSlices, step: int, generator: torch.Generator) -> Any:
         device = prepared.slices.device
         chosen = torch.randint(len(prepared.slices), (self.slices,), generator=generator)
-        places = self._places(generator).to(device)
+        places = self.places(generator).to(device)
         both = torch.cat([prepared.slices[chosen], prepared.shares[chosen]], dim=1)
-        pictures, shares = F.grid_sample(both, places, align_corners=False).split([1, 3], dim=1)
+        found = F.grid_sample(both, places, align_corners=False)
+        pictures, shares = self.pictured(found[:, :-3], found[:, -3:], generator)
         without_heart = torch.rand(self.slices, generator=generator) < self.random_shapes
         if bool(without_heart.any()):
             count = int(without_heart.sum())
@@ -127,7 +137,7 @@ class HeartNetRecipe(Recipe):
         pictures, inside = self._disguised(pictures, generator)
         return pictures, _with_surroundings(shares * inside)
 
-    def _places(self, generator: torch.Generator) -> Tensor:
+    def places(self, generator: torch.Generator) -> Tensor:
         """Where each pixel of the batch is looked up: any turn, half of them mirrored."""
         n = self.slices
         draw = 2 * torch.rand(5, n, generator=generator) - 1
@@ -142,15 +152,25 @@ class HeartNetRecipe(Recipe):
         ]
         return F.affine_grid(torch.stack(rows, 1), [n, 1, _SEEN, _SEEN], align_corners=False)
 
+    def pictured(
+        self, pictures: Tensor, shares: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """What else is done to slices and shares alike."""
+        return pictures, shares
+
     def _disguised(self, pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Contrast, coil, blur, noise and padding as of scanners and archives, and what is left.
 
+        Args:
+            pictures: [n, channels, y, x].
+
         Returns:
-            Pictures, and 1 inside what was not cut off: [n, 1, y, x] both.
+            Pictures, and 1 inside what was not cut off: [n, 1, y, x].
         """
         n, device = self.slices, pictures.device
+        seen = pictures.shape[-1]
         gamma = torch.exp(self.contrast * torch.randn(n, 1, 1, 1, generator=generator))
-        field = torch.exp(self.bias_field * _smooth(n, 3, generator))
+        field = torch.exp(self.bias_field * smooth_noise(n, 3, seen, generator))
         gain = torch.exp(0.2 * torch.randn(n, 1, 1, 1, generator=generator))
         changed = pictures.clamp(min=1e-4) ** gamma.clamp(0.4, 2.5).to(device)
         changed = changed * (field * gain).to(device)
@@ -158,17 +178,17 @@ class HeartNetRecipe(Recipe):
         mix = torch.rand(n, 1, 1, 1, generator=generator).to(device)
         changed = torch.lerp(changed, soft, mix * (mix > 0.5))
         deviation = self.noise * torch.rand(n, 1, 1, 1, generator=generator)
-        noise = deviation * torch.randn(n, 1, _SEEN, _SEEN, generator=generator)
+        noise = deviation * torch.randn(pictures.shape, generator=generator)
         changed = (changed + noise.to(device)).clamp(0.0, 1.5)
-        inside = self._window(generator).to(device)
+        inside = self._window(seen, generator).to(device)
         return changed * inside, inside
 
-    def _window(self, generator: torch.Generator) -> Tensor:
+    def _window(self, seen: int, generator: torch.Generator) -> Tensor:
         """1 inside what is left of the slices, 0 outside: [n, 1, y, x]."""
         n = self.slices
         cut = torch.rand(n, generator=generator) < self.cropped
         draw = torch.rand(n, 4, generator=generator) * 0.4 * cut[:, None]
-        along = (torch.arange(_SEEN) + 0.5) / _SEEN
+        along = (torch.arange(seen) + 0.5) / seen
         x = (along > draw[:, :1]) & (along < 1 - draw[:, 1:2])
         y = (along > draw[:, 2:3]) & (along < 1 - draw[:, 3:])
         return (y[:, :, None] & x[:, None, :])[:, None].float()
@@ -209,16 +229,6 @@ def _dice(found: Tensor, known: Tensor) -> Tensor:
     return 2 * both / ((found + known).sum(dim=(0, 2, 3))[1:] + 1e-6)
 
 
-def _learned(image: Image, labels: Image) -> tuple[Tensor, Tensor]:
-    """A case's slices and the shares of the structures in them, see :class:`PreparedSlices`."""
-    slices, grid = slices_of(image)
-    parts = [
-        in_slices(smoothed(Image((labels.data == k).float(), labels.grid), PIXEL).data, grid)
-        for k in LABEL_NAMES
-    ]
-    return _fitted(slices[:, None]), _fitted(torch.stack(parts, dim=1).clamp(0.0, 1.0))
-
-
 def _with_surroundings(shares: Tensor) -> Tensor:
     """Before the shares of the structures, that of all else: [n, 4, y, x]."""
     return torch.cat([1.0 - shares.sum(1, keepdim=True), shares], dim=1)
@@ -231,10 +241,10 @@ def _fitted(values: Tensor) -> Tensor:
     return F.pad(values, (right // 2, right - right // 2, down // 2, down - down // 2))
 
 
-def _smooth(n: int, cells: int, generator: torch.Generator) -> Tensor:
-    """Smooth standard normal noise: [n, 1, y, x]."""
+def smooth_noise(n: int, cells: int, seen: int, generator: torch.Generator) -> Tensor:
+    """Smooth standard normal noise: [n, 1, seen, seen]."""
     values = torch.randn(n, 1, cells, cells, generator=generator)
-    return F.interpolate(values, size=(_SEEN, _SEEN), mode="bicubic", align_corners=True)
+    return F.interpolate(values, size=(seen, seen), mode="bicubic", align_corners=True)
 
 
 def _random_shapes(n: int, generator: torch.Generator) -> Tensor:
@@ -246,9 +256,11 @@ def _random_shapes(n: int, generator: torch.Generator) -> Tensor:
     radius = torch.hypot(
         (x - middle[0]) / (0.4 + 0.6 * draw[2]), (y - middle[1]) / (0.4 + 0.6 * draw[3])
     )
-    heights = torch.stack([_smooth(n, 3 + k, generator)[:, 0] for k in range(_SHAPES)], 1)
+    heights = torch.stack(
+        [smooth_noise(n, 3 + k, _SEEN, generator)[:, 0] for k in range(_SHAPES)], 1
+    )
     brightness = torch.rand(n, _SHAPES, generator=generator)
     organs = brightness.gather(1, heights.argmax(1).flatten(1)).reshape(n, _SEEN, _SEEN)
-    organs = organs * (1 + 0.2 * _smooth(n, _TEXTURE, generator)[:, 0])
+    organs = organs * (1 + 0.2 * smooth_noise(n, _TEXTURE, _SEEN, generator)[:, 0])
     shell = ((radius - 1).abs() < 0.08) & (draw[4] < 0.5)
     return torch.where(shell, 1.0, organs * (radius < 1))[:, None].clamp(0.0, 1.5)
