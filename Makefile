@@ -46,6 +46,7 @@ bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.lungs --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.hearts --data $(or $(BENCH_DATA),../shared/data)/cardiac_acdc
 	$(PY) -m Testing.Benchmarks.verdict --data $(or $(BENCH_DATA),../shared/data)
+	$(PY) -m Testing.Benchmarks.large_motion
 	$(PY) -m Testing.Benchmarks.memory
 	$(GL) $(THREADS) $(PY) -m Testing.Benchmarks.panel_blocks
 	$(PY) -m Testing.Benchmarks.networks
