@@ -275,9 +275,9 @@ def test_no_second_registration_is_done_unasked(shift, chest):
 
 def test_a_result_that_is_a_mean_of_both_directions_is_judged_by_these_two(shift, chest):
     """A second registration of this kind would share both, and agree whatever the error."""
-    forward, inverse = Affine(translation=(0.0, 1.0, 0.0)), Affine(translation=(0.0, 3.0, 0.0))
+    forward, backward = Affine(translation=(0.0, 1.0, 0.0)), Affine(translation=(0.0, -3.0, 0.0))
     pair = ImagePair(chest.fixed, chest.moving, None, None)
-    found = find_evidence(shift(), pair, Context(), Affine(), [forward, inverse], refine=False)
+    found = find_evidence(shift(), pair, Context(), Affine(), [forward, backward], refine=False)
     assert not shift.calls
     maps = found.maps(chest.fixed.grid, torch.device("cpu"), silent).maps()
     assert torch.allclose(maps["consistency"].data, torch.tensor(2.0))
