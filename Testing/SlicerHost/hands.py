@@ -66,8 +66,12 @@ def type_text(widget: Any, text: str) -> None:
 def press_keys(widget: Any, keys: str) -> None:
     """Press a key with its modifiers, as in ``"Ctrl+R"``, in the widget's active window."""
     native = _reachable(widget)
-    native.activateWindow()
-    QtTest.QTest.qWaitForWindowActive(native.window())
+    while True:  # what was closed or laid out before may yet pass the activation on
+        native.activateWindow()
+        assert QtTest.QTest.qWaitForWindowActive(native.window(), 60_000), "never active"
+        QtWidgets.QApplication.processEvents()
+        if QtWidgets.QApplication.activeWindow() is native.window():
+            break
     combination = QtGui.QKeySequence(keys)[0]
     QtTest.QTest.keyPress(native, combination.key(), combination.keyboardModifiers())
     # Modifiers first: Qt takes those of the last key event for held, also in the mouse's events.
