@@ -231,7 +231,7 @@ def test_a_short_training_beats_the_identity_on_another_phantom(tmp_path, monkey
         target_registration_error(pair.frame.start, *pair.landmarks)["after"]["mean"]
         for pair in validation
     ]
-    assert losses_seen[-1] < losses_seen[0]
+    assert losses_seen[-1] < 0.8 * losses_seen[0]
     assert outcome.metrics["tre"] < 0.8 * np.mean(before)
     assert outcome.metrics["folding_percent"] < 0.3
 
