@@ -32,6 +32,8 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
     protocol = PROTOCOLS[arguments.protocol]
     if arguments.pictures < 0:
         raise RegistrationError(f"--pictures {arguments.pictures} is below 0; give 0 or more.")
+    if arguments.spacing is not None:
+        check_spacing(arguments.spacing, protocol.name)
     variants = variants_of(arguments.methods, arguments.quality, arguments.masks)
     output = Path(arguments.output)
     _check_output(output, arguments.resume)
@@ -45,6 +47,7 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
             resume=arguments.resume,
             device=arguments.device,
             seed=arguments.seed,
+            spacing=arguments.spacing,
             pictures=arguments.pictures,
             progress=progress,
             report=lambda line: None if arguments.quiet else print(line, flush=True),
@@ -60,6 +63,7 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
         "protocol": f"{protocol.name}: {protocol.title}",
         "alignment": alignment,
         "pairs": len(pairs),
+        "voxels": "as they are" if arguments.spacing is None else f"{arguments.spacing:g} mm",
         "seed": arguments.seed,
     }
     tables = write_results(rows, protocol.name, output, about)
@@ -73,6 +77,20 @@ def benchmark_list(arguments: argparse.Namespace) -> None:
         )
     if all(row["status"] != "ok" for row in rows):
         raise RegistrationError(f"Every row failed; the first error: {rows[0]['error']}")
+
+
+def check_spacing(spacing: float, protocol: str) -> None:
+    """Check a voxel size for all images.
+
+    Raises:
+        RegistrationError: It is out of range, or the protocol makes images of its own.
+    """
+    if not 0.2 <= spacing <= 20:
+        raise RegistrationError(f"--spacing {spacing:g} is not a voxel size; give 0.2 to 20 mm.")
+    if protocol == "synthetic":
+        raise RegistrationError(
+            "--spacing does not go with the protocol synthetic, which makes images of its own."
+        )
 
 
 def _check_output(output: Path, resume: bool) -> None:
@@ -152,6 +170,8 @@ def _told(arguments: argparse.Namespace) -> list[str]:
         told += ["--alignment", arguments.alignment]
     if arguments.limit is not None:
         told += ["--limit", str(arguments.limit)]
+    if arguments.spacing is not None:
+        told += ["--spacing", f"{arguments.spacing:g}"]
     if arguments.patients is not None:
         told += ["--patients", *arguments.patients]
     return [*told, "--split", arguments.split] if arguments.split is not None else told

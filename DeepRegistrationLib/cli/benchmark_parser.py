@@ -60,6 +60,13 @@ def add_benchmark(commands: Any) -> None:
         "labels as SVF-Net's paper does (default: hearts for the protocol heart, else none)",
     )
     parser.add_argument(
+        "--spacing",
+        metavar="MM",
+        type=float,
+        help="resample the images to voxels of MM mm for all methods (default: as they are); "
+        "snapped errors are in these voxels",
+    )
+    parser.add_argument(
         "--split",
         help="train, validation, test or all (default: test, which no training reads; with "
         "--patients: all)",

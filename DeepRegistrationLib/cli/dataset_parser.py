@@ -13,8 +13,8 @@ def add_dataset(commands: Any) -> None:
         help="make a list of cases from a public data set",
         description="Check a data set in the layout in which it is distributed and write cases.csv "
         "for 'train', with the files that it needs (landmarks in LPS mm, raw volumes "
-        "in HU), to the output folder. Layouts: acdc, dirlab-4dct, dirlab-copdgene, "
-        "empire10, learn2reg, popi.",
+        "in HU), to the output folder. Layouts: acdc, dirlab-4dct, dirlab-4dct-refined (its "
+        "landmarks as refined by Fu et al. 2019), dirlab-copdgene, empire10, learn2reg, popi.",
     )
     parser.add_argument("layout", metavar="LAYOUT")
     parser.add_argument("folder", metavar="FOLDER", help="folder of the unpacked data set")

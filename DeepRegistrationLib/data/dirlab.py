@@ -10,13 +10,14 @@ changes a distance.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from DeepRegistrationLib.data.dirlab_refined import refined_indices
 from DeepRegistrationLib.data.layout_entries import (
     LayoutEntry,
     files_below,
@@ -30,7 +31,10 @@ from DeepRegistrationLib.images.geometry import IDENTITY, Grid
 from DeepRegistrationLib.progress import Progress
 
 _AIR = -1024
+_IMAGE_4DCT = r"case(\d+)_{}.*\.img"  # by phase
 _TOLERANCE = 0.03  # mm; the published distances and spacings are rounded
+
+_Points = Callable[[int, Sequence[Path]], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -84,14 +88,36 @@ def read_4dct(folder: Path, output: Path, progress: Progress) -> list[LayoutEntr
     """Inhale (T00) and exhale (T50) of the cases 1 to 10, all held out."""
     files = files_below(folder)
     phases = {
-        phase: (
-            rf"case(\d+)_{phase}.*\.img",
-            rf"case(\d+)_(?:dirlab)?300_{phase}_xyz\.txt",
-        )
+        phase: (_IMAGE_4DCT.format(phase), rf"case(\d+)_(?:dirlab)?300_{phase}_xyz\.txt")
         for phase in ("T00", "T50")
     }
     example = ("Case1Pack/Images/case1_T00_s.img", "ExtremePhases/Case1_300_T00_xyz.txt")
-    return _read("case", folder, files, phases, CASES_4DCT, IDENTITY, example, output, progress)
+    points = _original("case", CASES_4DCT)
+    return _read(
+        "case", folder, files, phases, points, CASES_4DCT, IDENTITY, example, output, progress
+    )
+
+
+def read_4dct_refined(folder: Path, output: Path, progress: Progress) -> list[LayoutEntry]:
+    """As :func:`read_4dct`, with the landmarks that Fu et al. 2019 refined at inhale.
+
+    The folder also holds their ``case1.mat`` to ``case10.mat`` ("New Landmark Pairs"); files of
+    these names in "Dense Sets of Landmark Pairs" are others.
+    """
+    files = [f for f in files_below(folder) if not f.parent.name.lower().startswith("dense")]
+    phases = {phase: (_IMAGE_4DCT.format(phase), r"case(\d+)\.mat") for phase in ("T00", "T50")}
+    example = ("Case1Pack/Images/case1_T00_s.img", "New Landmark Pairs/case1.mat")
+
+    def points(number: int, files: Sequence[Path]) -> list[np.ndarray]:
+        found, case = refined_indices(files[0]), CASES_4DCT[number]
+        check_distance(f"case{number}", found.inhale, found.exhale, case)
+        for index in (found.refined, found.exhale):
+            _check_range(files[0], index, case)
+        return [found.refined, found.exhale]
+
+    return _read(
+        "case", folder, files, phases, points, CASES_4DCT, IDENTITY, example, output, progress
+    )
 
 
 def read_copdgene(folder: Path, output: Path, progress: Progress) -> list[LayoutEntry]:
@@ -103,8 +129,9 @@ def read_copdgene(folder: Path, output: Path, progress: Progress) -> list[Layout
     }
     downwards = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
     example = ("copd1/copd1_iBHCT.img", "copd1/copd1_300_iBH_xyz_r1.txt")
+    points = _original("copd", CASES_COPDGENE)
     return _read(
-        "copd", folder, files, phases, CASES_COPDGENE, downwards, example, output, progress
+        "copd", folder, files, phases, points, CASES_COPDGENE, downwards, example, output, progress
     )
 
 
@@ -113,13 +140,19 @@ def _read(
     folder: Path,
     files: list[Path],
     phases: dict[str, tuple[str, str]],
+    points_of: _Points,
     table: dict[int, PublishedCase],
     direction: tuple[float, ...],
     example: tuple[str, str],
     output: Path,
     progress: Progress,
 ) -> list[LayoutEntry]:
-    """All cases that the folder holds completely."""
+    """All cases that the folder holds completely.
+
+    Args:
+        phases: By phase, patterns of the names of its image and of its landmarks' file.
+        points_of: Number of a case and the latter to the phases' voxel indices from 1, [n, 3] each.
+    """
     numbers = sorted(
         {_number(path, image) for image, _ in phases.values() for path in matching(files, image)}
     )
@@ -133,8 +166,7 @@ def _read(
             phase: tuple(_only(files, pattern, number, prefix) for pattern in patterns)
             for phase, patterns in phases.items()
         }
-        points = [_indices(path, table[number]) for _, path in chosen.values()]
-        check_distance(f"{prefix}{number}", points[0], points[1], table[number])
+        points = points_of(number, [path for _, path in chosen.values()])
         grid = _grid(table[number], direction)
         for (phase, (raw, _)), index in zip(chosen.items(), points, strict=True):
             name = f"{prefix}{number}_{phase}"
@@ -143,6 +175,17 @@ def _read(
             patient = f"{prefix}{number}"
             found.append(LayoutEntry(patient, image, landmarks=landmarks, split="test"))
     return found
+
+
+def _original(prefix: str, table: dict[int, PublishedCase]) -> _Points:
+    """Reads the published landmarks of a case, and checks their distance."""
+
+    def points(number: int, files: Sequence[Path]) -> list[np.ndarray]:
+        first, second = (_indices(path, table[number]) for path in files)
+        check_distance(f"{prefix}{number}", first, second, table[number])
+        return [first, second]
+
+    return points
 
 
 def _number(path: Path, pattern: str) -> int:
@@ -169,6 +212,11 @@ def _indices(path: Path, volume: PublishedCase) -> np.ndarray:
         raise RegistrationError(
             f"{path.name} holds fractions, but DIR-Lab gives voxel indices; unpack it again."
         )
+    _check_range(path, index, volume)
+    return index
+
+
+def _check_range(path: Path, index: np.ndarray, volume: PublishedCase) -> None:
     if (index < 1).any():
         raise RegistrationError(
             f"{path.name} holds an index below 1, so its indices probably count from 0; unpack the "
@@ -179,7 +227,6 @@ def _indices(path: Path, volume: PublishedCase) -> np.ndarray:
             f"{path.name} holds an index beyond {volume.size}; its axes are probably exchanged, or "
             "it belongs to another case."
         )
-    return index
 
 
 def check_distance(name: str, first: np.ndarray, second: np.ndarray, volume: PublishedCase) -> None:

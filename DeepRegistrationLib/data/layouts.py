@@ -23,6 +23,7 @@ Reader = Callable[[Path, Path, Progress], list[LayoutEntry]]
 
 LAYOUTS: dict[str, Reader] = {
     "dirlab-4dct": dirlab.read_4dct,
+    "dirlab-4dct-refined": dirlab.read_4dct_refined,
     "dirlab-copdgene": dirlab.read_copdgene,
     "popi": popi.read,
     "empire10": empire10.read,

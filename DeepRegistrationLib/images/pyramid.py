@@ -114,6 +114,14 @@ def _with_spacing(image: Image, wanted: tuple[float, float, float]) -> Image:
     return _resampled(image, grid, _smoothing(ratio), suited_interpolation(ratio))
 
 
+def isotropic(image: Image, spacing: float) -> Image:
+    """The image in voxels of ``spacing`` mm along every axis over the same box.
+
+    As :func:`smoothed`, but slices of any thickness are interpolated.
+    """
+    return _with_spacing(image, (spacing, spacing, spacing))
+
+
 def doubled(image: Image) -> Image:
     """The image with one voxel more between any two along each axis, by cubic interpolation.
 

@@ -26,6 +26,12 @@ from DeepRegistrationLib.cli import main
         (("--methods", "shift", "--alignment", "segmentations"), "anna has no labels to align by"),
         (("--methods", "shift", "--alignment", "eyes"), "no alignment 'eyes'"),
         (("--methods", "shift", "--device", "abacus"), "abacus"),
+        (("--methods", "shift", "--spacing", "0"), "--spacing 0 is not a voxel size"),
+        (("--methods", "shift", "--spacing", "nan"), "--spacing nan is not a voxel size"),
+        (
+            ("--methods", "shift", "--protocol", "synthetic", "--spacing", "2"),
+            "does not go with the protocol synthetic",
+        ),
     ],
 )
 def test_each_mistake_is_one_sentence(tmp_path, refuse, change, sentence):

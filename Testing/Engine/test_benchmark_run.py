@@ -17,6 +17,7 @@ import trivial
 from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.evaluation import write_landmarks
+from DeepRegistrationLib.images.image import read_image
 from DeepRegistrationLib.studies.benchmark.journal import NAME
 from DeepRegistrationLib.studies.benchmark.loading import load_pair
 from DeepRegistrationLib.studies.benchmark.protocol import BEFORE, PROTOCOLS, pairs_for
@@ -111,6 +112,22 @@ def test_masks_of_the_list_reach_the_method_and_none_means_every_voxel(tmp_path,
     given, everywhere = (call[2].fixed_mask.data for call in shift.calls)
     assert int(given.sum()) == 6 * 7 * 8
     assert bool((everywhere == 1).all())
+
+
+def test_all_methods_get_images_and_masks_in_the_voxels_asked_for(tmp_path, shift):
+    path = benchmarks.small_list(tmp_path, mask=True)
+    given = read_image(tmp_path / "anna_in.nii.gz").grid
+    before, row = go(path, tmp_path / "out", limit=1, spacing=2.0)
+    fixed, moving, context, _ = shift.calls[0]
+    for image in (fixed, moving, context.fixed_mask, context.moving_mask):
+        assert np.allclose(image.grid.spacing, 2.0, atol=0.3)  # ends stay on ends
+        assert np.allclose(image.grid.extent, given.extent)
+    assert row["tre"]["mean"] == pytest.approx(5.5 / 3, abs=1e-5)  # mm are what they were
+    error = moving.grid.spacing  # snapped: to voxels of the resampled image
+    assert row["snapped"]["mean"] != pytest.approx(row["tre"]["mean"], abs=1e-3)
+    assert row["snapped"]["max"] < 2.5 + np.linalg.norm(error) / 2
+    with pytest.raises(RegistrationError, match="made with spacing 2.0, not None"):
+        go(path, tmp_path / "out", limit=1, resume=True)
 
 
 def test_labels_given_as_a_mask_are_refused(tmp_path, shift):

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.io import savemat
 
-from DeepRegistrationLib.data import dirlab
+from DeepRegistrationLib.data import dirlab, dirlab_refined
 from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.data.dirlab import PublishedCase
 from DeepRegistrationLib.data.layouts import open_dataset
@@ -115,6 +116,51 @@ def test_copdgene_runs_from_head_to_feet(tmp_path, monkeypatch):
     points = read_landmarks(cases[1].landmarks)
     assert np.allclose(points, (pair[1] - 1) * np.array(SPACING) * (1, 1, -1), atol=1e-4)
     assert read_image(cases[1].image).grid.contains(points).all()
+
+
+@pytest.fixture
+def refined_folder(dirlab_folder):
+    """Fu et al.'s files as they are published: y before x, unsigned bytes, one refined list."""
+    for case in (1, 6):
+        inhale, exhale = (indices(seed=seed)[:, [1, 0, 2]] for seed in (case, case + 50))
+        changed = np.random.default_rng(case).integers(0, 2, (300, 1))
+        values = {
+            "landmark_EE": exhale.astype(np.uint8),
+            "landmark_dirlab_EI": inhale.astype(np.uint8),
+            "landmark_new_EI": np.clip(inhale - 0.3 * changed, 1, None),
+            "landmark_changed_idx": changed.astype(np.uint8),
+        }
+        for place in ("New Landmark Pairs", "Dense Sets of Landmark Pairs"):
+            (dirlab_folder / place).mkdir(exist_ok=True)
+        savemat(dirlab_folder / f"New Landmark Pairs/case{case}.mat", values)
+        dense = {"landmark_EE": exhale[:9], "landmark_EI": inhale[:9]}
+        savemat(dirlab_folder / f"Dense Sets of Landmark Pairs/case{case}.mat", dense)
+    return dirlab_folder
+
+
+def test_refined_landmarks_are_fractions_at_inhale(refined_folder, tmp_path):
+    cases = open_dataset("dirlab-4dct-refined", refined_folder, tmp_path / "out")
+    assert [case.patient for case in cases] == ["case1", "case1", "case6", "case6"]
+    changed = np.random.default_rng(6).integers(0, 2, (300, 1))
+    assert 100 < changed.sum() < 200
+    expected = np.clip(indices(seed=6) - 0.3 * changed, 1, None) - 1
+    assert np.allclose(read_landmarks(cases[2].landmarks), expected * SPACING, atol=1e-4)
+    assert np.allclose(
+        read_landmarks(cases[3].landmarks), (indices(seed=56) - 1) * np.array(SPACING), atol=1e-4
+    )
+
+
+def test_refined_landmarks_of_another_case_or_kind_are_refused(refined_folder, tmp_path):
+    first, sixth = (refined_folder / f"New Landmark Pairs/case{case}.mat" for case in (1, 6))
+    whole = first.read_bytes()
+    first.write_bytes(sixth.read_bytes())
+    assert "another case" in refusal("dirlab-4dct-refined", refined_folder, tmp_path)
+    first.write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read" in refusal("dirlab-4dct-refined", refined_folder, tmp_path)
+    first.write_bytes((refined_folder / "Dense Sets of Landmark Pairs/case1.mat").read_bytes())
+    assert "New Landmark Pairs" in refusal("dirlab-4dct-refined", refined_folder, tmp_path)
+    savemat(first, {name: np.zeros((4, 2)) for name in dirlab_refined._NAMES})
+    assert "lists of x, y, z" in refusal("dirlab-4dct-refined", refined_folder, tmp_path)
 
 
 def test_a_flipped_axis_is_named(dirlab_folder, tmp_path):

@@ -77,7 +77,7 @@ def test_the_segmentation_lies_where_the_heart_is_however_the_array_is_stored(mo
     image = legible(labels)
     place(monkeypatch, {image: known(image, labels)})
     found = segment_ventricles(image)
-    assert not found.doubt
+    assert not found.reason
     assert [share.grid for share in found.shares] == [labels.grid] * 3
     overlap = label_overlap(labels, as_labels(found, labels.grid))
     assert min(overlap[k]["dice"] for k in (1, 2, 3)) > 0.9
@@ -126,7 +126,7 @@ def test_single_and_thick_slices_doubtful_hearts_and_odd_ones_are_left_out(monke
     assert segment_ventricles(one) == ((), "has only 1 slices")
     assert segment_ventricles(thick) == ((), "has slices of 20 mm")
     assert segment_ventricles(unsure) == ((), "shows no heart for sure")
-    assert segment_ventricles(little).doubt.startswith("shows ventricles of an odd extent")
+    assert segment_ventricles(little).reason.startswith("shows ventricles of an odd extent")
 
 
 def test_a_faint_segmentation_is_left_out(monkeypatch):
@@ -136,7 +136,7 @@ def test_a_faint_segmentation_is_left_out(monkeypatch):
     weak = torch.nn.Sequential()
     weak.forward = lambda slices: 0.1 * Reader()(slices)
     monkeypatch.setattr(segmentation, "_network", lambda *_: weak)
-    assert "faint" in segment_ventricles(image).doubt
+    assert "faint" in segment_ventricles(image).reason
 
 
 def test_only_settings_for_hearts_segment(monkeypatch):
@@ -174,16 +174,16 @@ def beating():
     return flat, labels
 
 
-def told(monkeypatch, images, labels, doubt=""):
-    """The true labels stand for the segmentations; the second one may be in doubt."""
+def told(monkeypatch, images, labels, reason=""):
+    """The true labels stand for the segmentations; the second one may be left out for a reason."""
     answers = {}
     for image, known_labels in zip(images, labels, strict=True):
         shares = [(known_labels.data == k).float() for k in (1, 2, 3)]
         found = tuple(Image(share, known_labels.grid) for share in shares)
         answers[image.name, image.data.sum().item()] = Segmentation(found)
     keys = list(answers)
-    if doubt:
-        answers[keys[1]] = Segmentation((), doubt)
+    if reason:
+        answers[keys[1]] = Segmentation((), reason)
     monkeypatch.setattr(
         term, "segment_ventricles", lambda image: answers[image.name, image.data.sum().item()]
     )
@@ -207,7 +207,7 @@ def test_segmentations_align_walls_that_the_images_do_not_show(monkeypatch, beat
 
 def test_where_one_segmentation_is_in_doubt_the_images_alone_count(monkeypatch, beating):
     images, labels = beating
-    told(monkeypatch, images, labels, doubt="shows no heart for sure")
+    told(monkeypatch, images, labels, reason="shows no heart for sure")
     values = {"anatomy": "cardiac_mri"}
     found = register(*images, parameters=values, **FAST)
     without = register(*images, parameters={**values, "segmentation": False}, **FAST)
@@ -239,6 +239,6 @@ def test_ventricles_of_patients_that_were_not_trained_on(patient):
         image = read_image(path)
         labels = read_image(path.with_name(path.name.replace(".nii", "_gt.nii")))
         found = segment_ventricles(image)
-        assert not found.doubt
+        assert not found.reason
         overlap = label_overlap(labels, as_labels(found, image.grid))
         assert np.mean([overlap[k]["dice"] for k in (1, 2, 3)]) > 0.8

@@ -55,11 +55,11 @@ class Segmentation(NamedTuple):
     Attributes:
         shares: Probabilities of right ventricle, myocardium and left ventricle, 0 to 1 on the
             image's grid; empty where there are none to rely on.
-        doubt: Why there are none: a clause about the image; empty where they can be relied on.
+        reason: Why there are none: a clause about the image; empty where they can be relied on.
     """
 
     shares: tuple[Image, ...]
-    doubt: str = ""
+    reason: str = ""
 
 
 _SEGMENTED: WeakKeyDictionary[Image, Segmentation] = WeakKeyDictionary()

@@ -40,6 +40,6 @@ def _found(fixed: Image, moving: Image) -> ClassPair | str:
     except RegistrationError as error:
         return f"{_LEFT_OUT}: {error}"
     for side, segmented in (("fixed", ours), ("moving", theirs)):
-        if segmented.doubt:
-            return f"{_LEFT_OUT}: the {side} image {segmented.doubt}."
+        if segmented.reason:
+            return f"{_LEFT_OUT}: the {side} image {segmented.reason}."
     return ours.shares, theirs.shares

@@ -14,6 +14,7 @@ import torch
 from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import background, finite
+from DeepRegistrationLib.images.pyramid import isotropic
 from DeepRegistrationLib.methods.heart.preparation import rigid_between
 from DeepRegistrationLib.studies.benchmark.input_cache import Reader
 from DeepRegistrationLib.studies.benchmark.protocol import BenchmarkPair
@@ -43,8 +44,16 @@ class PairImages:
     truth: Transform | None = None
 
 
-def load_pair(pair: BenchmarkPair, alignment: str, reader: Reader | None = None) -> PairImages:
+def load_pair(
+    pair: BenchmarkPair,
+    alignment: str,
+    reader: Reader | None = None,
+    spacing: float | None = None,
+) -> PairImages:
     """Read (or synthesize) the images of a pair and align them.
+
+    Args:
+        spacing: Voxel size that images and masks are resampled to, mm; as they are when omitted.
 
     Raises:
         RegistrationError: A file cannot be read, or the alignment finds no heart.
@@ -58,10 +67,22 @@ def load_pair(pair: BenchmarkPair, alignment: str, reader: Reader | None = None)
         _mask(pair.fixed, reader),
         _mask(pair.moving, reader),
     )
+    if spacing is not None:
+        images = _resampled(images, spacing)
     if alignment == "none":
         return images
     frames = [reader.frame(case, alignment) for case in (pair.fixed, pair.moving)]
     return replace(images, initial=rigid_between(*frames))
+
+
+def _resampled(images: PairImages, spacing: float) -> PairImages:
+    """The images in isotropic voxels, without aliasing; masks by the nearest voxel."""
+    fixed, moving = (isotropic(image, spacing) for image in (images.fixed, images.moving))
+    fixed_mask, moving_mask = (
+        mask and mask.resampled(image.grid, interpolation="nearest")
+        for mask, image in ((images.fixed_mask, fixed), (images.moving_mask, moving))
+    )
+    return PairImages(fixed, moving, fixed_mask, moving_mask)
 
 
 def everywhere(image: Image) -> Image:

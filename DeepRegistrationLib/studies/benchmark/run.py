@@ -48,6 +48,7 @@ class Options:
         resume: Go on with the rows that are there; failed ones are tried again.
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: Of every method.
+        spacing: Voxel size that images are resampled to, mm; None: as they are.
         pictures: Of how many pairs overlays are drawn.
         progress: May raise ``Cancelled``; rows so far are kept.
         report: Called with a line a row.
@@ -57,6 +58,7 @@ class Options:
     resume: bool = False
     device: str = "auto"
     seed: int = 0
+    spacing: float | None = None
     pictures: int = 3
     progress: Progress = silent
     report: Callable[[str], None] = field(default=lambda line: None)
@@ -96,6 +98,7 @@ def run(
         "protocol": protocol.name,
         "alignment": options.alignment,
         "seed": options.seed,
+        "spacing": options.spacing,
         "version": __version__,
     }
     journal = Journal(folder, settings, resume=options.resume)
@@ -156,7 +159,7 @@ def _pair_rows(
     images, kept = None, Region()
     problem = ""
     try:
-        images = load_pair(pair, options.alignment, reader)
+        images = load_pair(pair, options.alignment, reader, options.spacing)
         kept = region_of(
             images.fixed,
             images.moving,
