@@ -10,6 +10,7 @@ import torch
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
+    driving_beside,
     kept_region,
     load_image,
     load_labels,
@@ -72,7 +73,14 @@ def evaluate_files(arguments: argparse.Namespace) -> int:
     kept = kept_region(arguments.transform, fixed)
     with torch.no_grad():
         report = evaluation_report(
-            transform, fixed=fixed, moving=moving, kept=kept, notes=notes, **given, **landmarks
+            transform,
+            fixed=fixed,
+            moving=moving,
+            kept=kept,
+            driving=driving_beside(arguments.transform),
+            notes=notes,
+            **given,
+            **landmarks,
         )
     if not arguments.output:
         print(report_text(report), end="")

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.landmark_pairs import read_landmark_pairs
+from DeepRegistrationLib.evaluation.driving_pairs import as_pairs, read_driving
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs, read_landmark_pairs
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
@@ -19,7 +20,7 @@ from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, read_labels
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import RegistrationOptions, values_in
-from DeepRegistrationLib.reports.report import MASK_FILE
+from DeepRegistrationLib.reports.report import DRIVING_FILE, MASK_FILE
 from DeepRegistrationLib.transforms import Transform, read_transform
 
 T = TypeVar("T")
@@ -125,6 +126,22 @@ def load_landmarks(
         "moving_landmarks": pairs.moving,
         "notes": pairs.notes,
     }
+
+
+def load_guide(arguments: argparse.Namespace, fixed: Image, moving: Image) -> LandmarkPairs | None:
+    """The landmark pairs that shall drive a registration, checked against the images."""
+    if arguments.guide is None:
+        return None
+    return as_pairs(read_landmark_pairs(*arguments.guide), fixed.grid, moving.grid)
+
+
+def driving_beside(transform: str) -> LandmarkPairs | None:
+    """The landmark pairs that drove a transform which ``deepreg`` wrote; None for none."""
+    path = Path(transform)
+    record = path.with_name(DRIVING_FILE)
+    if path.name != "transform.h5" or not record.is_file():
+        return None
+    return read_driving(record)
 
 
 def kept_region(transform: str, fixed: Image | None) -> Region | None:

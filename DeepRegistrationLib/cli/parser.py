@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="name", required=True)
     _add_register(commands)
+    _add_improve(commands)
     _add_evaluate(commands)
     _add_apply(commands)
     add_convert(commands)
@@ -94,10 +95,65 @@ def _add_register(commands: Any) -> None:
         metavar="FILE",
         help="transform from fixed to moving points to start from (.h5, .tfm)",
     )
+    _add_guide_options(parser)
     _add_landmark_options(parser)
     _add_strict_option(parser)
     add_series_options(parser)
     parser.set_defaults(command="register:register_files")
+
+
+def _add_improve(commands: Any) -> None:
+    parser = commands.add_parser(
+        "improve",
+        help="improve a transform around landmark pairs",
+        description="Optimize TRANSFORM anew around the driving landmark pairs; farther away "
+        "nothing changes. Writes the same files as 'register'.",
+    )
+    parser.add_argument("fixed", metavar="FIXED", help="image file or folder of a DICOM series")
+    parser.add_argument("moving", metavar="MOVING", help="image file or folder of a DICOM series")
+    parser.add_argument("transform", metavar="TRANSFORM", help="fixed to moving: .h5, .tfm ...")
+    parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
+    _add_guide_options(parser, required=True)
+    parser.add_argument(
+        "--radius",
+        type=float,
+        default=30.0,
+        metavar="MM",
+        help="how far around them the transform may change (default: %(default)g mm)",
+    )
+    parser.add_argument(
+        "--leave-one-out",
+        action="store_true",
+        help="also measure the error at each pair when the others drive",
+    )
+    parser.add_argument(
+        "--fixed-mask", metavar="FILE", help="mask of FIXED; only voxels other than 0 count"
+    )
+    _add_device_option(parser)
+    _add_landmark_options(parser)
+    _add_strict_option(parser)
+    parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
+    add_series_options(parser)
+    parser.set_defaults(command="improve:improve_files")
+
+
+def _add_guide_options(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    parser.add_argument(
+        "--guide",
+        nargs=2,
+        metavar=("FIXED_POINTS", "MOVING_POINTS"),
+        required=required,
+        help="landmark pairs that drive the result, in two files as for the report; they do not "
+        "count as proof of it",
+    )
+    parser.add_argument(
+        "--landmark-weight",
+        type=float,
+        default=DEFAULTS.landmark_weight,
+        metavar="W",
+        help="of these pairs: 1 where they are trusted to 1 mm, 4 to 0.5 mm, 0.25 to 2 mm "
+        "(default: %(default)g)",
+    )
 
 
 def _add_strict_option(parser: argparse.ArgumentParser) -> None:

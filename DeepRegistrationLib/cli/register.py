@@ -13,6 +13,7 @@ import numpy as np
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
+    load_guide,
     load_image,
     load_landmarks,
     load_optional,
@@ -27,7 +28,7 @@ from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import write_image
 from DeepRegistrationLib.options import Outputs, values_in
 from DeepRegistrationLib.progress import shown_progress
-from DeepRegistrationLib.registration.engine import Registration, register
+from DeepRegistrationLib.registration.engine import register
 from DeepRegistrationLib.reports.report import REPORTED, build_report
 from DeepRegistrationLib.reports.result_files import (
     RESULTS,
@@ -47,7 +48,7 @@ def register_files(arguments: argparse.Namespace) -> int:
     options = registration_options(arguments)
     owned = (*RESULTS, *UNCERTAINTY.values())
     check_folder(arguments.output, owned=owned)
-    _check_inputs_survive(arguments)
+    check_inputs_survive(arguments)
     check_landmark_options(arguments)
     fixed = load_image(arguments.fixed, *choice(arguments, 0))
     moving = load_image(arguments.moving, *choice(arguments, 1))
@@ -57,6 +58,7 @@ def register_files(arguments: argparse.Namespace) -> int:
     }
     initial = load_optional(load_transform, arguments.initial, fixed.grid)
     landmarks = load_landmarks(arguments, fixed, moving)
+    guide = load_guide(arguments, fixed, moving)
     seconds = {"read": time.perf_counter() - started}
     outputs = wanted_outputs(arguments)
     needed = output_size(fixed.grid, outputs)
@@ -65,13 +67,20 @@ def register_files(arguments: argparse.Namespace) -> int:
         shown_progress(arguments.quiet) as progress,
     ):
         result = register(
-            fixed, moving, options, outputs, initial=initial, progress=progress, **masks
+            fixed,
+            moving,
+            options,
+            outputs,
+            initial=initial,
+            guide=guide,
+            progress=progress,
+            **masks,
         )
         progress(1.0, "Measuring and writing")
         result.seconds.update(seconds)
         report = build_report(result, fixed, moving, **landmarks)
         write_results(result, moving, report, folder, images=not arguments.no_images)
-    _tell(arguments, report, result)
+    tell(arguments, report)
     return warned(report, arguments.strict)
 
 
@@ -103,7 +112,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
             write_image(pair.moving, folder / PHANTOM[1])
         for name, points in zip(PHANTOM[2:], landmarks.values(), strict=True):
             write_landmarks(points, folder / name)
-    _tell(arguments, report, result)
+    tell(arguments, report)
     warned(report, strict=False)
 
 
@@ -112,12 +121,15 @@ def wanted_outputs(arguments: argparse.Namespace) -> Outputs:
     return Outputs(**values_in(Outputs, arguments)) | REPORTED
 
 
-def _check_inputs_survive(arguments: argparse.Namespace) -> None:
+def check_inputs_survive(
+    arguments: argparse.Namespace,
+    names: tuple[str, ...] = ("fixed", "moving", "fixed_mask", "moving_mask", "initial"),
+) -> None:
     """Refuse an output folder in which a result would replace a file that is read."""
     written = (*RESULTS, *UNCERTAINTY.values())
     results = {os.path.realpath(Path(arguments.output) / name) for name in written}
-    names = ("fixed", "moving", "fixed_mask", "moving_mask", "initial")
-    for given in (getattr(arguments, name) for name in names):
+    points = [arguments.fixed_landmarks, arguments.moving_landmarks, *(arguments.guide or ())]
+    for given in (*(getattr(arguments, name) for name in names), *points):
         if given is not None and os.path.realpath(given) in results:
             raise RegistrationError(
                 f"{given} would be overwritten by a result of the same name; choose another "
@@ -125,7 +137,7 @@ def _check_inputs_survive(arguments: argparse.Namespace) -> None:
             )
 
 
-def _tell(arguments: argparse.Namespace, report: dict[str, Any], result: Registration) -> None:
+def tell(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
     """Print what was done, unless it shall be quiet."""
     if arguments.quiet:
         return

@@ -5,6 +5,9 @@ A pair that a registration was fitted to says nothing of its error. Nothing here
 
 from __future__ import annotations
 
+import csv
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from DeepRegistrationLib.images.geometry import Grid
 
 _SAME = 0.01  # mm: nearer points are one
+_NAMED = 20  # labels in a sentence
+SAME_PLACE = 1.0
+"""In mm: a fixed point this near to one that drove is taken for the same landmark."""
 
 
 def as_pairs(
@@ -70,3 +76,111 @@ def _check_single(labels: list[str], fixed: np.ndarray, moving: np.ndarray) -> N
             raise RegistrationError(
                 f"{names} have one fixed point but two moving points; leave the wrong one out."
             )
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Landmark pairs by whether they can prove anything.
+
+    Attributes:
+        independent: Rows of those that did not drive: int [n].
+        drove: Rows of those that did.
+        labels: Of the pairs that drove, as the registration was given them.
+        note: Which drove, in a sentence; None where the registration was not driven.
+    """
+
+    independent: np.ndarray
+    drove: np.ndarray
+    labels: list[str]
+    note: str | None
+
+
+def at_places(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Whether each fixed point is taken for one that drove: [n, 3] and [k, 3] mm to bool [n]."""
+    apart = np.linalg.norm(points[:, None] - places[None], axis=-1)
+    return (apart < SAME_PLACE).any(axis=1)
+
+
+def split(driving: LandmarkPairs | None, fixed: np.ndarray | None) -> Split:
+    """Tell landmarks that drove a registration from those that can measure it.
+
+    A landmark is one that drove where its fixed point is that of one: in another file, or with
+    its partner placed anew, it is the same one.
+
+    Args:
+        driving: What drove the registration; None for nothing.
+        fixed: Fixed points to measure at, LPS mm, [n, 3]; None without any.
+    """
+    points = np.zeros((0, 3)) if fixed is None else np.asarray(fixed, dtype=np.float64)
+    if driving is None:
+        return Split(np.arange(len(points)), np.zeros(0, int), [], None)
+    same = at_places(points, driving.fixed)
+    names = ", ".join(driving.labels[:_NAMED])
+    if len(driving.labels) > _NAMED:
+        names += f" and {len(driving.labels) - _NAMED} more"
+    note = (
+        f"{len(driving.labels)} landmark pair(s) drove the registration ({names}): no proof of it"
+    )
+    if same.any():
+        note += f". {int(same.sum())} of the {len(points)} given to measure it are among them"
+        note += " and were not counted"
+    return Split(np.flatnonzero(~same), np.flatnonzero(same), driving.labels, f"{note}.")
+
+
+def joined(
+    driving: LandmarkPairs, left_out: np.ndarray | None, earlier: LandmarkPairs | None
+) -> tuple[LandmarkPairs, np.ndarray | None]:
+    """What drives a registration together with what drove its start, which is in it still.
+
+    Args:
+        left_out: Leave-one-out errors of ``driving``, or None.
+
+    Returns:
+        All pairs, the new in place of an earlier one at the same point, and their errors, NaN for
+        the earlier ones.
+    """
+    others = split(driving, None if earlier is None else earlier.fixed).independent
+    if earlier is None or len(others) == 0:
+        return driving, left_out
+    pairs = LandmarkPairs(
+        [*driving.labels, *(earlier.labels[row] for row in others)],
+        np.concatenate([driving.fixed, earlier.fixed[others]]),
+        np.concatenate([driving.moving, earlier.moving[others]]),
+        driving.notes,
+    )
+    errors = None if left_out is None else np.append(left_out, np.full(len(others), np.nan))
+    return pairs, errors
+
+
+_COLUMNS = ("label", "x", "y", "z", "moving_x", "moving_y", "moving_z")
+
+
+def write_driving(driving: LandmarkPairs, path: Path) -> None:
+    """Write what drove a registration as CSV, LPS mm; the first columns are read as landmarks."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        for label, *ends in zip(driving.labels, driving.fixed, driving.moving, strict=True):
+            rows.writerow([label, *(repr(float(v)) for v in np.concatenate(ends))])
+
+
+def read_driving(path: Path) -> LandmarkPairs:
+    """Read what :func:`write_driving` wrote.
+
+    Raises:
+        RegistrationError: It is not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        if tuple(head) != _COLUMNS:
+            raise ValueError
+        values = np.array([[float(v) for v in row[1:]] for row in rows]).reshape(-1, 2, 3)
+        if not np.isfinite(values).all():
+            raise ValueError
+        return as_pairs(LandmarkPairs([row[0] for row in rows], values[:, 0], values[:, 1]))
+    except (OSError, ValueError, csv.Error) as error:
+        raise RegistrationError(
+            f"{path.name} beside the transform does not say which landmarks drove the "
+            "registration; restore or remove it."
+        ) from error

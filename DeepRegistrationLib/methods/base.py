@@ -62,7 +62,8 @@ class Method(ABC):
     :func:`DeepRegistrationLib.methods.parameters.parameter`. One in a module ``method`` of a folder
     here is found by the folder's name. Networks name in ``augmentations`` the changes of the input
     that they were trained to bear, of those in
-    :mod:`DeepRegistrationLib.registration.uncertainty.augmented`.
+    :mod:`DeepRegistrationLib.registration.uncertainty.augmented`. Those that use the landmark pairs
+    in ``Context.guide`` say so in ``guided``.
     """
 
     name: ClassVar[str]
@@ -70,6 +71,7 @@ class Method(ABC):
     card: ClassVar[Card]
     Parameters: ClassVar[type]
     augmentations: ClassVar[tuple[str, ...]] = ()
+    guided: ClassVar[bool] = False
 
     def __init__(self, parameters: Any = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters

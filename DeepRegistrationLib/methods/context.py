@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.options import Quality
 from DeepRegistrationLib.progress import Progress, silent
 
@@ -33,6 +34,8 @@ class Context:
         refined: Instance optimization follows: fine detail is found there, and may be left out.
         device: Where to compute.
         seed: Of every random choice; the same seed gives the same result.
+        guide: Landmark pairs that the transform shall bring together; for methods that are
+            ``guided``.
         progress: To be called with the fraction done; raises ``Cancelled``.
         notes: Sentences for the user about choices made (shown and put in the report).
         estimates: Where a method whose result is the mean of a forward registration and of the
@@ -47,6 +50,7 @@ class Context:
     refined: bool = False
     device: torch.device = field(default_factory=_cpu)
     seed: int = 0
+    guide: Guide | None = None
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
     estimates: list[Transform] | None = None
@@ -58,4 +62,5 @@ class Context:
             initial=None if self.initial is None else self.initial.inverse(),
             fixed_mask=self.moving_mask,
             moving_mask=self.fixed_mask,
+            guide=None if self.guide is None else self.guide.swapped(),
         )

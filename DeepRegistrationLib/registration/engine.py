@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
+from DeepRegistrationLib.evaluation.driving_pairs import as_pairs
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
 from DeepRegistrationLib.images.geometry import Grid, largest_voxel
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
+from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen
 from DeepRegistrationLib.progress import Progress, part, rising, silent
@@ -40,6 +44,8 @@ class Registration:
         uncertainty: Predicted error and its parts in mm on that grid; see
             :mod:`DeepRegistrationLib.evaluation.uncertainty_maps` for what they show and what not.
         fixed_mask: The mask that was used, given or found.
+        driving: The landmark pairs that drove it; they are no proof of it.
+        left_out: The error at each when the others drive, mm, where it was measured: [n].
         voxel_mm: Largest voxel dimension of the two images, mm.
         seconds: Wall time of each stage.
         notes: Sentences about choices that were made for the user.
@@ -54,6 +60,8 @@ class Registration:
     inverse: Inversion | None = None
     uncertainty: Uncertainty | None = None
     fixed_mask: Image | None = None
+    driving: LandmarkPairs | None = None
+    left_out: np.ndarray | None = None
     voxel_mm: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -69,6 +77,7 @@ def register(
     fixed_mask: Image | None = None,
     moving_mask: Image | None = None,
     initial: Transform | None = None,
+    guide: LandmarkPairs | tuple[np.ndarray, np.ndarray] | None = None,
     progress: Progress = silent,
     **choices: Any,
 ) -> Registration:
@@ -83,6 +92,9 @@ def register(
         outputs: What to compute besides the transform.
         fixed_mask, moving_mask: Non-zero where the image counts, each on its image's grid.
         initial: Transform fixed to moving to start from; replaces the affine stage.
+        guide: Landmark pairs that drive it, or fixed and moving points, LPS mm, [n, 3]: soft
+            constraints of ``optimize`` and of the refinement, and the start where the images do
+            not overlap. They prove nothing afterwards.
         progress: Called with (fraction, stage); may raise ``Cancelled``.
         **choices: Any field of :class:`RegistrationOptions` or :class:`Outputs`, in place of the
             one in ``options`` or ``outputs``.
@@ -97,19 +109,27 @@ def register(
     method = make_method(options)
     device, reason = choose_device(options.device)
     check_pair(fixed, moving, fixed_mask, moving_mask, initial)
+    driving = None if guide is None else as_pairs(guide, fixed.grid, moving.grid)
     check_memory(fixed, moving, outputs, device)
     notes = notes_on(fixed, moving)
     pair = ImagePair(finite(fixed), finite(moving), fixed_mask, moving_mask)
     work = Workplace(pair, device, notes)
-    run = Pipeline(fixed, moving, options, outputs, method, work, initial, options.refine, notes)
+    pulled = None
+    if driving is not None:
+        pulled = Guide(driving.fixed, driving.moving, options.landmark_weight)
+    run = Pipeline(
+        fixed, moving, options, outputs, method, work, initial, options.refine, notes, pulled
+    )
     progress = rising(progress)
     perform(run, PREPARATION, part(progress, 0.0, 0.05))
     perform(run, stages_of(run), part(progress, 0.05, 1.0))
     progress(1.0, "Done")
-    return _result(run, _provenance(run, fixed_mask, device, reason))
+    return _result(run, driving, _provenance(run, fixed_mask, device, reason))
 
 
-def _result(run: Pipeline, provenance: dict[str, Any]) -> Registration:
+def _result(
+    run: Pipeline, driving: LandmarkPairs | None, provenance: dict[str, Any]
+) -> Registration:
     """What was found, on the CPU."""
     inverse = run.inverse
     return Registration(
@@ -121,6 +141,7 @@ def _result(run: Pipeline, provenance: dict[str, Any]) -> Registration:
         inverse=inverse and replace(inverse, field=inverse.field.to("cpu")),
         uncertainty=run.uncertainty,
         fixed_mask=run.work.pair.fixed_mask,
+        driving=driving,
         voxel_mm=largest_voxel(run.fixed.grid.spacing, run.moving.grid.spacing),
         seconds=run.seconds,
         notes=run.notes,
@@ -145,5 +166,6 @@ def _provenance(
         "device": str(run.work.device),
         "device_reason": reason,
         "seed": run.options.seed,
+        "landmark_weight": run.options.landmark_weight,
         "peak_memory_mb": peak_memory_mb(device),
     }

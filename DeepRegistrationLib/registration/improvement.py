@@ -19,10 +19,12 @@ from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.images.masks import find_masks
 from DeepRegistrationLib.images.pyramid import level_factor, level_spacing
 from DeepRegistrationLib.methods.anatomy_recognition import recognize
+from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize.instance import scaled, shrunk, useful
-from DeepRegistrationLib.methods.optimize.landmark_term import Guide
+from DeepRegistrationLib.methods.optimize.landmark_term import Targets
 from DeepRegistrationLib.methods.optimize.local import Balls, boxed, corrected
 from DeepRegistrationLib.methods.optimize.presets import PRESETS, Level, OptimizationPreset
+from DeepRegistrationLib.options import check_weight
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.improvement_notes import REDUCED, contradictions, unreached
 from DeepRegistrationLib.registration.validation import check_pair
@@ -89,8 +91,9 @@ def improve(
     """
     driving = as_pairs(pairs, fixed.grid, moving.grid)
     centers = _places(driving.fixed if places is None else places, fixed.grid)
-    _check_number("weight of the landmarks", weight)
-    _check_number("radius", radius)
+    check_weight(weight)
+    if not 0 < radius < np.inf:
+        raise RegistrationError(f"The radius is {radius:g} mm; give a number above 0.")
     check_pair(fixed, moving, fixed_mask, initial=transform)
     where = choose_device(device)[0]
     notes = list(driving.notes)
@@ -108,13 +111,13 @@ def improve(
                 f"The radius of {radius:g} mm is less than three voxels of the deformation; give a "
                 "larger one."
             )
-        guide = Guide.before(affine, driving.fixed, driving.moving, weight)
+        targets = Targets.of(Guide(driving.fixed, driving.moving, weight), affine)
         one, other = scaled(fixed, preset), scaled(moving, preset)
         clusters = balls.clusters()
         found, reduced = present, False
         for number, cluster in enumerate(clusters):
             report = part(progress, number / len(clusters), (number + 1) / len(clusters))
-            near = _near(guide, cluster)
+            near = _near(targets, cluster)
             found, less = corrected(
                 one, other, mask, found, affine, cluster, near, preset, levels, _titled(report)
             )
@@ -199,11 +202,6 @@ def _places(places: np.ndarray, grid: Grid) -> np.ndarray:
     return points
 
 
-def _check_number(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise RegistrationError(f"The {name} is {value:g}; give a number above 0.")
-
-
 def _settings(
     fixed: Image, moving: Image, mask: Image | None
 ) -> tuple[OptimizationPreset, tuple[Level, ...]]:
@@ -241,10 +239,10 @@ def _field(
     return (field if padded == field.grid else DisplacementField.of(field, padded)), affine
 
 
-def _near(guide: Guide, balls: Balls) -> Guide:
+def _near(targets: Targets, balls: Balls) -> Targets:
     """The landmarks inside some balls."""
-    inside = balls.share(torch.as_tensor(guide.points)).numpy() > 0
-    return replace(guide, points=guide.points[inside], targets=guide.targets[inside])
+    inside = balls.share(torch.as_tensor(targets.points)).numpy() > 0
+    return replace(targets, points=targets.points[inside], targets=targets.targets[inside])
 
 
 def _joined(field: DisplacementField, affine: Affine) -> Transform:

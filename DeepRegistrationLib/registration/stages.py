@@ -21,6 +21,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.masks import find_masks
 from DeepRegistrationLib.methods import Method
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.methods.initialization import bring_together
 from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
@@ -28,6 +29,7 @@ from DeepRegistrationLib.methods.optimize.refine import slides_wanted
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.fallback import Workplace
+from DeepRegistrationLib.registration.landmark_start import check_guided, landmark_start
 from DeepRegistrationLib.registration.method_choice import resolve
 from DeepRegistrationLib.registration.orientation import check_orientation
 from DeepRegistrationLib.registration.uncertainty.compared_transforms import find_evidence
@@ -53,6 +55,7 @@ class Pipeline:
         work: The pair that the method gets, and where it computes.
         initial: Transform to start from; after :func:`prepare` also one that was found.
         refine: Whether the refinement follows; after :func:`prepare` also where it was advised.
+        guide: Landmark pairs that drive it.
         notes, seconds: Sentences for the user, and wall time by stage, so far.
         transform: After :func:`find_transform`.
         estimates: Further ones, of a method that averages.
@@ -68,6 +71,7 @@ class Pipeline:
     initial: Transform | None
     refine: bool
     notes: list[str]
+    guide: Guide | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     transform: Transform = field(init=False)
     estimates: list[Transform] = field(default_factory=list)
@@ -87,6 +91,7 @@ class Pipeline:
             refined=self.refine,
             device=pair.device,
             seed=self.options.seed,
+            guide=self.guide,
             progress=progress,
             notes=self.notes,
         )
@@ -128,13 +133,21 @@ def prepare(run: Pipeline, progress: Progress) -> None:
     pair = run.work.pair
     check_orientation(pair, run.initial)
     if run.initial is None and not overlap(pair.fixed, pair.moving):
-        report = part(progress, 0.4, 1.0)
-        run.initial = run.work.coarsening(
-            "the alignment", lambda pair: bring_together(pair, run.notes, report)
-        )
+        run.initial = _brought_together(run, part(progress, 0.4, 1.0))
     context = run.context(pair, silent)
     run.method, advised = resolve(run.method, pair.fixed, pair.moving, context)
     run.refine = run.refine or advised
+    if run.guide is not None:
+        check_guided(run.method, run.refine)
+
+
+def _brought_together(run: Pipeline, progress: Progress) -> Transform:
+    """A start of images that lie apart: by landmark pairs where there are any."""
+    if run.guide is not None:
+        return landmark_start(run.guide, run.notes)
+    return run.work.coarsening(
+        "the alignment", lambda pair: bring_together(pair, run.notes, progress)
+    )
 
 
 def find_transform(run: Pipeline, progress: Progress) -> None:

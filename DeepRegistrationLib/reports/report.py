@@ -22,12 +22,14 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.consistency import inverse_consistency
 from DeepRegistrationLib.evaluation.direction import Swapped
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.evaluation.measures import measure
 from DeepRegistrationLib.evaluation.region import Region, region_of, region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.options import Outputs
+from DeepRegistrationLib.reports.driving_report import driving_report, without_driving
 from DeepRegistrationLib.reports.verdict import verdict
 from DeepRegistrationLib.transforms import Transform
 
@@ -41,6 +43,9 @@ NOTE_SPACE = (
 NOTE_LOG = "std_log is taken over voxels with J > 0; folding is percent_nonpositive."
 MASK_FILE = "mask.nii.gz"
 """The mask that a registration used, beside its transform and report."""
+
+DRIVING_FILE = "driving_landmarks.csv"
+"""The landmark pairs that drove a registration, there too."""
 
 REPORTED = Outputs(warped=True, jacobian=True)
 """What a report is made of; :func:`build_report` computes what of it is not there."""
@@ -88,7 +93,8 @@ def build_report(
         ``overlap``, ``alignment``, ``voxel_mm``; ``verdict`` (``level``, ``headline``,
         ``findings``, see :mod:`verdict`); ``inverse_consistency`` where the inverse was asked for
         (see :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
-        :func:`uncertainty_statistics`); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
+        :func:`uncertainty_statistics`); ``driving`` (see :func:`driving_report`; pairs that drove
+        it are not in ``tre``); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
         which is large where T folds) and ``notes``. What was not measured is None; there is no
         NaN.
 
@@ -96,6 +102,10 @@ def build_report(
         RegistrationError: The landmarks are no pairs or lie outside their images.
     """
     started = time.perf_counter()
+    fixed_landmarks, moving_landmarks, apart = without_driving(
+        registration.driving, fixed_landmarks, moving_landmarks
+    )
+    notes = [*notes, *apart]
     kept = region_used(registration.fixed_mask, registration.provenance.get("mask"))
     region = region_of(fixed, moving, kept=kept, fixed_labels=fixed_labels)
     measured = measure(
@@ -122,6 +132,8 @@ def build_report(
             moving.grid,
             region.mask,
         )
+    driven = driving_report(registration.transform, registration.driving, registration.left_out)
+    measured |= {"driving": driven}
     judged = _judged(measured, registration.transform, fixed_landmarks, moving_landmarks)
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
     return _assembled(fixed, moving, measured, judged, registration, seconds, notes)
@@ -133,6 +145,7 @@ def evaluation_report(
     fixed: Image | None = None,
     moving: Image | None = None,
     kept: Region | None = None,
+    driving: LandmarkPairs | None = None,
     notes: Sequence[str] = (),
     **more: Any,
 ) -> dict[str, Any]:
@@ -142,6 +155,7 @@ def evaluation_report(
 
     Args:
         kept: The region that the transform brings along.
+        driving: Landmark pairs that drove it.
         notes: To be added to those of the images.
     """
     region = region_of(
@@ -150,15 +164,18 @@ def evaluation_report(
         kept=kept,
         **{key: more.get(key) for key in ("fixed_mask", "moving_mask", "fixed_labels")},
     )
+    names = "fixed_landmarks", "moving_landmarks"
+    *points, apart = without_driving(driving, *(more.pop(name, None) for name in names))
+    more |= dict(zip(names, points, strict=True))
     measured = measure(transform, fixed=fixed, moving=moving, region=region, **more)
+    measured["driving"] = driving_report(transform, driving, None)
     if fixed is not None and moving is not None:
         measured["inverse_consistency"] = inverse_consistency(
             transform, None, fixed.grid, moving.grid, region.mask
         )
-    points = more.get("fixed_landmarks"), more.get("moving_landmarks")
     judged = _judged(measured, transform, *points)
     read = [note for image in (fixed, moving) if image is not None for note in image.notes]
-    return _assembled(fixed, moving, measured, judged, None, {}, [*read, *notes])
+    return _assembled(fixed, moving, measured, judged, None, {}, [*read, *notes, *apart])
 
 
 def _judged(

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from DeepRegistrationLib.evaluation.driving_pairs import write_driving
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.registration.engine import Registration
-from DeepRegistrationLib.reports.report import MASK_FILE, write_report
+from DeepRegistrationLib.reports.report import DRIVING_FILE, MASK_FILE, write_report
 from DeepRegistrationLib.transforms import write_transform
 from DeepRegistrationLib.transforms.warping import in_type_of
 
@@ -26,6 +27,7 @@ RESULTS = (
     "inverse.h5",
     MASK_FILE,
     "displacement.nii.gz",
+    DRIVING_FILE,
 )
 UNCERTAINTY = {  # by the names of the maps
     "predicted": "uncertainty.nii.gz",
@@ -83,6 +85,8 @@ def write_results(
             write_transform(result.inverse.field, folder / RESULTS[4])
     for job in running:
         job.result()  # raises what went wrong
+    if result.driving is not None:
+        write_driving(result.driving, folder / DRIVING_FILE)
     write_report(report, folder / RESULTS[3])
 
 

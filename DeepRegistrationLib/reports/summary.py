@@ -23,6 +23,8 @@ def summary(report: dict[str, Any]) -> list[str]:
             f"{after['mean']:.2f} mm after (median {after['median']:.2f}, 95 % {after['p95']:.2f}, "
             f"max {after['max']:.2f})"
         )
+    if driven := report.get("driving"):
+        lines += _driving(driven)
     if similar := report["similarity"]:
         before, after = similar["before"]["local_ncc"], similar["after"]["local_ncc"]
         if before is not None and after is not None:
@@ -47,5 +49,21 @@ def summary(report: dict[str, Any]) -> list[str]:
     if residual := report["inverse_residual_mm"]:
         lines.append(
             f"Inverse: residual {residual['mean']:.3f} mm mean, {residual['max']:.3f} mm max"
+        )
+    return lines
+
+
+def _driving(driven: dict[str, Any]) -> list[str]:
+    """What is left at the landmarks that drove the registration: no target registration error."""
+    left = driven["residual_mm"]
+    mean, most = sum(left) / len(left), max(left)
+    lines = [
+        f"Left at the {len(left)} driving landmark(s), no proof: {mean:.2f} mm mean, {most:.2f} max"
+    ]
+    out = [error for error in driven["left_out_mm"] or () if error is not None]
+    if out:
+        mean, most = sum(out) / len(out), max(out)
+        lines.append(
+            f"Error at driving landmarks when each is left out: {mean:.2f} mm mean, {most:.2f} max"
         )
     return lines

@@ -10,7 +10,6 @@ from landmark_pairs import POINTS, SHIFT, lists_of_pairs, place, translation
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks import driving
-from DeepRegistrationLib.scene.landmarks.driving_marks import SAME_PLACE
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.landmarks.plots import LandmarkPlots

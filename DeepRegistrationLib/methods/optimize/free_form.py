@@ -14,6 +14,7 @@ from DeepRegistrationLib.losses.regularization import bending_energy, folding_pe
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
 from DeepRegistrationLib.methods.optimize.adam import Adam
 from DeepRegistrationLib.methods.optimize.class_term import ClassTerm
+from DeepRegistrationLib.methods.optimize.landmark_term import LandmarkTerm
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
@@ -58,6 +59,7 @@ def fit_level(
     progress: Progress,
     frozen: Sequence[int] = (),
     shares: Sequence[torch.Tensor] = (),
+    landmarks: Callable[[BSplineLattice, float], LandmarkTerm] | None = None,
 ) -> torch.Tensor:
     """Fit the displacement at one resolution.
 
@@ -81,6 +83,7 @@ def fit_level(
         spacing: Of the voxels along x, y, z, mm.
         frozen: Components (0: x, 1: y, 2: z) of the displacement that do not change.
         shares: Of the fixed image's segmentation, as those of ``moving``: [z, y, x] each.
+        landmarks: Makes the term of landmarks from the lattice and the volume that counts, mm^3.
 
     Returns:
         The displacement, as ``start``.
@@ -99,6 +102,7 @@ def fit_level(
     counted = total(weight) * spacing[0] * spacing[1] * spacing[2]
     share = (torch.Size(lattice.control_shape).numel() * cell / counted).float()
     finest = min(spacing)
+    term = None if landmarks is None else landmarks(lattice, float(counted))
     first = lattice.fit(start, _STIFFNESS)
     around = [_AROUND_CLASSES / s for s in spacing]
     classes = ClassTerm(shares, moving.shares, weight, around) if shares else None
@@ -120,7 +124,9 @@ def fit_level(
         smooth = bending_energy(coefficients, control_spacing)  # type: ignore[arg-type]
         folding = folding_penalty(coefficients, control_spacing)  # type: ignore[arg-type]
         loss = similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
-        return loss if classes is None else loss + preset.segmentation * classes(points)
+        if classes is not None:
+            loss = loss + preset.segmentation * classes(points)
+        return loss if term is None else loss + term(coefficients)
 
     def loss_of(change: torch.Tensor) -> torch.Tensor:
         return energy(control_points(change))

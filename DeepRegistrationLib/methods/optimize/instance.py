@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,9 @@ from DeepRegistrationLib.images.pyramid import (
     unresolved_axes,
 )
 from DeepRegistrationLib.images.sampling import map_points, sample
+from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize.free_form import MovingSource, fit_level, taper
+from DeepRegistrationLib.methods.optimize.landmark_term import Targets
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
@@ -44,6 +47,7 @@ def deform(
     *,
     begin: DisplacementField | None = None,
     classes: ClassPair | None = None,
+    guide: Guide | None = None,
 ) -> Transform:
     """Fit a deformation on top of ``start``, level after level.
 
@@ -54,6 +58,7 @@ def deform(
         levels: Coarse to fine; those far finer than the voxels are skipped.
         begin: The deformation that the first level begins with; none when omitted.
         classes: Probabilities of the same structures in both images, one more term of the loss.
+        guide: Landmark pairs that count beside the images.
 
     Returns:
         The deformation followed by ``start``.
@@ -72,12 +77,13 @@ def deform(
     shares = [[coarsened(share, finest) for share in side] for side in classes or ((), ())]
     costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
     field = None if begin is None else _along_axes(begin)
+    targets = None if guide is None else Targets.of(guide, start)
     for number, level in enumerate(levels):
         report = part(progress, costs[number] / costs[-1], costs[number + 1] / costs[-1])
         title = f"Deforming, level {number + 1} of {len(levels)} ({level.spacing:g} mm)"
         named = _titled(report, title)
         field = _level(
-            fixed, moving, mask, start, field, level, preset, factor, frozen, named, shares
+            fixed, moving, mask, start, field, level, preset, factor, frozen, targets, named, shares
         )
     assert field is not None
     return _finished(field, start, fixed.grid)
@@ -93,6 +99,7 @@ def _level(
     preset: OptimizationPreset,
     factor: float,
     frozen: list[int],
+    targets: Targets | None,
     progress: Progress,
     shares: list[list[Image]],
 ) -> DisplacementField:
@@ -126,6 +133,7 @@ def _level(
         progress,
         frozen,
         [share.data for share in own],
+        None if targets is None else partial(targets.term, grid=grid),
     )
     if not level.cropped or mask is None or field is None:
         return DisplacementField(after, grid)

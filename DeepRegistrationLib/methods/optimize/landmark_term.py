@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.transforms import Transform, solve
 from DeepRegistrationLib.transforms.bspline import BSplineLattice, spline_at
 
@@ -15,7 +16,7 @@ _VOLUME = 1000.0  # mm^3, of the image that one landmark outweighs where it is m
 
 
 @dataclass(frozen=True, eq=False)
-class Guide:
+class Targets:
     """Where the deformation shall take some points.
 
     A landmark that is missed by r mm costs ``weight`` r^2 times what a cubic centimeter of image
@@ -32,23 +33,22 @@ class Guide:
     weight: float
 
     @classmethod
-    def before(
-        cls, start: Transform, fixed: np.ndarray, moving: np.ndarray, weight: float
-    ) -> Guide:
+    def of(cls, guide: Guide, start: Transform) -> Targets:
         """What a deformation that ``start`` follows has to do for pairs of landmarks."""
-        goal = torch.as_tensor(moving, dtype=torch.float64, device=start.device)
+        goal = torch.as_tensor(guide.moving, dtype=torch.float64, device=start.device)
         with torch.no_grad():
             targets = solve(start, goal)[0].cpu().numpy()
-        return cls(np.asarray(fixed, dtype=np.float64), targets, weight)
+        return cls(np.asarray(guide.fixed, dtype=np.float64), targets, guide.weight)
 
     def term(
-        self, lattice: BSplineLattice, grid: Grid, counted: float, factor: np.ndarray | None = None
+        self, lattice: BSplineLattice, counted: float, grid: Grid, factor: np.ndarray | None = None
     ) -> LandmarkTerm:
         """The term of a level.
 
         Args:
             lattice: Over ``grid``, with displacements along its axes.
             counted: Volume of the image that counts, mm^3: the image term is its mean.
+            grid: Of the level.
             factor: On the lattice's displacement at each point, [n]; 1 when omitted.
         """
         index = grid.to_index(self.points)

@@ -17,7 +17,7 @@ from DeepRegistrationLib.images.sampling import map_points
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
 from DeepRegistrationLib.methods.optimize.free_form import MovingSource, descended
-from DeepRegistrationLib.methods.optimize.landmark_term import Guide
+from DeepRegistrationLib.methods.optimize.landmark_term import Targets
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.methods.optimize.unfolding import unfolded
 from DeepRegistrationLib.progress import Progress, part
@@ -97,7 +97,7 @@ def corrected(
     field: DisplacementField,
     affine: Affine,
     balls: Balls,
-    guide: Guide,
+    targets: Targets,
     preset: OptimizationPreset,
     levels: Sequence[Level],
     progress: Progress,
@@ -113,7 +113,7 @@ def corrected(
         counts: Where the fixed image counts; everywhere when None.
         field: The deformation so far, LPS mm; its grid has to hold the balls.
         affine: What follows it.
-        guide: Where landmarks shall be before ``affine``.
+        targets: Where landmarks shall be before ``affine``.
         preset: Weights of the terms.
         levels: Coarse to fine.
 
@@ -127,7 +127,7 @@ def corrected(
     for number, level in enumerate(levels):
         report = part(progress, number / len(levels), (number + 1) / len(levels))
         begin = _level(
-            fixed, moving, counts, field, affine, balls, guide, preset, level, begin, report
+            fixed, moving, counts, field, affine, balls, targets, preset, level, begin, report
         )
     assert begin is not None
     grid, spline = begin
@@ -147,7 +147,7 @@ def _level(
     field: DisplacementField,
     affine: Affine,
     balls: Balls,
-    guide: Guide,
+    targets: Targets,
     preset: OptimizationPreset,
     level: Level,
     begin: tuple[Grid, torch.Tensor] | None,
@@ -168,7 +168,7 @@ def _level(
     window = (level.window / spacing[0], level.window / spacing[1], level.window / spacing[2])
     similarity = LocalCorrelation(reference, weight, window, preset.noise, _STRIDE)
     counted = float(weight.sum()) * float(np.prod(spacing))
-    source = _source(moving, field(points), affine, grid, guide, level.spacing)
+    source = _source(moving, field(points), affine, grid, targets, level.spacing)
     inverse = torch.as_tensor(np.reshape(grid.direction, (3, 3)).T).to(points)
     present = torch.einsum("ij,jzyx->izyx", inverse, field.displacement(points).movedim(-1, 0))
 
@@ -176,10 +176,10 @@ def _level(
     lattice = BSplineLattice(
         grid.shape, (width / spacing[0], width / spacing[1], width / spacing[2]), device
     )
-    at_landmarks = balls.share(torch.as_tensor(guide.points)).numpy()
-    now = field.displacement(torch.as_tensor(guide.points).to(device)).double().cpu().numpy()
-    rest = replace(guide, targets=guide.targets - now)
-    term = rest.term(lattice, grid, counted, at_landmarks)
+    at_landmarks = balls.share(torch.as_tensor(targets.points)).numpy()
+    now = field.displacement(torch.as_tensor(targets.points).to(device)).double().cpu().numpy()
+    rest = replace(targets, targets=targets.targets - now)
+    term = rest.term(lattice, counted, grid, at_landmarks)
     # As in fit_level, where second differences are those of control points.
     share_of_box = float(np.prod(grid.size)) * float(np.prod(spacing)) / counted
     stiffness = preset.bending * (level.control_spacing / float(np.prod(spacing)) ** (1 / 3)) ** 2
@@ -243,7 +243,7 @@ def _cropped(image: Image, points: np.ndarray, around: float) -> Image:
 
 
 def _source(
-    moving: Image, there: torch.Tensor, affine: Affine, grid: Grid, guide: Guide, spacing: float
+    moving: Image, there: torch.Tensor, affine: Affine, grid: Grid, targets: Targets, spacing: float
 ) -> MovingSource:
     """The part of the moving image that the correction can reach.
 
@@ -251,7 +251,7 @@ def _source(
         there: Where the deformation so far takes the voxels of ``grid``, before ``affine``.
     """
     mapped = affine(there)
-    pull = float(np.linalg.norm(guide.targets - guide.points, axis=1).max(initial=0.0))
+    pull = float(np.linalg.norm(targets.targets - targets.points, axis=1).max(initial=0.0))
     near = _cropped(moving, mapped.reshape(-1, 3).double().cpu().numpy(), pull + _REACH)
     near = doubled(smoothed(near, spacing))
     last = np.array(near.grid.size) - 1.0

@@ -84,6 +84,7 @@ class Optimize(Method):
         expected=measured("optimize"),
     )
     Parameters = OptimizeParameters
+    guided = True
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from DeepRegistrationLib.methods.initialization import preset_start
@@ -119,7 +120,17 @@ class Optimize(Method):
         region, levels = preset_region(preset, fixed, started), self._levels(preset, started)
         start, report = started.initial, started.progress
         classes = ventricles(preset, fixed, moving, started)
-        return deform(fixed, moving, region, start, preset, levels, report, classes=classes)
+        return deform(
+            fixed,
+            moving,
+            region,
+            start,
+            preset,
+            levels,
+            report,
+            classes=classes,
+            guide=started.guide,
+        )
 
     def _two_way(
         self, preset: OptimizationPreset, fixed: Image, moving: Image, started: Context

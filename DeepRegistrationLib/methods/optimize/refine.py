@@ -72,6 +72,7 @@ def refine(
         part(context.progress, 0.0, 0.7 if slid else 1.0),
         begin=_softened(field, coarsest.control_spacing / 2),
         classes=ventricles(preset, fixed, moving, context),
+        guide=context.guide,
     )
     if not slid:
         return found

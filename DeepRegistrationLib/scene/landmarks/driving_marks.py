@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from DeepRegistrationLib.evaluation.driving_pairs import at_places
 from DeepRegistrationLib.scene.landmarks.driving import Drivers, chosen_ids, drivers_of
 from DeepRegistrationLib.scene.nodes.coordinates import parents_of
-
-SAME_PLACE = 1.0
-"""In mm: a fixed point this near to one that drove is taken for the same landmark."""
 
 _MOVED = 1e-3  # mm: less is the rounding of what is stored
 
@@ -72,7 +70,7 @@ def _mark(marks: Marks, drivers: Drivers, lists, ids, places) -> None:
         np.array([by_id.get(name, -1) if mine else -1 for name in names], dtype=int)
         for by_id, mine, names in zip(known, own, ids, strict=True)
     ]
-    near = _near(places[0], np.array([p.place for p in drivers.points[0]]).reshape(-1, 3))
+    near = at_places(places[0], np.array([p.place for p in drivers.points[0]]).reshape(-1, 3))
     marks.drove[:] |= (rows[0] >= 0) | (rows[1] >= 0) | near
     for row in np.flatnonzero((rows[0] >= 0) & (rows[0] == rows[1])):
         k = rows[0][row]
@@ -83,9 +81,3 @@ def _mark(marks: Marks, drivers: Drivers, lists, ids, places) -> None:
         if max(moved) < _MOVED:
             marks.used[row] = True
             marks.left_out[row] = drivers.points[0][k].left_out
-
-
-def _near(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Whether each point lies where one of the places is: bool [n]."""
-    apart = np.linalg.norm(points[:, None] - places[None], axis=-1)
-    return (apart < SAME_PLACE).any(axis=1)

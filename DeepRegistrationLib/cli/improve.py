@@ -1,0 +1,81 @@
+"""``deepreg improve``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from DeepRegistrationLib import __version__
+from DeepRegistrationLib.cli.inputs import (
+    check_landmark_options,
+    choice,
+    driving_beside,
+    load_guide,
+    load_image,
+    load_landmarks,
+    load_optional,
+    load_transform,
+)
+from DeepRegistrationLib.cli.register import check_inputs_survive, tell
+from DeepRegistrationLib.cli.terminal import warned
+from DeepRegistrationLib.evaluation.driving_pairs import joined
+from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
+from DeepRegistrationLib.progress import part, shown_progress
+from DeepRegistrationLib.registration.engine import Registration
+from DeepRegistrationLib.registration.improvement import improve, leave_one_out
+from DeepRegistrationLib.reports.report import REPORTED, build_report
+from DeepRegistrationLib.reports.result_files import RESULTS, output_size, write_results
+
+
+def improve_files(arguments: argparse.Namespace) -> int:
+    """``deepreg improve``; returns the exit code."""
+    started = time.perf_counter()
+    check_folder(arguments.output, owned=RESULTS)
+    check_inputs_survive(arguments, ("fixed", "moving", "transform", "fixed_mask"))
+    check_landmark_options(arguments)
+    fixed = load_image(arguments.fixed, *choice(arguments, 0))
+    moving = load_image(arguments.moving, *choice(arguments, 1))
+    start = load_transform(arguments.transform, fixed.grid)
+    landmarks = load_landmarks(arguments, fixed, moving)
+    guide = load_guide(arguments, fixed, moving)
+    assert guide is not None
+    options: dict[str, Any] = {
+        "weight": arguments.landmark_weight,
+        "radius": arguments.radius,
+        "fixed_mask": load_optional(load_image, arguments.fixed_mask),
+        "device": arguments.device,
+    }
+    seconds = {"read": time.perf_counter() - started}
+    needed = output_size(fixed.grid, REPORTED)
+    with (
+        atomic_folder(arguments.output, needed=needed, owned=RESULTS) as folder,
+        shown_progress(arguments.quiet) as progress,
+    ):
+        begun = time.perf_counter()
+        found = improve(fixed, moving, start, guide, **options, progress=part(progress, 0.0, 0.3))
+        seconds["improve"] = time.perf_counter() - begun
+        errors = None
+        if arguments.leave_one_out:
+            rest = part(progress, 0.3, 1.0)
+            errors = leave_one_out(fixed, moving, start, guide, **options, progress=rest)
+        progress(1.0, "Measuring and writing")
+        driving, left_out = joined(guide, errors, driving_beside(arguments.transform))
+        result = Registration(
+            transform=found.transform,
+            grid=fixed.grid,
+            driving=driving,
+            left_out=left_out,
+            seconds=seconds,
+            notes=found.notes,
+            provenance={
+                "deepregistration": __version__,
+                "method": "improve",
+                "parameters": {"radius": arguments.radius, "weight": arguments.landmark_weight},
+                "device": arguments.device,
+            },
+        )
+        report = build_report(result, fixed, moving, **landmarks)
+        write_results(result, moving, report, folder)
+    tell(arguments, report)
+    return warned(report, arguments.strict)

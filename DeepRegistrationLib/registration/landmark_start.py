@@ -1,0 +1,64 @@
+"""Where a registration driven by landmark pairs begins, and whether its method can be driven."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.rigid import fit_rigid
+from DeepRegistrationLib.methods import Method
+from DeepRegistrationLib.methods.guide import Guide
+from DeepRegistrationLib.transforms import Affine
+
+_FEWEST = 4  # pairs that determine an affine
+_SPREAD = 10.0  # mm, in each direction, below which they determine no affine
+_VOLUMES = (0.5, 2.0)  # the determinant of an affine that is one of two scans of people
+
+
+def check_guided(method: Method, refine: bool) -> None:
+    """Check that landmark pairs can drive a registration.
+
+    Raises:
+        RegistrationError: Neither the method nor a refinement looks at them.
+    """
+    if not (method.guided or refine):
+        raise RegistrationError(
+            f"{method.title} cannot be driven by landmarks; choose the method optimize, or add the "
+            "refinement, which can."
+        )
+
+
+def landmark_start(guide: Guide, notes: list[str]) -> Affine:
+    """The map that fits landmark pairs best, by which two images that lie apart come together.
+
+    An affine of four or more pairs that are spread in all directions, else a rotation and a shift
+    of three or more, else a shift.
+    """
+    fixed, moving = guide.fixed, guide.moving
+    found, what = _affine(fixed, moving), "an affine transform"
+    if found is None and len(fixed) > 2:
+        rigid = fit_rigid(fixed, moving)
+        found, what = Affine(rigid.rotation, rigid.translation), "a rotation and a shift"
+    if found is None:
+        found, what = Affine(translation=(moving - fixed).mean(axis=0)), "a shift"
+    notes.append(
+        "Warning: the two images do not overlap in space. The registration started with "
+        f"{what} that brings the {len(fixed)} driving landmark pair(s) together; check the result."
+    )
+    return found
+
+
+def _affine(fixed: np.ndarray, moving: np.ndarray) -> Affine | None:
+    """The affine with the least squared distances, where the pairs determine a plausible one."""
+    if len(fixed) < _FEWEST:
+        return None
+    center = fixed.mean(axis=0)
+    offsets = fixed - center
+    if np.linalg.svd(offsets, compute_uv=False)[-1] / len(fixed) ** 0.5 < _SPREAD:
+        return None
+    columns = np.column_stack([offsets, np.ones(len(fixed))])
+    solution = np.linalg.lstsq(columns, moving, rcond=None)[0]
+    matrix = solution[:3].T
+    if not _VOLUMES[0] < np.linalg.det(matrix) < _VOLUMES[1]:
+        return None
+    return Affine.about(center, matrix, solution[3] - center)

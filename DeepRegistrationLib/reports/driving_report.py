@@ -1,0 +1,35 @@
+"""What a report says of the landmark pairs that drove a registration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from DeepRegistrationLib.evaluation.driving_pairs import split
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
+from DeepRegistrationLib.evaluation.landmarks import mapped_points
+from DeepRegistrationLib.transforms import Transform
+
+
+def without_driving(
+    driving: LandmarkPairs | None, fixed: np.ndarray | None, moving: np.ndarray | None
+) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:
+    """The landmarks that can measure a registration, and a sentence about those that drove it."""
+    apart = split(driving, fixed)
+    notes = [] if apart.note is None else [apart.note]
+    if fixed is None or moving is None or len(apart.drove) == 0:
+        return fixed, moving, notes
+    if len(apart.independent) == 0:
+        return None, None, notes
+    return fixed[apart.independent], moving[apart.independent], notes
+
+
+def driving_report(
+    transform: Transform, driving: LandmarkPairs | None, left_out: np.ndarray | None
+) -> dict[str, Any] | None:
+    """What drove a registration: ``labels``, ``residual_mm`` and ``left_out_mm`` of each pair."""
+    if driving is None:
+        return None
+    residuals = np.linalg.norm(mapped_points(transform, driving.fixed) - driving.moving, axis=1)
+    return {"labels": driving.labels, "residual_mm": residuals, "left_out_mm": left_out}

@@ -1,0 +1,254 @@
+"""Landmark pairs that drive a registration: what they do, and that they prove nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from DeepRegistrationLib import Image, RegistrationError, register, write_image, write_landmarks
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.evaluation.driving_pairs import joined, read_driving, split, write_driving
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
+from DeepRegistrationLib.evaluation.landmarks import mapped_points
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.methods.guide import Guide
+from DeepRegistrationLib.methods.optimize.landmark_term import Targets
+from DeepRegistrationLib.registration.landmark_start import landmark_start
+from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms.bspline import BSplineLattice
+
+SHORT = {"iterations": 0.5}
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return thorax((48, 40, 44), (6.0, 6.0, 6.0), seed=1)
+
+
+def errors(transform, fixed, moving):
+    return np.linalg.norm(mapped_points(transform, fixed) - moving, axis=1)
+
+
+# The term itself
+
+
+def test_the_term_of_a_spline_is_that_of_its_definition():
+    grid = Grid((13, 11, 9), (3.0, 3.0, 3.0), (5.0, -4.0, 2.0))
+    lattice = BSplineLattice(grid.shape, (3.0, 3.0, 3.0))
+    rng = np.random.default_rng(3)
+    points = grid.to_physical(rng.uniform(1, 7, (5, 3)))
+    targets = Targets(points, points + rng.normal(size=(5, 3)), 0.7)
+    coefficients = rng.normal(size=(3, *lattice.control_shape))
+    found = targets.term(lattice, 5000.0, grid)(torch.tensor(coefficients).float())
+    there = np.array([cubic(grid, coefficients, point, 3.0) + point for point in points])
+    off = there - targets.targets
+    assert float(found) == pytest.approx(0.7 * 1000 / 5000 * np.sum(np.square(off)), rel=1e-5)
+
+
+def cubic(grid, coefficients, point, stride):
+    """A cubic B-spline at a point, by its definition: beta(t) of Unser 1999, eq. 2."""
+
+    def beta(t):
+        t = np.abs(t)
+        near = 2 / 3 - t**2 + t**3 / 2
+        return np.where(t < 1, near, np.where(t < 2, (2 - t) ** 3 / 6, 0))
+
+    x, y, z = grid.to_index(point) / stride
+    weights = [
+        beta(position - (np.arange(n) - 1))
+        for position, n in zip((z, y, x), coefficients.shape[1:], strict=True)
+    ]
+    return np.einsum("czyx,z,y,x->c", coefficients, *weights)
+
+
+# Registration
+
+
+def test_pairs_pull_the_result_as_far_as_they_are_trusted(pair):
+    rows = np.arange(0, len(pair.fixed_landmarks), 5)
+    driving = pair.fixed_landmarks[rows], pair.moving_landmarks[rows] + (0.0, 6.0, 0.0)
+    options = {"quality": "fast", "device": "cpu", "parameters": SHORT}
+    free = register(pair.fixed, pair.moving, **options)
+    driven = register(pair.fixed, pair.moving, guide=driving, **options)
+    loose = register(pair.fixed, pair.moving, guide=driving, landmark_weight=1e-4, **options)
+    before, after, little = (
+        errors(result.transform, *driving).mean() for result in (free, driven, loose)
+    )
+    assert after < 0.5 * before
+    assert after < little < before + 0.1
+    assert driven.driving.labels == [str(k + 1) for k in range(len(rows))]
+    assert free.driving is None
+
+
+def test_both_directions_and_the_refinement_are_driven(pair):
+    rows = np.arange(0, len(pair.fixed_landmarks), 5)
+    driving = pair.fixed_landmarks[rows], pair.moving_landmarks[rows] + (0.0, 6.0, 0.0)
+    best = register(pair.fixed, pair.moving, guide=driving, quality="best", parameters=SHORT)
+    assert errors(best.transform, *driving).mean() < 3
+    refined = register(pair.fixed, pair.moving, guide=driving, method="affine", refine=True)
+    affine = register(pair.fixed, pair.moving, method="affine")
+    assert (
+        errors(refined.transform, *driving).mean() < 0.5 * errors(affine.transform, *driving).mean()
+    )
+
+
+def test_a_method_that_cannot_be_driven_says_so(pair):
+    driving = pair.fixed_landmarks[:4], pair.moving_landmarks[:4]
+    with pytest.raises(RegistrationError, match="cannot be driven by landmarks"):
+        register(pair.fixed, pair.moving, guide=driving, method="affine")
+
+
+# The start
+
+
+def test_images_apart_come_together_by_four_pairs(pair):
+    """The moving image turned and far away, as from another scanner: an affine of the pairs."""
+    away = Affine.about(np.zeros(3), rotation(12.0), np.array([0.0, 40.0, 900.0]))
+    grid = pair.moving.grid
+    direction = away.matrix @ np.reshape(grid.direction, (3, 3))
+    moved = Grid(
+        grid.size,
+        grid.spacing,
+        tuple(away.matrix @ np.array(grid.origin) + away.translation),
+        tuple(direction.ravel()),
+    )
+    moving = Image(pair.moving.data, moved)
+    partners = pair.moving_landmarks @ away.matrix.T + away.translation
+    rows = np.linspace(0, len(partners) - 1, 8).astype(int)
+    driving = pair.fixed_landmarks[rows], partners[rows]
+    found = register(pair.fixed, moving, guide=driving, quality="fast", device="cpu")
+    others = np.setdiff1d(np.arange(len(partners)), rows)
+    assert errors(found.transform, pair.fixed_landmarks[others], partners[others]).mean() < 3
+    assert any("driving landmark pair(s) together" in note for note in found.notes)
+
+
+def rotation(degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("count", "what", "matrix"),
+    [
+        (8, "an affine", rotation(20.0) @ np.diag([1.1, 0.9, 1.0])),
+        (3, "a rotation and a shift", rotation(20.0)),
+        (1, "a shift", np.eye(3)),
+    ],
+)
+def test_the_start_is_as_free_as_the_pairs_determine(count, what, matrix):
+    fixed = np.random.default_rng(0).normal(size=(count, 3)) * 60
+    moving = fixed @ matrix.T + (5.0, 6.0, 700.0)
+    notes: list[str] = []
+    start = landmark_start(Guide(fixed, moving, 1.0), notes)
+    assert np.abs(mapped_points(start, fixed) - moving).max() < 1e-6
+    assert what in notes[0]
+
+
+def test_pairs_in_one_plane_determine_no_affine():
+    fixed = np.random.default_rng(0).normal(size=(9, 3)) * (60, 60, 0)
+    start = landmark_start(Guide(fixed, fixed @ rotation(20.0).T, 1.0), [])
+    assert np.abs(start.matrix - rotation(20.0)).max() < 1e-6
+
+
+# What drove proves nothing
+
+
+def pairs_of(points, labels):
+    return LandmarkPairs(labels, points, points + 1.0)
+
+
+def test_a_landmark_at_the_place_of_one_that_drove_does_not_count():
+    points = np.arange(30.0).reshape(10, 3) * 5
+    driving = pairs_of(points[:3], ["a", "b", "c"])
+    apart = split(driving, points[::-1] + 0.3)
+    assert apart.drove.tolist() == [7, 8, 9]
+    assert apart.independent.tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert "(a, b, c)" in apart.note
+    assert "3 of the 10 given to measure it are among them" in apart.note
+    assert split(None, points).note is None
+
+
+def test_what_drove_the_start_still_counts_as_driving():
+    points = np.arange(12.0).reshape(4, 3) * 5
+    earlier, now = pairs_of(points[:2], ["a", "b"]), pairs_of(points[1:3], ["x", "y"])
+    pairs, left_out = joined(now, np.array([1.0, 2.0]), earlier)
+    assert pairs.labels == ["x", "y", "a"]
+    assert pairs.fixed.tolist() == points[[1, 2, 0]].tolist()
+    assert left_out[:2].tolist() == [1.0, 2.0] and np.isnan(left_out[2])
+
+
+def test_the_record_comes_back_exactly_and_damage_is_said(tmp_path):
+    file = tmp_path / "driving_landmarks.csv"
+    driving = pairs_of(np.random.default_rng(0).normal(size=(3, 3)) * 99, ["a", 'b "x", y', "ü"])
+    write_driving(driving, file)
+    again = read_driving(file)
+    assert again.labels == driving.labels
+    assert (again.fixed == driving.fixed).all() and (again.moving == driving.moving).all()
+    for text in (
+        "",
+        "x,y\n1,2\n",
+        file.read_text(encoding="utf-8").replace(",x,", ",r,"),
+        file.read_text(encoding="utf-8") + "d,1,2\n",
+    ):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(RegistrationError, match="does not say which landmarks drove"):
+            read_driving(file)
+
+
+@pytest.fixture
+def files(pair, tmp_path):
+    """Images, the driving pairs (three), and all landmarks, as a person has them."""
+    write_image(pair.fixed, tmp_path / "f.nii.gz")
+    write_image(pair.moving, tmp_path / "m.nii.gz")
+    for name, points in (("f", pair.fixed_landmarks), ("m", pair.moving_landmarks)):
+        write_landmarks(points, tmp_path / f"{name}.csv")
+        write_landmarks(points[:3], tmp_path / f"{name}3.csv")
+    return {path.name: str(path) for path in tmp_path.iterdir()}
+
+
+def test_commands_drive_measure_apart_and_remember(files, pair, tmp_path, capsys):
+    out, better = tmp_path / "out", tmp_path / "better"
+    images = files["f.nii.gz"], files["m.nii.gz"]
+    lists = "--fixed-landmarks", files["f.csv"], "--moving-landmarks", files["m.csv"]
+    guide = "--guide", files["f3.csv"], files["m3.csv"]
+    fast = "--quality", "fast", "--set", "iterations=0.5"
+    assert main(["register", *images, "-o", str(out), *guide, *lists, *fast]) == 0
+    said = capsys.readouterr().out
+    assert "no proof" in said
+    report = json.loads((out / "report.json").read_text())
+    count = len(pair.fixed_landmarks)
+    assert report["tre"]["n"] == count - 3
+    assert len(report["driving"]["residual_mm"]) == 3
+    assert (out / "driving_landmarks.csv").is_file()
+
+    words = ["improve", *images, str(out / "transform.h5"), "-o", str(better)]
+    write_landmarks(pair.fixed_landmarks[5:7], tmp_path / "f2.csv")
+    write_landmarks(pair.moving_landmarks[5:7], tmp_path / "m2.csv")
+    two = "--guide", str(tmp_path / "f2.csv"), str(tmp_path / "m2.csv")
+    assert main([*words, *two, *lists, "--leave-one-out", "--radius", "40"]) == 0
+    report = json.loads((better / "report.json").read_text())
+    assert report["tre"]["n"] == count - 5  # those of the start and of the improvement
+    assert [e is not None for e in report["driving"]["left_out_mm"]] == [True] * 2 + [False] * 3
+
+    capsys.readouterr()
+    assert main(["evaluate", str(better / "transform.h5"), *lists]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["tre"]["n"] == count - 5
+    assert any(f"5 of the {count} given to measure it" in note for note in report["notes"])
+
+
+def test_only_landmarks_that_drove_give_no_error_at_all(files, tmp_path, capsys):
+    out = tmp_path / "out"
+    images = files["f.nii.gz"], files["m.nii.gz"]
+    both = files["f3.csv"], files["m3.csv"]
+    lists = "--fixed-landmarks", both[0], "--moving-landmarks", both[1]
+    fast = "--quality", "fast", "--set", "iterations=0.5"
+    assert main(["register", *images, "-o", str(out), "--guide", *both, *lists, *fast]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["tre"] is None
+    assert report["verdict"]["level"] != "ok"
+    assert "Target registration error" not in capsys.readouterr().out
