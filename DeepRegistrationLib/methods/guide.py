@@ -20,6 +20,10 @@ class Guide:
     moving: np.ndarray
     weight: float
 
+    def of(self, rows: np.ndarray) -> Guide:
+        """Some of the pairs."""
+        return Guide(self.fixed[rows], self.moving[rows], self.weight)
+
     def swapped(self) -> Guide:
         """Of the registration from moving to fixed."""
         return Guide(self.moving, self.fixed, self.weight)

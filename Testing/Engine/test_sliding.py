@@ -11,10 +11,12 @@ from scipy import ndimage
 
 from DeepRegistrationLib import register
 from DeepRegistrationLib.data.phantoms.thorax import thorax
+from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import make_parameters, method_class
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize import sliding
 from DeepRegistrationLib.methods.optimize.joining import covering, slid
 from DeepRegistrationLib.methods.optimize.motion_mask import cavity, motion_mask
@@ -82,6 +84,34 @@ def test_the_body_is_twice_as_near_to_the_truth_and_the_lungs_stay(pair, off, on
     assert after[bones].mean() < 0.5 * before[bones].mean()
     field = found.members[0]
     assert float(smallest_jacobian(field.vectors, field.grid).min()) > LEAST
+
+
+def test_landmark_pairs_on_bones_drive_the_body(pair, on):
+    """8 places on bones whose partners lie 5 mm beside the truth: followed, or not, for certain."""
+    lungs = pair.fixed_lungs.data != 0
+    bones = pair.fixed.grid.points()[(pair.fixed.data > 200) & ~lungs].double().numpy()
+    points = bones[np.random.default_rng(0).choice(len(bones), 8, replace=False)]
+    partners = mapped_points(pair.transform, points) + (0.0, 0.0, 5.0)
+    masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
+    driven, notes = _registered(pair, Context(**masks, guide=Guide(points, partners, 1.0)))
+    assert any("slide along the chest wall" in note for note in notes)
+
+    def missed(transform):
+        return np.linalg.norm(mapped_points(transform, points) - partners, axis=1)
+
+    assert missed(on[0]).mean() > 4
+    assert missed(driven).max() < 1
+    assert _errors(driven, pair)[lungs].mean() < _errors(on[0], pair)[lungs].mean() + 0.1
+
+
+def test_pairs_in_the_lungs_do_not_drive_the_body(pair):
+    lungs = pair.fixed_lungs
+    inside = pair.fixed_landmarks[:2]
+    outside = np.array([lungs.grid.origin, [0.0, 0.0, 9e3]])
+    guide = Guide(np.concatenate([outside, inside]), np.zeros((4, 3)), 1.0)
+    assert sliding._outside(guide, lungs).fixed.tolist() == outside.tolist()
+    assert sliding._outside(guide.of(np.array([2, 3])), lungs) is None
+    assert sliding._outside(None, lungs) is None
 
 
 def test_itk_maps_points_by_the_written_transform_as_we_do(pair, on, tmp_path):

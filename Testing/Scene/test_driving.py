@@ -9,6 +9,7 @@ import pytest
 from landmark_pairs import POINTS, SHIFT, lists_of_pairs, place, translation
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.driving_pairs import SAME_PLACE
 from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from

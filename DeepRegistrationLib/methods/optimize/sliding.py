@@ -17,6 +17,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.pyramid import level_factor, level_spacing, smoothed
 from DeepRegistrationLib.methods.affine.alignment import align, grown
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize.instance import deform
 from DeepRegistrationLib.methods.optimize.joining import border_distance, covering, slid
 from DeepRegistrationLib.methods.optimize.motion_mask import filled_slices, motion_mask
@@ -64,7 +65,7 @@ def with_sliding(
 
     Args:
         transform: Of the lungs: a displacement field, followed by affine transforms or alone.
-        context: Both masks are given.
+        context: Both masks are given; its landmark pairs outside the lungs drive the body.
     """
     parts = _Parts.of(fixed, moving, context)
     lungs = transform.to("cpu")
@@ -74,7 +75,8 @@ def with_sliding(
         objection = "the start is not affine"
     result = None
     if not objection:
-        body = _body_deformation(parts, affine, part(progress, 0.0, 0.7))
+        guide = _outside(context.guide, parts.mask)
+        body = _body_deformation(parts, affine, guide, part(progress, 0.0, 0.7))
         fits = [parts.bones_agree(t) for t in (Affine(), lungs, body)]
         objection = "" if fits[2] > max(fits[:2]) else "the bones did not fit better by it"
     if not objection:
@@ -179,7 +181,19 @@ def _objection(parts: _Parts, fixed: Image, moving: Image) -> str:
     return ""
 
 
-def _body_deformation(parts: _Parts, affine: Affine, progress: Progress) -> Transform:
+def _outside(guide: Guide | None, lungs: Image) -> Guide | None:
+    """The landmark pairs outside the lungs: those inside have driven the deformation there."""
+    if guide is None:
+        return None
+    index = np.rint(lungs.grid.to_index(guide.fixed)).astype(int)
+    x, y, z = index.clip(0, np.array(lungs.grid.size) - 1).T
+    outside = (lungs.data[z, y, x] == 0).numpy() | ~lungs.grid.contains(guide.fixed)
+    return guide.of(outside) if outside.any() else None
+
+
+def _body_deformation(
+    parts: _Parts, affine: Affine, guide: Guide | None, progress: Progress
+) -> Transform:
     """Fit of the body alone, from the best of three starts.
 
     The lungs' affine may put ribs on their neighbours, and so may one of the body; the identity is
@@ -203,7 +217,7 @@ def _body_deformation(parts: _Parts, affine: Affine, progress: Progress) -> Tran
     weight = ((parts.body.data > _TISSUE) & (parts.lungs.data == 0)).float()
     where = replace(parts.body, data=weight)
     rest = part(progress, 0.3, 1.0)
-    return deform(parts.body, parts.moving_body, where, best, _BODY, _LEVELS, rest)
+    return deform(parts.body, parts.moving_body, where, best, _BODY, _LEVELS, rest, guide=guide)
 
 
 def _joined(
