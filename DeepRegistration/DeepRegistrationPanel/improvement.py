@@ -89,10 +89,9 @@ class Improvement:
         return node, None if node.GetScene() is None else node.GetTransformFromParent()
 
     def _usable(self):
-        """Rows of whole pairs that are not excluded: bool [n]."""
+        """Rows that may drive and are mapped: bool [n]."""
         state = self._section.state
-        placed = np.isfinite(state.fixed - state.moving).all(axis=1)
-        return placed & state.included & np.isfinite(state.mapped).all(axis=1)
+        return state.usable & np.isfinite(state.mapped).all(axis=1)
 
     def _targets(self):
         """Rows around which the deformation is improved by the next press."""

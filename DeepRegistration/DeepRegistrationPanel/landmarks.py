@@ -11,6 +11,7 @@ from DeepRegistrationLib.scene.landmarks.navigation import jump_to_landmark
 from DeepRegistrationLib.scene.landmarks.placing import Placing, new_point_list
 from DeepRegistrationLib.scene.landmarks.plots import LandmarkPlots
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState, write_errors
+from DeepRegistrationPanel.drivenregistration import DrivenRegistration
 from DeepRegistrationPanel.files import askForFile
 from DeepRegistrationPanel.guidedplacing import GuidedPlacing
 from DeepRegistrationPanel.improvement import Improvement
@@ -42,6 +43,7 @@ class LandmarksSection(Section):
         checked = (self._live.set_included, self._live.set_drives)
         self._table = PointTable(self.ui.pointsTable, self._goTo, *checked)
         self.improvement = Improvement(self, self._table)
+        self._driven = DrivenRegistration(self)
         bar = self.improvement.bar
         self._guided = GuidedPlacing(self, self._placing, bar, self._onPlace)
         self._plotTimer = qt.QTimer()
@@ -70,6 +72,7 @@ class LandmarksSection(Section):
             self._live.observe(*wanted)
         self.improvement.update()
         self._guided.update()
+        self._driven.update()
 
     def pause(self):
         self._live.pause()
@@ -156,6 +159,7 @@ class LandmarksSection(Section):
         self._warning.follow()
         self.improvement.follow(before)
         self._guided.follow()
+        self._driven.update()
         usable = state.statistics is not None
         self.ui.exportButton.enabled = len(state.labels) > 0
         self.ui.plotButton.enabled = usable

@@ -44,6 +44,7 @@ class DeepRegistrationParameterNode:
         suggestedPlaces: Where landmarks would say much; a point list of the fixed image.
         trust: What the landmarks that drive the deformation are right to, mm.
         radius: How far from them it may change, mm.
+        driven: Whether they drive whole registrations, too.
         fixedSegmentation, movingSegmentation: Compared after registration (Dice and distances).
         sequence, fixedFrame: What is registered in 4D, and the number of its frame that stays.
         sequenceTransforms: The result of that, or any other sequence of transforms.
@@ -69,6 +70,7 @@ class DeepRegistrationParameterNode:
     suggestedPlaces: vtkMRMLMarkupsFiducialNode
     trust: Annotated[float, WithinRange(0.1, 10.0)] = 1.0
     radius: Annotated[float, WithinRange(10.0, 100.0)] = 30.0
+    driven: bool = False
     fixedSegmentation: LabelNode
     movingSegmentation: LabelNode
     sequence: vtkMRMLSequenceNode
@@ -105,4 +107,6 @@ def chosenOptions(parameters):
     given = values_in(RegistrationOptions, parameters)
     given["parameters"] = changedParameters(parameters)
     given["refine"] = parameters.refine and refinable(parameters.method)
+    if parameters.driven:
+        given["landmark_weight"] = 1 / parameters.trust**2
     return RegistrationOptions(**given)

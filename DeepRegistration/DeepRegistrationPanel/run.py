@@ -25,6 +25,7 @@ _ATTEMPT = (
     "quality",
     "device",
     "refine",
+    "driven",
 )
 
 
@@ -108,6 +109,7 @@ class RunSection(Section):
 
     def _onRegister(self):
         p = self.parameters
+        lists = (p.fixedLandmarks, p.movingLandmarks)
         request = RegistrationRequest(
             slicer.mrmlScene,
             p.fixedVolume,
@@ -117,6 +119,7 @@ class RunSection(Section):
             fixedMaskNode=p.fixedMask,
             movingMaskNode=p.movingMask,
             initialTransformNode=p.initialTransform,
+            drivingLandmarks=lists if p.driven else (),
         )
         self.panel.tell("onStarting")
         self.bar.start(request, self._onRegistered)

@@ -107,6 +107,20 @@ GivenMap = Map | StoredField
 
 
 @dataclass(frozen=True, eq=False)
+class PointPairs:
+    """Landmark pairs.
+
+    Attributes:
+        labels: Of the fixed points.
+        fixed, moving: LPS mm, float64 [n, 3]; row i of one matches row i of the other.
+    """
+
+    labels: list[str]
+    fixed: np.ndarray
+    moving: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """What to register: everything that the engine's ``register`` takes.
 
@@ -115,6 +129,7 @@ class Task:
         options, outputs: How to register, and what to compute besides the transform.
         fixed_mask, moving_mask: Non-zero where the image counts, each on any grid.
         initial: Fixed to moving, replaces the affine stage.
+        guide: Landmark pairs that drive the registration.
     """
 
     fixed: Volume
@@ -124,6 +139,7 @@ class Task:
     fixed_mask: Volume | None = None
     moving_mask: Volume | None = None
     initial: GivenMap | None = None
+    guide: PointPairs | None = None
 
 
 @dataclass(frozen=True, eq=False)

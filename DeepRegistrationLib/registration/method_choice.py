@@ -96,9 +96,9 @@ class _Candidate:
 def resolve(method: Method, fixed: Image, moving: Image, context: Context) -> tuple[Method, bool]:
     """The method that shall register a pair, and whether to refine what it gives.
 
-    ``auto`` becomes the method that suits the pair; a network becomes one with the name of the
-    weights that it is going to use; all others stay, unrefined. What was chosen and why is said in
-    the context's notes.
+    ``auto`` becomes the method that suits the pair, or the one that landmarks can drive; a network
+    becomes one with the name of the weights that it is going to use; all others stay, unrefined.
+    What was chosen and why is said in the context's notes.
 
     Raises:
         RegistrationError: As :func:`choose_weights`.
@@ -109,6 +109,9 @@ def resolve(method: Method, fixed: Image, moving: Image, context: Context) -> tu
         return method, False
     from DeepRegistrationLib.methods.anatomy_recognition import recognize  # loads PyTorch
 
+    if automatic and context.guide is not None:
+        context.notes.append(f"{method_class(REFERENCE).title} was chosen: landmarks drive it.")
+        return method_class(REFERENCE)(), False
     if automatic and method.parameters.anatomy != "auto":
         anatomy = Anatomy(method.parameters.anatomy, "your choice")
     else:

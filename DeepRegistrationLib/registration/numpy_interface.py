@@ -42,6 +42,7 @@ def run(task: Task, progress: Progress = silent) -> Registration:
         RegistrationError: As the engine's ``register``.
     """
     fixed, moving = image_of(task.fixed), image_of(task.moving)
+    guide = task.guide
     return register(
         fixed,
         moving,
@@ -50,6 +51,7 @@ def run(task: Task, progress: Progress = silent) -> Registration:
         fixed_mask=mask_of(task.fixed_mask, fixed.grid),
         moving_mask=mask_of(task.moving_mask, moving.grid),
         initial=None if task.initial is None else transform_of(task.initial),
+        guide=None if guide is None else LandmarkPairs(guide.labels, guide.fixed, guide.moving),
         progress=progress,
     )
 

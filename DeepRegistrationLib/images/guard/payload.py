@@ -19,6 +19,7 @@ from DeepRegistrationLib.images.plain_data import (
     AffineMap,
     ChunkedArray,
     FieldMap,
+    PointPairs,
     RegistrationOutcome,
     StoredField,
     Task,
@@ -34,6 +35,7 @@ _KINDS = (
     StoredField,
     RegistrationOptions,
     Outputs,
+    PointPairs,
     Task,
     RegistrationOutcome,
 )

@@ -25,7 +25,31 @@ _STATISTICS = ("mean", "std", "median", "p95", "max")
 
 
 def landmark_pairs(fixed_node, moving_node, *, ignoring=None, driven=None) -> LandmarkPairs:
-    """The pairs of two point lists; see :func:`landmark_pairs.pair_labels`.
+    """The pairs of two point lists that can show an error; see :func:`whole_pairs`.
+
+    Args:
+        fixed_node, moving_node, ignoring: As for :func:`whole_pairs`.
+        driven: Pairs that drove this transform node are left out: they are no proof of it.
+
+    Raises:
+        RegistrationError: As :func:`whole_pairs`; or no pair is left.
+    """
+    pairs, ids = whole_pairs(fixed_node, moving_node, ignoring=ignoring)
+    places = pairs.fixed, pairs.moving
+    drove = marks_of(driven, (fixed_node, moving_node), tuple(zip(*ids, strict=True)), places).drove
+    if drove.all():
+        raise RegistrationError(
+            f"All landmarks of {fixed_node.GetName()!r} drove the transform, so they cannot show "
+            "its error; place others."
+        )
+    labels = [label for label, out in zip(pairs.labels, drove, strict=True) if not out]
+    return LandmarkPairs(labels, pairs.fixed[~drove], pairs.moving[~drove])
+
+
+def whole_pairs(
+    fixed_node, moving_node, *, ignoring=None
+) -> tuple[LandmarkPairs, list[tuple[str, str]]]:
+    """The pairs of two point lists, and the ids of each; see :func:`landmark_pairs.pair_labels`.
 
     Pairs are left out where a point of either list is not placed, or is unselected: that is how
     an uncertain landmark is excluded.
@@ -33,7 +57,6 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None, driven=None) -> La
     Args:
         fixed_node, moving_node: vtkMRMLMarkupsFiducialNode; parent transforms are honored.
         ignoring: The transform that is evaluated; see :func:`taken_as_identity`.
-        driven: Pairs that drove this transform node are left out: they are no proof of it.
 
     Raises:
         RegistrationError: Wrong nodes, lists of different length that their labels do not pair,
@@ -66,18 +89,14 @@ def landmark_pairs(fixed_node, moving_node, *, ignoring=None, driven=None) -> La
     ignored = taken_as_identity(moving_node, ignoring)
     fixed = points_of(fixed_node)[kept[:, 0]]
     moving = points_of(moving_node, ignoring=ignored)[kept[:, 1]]
-    ids = (
-        [fixed_node.GetNthControlPointID(fixed_points[k]) for k in kept[:, 0]],
-        [moving_node.GetNthControlPointID(moving_points[k]) for k in kept[:, 1]],
-    )
-    drove = marks_of(driven, (fixed_node, moving_node), ids, (fixed, moving)).drove
-    if drove.all():
-        raise RegistrationError(
-            f"All landmarks of {fixed_node.GetName()!r} drove the transform, so they cannot show "
-            "its error; place others."
+    ids = [
+        (
+            fixed_node.GetNthControlPointID(fixed_points[k]),
+            moving_node.GetNthControlPointID(moving_points[other]),
         )
-    labels = [fixed_labels[k] for k in kept[~drove, 0]]
-    return LandmarkPairs(labels, fixed[~drove], moving[~drove])
+        for k, other in kept.tolist()
+    ]
+    return LandmarkPairs([fixed_labels[k] for k in kept[:, 0]], fixed, moving), ids
 
 
 def ambiguous(fixed_node, moving_node, problem: str) -> str:

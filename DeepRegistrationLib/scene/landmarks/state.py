@@ -87,6 +87,11 @@ class LandmarkState:
         return np.linalg.norm(centers - self.moving, axis=1)
 
     @property
+    def usable(self) -> np.ndarray:
+        """The rows of whole pairs that are not excluded, which may drive a registration: [n]."""
+        return self.included & np.isfinite(self.fixed - self.moving).all(axis=1)
+
+    @property
     def counted(self) -> np.ndarray:
         """The rows that the statistics are of: bool [n]."""
         return self._measurable & ~self.marks.drove

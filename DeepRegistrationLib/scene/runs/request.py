@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.plain_data import RegistrationOutcome, Task
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
+from DeepRegistrationLib.images.plain_data import PointPairs, RegistrationOutcome, Task
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, names_of
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
+from DeepRegistrationLib.scene.landmarks.driving_pairs import DrivingPairs
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
@@ -34,6 +37,7 @@ class RegistrationResult:
         seconds, notes, provenance, folding: As in
             :class:`~DeepRegistrationLib.images.plain_data.RegistrationOutcome`.
         errors: Its ``error_statistics``.
+        driving: Labels of the landmark pairs that drove it.
         registration: The engine's own result, where it ran in this process.
     """
 
@@ -46,6 +50,7 @@ class RegistrationResult:
     folding: dict[str, float]
     errors: dict[str, Any]
     registration: Registration | None = None
+    driving: tuple[str, ...] = ()
 
     def summary(self) -> list[str]:
         """What to tell the user, a sentence a line."""
@@ -56,10 +61,19 @@ class RegistrationResult:
                 f"Target registration error over {self.landmarks.statistics['n']} landmarks: "
                 f"{before['mean']:.2f} mm before, {after['mean']:.2f} mm after."
             )
+        if self.driving:
+            lines.append(
+                f"{len(self.driving)} landmark pair(s) drove the registration "
+                "and do not count as proof of it."
+            )
         if self.folding:
             lines.append(folding_sentence(self.folding))
         lines += [finding.text for finding in uncertainty_findings(self.errors)]
         return [*lines, *self.notes]
+
+
+def _plain(pairs: LandmarkPairs) -> PointPairs:
+    return PointPairs(pairs.labels, pairs.fixed, pairs.moving)
 
 
 def folding_sentence(shares: dict[str, float]) -> str:
@@ -87,7 +101,9 @@ class RegistrationRequest(EngineRequest):
         initialTransformNode: Any transform that moves the moving volume near the fixed one when
             placed above it; replaces the affine stage.
         fixedLandmarks, movingLandmarks: Corresponding point lists. They are used for the
-            evaluation afterwards and never reach the method.
+            evaluation afterwards and never reach the method, those apart that drive it.
+        drivingLandmarks: The fixed and the moving point list of which the pairs that are marked as
+            driving drive the registration; none when empty.
         placeMoving: Put the moving volume under the transform.
     """
 
@@ -101,6 +117,7 @@ class RegistrationRequest(EngineRequest):
     initialTransformNode: Any = None
     fixedLandmarks: Any = None
     movingLandmarks: Any = None
+    drivingLandmarks: tuple = ()
     placeMoving: bool = True
 
     command: ClassVar[str] = "register"
@@ -152,12 +169,14 @@ class RegistrationRequest(EngineRequest):
         start = None
         if initial is not None:
             start = map_from_node(initial, fixed.grid, "the initial transform")
+        driving = self._driving
         return Task(
             fixed=fixed,
             moving=volume_from_node(self.movingNode, "the moving volume", ignoring=above),
             fixed_mask=mask_from_node(self.fixedMaskNode, "the fixed mask"),
             moving_mask=mask_from_node(self.movingMaskNode, "the moving mask", ignoring=above),
             initial=start,
+            guide=None if driving is None else _plain(driving.pairs),
             options=self.options,
             outputs=self.outputs | self._earlier_outputs(),
         )
@@ -184,7 +203,9 @@ class RegistrationRequest(EngineRequest):
         start = self.initialTransformNode
         if start is not None and not self.scene.IsNodePresent(start):
             start = None
-        pairs = pairs_of(*self._present_landmarks(), above, start)
+        pairs, driving = pairs_of(*self._present_landmarks(), above, start), self._driving
+        if driving is not None:
+            pairs = driving.without(pairs)
         method = self.options.method
         contents, parents = results.changed_by_commit(self.scene, fixed, moving, method)
         with reversible(self.scene, contents, parents) as record:
@@ -197,6 +218,8 @@ class RegistrationRequest(EngineRequest):
                 place_moving=self.placeMoving,
                 start=start,
             )
+            if driving is not None:
+                driving.remember(nodes.transform)
             for role in results.outdated_roles(prepared):
                 record.take_out(nodes.transform, role)
             evaluation = None if pairs is None else tabulate(nodes.transform, pairs)
@@ -210,10 +233,19 @@ class RegistrationRequest(EngineRequest):
             outcome.folding,
             outcome.error_statistics,
             registration,
+            () if driving is None else tuple(driving.pairs.labels),
         )
 
     def needed(self) -> list[tuple[str, Any]]:
         return [("fixed volume", self.fixedNode), ("moving volume", self.movingNode)]
+
+    @cached_property
+    def _driving(self) -> DrivingPairs | None:
+        """What drives it: as the point lists were at the start."""
+        if not self.drivingLandmarks:
+            return None
+        above = results.result_above(self.fixedNode, self.movingNode)
+        return DrivingPairs.chosen(*self.drivingLandmarks, ignoring=above)
 
     def _earlier_outputs(self) -> Outputs:
         """What an earlier run, or somebody later, made of a result that this one replaces."""

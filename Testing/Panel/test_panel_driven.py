@@ -1,0 +1,119 @@
+"""Landmarks that drive a whole registration, from the panel: what they do and no longer prove."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from pairs import add_landmarks, add_pair, phantom
+
+from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+
+DRIVES = 6  # column of the table
+OFF = np.array([0.0, 6.0, 0.0])  # mm, LPS: beside the truth, so that only landmarks lead there
+
+
+@pytest.fixture
+def section(opened):
+    from DeepRegistrationPanel.landmarks import LandmarksSection
+
+    section = opened(LandmarksSection)
+    section.ui.improveBox.collapsed = False
+    return section
+
+
+@pytest.fixture
+def register(slicer_host, panel):
+    """Press Register and wait; what is said."""
+    from DeepRegistrationPanel.run import RunSection
+
+    panel.parameters.quality = "fast"
+    run = panel.section(RunSection)
+
+    def press():
+        slicer_host.click(run.ui.registerButton)
+        slicer_host.process_events(until=lambda: not run.running, timeout=120)
+        return run.ui.statusText.text
+
+    return press
+
+
+def check(section, rows):
+    for row in rows:
+        section.ui.pointsTable.item(row, DRIVES).setCheckState(2)
+
+
+def test_the_box_is_off_and_one_click_lets_all_landmarks_drive(slicer_host, panel, section):
+    ui = section.ui
+    add_pair(panel.parameters)
+    add_landmarks(panel.parameters)
+    assert not ui.drivenBox.checked and not ui.drivenText.visible
+    slicer_host.click(ui.drivenBox)
+    assert section.state.marks.drives.all()
+    assert "100 landmarks will drive the registration" in ui.drivenText.text
+    assert "0 are left to measure it" in ui.drivenText.text
+    ui.pointsTable.item(4, DRIVES).setCheckState(0)
+    assert "99 landmarks will drive" in ui.drivenText.text
+    assert "1 are left" in ui.drivenText.text
+    slicer_host.click(ui.drivenBox)
+    assert ui.drivenText.text == ""
+    slicer_host.click(ui.drivenBox)  # a choice stays
+    assert section.state.marks.drives.sum() == 99
+
+
+def test_checked_landmarks_pull_the_registration_and_do_not_count(panel, section, register):
+    p = panel.parameters
+    add_pair(p)
+    add_landmarks(p)
+    rows = [10, 40, 70]
+    for row in rows:
+        there = np.array(p.movingLandmarks.GetNthControlPointPosition(row)) + OFF * (-1, -1, 1)
+        p.movingLandmarks.SetNthControlPointPosition(row, *there)
+    said = register()
+    assert "drove" not in said
+    free = section.state.after[rows]
+    check(section, rows)
+    p.driven = True
+    said = register()
+    state = section.state
+    assert "3 landmark pair(s) drove the registration and do not count as proof of it." in said
+    assert state.after[rows].max() < 0.5 * free.min()
+    assert np.flatnonzero(state.marks.used).tolist() == rows
+    assert state.statistics["n"] == 97
+    p.driven = False
+    register()
+    assert section.state.statistics["n"] == 100  # nothing drove this one
+    assert section.state.after[rows] == pytest.approx(free, abs=0.01)
+
+
+def test_images_that_lie_apart_start_from_the_landmarks(panel, section, register):
+    pair, p, scene = phantom(), panel.parameters, slicer.mrmlScene
+    add_pair(p)
+    away = np.array([30.0, -20.0, 800.0])  # another scanner's table
+    slicer.mrmlScene.RemoveNode(p.movingVolume)
+    grid = pair.moving.grid
+    moved = type(grid)(grid.size, grid.spacing, tuple(grid.origin + away), grid.direction)
+    p.movingVolume = volume_node_from_image(type(pair.moving)(pair.moving.data, moved), scene, "ex")
+    p.fixedLandmarks = point_list_from(pair.fixed_landmarks, scene, "fixed", (0, 1, 0))
+    p.movingLandmarks = point_list_from(pair.moving_landmarks + away, scene, "moving", (1, 0, 1))
+    rows = [0, 15, 30, 45, 60, 75]
+    check(section, rows)
+    p.driven = True
+    said = register()
+    assert "do not overlap" in said and "6 driving landmark pair(s) together" in said
+    assert section.state.statistics["n"] == 94
+    assert section.state.statistics["after"]["mean"] < 4
+
+
+def test_what_cannot_be_driven_is_said_before_anything_starts(panel, section, register):
+    p = panel.parameters
+    add_pair(p)
+    add_landmarks(p)
+    p.driven = True
+    assert "check those in the column Drives" in section.ui.drivenText.text
+    assert "none is checked in the column Drives" in register()
+    check(section, [1, 2])
+    p.method = "affine"
+    assert "cannot be driven by landmarks" in register()
+    assert not section.state.marks.drove.any()
