@@ -36,6 +36,8 @@ class RegistrationOptions:
         seed: The same seed gives the same result.
         landmark_weight: Of landmark pairs that drive the registration: 1 where they are trusted to
             1 mm, 4 to 0.5 mm, 0.25 to 2 mm.
+        label_weight: Of segments that drive it: what a voxel costs that is in one in one image
+            alone, where 1 is what one costs around which the images do not correlate at all.
     """
 
     method: str = "optimize"
@@ -45,6 +47,7 @@ class RegistrationOptions:
     refine: bool = False
     seed: int = 0
     landmark_weight: float = 1.0
+    label_weight: float = 1.0
 
     def check(self) -> None:
         """Check every value but two, which take more to know than the options.
@@ -71,6 +74,10 @@ class RegistrationOptions:
                 f"The seed is {self.seed!r}; give a whole number from 0 to {LARGEST_SEED}."
             )
         check_weight(self.landmark_weight)
+        if not _positive(self.label_weight):
+            raise RegistrationError(
+                f"The weight of the segments is {self.label_weight!r}; give a number above 0."
+            )
 
 
 def check_weight(weight: float) -> None:
@@ -79,12 +86,16 @@ def check_weight(weight: float) -> None:
     Raises:
         RegistrationError: It is not a number above 0.
     """
-    number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not 0 < weight < math.inf:
+    if not _positive(weight):
         raise RegistrationError(
             f"The weight of the landmarks is {weight!r}; give a number above 0, as 1 / (mm to "
             "which they are trusted)^2."
         )
+
+
+def _positive(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf  # type: ignore[operator]
 
 
 @dataclass(frozen=True)

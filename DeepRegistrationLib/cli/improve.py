@@ -10,16 +10,15 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
-    driving_beside,
     load_guide,
     load_image,
     load_landmarks,
     load_optional,
     load_transform,
+    with_earlier,
 )
 from DeepRegistrationLib.cli.register import check_inputs_survive, tell
 from DeepRegistrationLib.cli.terminal import warned
-from DeepRegistrationLib.evaluation.driving_pairs import joined
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
 from DeepRegistrationLib.progress import part, shown_progress
 from DeepRegistrationLib.registration.engine import Registration
@@ -60,12 +59,11 @@ def improve_files(arguments: argparse.Namespace) -> int:
             rest = part(progress, 0.3, 1.0)
             errors = leave_one_out(fixed, moving, start, guide, **options, progress=rest)
         progress(1.0, "Measuring and writing")
-        driving, left_out = joined(guide, errors, driving_beside(arguments.transform))
         result = Registration(
             transform=found.transform,
             grid=fixed.grid,
-            driving=driving,
-            left_out=left_out,
+            driving=guide,
+            left_out=errors,
             seconds=seconds,
             notes=found.notes,
             provenance={
@@ -75,6 +73,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
                 "device": arguments.device,
             },
         )
+        result = with_earlier(result, arguments.transform)
         report = build_report(result, fixed, moving, **landmarks)
         write_results(result, moving, report, folder)
     tell(arguments, report)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.driving_pairs import as_pairs, read_driving
+from DeepRegistrationLib.evaluation.driving_pairs import (
+    as_pairs,
+    joined,
+    read_driving,
+    read_driving_labels,
+)
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs, read_landmark_pairs
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.geometry import Grid
@@ -20,7 +26,8 @@ from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, read_labels
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import RegistrationOptions, values_in
-from DeepRegistrationLib.reports.report import DRIVING_FILE, MASK_FILE
+from DeepRegistrationLib.registration.engine import Registration
+from DeepRegistrationLib.reports.report import DRIVING_FILE, DRIVING_LABELS_FILE, MASK_FILE
 from DeepRegistrationLib.transforms import Transform, read_transform
 
 T = TypeVar("T")
@@ -135,13 +142,42 @@ def load_guide(arguments: argparse.Namespace, fixed: Image, moving: Image) -> La
     return as_pairs(read_landmark_pairs(*arguments.guide), fixed.grid, moving.grid)
 
 
+def load_guide_labels(arguments: argparse.Namespace) -> tuple[Labels, Labels] | None:
+    """The segmentations whose structures shall drive a registration."""
+    if arguments.guide_labels is None:
+        return None
+    fixed, moving = (load_labels(path) for path in arguments.guide_labels)
+    return fixed, moving
+
+
 def driving_beside(transform: str) -> LandmarkPairs | None:
     """The landmark pairs that drove a transform which ``deepreg`` wrote; None for none."""
+    record = _beside(transform, DRIVING_FILE)
+    return None if record is None else read_driving(record)
+
+
+def driving_labels_beside(transform: str) -> tuple[str, ...]:
+    """The names of the segments that drove it."""
+    record = _beside(transform, DRIVING_LABELS_FILE)
+    return () if record is None else read_driving_labels(record)
+
+
+def with_earlier(result: Registration, start: str | None) -> Registration:
+    """A result that also knows what drove the transform that it started from."""
+    if start is None:
+        return result
+    pairs, left_out = driving_beside(start), result.left_out
+    if result.driving is not None:
+        pairs, left_out = joined(result.driving, left_out, pairs)
+    names = dict.fromkeys((*result.driving_labels, *driving_labels_beside(start)))
+    return replace(result, driving=pairs, left_out=left_out, driving_labels=tuple(names))
+
+
+def _beside(transform: str, name: str) -> Path | None:
+    """A record beside a transform of ours, where there is one."""
     path = Path(transform)
-    record = path.with_name(DRIVING_FILE)
-    if path.name != "transform.h5" or not record.is_file():
-        return None
-    return read_driving(record)
+    record = path.with_name(name)
+    return record if path.name == "transform.h5" and record.is_file() else None
 
 
 def kept_region(transform: str, fixed: Image | None) -> Region | None:

@@ -9,6 +9,7 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.benchmark_parser import add_benchmark
 from DeepRegistrationLib.cli.cohort_parser import add_cohort
 from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
+from DeepRegistrationLib.cli.guide_parser import add_guide_label_options, add_guide_options
 from DeepRegistrationLib.cli.interchange_parser import add_convert
 from DeepRegistrationLib.cli.weights_parser import add_export, add_weights
 from DeepRegistrationLib.errors import printable
@@ -95,7 +96,8 @@ def _add_register(commands: Any) -> None:
         metavar="FILE",
         help="transform from fixed to moving points to start from (.h5, .tfm)",
     )
-    _add_guide_options(parser)
+    add_guide_options(parser)
+    add_guide_label_options(parser)
     _add_landmark_options(parser)
     _add_strict_option(parser)
     add_series_options(parser)
@@ -113,7 +115,7 @@ def _add_improve(commands: Any) -> None:
     parser.add_argument("moving", metavar="MOVING", help="image file or folder of a DICOM series")
     parser.add_argument("transform", metavar="TRANSFORM", help="fixed to moving: .h5, .tfm ...")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    _add_guide_options(parser, required=True)
+    add_guide_options(parser, required=True)
     parser.add_argument(
         "--radius",
         type=float,
@@ -135,25 +137,6 @@ def _add_improve(commands: Any) -> None:
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
     add_series_options(parser)
     parser.set_defaults(command="improve:improve_files")
-
-
-def _add_guide_options(parser: argparse.ArgumentParser, required: bool = False) -> None:
-    parser.add_argument(
-        "--guide",
-        nargs=2,
-        metavar=("FIXED_POINTS", "MOVING_POINTS"),
-        required=required,
-        help="landmark pairs that drive the result, in two files as for the report; they do not "
-        "count as proof of it",
-    )
-    parser.add_argument(
-        "--landmark-weight",
-        type=float,
-        default=DEFAULTS.landmark_weight,
-        metavar="W",
-        help="of these pairs: 1 where they are trusted to 1 mm, 4 to 0.5 mm, 0.25 to 2 mm "
-        "(default: %(default)g)",
-    )
 
 
 def _add_strict_option(parser: argparse.ArgumentParser) -> None:

@@ -14,11 +14,13 @@ from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
     load_guide,
+    load_guide_labels,
     load_image,
     load_landmarks,
     load_optional,
     load_transform,
     registration_options,
+    with_earlier,
 )
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
@@ -59,6 +61,7 @@ def register_files(arguments: argparse.Namespace) -> int:
     initial = load_optional(load_transform, arguments.initial, fixed.grid)
     landmarks = load_landmarks(arguments, fixed, moving)
     guide = load_guide(arguments, fixed, moving)
+    guide_labels = load_guide_labels(arguments)
     seconds = {"read": time.perf_counter() - started}
     outputs = wanted_outputs(arguments)
     needed = output_size(fixed.grid, outputs)
@@ -73,10 +76,12 @@ def register_files(arguments: argparse.Namespace) -> int:
             outputs,
             initial=initial,
             guide=guide,
+            guide_labels=guide_labels,
             progress=progress,
             **masks,
         )
         progress(1.0, "Measuring and writing")
+        result = with_earlier(result, arguments.initial)
         result.seconds.update(seconds)
         report = build_report(result, fixed, moving, **landmarks)
         write_results(result, moving, report, folder, images=not arguments.no_images)
@@ -128,8 +133,9 @@ def check_inputs_survive(
     """Refuse an output folder in which a result would replace a file that is read."""
     written = (*RESULTS, *UNCERTAINTY.values())
     results = {os.path.realpath(Path(arguments.output) / name) for name in written}
-    points = [arguments.fixed_landmarks, arguments.moving_landmarks, *(arguments.guide or ())]
-    for given in (*(getattr(arguments, name) for name in names), *points):
+    others = [arguments.fixed_landmarks, arguments.moving_landmarks, *(arguments.guide or ())]
+    others += getattr(arguments, "guide_labels", None) or ()
+    for given in (*(getattr(arguments, name) for name in names), *others):
         if given is not None and os.path.realpath(given) in results:
             raise RegistrationError(
                 f"{given} would be overwritten by a result of the same name; choose another "

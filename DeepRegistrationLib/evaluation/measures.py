@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -42,6 +42,7 @@ def measure(
     fixed_labels: Image | Sequence[Image] | None = None,
     moving_labels: Image | Sequence[Image] | None = None,
     label_names: Mapping[int, str] | None = None,
+    driving_labels: Collection[str] = (),
 ) -> dict[str, Any]:
     """Everything that can be measured from what is given; the rest is None.
 
@@ -57,6 +58,8 @@ def measure(
             segments overlap (see :func:`label_overlap`). What lies outside a label map is
             background: one that was cropped is compared where it is.
         label_names: What to call labels in the result; their number where there is no name.
+        driving_labels: What labels are called that drove the registration: in ``overlap`` they
+            have ``drove``, and prove nothing.
 
     Returns:
         ``region`` (see :meth:`region.Region.described`), ``tre`` (see
@@ -85,6 +88,9 @@ def measure(
         )
     if warped is None and fixed is not None and moving is not None:
         warped = warped_image(moving, transform, fixed.grid)
+    overlap = _label_overlap(transform, fixed_labels, moving_labels, fixed, label_names or {})
+    for name in overlap.keys() & set(driving_labels):
+        overlap[name]["drove"] = True
     return {
         "region": region.described(),
         "tre": tre,
@@ -93,7 +99,7 @@ def measure(
         "similarity": _similarity(transform, fixed, moving, warped, region.mask),
         "overlap": {
             **_mask_overlap(transform, _binary(fixed_mask), _binary(moving_mask)),
-            **_label_overlap(transform, fixed_labels, moving_labels, fixed, label_names or {}),
+            **overlap,
         }
         or None,
         "alignment": _alignment(transform, fixed, moving, warped, region),

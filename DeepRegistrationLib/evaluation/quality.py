@@ -60,6 +60,7 @@ def quality_in_parts(
     fixed_labels: Volume | Sequence[Volume] | None = None,
     moving_labels: Volume | Sequence[Volume] | None = None,
     label_names: dict[str, str] | None = None,
+    driving_labels: Sequence[str] = (),
     inverse: GivenMap | None = None,
     error_maps: dict[str, Volume] | None = None,
     fixed_landmarks: np.ndarray | None = None,
@@ -77,6 +78,7 @@ def quality_in_parts(
         fixed_labels, moving_labels: Label maps, on any grid; several where segments overlap, with
             numbers that differ between all segments.
         label_names: What to call labels, by their number as text.
+        driving_labels: What those are called that drove the registration.
         inverse: Moving to fixed, from a registration of its own or a numeric inverse; when omitted
             it is computed, and shows only how well the transform can be inverted.
         error_maps: As the registration's outcome has them, on the fixed image's grid; or none.
@@ -130,6 +132,7 @@ def quality_in_parts(
         "fixed_labels": labels[0] or None,
         "moving_labels": labels[1] or None,
         "label_names": names,
+        "driving_labels": driving_labels,
         "fixed_landmarks": fixed_landmarks,
         "moving_landmarks": moving_landmarks,
     }

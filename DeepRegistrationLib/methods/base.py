@@ -63,7 +63,7 @@ class Method(ABC):
     here is found by the folder's name. Networks name in ``augmentations`` the changes of the input
     that they were trained to bear, of those in
     :mod:`DeepRegistrationLib.registration.uncertainty.augmented`. Those that use the landmark pairs
-    in ``Context.guide`` say so in ``guided``.
+    and the structures of the context say so in ``guided``.
     """
 
     name: ClassVar[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from DeepRegistrationLib.methods.guide import Guide
+from DeepRegistrationLib.methods.guide import Guide, Structures
 from DeepRegistrationLib.options import Quality
 from DeepRegistrationLib.progress import Progress, silent
 
@@ -36,6 +36,7 @@ class Context:
         seed: Of every random choice; the same seed gives the same result.
         guide: Landmark pairs that the transform shall bring together; for methods that are
             ``guided``.
+        structures: Segmented in both images, likewise.
         progress: To be called with the fraction done; raises ``Cancelled``.
         notes: Sentences for the user about choices made (shown and put in the report).
         estimates: Where a method whose result is the mean of a forward registration and of the
@@ -51,6 +52,7 @@ class Context:
     device: torch.device = field(default_factory=_cpu)
     seed: int = 0
     guide: Guide | None = None
+    structures: Structures | None = None
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
     estimates: list[Transform] | None = None
@@ -63,4 +65,5 @@ class Context:
             fixed_mask=self.moving_mask,
             moving_mask=self.fixed_mask,
             guide=None if self.guide is None else self.guide.swapped(),
+            structures=None if self.structures is None else self.structures.swapped(),
         )

@@ -1,10 +1,18 @@
-"""Landmark pairs that drive a registration, as methods get them; loads no PyTorch."""
+"""Landmark pairs and structures that drive a registration, as methods get them.
+
+Nothing here loads PyTorch.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from DeepRegistrationLib.images.image import Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,3 +35,34 @@ class Guide:
     def swapped(self) -> Guide:
         """Of the registration from moving to fixed."""
         return Guide(self.moving, self.fixed, self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Structures:
+    """The same structures in both images, which the transform shall bring together, softly.
+
+    Attributes:
+        names: What they are called, [n].
+        fixed, moving: Where they are, 0 or 1, uint8, each on its image's grid: [n].
+        weight: What a voxel costs that is in a structure in one image alone, where 1 is what one
+            costs around which the images do not correlate at all.
+    """
+
+    names: tuple[str, ...]
+    fixed: tuple[Image, ...]
+    moving: tuple[Image, ...]
+    weight: float
+
+    def swapped(self) -> Structures:
+        """Of the registration from moving to fixed."""
+        return Structures(self.names, self.moving, self.fixed, self.weight)
+
+    def of(self, rows: Sequence[int]) -> Structures:
+        """Some of them."""
+        names, fixed, moving = self.names, self.fixed, self.moving
+        return Structures(
+            tuple(names[row] for row in rows),
+            tuple(fixed[row] for row in rows),
+            tuple(moving[row] for row in rows),
+            self.weight,
+        )

@@ -16,12 +16,14 @@ from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
 from DeepRegistrationLib.images.geometry import Grid, largest_voxel
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite
+from DeepRegistrationLib.images.labels import Labels
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen
 from DeepRegistrationLib.progress import Progress, part, rising, silent
+from DeepRegistrationLib.registration.driving_structures import driving_structures
 from DeepRegistrationLib.registration.fallback import Workplace
 from DeepRegistrationLib.registration.stages import PREPARATION, Pipeline, perform, stages_of
 from DeepRegistrationLib.registration.validation import check_memory, check_pair, notes_on
@@ -45,7 +47,8 @@ class Registration:
             :mod:`DeepRegistrationLib.evaluation.uncertainty_maps` for what they show and what not.
         fixed_mask: The mask that was used, given or found.
         driving: The landmark pairs that drove it; they are no proof of it.
-        left_out: The error at each when the others drive, mm, where it was measured: [n].
+        driving_labels: Names of the segments that drove it; they are no proof of it either.
+        left_out: The error at each pair when the others drive, mm, where it was measured: [n].
         voxel_mm: Largest voxel dimension of the two images, mm.
         seconds: Wall time of each stage.
         notes: Sentences about choices that were made for the user.
@@ -61,6 +64,7 @@ class Registration:
     uncertainty: Uncertainty | None = None
     fixed_mask: Image | None = None
     driving: LandmarkPairs | None = None
+    driving_labels: tuple[str, ...] = ()
     left_out: np.ndarray | None = None
     voxel_mm: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -78,6 +82,7 @@ def register(
     moving_mask: Image | None = None,
     initial: Transform | None = None,
     guide: LandmarkPairs | tuple[np.ndarray, np.ndarray] | None = None,
+    guide_labels: tuple[Labels | Image, Labels | Image] | None = None,
     progress: Progress = silent,
     **choices: Any,
 ) -> Registration:
@@ -95,6 +100,8 @@ def register(
         guide: Landmark pairs that drive it, or fixed and moving points, LPS mm, [n, 3]: soft
             constraints of ``optimize`` and of the refinement, and the start where the images do
             not overlap. They prove nothing afterwards.
+        guide_labels: Segmentations or label maps of the fixed and of the moving image, on any
+            grids: their structures of the same name, or number, drive it likewise.
         progress: Called with (fraction, stage); may raise ``Cancelled``.
         **choices: Any field of :class:`RegistrationOptions` or :class:`Outputs`, in place of the
             one in ``options`` or ``outputs``.
@@ -117,8 +124,22 @@ def register(
     pulled = None
     if driving is not None:
         pulled = Guide(driving.fixed, driving.moving, options.landmark_weight)
+    structures = None
+    if guide_labels is not None:
+        grids = fixed.grid, moving.grid
+        structures = driving_structures(*guide_labels, grids, options.label_weight, notes)
     run = Pipeline(
-        fixed, moving, options, outputs, method, work, initial, options.refine, notes, pulled
+        fixed,
+        moving,
+        options,
+        outputs,
+        method,
+        work,
+        initial,
+        options.refine,
+        notes,
+        pulled,
+        structures,
     )
     progress = rising(progress)
     perform(run, PREPARATION, part(progress, 0.0, 0.05))
@@ -142,6 +163,7 @@ def _result(
         uncertainty=run.uncertainty,
         fixed_mask=run.work.pair.fixed_mask,
         driving=driving,
+        driving_labels=() if run.structures is None else run.structures.names,
         voxel_mm=largest_voxel(run.fixed.grid.spacing, run.moving.grid.spacing),
         seconds=run.seconds,
         notes=run.notes,
@@ -167,5 +189,6 @@ def _provenance(
         "device_reason": reason,
         "seed": run.options.seed,
         "landmark_weight": run.options.landmark_weight,
+        "label_weight": run.options.label_weight,
         "peak_memory_mb": peak_memory_mb(device),
     }

@@ -7,7 +7,8 @@ import numpy as np
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.rigid import fit_rigid
 from DeepRegistrationLib.methods import Method
-from DeepRegistrationLib.methods.guide import Guide
+from DeepRegistrationLib.methods.guide import Guide, Structures
+from DeepRegistrationLib.methods.optimize.structures import centers
 from DeepRegistrationLib.transforms import Affine
 
 _FEWEST = 4  # pairs that determine an affine
@@ -16,16 +17,21 @@ _VOLUMES = (0.5, 2.0)  # the determinant of an affine that is one of two scans o
 
 
 def check_guided(method: Method, refine: bool) -> None:
-    """Check that landmark pairs can drive a registration.
+    """Check that landmark pairs or structures can drive a registration.
 
     Raises:
         RegistrationError: Neither the method nor a refinement looks at them.
     """
     if not (method.guided or refine):
         raise RegistrationError(
-            f"{method.title} cannot be driven by landmarks; choose the method optimize, or add the "
-            "refinement, which can."
+            f"{method.title} cannot be driven by landmarks or segments; choose the method "
+            "optimize, or add the refinement, which can."
         )
+
+
+def structure_start(structures: Structures, notes: list[str]) -> Affine:
+    """As :func:`landmark_start`, by the centers of structures."""
+    return _start(Guide(*centers(structures), 1.0), "driving segment(s)", notes, affine=False)
 
 
 def landmark_start(guide: Guide, notes: list[str]) -> Affine:
@@ -34,8 +40,12 @@ def landmark_start(guide: Guide, notes: list[str]) -> Affine:
     An affine of four or more pairs that are spread in all directions, else a rotation and a shift
     of three or more, else a shift.
     """
+    return _start(guide, "driving landmark pair(s)", notes)
+
+
+def _start(guide: Guide, drivers: str, notes: list[str], *, affine: bool = True) -> Affine:
     fixed, moving = guide.fixed, guide.moving
-    found, what = _affine(fixed, moving), "an affine transform"
+    found, what = (_affine(fixed, moving) if affine else None), "an affine transform"
     if found is None and len(fixed) > 2:
         rigid = fit_rigid(fixed, moving)
         found, what = Affine(rigid.rotation, rigid.translation), "a rotation and a shift"
@@ -43,7 +53,7 @@ def landmark_start(guide: Guide, notes: list[str]) -> Affine:
         found, what = Affine(translation=(moving - fixed).mean(axis=0)), "a shift"
     notes.append(
         "Warning: the two images do not overlap in space. The registration started with "
-        f"{what} that brings the {len(fixed)} driving landmark pair(s) together; check the result."
+        f"{what} that brings the {len(fixed)} {drivers} together; check the result."
     )
     return found
 

@@ -96,7 +96,7 @@ class _Candidate:
 def resolve(method: Method, fixed: Image, moving: Image, context: Context) -> tuple[Method, bool]:
     """The method that shall register a pair, and whether to refine what it gives.
 
-    ``auto`` becomes the method that suits the pair, or the one that landmarks can drive; a network
+    ``auto`` becomes the method that suits the pair, or the one that can be driven; a network
     becomes one with the name of the weights that it is going to use; all others stay, unrefined.
     What was chosen and why is said in the context's notes.
 
@@ -109,8 +109,9 @@ def resolve(method: Method, fixed: Image, moving: Image, context: Context) -> tu
         return method, False
     from DeepRegistrationLib.methods.anatomy_recognition import recognize  # loads PyTorch
 
-    if automatic and context.guide is not None:
-        context.notes.append(f"{method_class(REFERENCE).title} was chosen: landmarks drive it.")
+    if automatic and (context.guide is not None or context.structures is not None):
+        title = method_class(REFERENCE).title
+        context.notes.append(f"{title} was chosen, which landmarks and segments can drive.")
         return method_class(REFERENCE)(), False
     if automatic and method.parameters.anatomy != "auto":
         anatomy = Anatomy(method.parameters.anatomy, "your choice")

@@ -21,7 +21,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.masks import find_masks
 from DeepRegistrationLib.methods import Method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.guide import Guide
+from DeepRegistrationLib.methods.guide import Guide, Structures
 from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.methods.initialization import bring_together
 from DeepRegistrationLib.methods.optimize.refine import refine as refine_transform
@@ -29,7 +29,11 @@ from DeepRegistrationLib.methods.optimize.refine import slides_wanted
 from DeepRegistrationLib.options import Outputs, RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.fallback import Workplace
-from DeepRegistrationLib.registration.landmark_start import check_guided, landmark_start
+from DeepRegistrationLib.registration.landmark_start import (
+    check_guided,
+    landmark_start,
+    structure_start,
+)
 from DeepRegistrationLib.registration.method_choice import resolve
 from DeepRegistrationLib.registration.orientation import check_orientation
 from DeepRegistrationLib.registration.uncertainty.compared_transforms import find_evidence
@@ -55,7 +59,7 @@ class Pipeline:
         work: The pair that the method gets, and where it computes.
         initial: Transform to start from; after :func:`prepare` also one that was found.
         refine: Whether the refinement follows; after :func:`prepare` also where it was advised.
-        guide: Landmark pairs that drive it.
+        guide, structures: What drives it besides the images: landmark pairs, segments.
         notes, seconds: Sentences for the user, and wall time by stage, so far.
         transform: After :func:`find_transform`.
         estimates: Further ones, of a method that averages.
@@ -72,6 +76,7 @@ class Pipeline:
     refine: bool
     notes: list[str]
     guide: Guide | None = None
+    structures: Structures | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     transform: Transform = field(init=False)
     estimates: list[Transform] = field(default_factory=list)
@@ -92,6 +97,7 @@ class Pipeline:
             device=pair.device,
             seed=self.options.seed,
             guide=self.guide,
+            structures=self.structures,
             progress=progress,
             notes=self.notes,
         )
@@ -137,14 +143,16 @@ def prepare(run: Pipeline, progress: Progress) -> None:
     context = run.context(pair, silent)
     run.method, advised = resolve(run.method, pair.fixed, pair.moving, context)
     run.refine = run.refine or advised
-    if run.guide is not None:
+    if run.guide is not None or run.structures is not None:
         check_guided(run.method, run.refine)
 
 
 def _brought_together(run: Pipeline, progress: Progress) -> Transform:
-    """A start of images that lie apart: by landmark pairs where there are any."""
+    """A start of images that lie apart: by what drives it where there is any."""
     if run.guide is not None:
         return landmark_start(run.guide, run.notes)
+    if run.structures is not None:
+        return structure_start(run.structures, run.notes)
     return run.work.coarsening(
         "the alignment", lambda pair: bring_together(pair, run.notes, progress)
     )

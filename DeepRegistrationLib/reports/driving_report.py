@@ -1,7 +1,8 @@
-"""What a report says of the landmark pairs that drove a registration."""
+"""What a report says of the landmark pairs and segments that drove a registration."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,3 +34,10 @@ def driving_report(
         return None
     residuals = np.linalg.norm(mapped_points(transform, driving.fixed) - driving.moving, axis=1)
     return {"labels": driving.labels, "residual_mm": residuals, "left_out_mm": left_out}
+
+
+def note_on_labels(names: Sequence[str]) -> list[str]:
+    """A sentence about segments that drove a registration, where any did."""
+    if not names:
+        return []
+    return [f"{len(names)} segment(s) drove the registration ({', '.join(names)}): no proof of it."]

@@ -87,11 +87,19 @@ def images_and_segments(quality: Mapping[str, Any]) -> str:
     if overlap:
         head = ["", *(f"{name}, {when}" for name in _OVERLAP.values() for when in _WHEN)]
         rows = [
-            [label, *(nested(values, when, key) for key in _OVERLAP for when in _WHEN)]
+            [
+                segment(label, values),
+                *(nested(values, when, key) for key in _OVERLAP for when in _WHEN),
+            ]
             for label, values in overlap.items()
         ]
         text += table(head, rows, "Overlap of masks and segments")
     return section("Images and segments", text)
+
+
+def segment(label: str, values: Mapping[str, Any]) -> str:
+    """What a row of the overlaps is called."""
+    return f"{label} (drove it: no proof)" if values.get("drove") else label
 
 
 def caption(text: str) -> str:

@@ -20,10 +20,24 @@ def overlap_findings(overlap: dict[str, Any] | None, allowed: Tolerance) -> list
         if not after or after.get("hausdorff95") is None:
             findings.append(Finding("unknown", f"{name} is missing from one of the two images."))
             continue
+        if values.get("drove"):
+            findings.append(_driven(name, after))
+            continue
         findings.append(_overlap_of(name, before, after, allowed))
         far = _farther(name, before, after, allowed)
         findings += [] if far is None else [far]
     return findings
+
+
+def proves(overlap: dict[str, Any] | None) -> bool:
+    """Whether there is a structure that did not drive the registration."""
+    return any(not values.get("drove") for values in (overlap or {}).values())
+
+
+def _driven(name: str, after: dict[str, Any]) -> Finding:
+    """Of a structure that the transform was made to fit."""
+    text = f"{name[0].upper()}{name[1:]} drove the registration and does not count as proof"
+    return Finding("unknown", f"{text} (Dice {after['dice']:.2f}).")
 
 
 def _overlap_of(

@@ -29,7 +29,11 @@ from DeepRegistrationLib.evaluation.region import Region, region_of, region_used
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.options import Outputs
-from DeepRegistrationLib.reports.driving_report import driving_report, without_driving
+from DeepRegistrationLib.reports.driving_report import (
+    driving_report,
+    note_on_labels,
+    without_driving,
+)
 from DeepRegistrationLib.reports.verdict import verdict
 from DeepRegistrationLib.transforms import Transform
 
@@ -46,6 +50,9 @@ MASK_FILE = "mask.nii.gz"
 
 DRIVING_FILE = "driving_landmarks.csv"
 """The landmark pairs that drove a registration, there too."""
+
+DRIVING_LABELS_FILE = "driving_labels.csv"
+"""The names of the segments that did."""
 
 REPORTED = Outputs(warped=True, jacobian=True)
 """What a report is made of; :func:`build_report` computes what of it is not there."""
@@ -94,8 +101,9 @@ def build_report(
         ``findings``, see :mod:`verdict`); ``inverse_consistency`` where the inverse was asked for
         (see :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
         :func:`uncertainty_statistics`); ``driving`` (see :func:`driving_report`; pairs that drove
-        it are not in ``tre``); ``inverse_residual_mm`` (mean, max, and roundtrip_max,
-        which is large where T folds) and ``notes``. What was not measured is None; there is no
+        it are not in ``tre``) and ``driving_labels``, the names of segments that did;
+        ``inverse_residual_mm`` (mean, max, and roundtrip_max, which is large where T folds) and
+        ``notes``. What was not measured is None; there is no
         NaN.
 
     Raises:
@@ -105,7 +113,7 @@ def build_report(
     fixed_landmarks, moving_landmarks, apart = without_driving(
         registration.driving, fixed_landmarks, moving_landmarks
     )
-    notes = [*notes, *apart]
+    notes = [*notes, *apart, *note_on_labels(registration.driving_labels)]
     kept = region_used(registration.fixed_mask, registration.provenance.get("mask"))
     region = region_of(fixed, moving, kept=kept, fixed_labels=fixed_labels)
     measured = measure(
@@ -119,6 +127,7 @@ def build_report(
         moving_landmarks=moving_landmarks,
         fixed_labels=fixed_labels,
         moving_labels=moving_labels,
+        driving_labels=registration.driving_labels,
     )
     if registration.uncertainty is not None:
         measured["uncertainty"] = uncertainty_statistics(
@@ -133,7 +142,7 @@ def build_report(
             region.mask,
         )
     driven = driving_report(registration.transform, registration.driving, registration.left_out)
-    measured |= {"driving": driven}
+    measured |= {"driving": driven, "driving_labels": list(registration.driving_labels)}
     judged = _judged(measured, registration.transform, fixed_landmarks, moving_landmarks)
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
     return _assembled(fixed, moving, measured, judged, registration, seconds, notes)
@@ -146,6 +155,7 @@ def evaluation_report(
     moving: Image | None = None,
     kept: Region | None = None,
     driving: LandmarkPairs | None = None,
+    driving_labels: Sequence[str] = (),
     notes: Sequence[str] = (),
     **more: Any,
 ) -> dict[str, Any]:
@@ -156,6 +166,7 @@ def evaluation_report(
     Args:
         kept: The region that the transform brings along.
         driving: Landmark pairs that drove it.
+        driving_labels: Names of the segments that drove it.
         notes: To be added to those of the images.
     """
     region = region_of(
@@ -167,12 +178,15 @@ def evaluation_report(
     names = "fixed_landmarks", "moving_landmarks"
     *points, apart = without_driving(driving, *(more.pop(name, None) for name in names))
     more |= dict(zip(names, points, strict=True))
+    more["driving_labels"] = driving_labels
     measured = measure(transform, fixed=fixed, moving=moving, region=region, **more)
-    measured["driving"] = driving_report(transform, driving, None)
+    apart = [*apart, *note_on_labels(driving_labels)]
     if fixed is not None and moving is not None:
         measured["inverse_consistency"] = inverse_consistency(
             transform, None, fixed.grid, moving.grid, region.mask
         )
+    measured["driving"] = driving_report(transform, driving, None)
+    measured["driving_labels"] = list(driving_labels)
     judged = _judged(measured, transform, *points)
     read = [note for image in (fixed, moving) if image is not None for note in image.notes]
     return _assembled(fixed, moving, measured, judged, None, {}, [*read, *notes, *apart])
@@ -242,8 +256,12 @@ def without_places(measured: dict[str, Any]) -> dict[str, Any]:
     """Measures without positions in the image; every report has the same keys."""
     overlap = {
         label: {
-            when: values and {key: v for key, v in values.items() if key != "farthest"}
-            for when, values in pair.items()
+            **pair,
+            **{
+                when: {key: v for key, v in pair[when].items() if key != "farthest"}
+                for when in ("before", "after")
+                if pair.get(when)
+            },
         }
         for label, pair in (measured["overlap"] or {}).items()
     }

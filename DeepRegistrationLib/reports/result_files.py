@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.evaluation.driving_pairs import write_driving
+from DeepRegistrationLib.evaluation.driving_pairs import write_driving, write_driving_labels
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.registration.engine import Registration
-from DeepRegistrationLib.reports.report import DRIVING_FILE, MASK_FILE, write_report
+from DeepRegistrationLib.reports.report import (
+    DRIVING_FILE,
+    DRIVING_LABELS_FILE,
+    MASK_FILE,
+    write_report,
+)
 from DeepRegistrationLib.transforms import write_transform
 from DeepRegistrationLib.transforms.warping import in_type_of
 
@@ -28,6 +33,7 @@ RESULTS = (
     MASK_FILE,
     "displacement.nii.gz",
     DRIVING_FILE,
+    DRIVING_LABELS_FILE,
 )
 UNCERTAINTY = {  # by the names of the maps
     "predicted": "uncertainty.nii.gz",
@@ -87,6 +93,8 @@ def write_results(
         job.result()  # raises what went wrong
     if result.driving is not None:
         write_driving(result.driving, folder / DRIVING_FILE)
+    if result.driving_labels:
+        write_driving_labels(result.driving_labels, folder / DRIVING_LABELS_FILE)
     write_report(report, folder / RESULTS[3])
 
 

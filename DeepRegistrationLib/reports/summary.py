@@ -33,7 +33,8 @@ def summary(report: dict[str, Any]) -> list[str]:
     for label, overlap in (report["overlap"] or {}).items():
         dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
         what = "the masks" if label == "mask" else f"label {label}"
-        lines.append(f"Dice of {what}: {dice[0]:.3f} before, {dice[1]:.3f} after")
+        apart = " (it drove the registration: no proof)" if overlap.get("drove") else ""
+        lines.append(f"Dice of {what}: {dice[0]:.3f} before, {dice[1]:.3f} after{apart}")
     if volume := report["jacobian"]:
         text = f"Jacobian {volume['min']:.2f} to {volume['max']:.2f}, "
         text += f"folding in {volume['percent_nonpositive']:.3f} % of the image"

@@ -35,7 +35,7 @@ from DeepRegistrationLib.reports.deformation_findings import (
     segment_findings,
 )
 from DeepRegistrationLib.reports.driving_findings import driving_findings
-from DeepRegistrationLib.reports.overlap_findings import overlap_findings
+from DeepRegistrationLib.reports.overlap_findings import overlap_findings, proves
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 
 LANDMARK_SHARE_PROBLEM = 0.1  # own choice: this part of the landmarks above the limit
@@ -65,6 +65,9 @@ class Verdict:
     def text(self) -> str:
         """Headline and findings, one a line."""
         return "\n".join([self.headline, *(finding.text for finding in self.findings)])
+
+
+_PROOFS = ("landmarks", "segmentations")
 
 
 def faulty(level: str) -> bool:
@@ -111,23 +114,25 @@ def verdict(
         *_pending(quality),
     ]
     ordered = tuple(sorted(findings, key=lambda finding: -LEVELS.index(finding.level)))
-    proof = len(after) > 0 or bool(quality.get("overlap"))
+    overlap = quality.get("overlap") or {}
+    proof = len(after) > 0 or proves(overlap)
     worst = ordered[0].level if ordered else "unknown"
     level = "unknown" if worst == "ok" and not proof else worst
-    return Verdict(level, _headline(level, ordered, proof, len(left_out) > 0), ordered)
+    drove = [*(["landmarks"] if len(left_out) else []), *(["segmentations"] if overlap else [])]
+    return Verdict(level, _headline(level, ordered, proof, drove), ordered)
 
 
-def _headline(level: str, findings: tuple[Finding, ...], proof: bool, driven: bool) -> str:
+def _headline(level: str, findings: tuple[Finding, ...], proof: bool, drove: list[str]) -> str:
     shown = [finding.text.rstrip(".") for finding in findings if finding.level == level]
     if level == "problem":
         return f"Problem: {'; '.join(shown)}."
     if level == "caution":
         return f"Look closely: {'; '.join(shown)}."
     if not proof:
-        without = "no landmarks but those that drove it" if driven else "no landmarks"
+        but = {name: " but those that drove it" if name in drove else "" for name in _PROOFS}
         return (
-            f"Accuracy is not known: there are {without} and no segmentations of both images; "
-            "the other measures can only find faults."
+            f"Accuracy is not known: there are no landmarks{but['landmarks']} and no segmentations "
+            f"of both images{but['segmentations']}; the other measures can only find faults."
         )
     if level == "unknown":
         return f"Not everything is known: {'; '.join(shown)}."

@@ -20,7 +20,9 @@ from DeepRegistrationLib.images.plain_data import Task, Volume
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, names_of, values_in
 
-OTHER = RegistrationOptions("corrnet", "best", {"weights": "a", "count": 3}, "cuda:1", True, 7, 4.0)
+OTHER = RegistrationOptions(
+    "corrnet", "best", {"weights": "a", "count": 3}, "cuda:1", True, 7, 4.0, 2.0
+)
 """Every option differs from its default."""
 
 

@@ -39,6 +39,8 @@ KEYS = [
     "alignment",
     "voxel_mm",
     "inverse_consistency",
+    "driving",
+    "driving_labels",
     "verdict",
     "inverse_residual_mm",
     "notes",

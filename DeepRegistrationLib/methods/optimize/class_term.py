@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from DeepRegistrationLib.images.extents import mask_box
-from DeepRegistrationLib.images.reductions import total
 
-_FAINT = 0.05  # probability of any class, below which a voxel shows none
+FAINT = 0.05
+"""Probability of any class, below which a voxel shows none."""
 
 
 class ClassTerm:
@@ -24,7 +24,8 @@ class ClassTerm:
     Args:
         fixed: Of each class, [z, y, x].
         moving: Of each class, over the box of the moving image's values.
-        weight: Where the fixed image counts, [z, y, x]; the average is over all of it.
+        weight: Where differences count, [z, y, x].
+        counted: What the average is over: the sum of weights of the fixed image.
         around: Voxels (x, y, z) of the box around the classes: as far as they may move.
     """
 
@@ -33,10 +34,11 @@ class ClassTerm:
         fixed: Sequence[torch.Tensor],
         moving: Sequence[torch.Tensor],
         weight: torch.Tensor,
+        counted: torch.Tensor,
         around: Sequence[float],
     ) -> None:
         classes = torch.stack(list(fixed))
-        first, last = mask_box(classes.sum(0) > _FAINT)
+        first, last = mask_box(classes.sum(0) > FAINT)
         margin = np.ceil(around)
         low = np.maximum(first - margin, 0).astype(int)
         high = (last + margin + 1).astype(int)
@@ -44,7 +46,7 @@ class ClassTerm:
         self.part = (..., z, y, x)
         self.fixed = classes[self.part]
         self.moving = torch.stack(list(moving))[None]
-        self.weight = weight[self.part] / total(weight).to(weight)
+        self.weight = weight[self.part] / counted.to(weight)
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
         """The loss, a scalar.

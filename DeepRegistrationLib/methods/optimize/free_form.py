@@ -59,6 +59,7 @@ def fit_level(
     progress: Progress,
     frozen: Sequence[int] = (),
     shares: Sequence[torch.Tensor] = (),
+    everywhere: bool = False,
     landmarks: Callable[[BSplineLattice, float], LandmarkTerm] | None = None,
 ) -> torch.Tensor:
     """Fit the displacement at one resolution.
@@ -83,6 +84,7 @@ def fit_level(
         spacing: Of the voxels along x, y, z, mm.
         frozen: Components (0: x, 1: y, 2: z) of the displacement that do not change.
         shares: Of the fixed image's segmentation, as those of ``moving``: [z, y, x] each.
+        everywhere: Whether these count also where the image does not.
         landmarks: Makes the term of landmarks from the lattice and the volume that counts, mm^3.
 
     Returns:
@@ -105,7 +107,8 @@ def fit_level(
     term = None if landmarks is None else landmarks(lattice, float(counted))
     first = lattice.fit(start, _STIFFNESS)
     around = [_AROUND_CLASSES / s for s in spacing]
-    classes = ClassTerm(shares, moving.shares, weight, around) if shares else None
+    there = torch.ones_like(weight) if everywhere else weight
+    classes = ClassTerm(shares, moving.shares, there, total(weight), around) if shares else None
     free = torch.ones(3, 1, 1, 1, device=fixed.device)
     free[list(frozen)] = 0.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from DeepRegistrationLib.images.pyramid import (
 )
 from DeepRegistrationLib.images.sampling import map_points, sample
 from DeepRegistrationLib.methods.guide import Guide
+from DeepRegistrationLib.methods.optimize.class_term import FAINT
 from DeepRegistrationLib.methods.optimize.free_form import MovingSource, fit_level, taper
 from DeepRegistrationLib.methods.optimize.landmark_term import Targets
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
@@ -32,8 +34,18 @@ _MARGIN = 14.0  # mm around the mask in which the finest levels work and fade ou
 _REACH = 30.0  # mm past the fixed image's border from which the moving image can be fetched
 # Both, and the levels, are of images of human size; see pyramid.level_factor.
 
-ClassPair = tuple[Sequence[Image], Sequence[Image]]
-"""Probabilities of the same classes in the fixed and in the moving image, each on its grid."""
+
+class ClassPair(NamedTuple):
+    """Probabilities of the same classes in both images, or where they are.
+
+    Attributes:
+        fixed, moving: Of each class, on its image's grid; in [0, 1].
+        everywhere: Whether they count also outside the mask.
+    """
+
+    fixed: Sequence[Image]
+    moving: Sequence[Image]
+    everywhere: bool = False
 
 
 def deform(
@@ -74,7 +86,11 @@ def deform(
     # What no level sees is left out once, instead of at every level.
     finest = levels[-1].spacing
     fixed, moving = (coarsened(image, finest) for image in (fixed, moving))
-    shares = [[coarsened(share, finest) for share in side] for side in classes or ((), ())]
+    classes = classes or ClassPair((), ())
+    shares = classes._replace(
+        fixed=[coarsened(_real(share), finest) for share in classes.fixed],
+        moving=[coarsened(_real(share), finest) for share in classes.moving],
+    )
     costs = np.cumsum([0.0] + [_cost(level, fixed.grid) for level in levels])
     field = None if begin is None else _along_axes(begin)
     targets = None if guide is None else Targets.of(guide, start)
@@ -101,17 +117,25 @@ def _level(
     frozen: list[int],
     targets: Targets | None,
     progress: Progress,
-    shares: list[list[Image]],
+    shares: ClassPair,
 ) -> DisplacementField:
     """One level: the field so far (axis-aligned mm on some grid) to the refined one."""
     reference = smoothed(fixed, level.spacing)
-    own, other = ([smoothed(share, level.spacing) for share in side] for side in shares)
+    own, other = (
+        [smoothed(share, level.spacing) for share in side] for side in (shares.fixed, shares.moving)
+    )
+    if shares.everywhere:  # small ones vanish at low resolution
+        seen = [k for k, share in enumerate(own) if float(share.data.max()) > FAINT]
+        own, other = ([side[k] for k in seen] for side in (own, other))
     weight = torch.ones_like(reference.data)
     if mask is not None:
         inside = mask.resampled(reference.grid).data
         weight = preset.outside + (1 - preset.outside) * inside
     if level.cropped and mask is not None:
-        box = _box(inside > 0, reference.grid, factor * _MARGIN)
+        around = inside > 0
+        for share in own if shares.everywhere else ():
+            around = around | (share.data > FAINT)
+        box = _box(around, reference.grid, factor * _MARGIN)
         reference = Image(reference.data[box[0]], box[1], fixed.name)
         own = [replace(share, data=share.data[box[0]], grid=box[1]) for share in own]
         weight = weight[box[0]].contiguous()
@@ -133,6 +157,7 @@ def _level(
         progress,
         frozen,
         [share.data for share in own],
+        shares.everywhere,
         None if targets is None else partial(targets.term, grid=grid),
     )
     if not level.cropped or mask is None or field is None:
@@ -140,6 +165,10 @@ def _level(
     fade = taper(grid.shape, [factor * _MARGIN / s for s in grid.spacing], after.device)
     blended = before + fade * (after - before)
     return _pasted(field, DisplacementField(blended, grid), fixed.grid)
+
+
+def _real(share: Image) -> Image:
+    return replace(share, data=share.data.float())
 
 
 def shrunk(level: Level, factor: float) -> Level:

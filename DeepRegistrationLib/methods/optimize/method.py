@@ -114,12 +114,12 @@ class Optimize(Method):
     ) -> Transform:
         from DeepRegistrationLib.methods.initialization import preset_region
         from DeepRegistrationLib.methods.optimize.instance import deform
-        from DeepRegistrationLib.methods.optimize.ventricles import ventricles
+        from DeepRegistrationLib.methods.optimize.structures import aligned_classes
 
         assert started.initial is not None
         region, levels = preset_region(preset, fixed, started), self._levels(preset, started)
         start, report = started.initial, started.progress
-        classes = ventricles(preset, fixed, moving, started)
+        preset, classes = aligned_classes(preset, fixed, moving, started)
         return deform(
             fixed,
             moving,

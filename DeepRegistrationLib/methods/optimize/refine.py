@@ -17,7 +17,7 @@ from DeepRegistrationLib.methods.initialization import preset_region
 from DeepRegistrationLib.methods.optimize.instance import deform
 from DeepRegistrationLib.methods.optimize.presets import PRESETS
 from DeepRegistrationLib.methods.optimize.sliding import slides, with_sliding
-from DeepRegistrationLib.methods.optimize.ventricles import ventricles
+from DeepRegistrationLib.methods.optimize.structures import aligned_classes
 from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 
@@ -62,16 +62,18 @@ def refine(
     affine = nearest_affine(start, grid, context.fixed_mask)
     field = DisplacementField.of(Composite([start, affine.inverse()]), grid)
     slid = sliding and slides(preset, context)
+    region = preset_region(preset, fixed, context)
+    preset, classes = aligned_classes(preset, fixed, moving, context)
     found = deform(
         fixed,
         moving,
-        preset_region(preset, fixed, context),
+        region,
         affine,
         preset,
         (first, last),
         part(context.progress, 0.0, 0.7 if slid else 1.0),
         begin=_softened(field, coarsest.control_spacing / 2),
-        classes=ventricles(preset, fixed, moving, context),
+        classes=classes,
         guide=context.guide,
     )
     if not slid:

@@ -22,6 +22,7 @@ from DeepRegistrationLib.methods.optimize.instance import deform
 from DeepRegistrationLib.methods.optimize.joining import border_distance, covering, slid
 from DeepRegistrationLib.methods.optimize.motion_mask import filled_slices, motion_mask
 from DeepRegistrationLib.methods.optimize.presets import LUNG_CT, Level, OptimizationPreset
+from DeepRegistrationLib.methods.optimize.structures import outside, with_structures
 from DeepRegistrationLib.methods.optimize.unfolding import unfolded
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import (
@@ -65,7 +66,8 @@ def with_sliding(
 
     Args:
         transform: Of the lungs: a displacement field, followed by affine transforms or alone.
-        context: Both masks are given; its landmark pairs outside the lungs drive the body.
+        context: Both masks are given; its landmark pairs and structures outside the lungs drive
+            the body.
     """
     parts = _Parts.of(fixed, moving, context)
     lungs = transform.to("cpu")
@@ -75,8 +77,13 @@ def with_sliding(
         objection = "the start is not affine"
     result = None
     if not objection:
-        guide = _outside(context.guide, parts.mask)
-        body = _body_deformation(parts, affine, guide, part(progress, 0.0, 0.7))
+        driven = replace(
+            context,
+            guide=_outside(context.guide, parts.mask),
+            structures=outside(context.structures, parts.mask),
+            progress=part(progress, 0.0, 0.7),
+        )
+        body = _body_deformation(parts, affine, driven)
         fits = [parts.bones_agree(t) for t in (Affine(), lungs, body)]
         objection = "" if fits[2] > max(fits[:2]) else "the bones did not fit better by it"
     if not objection:
@@ -191,10 +198,8 @@ def _outside(guide: Guide | None, lungs: Image) -> Guide | None:
     return guide.of(outside) if outside.any() else None
 
 
-def _body_deformation(
-    parts: _Parts, affine: Affine, guide: Guide | None, progress: Progress
-) -> Transform:
-    """Fit of the body alone, from the best of three starts.
+def _body_deformation(parts: _Parts, affine: Affine, driven: Context) -> Transform:
+    """Fit of the body alone, from the best of three starts, driven by what lies outside the lungs.
 
     The lungs' affine may put ribs on their neighbours, and so may one of the body; the identity is
     right for two phases of one scan, but not for two scans.
@@ -209,15 +214,28 @@ def _body_deformation(
             _bones(parts.moving_body),
             degrees_of_freedom="rigid",
             iterations=12,
-            progress=part(progress, 0.0, 0.3),
+            progress=part(driven.progress, 0.0, 0.3),
         )
         starts += [rigid, affine]
         agreement += [parts.bones_agree(start) for start in starts[1:]]
     best = starts[int(np.argmax(agreement))]
     weight = ((parts.body.data > _TISSUE) & (parts.lungs.data == 0)).float()
     where = replace(parts.body, data=weight)
-    rest = part(progress, 0.3, 1.0)
-    return deform(parts.body, parts.moving_body, where, best, _BODY, _LEVELS, rest, guide=guide)
+    preset, classes = _BODY, None
+    if driven.structures is not None:
+        images = parts.body, parts.moving_body
+        preset, classes = with_structures(_BODY, driven.structures, *images)
+    return deform(
+        parts.body,
+        parts.moving_body,
+        where,
+        best,
+        preset,
+        _LEVELS,
+        part(driven.progress, 0.3, 1.0),
+        classes=classes,
+        guide=driven.guide,
+    )
 
 
 def _joined(

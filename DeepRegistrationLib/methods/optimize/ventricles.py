@@ -42,4 +42,4 @@ def _found(fixed: Image, moving: Image) -> ClassPair | str:
     for side, segmented in (("fixed", ours), ("moving", theirs)):
         if segmented.reason:
             return f"{_LEFT_OUT}: the {side} image {segmented.reason}."
-    return ours.shares, theirs.shares
+    return ClassPair(ours.shares, theirs.shares)
