@@ -46,6 +46,7 @@ class DeepRegistrationParameterNode:
         radius: How far from them it may change, mm.
         driven: Whether they drive whole registrations, too.
         fixedSegmentation, movingSegmentation: Compared after registration (Dice and distances).
+        drivenSegments: Whether structures that both have drive the registration.
         sequence, fixedFrame: What is registered in 4D, and the number of its frame that stays.
         sequenceTransforms: The result of that, or any other sequence of transforms.
         landmarkSequence: Point lists of the frames; the fixed one's are ``fixedLandmarks``.
@@ -73,6 +74,7 @@ class DeepRegistrationParameterNode:
     driven: bool = False
     fixedSegmentation: LabelNode
     movingSegmentation: LabelNode
+    drivenSegments: bool = False
     sequence: vtkMRMLSequenceNode
     fixedFrame: Annotated[int, Minimum(0)] = 0
     sequenceTransforms: vtkMRMLSequenceNode

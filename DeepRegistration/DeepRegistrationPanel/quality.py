@@ -63,7 +63,9 @@ class QualitySection(Section):
         return self.bar.running
 
     def update(self):
-        measurement, reason = self.panel.measurement, self._reason()
+        measurement, reason, p = self.panel.measurement, self._reason(), self.parameters
+        both = None not in (p.fixedSegmentation, p.movingSegmentation)
+        self.ui.drivenSegmentsBox.visible = both
         if self.measuring and self.parameters.transform is None:  # undone, or removed
             self.bar.run.cancel()
         if not self.measuring:

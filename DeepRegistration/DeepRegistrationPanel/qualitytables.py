@@ -115,7 +115,7 @@ def _overlap(quality):
         before, after = values["before"] or {}, values["after"] or {}
         rows.append(
             [
-                name,
+                _("{name} (drove it)").format(name=name) if values.get("drove") else name,
                 _change(before.get("dice"), after.get("dice"), 2),
                 _change(before.get("hausdorff95"), after.get("hausdorff95"), 1),
                 _change(before.get("mean_surface_distance"), after.get("mean_surface_distance"), 1),

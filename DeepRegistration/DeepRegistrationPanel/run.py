@@ -26,6 +26,7 @@ _ATTEMPT = (
     "device",
     "refine",
     "driven",
+    "drivenSegments",
 )
 
 
@@ -110,6 +111,7 @@ class RunSection(Section):
     def _onRegister(self):
         p = self.parameters
         lists = (p.fixedLandmarks, p.movingLandmarks)
+        segments = (p.fixedSegmentation, p.movingSegmentation)
         request = RegistrationRequest(
             slicer.mrmlScene,
             p.fixedVolume,
@@ -120,6 +122,7 @@ class RunSection(Section):
             movingMaskNode=p.movingMask,
             initialTransformNode=p.initialTransform,
             drivingLandmarks=lists if p.driven else (),
+            drivingSegments=segments if p.drivenSegments and None not in segments else (),
         )
         self.panel.tell("onStarting")
         self.bar.start(request, self._onRegistered)

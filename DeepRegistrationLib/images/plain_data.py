@@ -121,6 +121,20 @@ class PointPairs:
 
 
 @dataclass(frozen=True, eq=False)
+class LabelPair:
+    """Segmentations of two images, in which equal numbers mean the same structure.
+
+    Attributes:
+        fixed, moving: Whole numbers, each on any grid; several where segments overlap.
+        names: What structures are called, by their number as text; those without a name have none.
+    """
+
+    fixed: list[Volume]
+    moving: list[Volume]
+    names: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """What to register: everything that the engine's ``register`` takes.
 
@@ -129,7 +143,7 @@ class Task:
         options, outputs: How to register, and what to compute besides the transform.
         fixed_mask, moving_mask: Non-zero where the image counts, each on any grid.
         initial: Fixed to moving, replaces the affine stage.
-        guide: Landmark pairs that drive the registration.
+        guide, guide_labels: Landmark pairs, and segmentations, that drive the registration.
     """
 
     fixed: Volume
@@ -140,6 +154,7 @@ class Task:
     moving_mask: Volume | None = None
     initial: GivenMap | None = None
     guide: PointPairs | None = None
+    guide_labels: LabelPair | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +173,7 @@ class RegistrationOutcome:
         error_statistics: Of these maps, see ``uncertainty.uncertainty_statistics``.
         folding: Percentage of J <= 0 in the ``image`` and, where there is a mask, in what it is
             called: ``mask`` or ``lungs``; empty without ``jacobian``.
-        seconds, notes, provenance: As in the engine's ``Registration``.
+        seconds, notes, provenance, driving_labels: As in the engine's ``Registration``.
     """
 
     transform: Map
@@ -174,3 +189,4 @@ class RegistrationOutcome:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    driving_labels: list[str] = field(default_factory=list)

@@ -18,7 +18,14 @@ from DeepRegistrationLib.files.foreign_transforms import read_foreign
 from DeepRegistrationLib.files.format import sentence
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.plain_data import GivenMap, RegistrationOutcome, Task, Volume
+from DeepRegistrationLib.images.labels import Labels, Segment
+from DeepRegistrationLib.images.plain_data import (
+    GivenMap,
+    LabelPair,
+    RegistrationOutcome,
+    Task,
+    Volume,
+)
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.registration.improvement import RADIUS, WEIGHT, improve, leave_one_out
@@ -52,8 +59,27 @@ def run(task: Task, progress: Progress = silent) -> Registration:
         moving_mask=mask_of(task.moving_mask, moving.grid),
         initial=None if task.initial is None else transform_of(task.initial),
         guide=None if guide is None else LandmarkPairs(guide.labels, guide.fixed, guide.moving),
+        guide_labels=None if task.guide_labels is None else _labels_of(task.guide_labels),
         progress=progress,
     )
+
+
+def _labels_of(pair: LabelPair) -> tuple[Labels, Labels]:
+    """Both sides with a name for each number, by which the engine pairs them."""
+    fixed, moving = (
+        _named([image_of(v) for v in s], pair.names) for s in (pair.fixed, pair.moving)
+    )
+    return fixed, moving
+
+
+def _named(layers: list[Image], names: dict[str, str]) -> Labels:
+    segments = [
+        Segment(names.get(str(value), str(value)), number, value)
+        for number, layer in enumerate(layers)
+        for value in layer.data.unique().tolist()
+        if value != 0
+    ]
+    return Labels(tuple(layers), tuple(segments))
 
 
 def outcome_of(registration: Registration) -> RegistrationOutcome:
@@ -78,6 +104,7 @@ def outcome_of(registration: Registration) -> RegistrationOutcome:
         seconds=registration.seconds,
         notes=registration.notes,
         provenance=registration.provenance,
+        driving_labels=list(registration.driving_labels),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 import slicer
 from pairs import add_landmarks, add_pair, phantom
 
+from DeepRegistrationLib.scene.landmarks.driving import inherit, segments_that_drove
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 
@@ -117,3 +118,57 @@ def test_what_cannot_be_driven_is_said_before_anything_starts(panel, section, re
     p.method = "affine"
     assert "cannot be driven by landmarks" in register()
     assert not section.state.marks.drove.any()
+
+
+def lungs(side):
+    """Slicer's node of the phantom's lungs, as a user chooses it."""
+    mask = getattr(phantom(), f"{side}_lungs")
+    node = volume_node_from_image(mask, slicer.mrmlScene, f"{side} lungs")
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", f"{side} lungs")
+    labels.CopyOrientation(node)
+    labels.SetAndObserveImageData(node.GetImageData())
+    slicer.mrmlScene.RemoveNode(node)
+    return labels
+
+
+def test_segments_drive_and_are_no_proof_of_it(slicer_host, panel, register, opened):
+    from DeepRegistrationPanel.quality import QualitySection
+
+    p, quality = panel.parameters, opened(QualitySection)
+    add_pair(p)
+    p.fixedSegmentation = lungs("fixed")
+    assert not quality.ui.drivenSegmentsBox.visible
+    p.movingSegmentation = lungs("moving")
+    assert quality.ui.drivenSegmentsBox.visible and not quality.ui.drivenSegmentsBox.checked
+    free = register()
+    assert "segment(s)" not in free and segments_that_drove(p.transform) == []
+    slicer_host.click(quality.ui.drivenSegmentsBox)
+    assert "1 segment(s) drove the registration and do not count as proof" in register()
+    assert segments_that_drove(p.transform) == ["1"]
+    slicer_host.process_events(until=lambda: panel.measurement.complete, timeout=120)
+    assert panel.measurement.measures["overlap"]["1"]["drove"]
+    assert "1 (drove it)" in quality.ui.tablesText.text
+    assert "no segmentations of both images but those that drove it" in quality.ui.verdictText.text
+    slicer_host.click(quality.ui.drivenSegmentsBox)
+    register()
+    assert segments_that_drove(p.transform) == []
+    slicer_host.process_events(until=lambda: panel.measurement.complete, timeout=120)
+    assert "Accuracy is not known" not in quality.ui.verdictText.text
+
+
+def test_an_undo_takes_back_what_drove(slicer_host, panel, register, opened):
+    from DeepRegistrationPanel.quality import QualitySection
+
+    opened(QualitySection)
+    p = panel.parameters
+    add_pair(p)
+    p.fixedSegmentation, p.movingSegmentation = lungs("fixed"), lungs("moving")
+    register()
+    node, p.drivenSegments = p.transform, True
+    register()
+    assert p.transform is node and segments_that_drove(node) == ["1"]
+    inverse = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "inverse")
+    inherit(inverse, node, swapped=True)
+    assert segments_that_drove(inverse) == ["1"]
+    panel.undo([panel.result.record], {})
+    assert segments_that_drove(node) == []

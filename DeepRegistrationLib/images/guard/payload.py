@@ -19,6 +19,7 @@ from DeepRegistrationLib.images.plain_data import (
     AffineMap,
     ChunkedArray,
     FieldMap,
+    LabelPair,
     PointPairs,
     RegistrationOutcome,
     StoredField,
@@ -36,6 +37,7 @@ _KINDS = (
     RegistrationOptions,
     Outputs,
     PointPairs,
+    LabelPair,
     Task,
     RegistrationOutcome,
 )

@@ -1,5 +1,7 @@
 """Which landmarks drive a deformation, and which did: these never count as proof of it.
 
+Nor do segments that did, which a transform node remembers by their names.
+
 A point list remembers which of its points shall drive; a transform node remembers which points
 drove it, where they lay, and the leave-one-out error where it was measured. Both are kept as node
 attributes and references, by the points' own ids: they are saved with the scene, and hold when
@@ -22,6 +24,9 @@ DRIVES = "DeepRegistration.Drives"
 DROVE = "DeepRegistration.Drove"
 """Of a transform node, followed by a side and a number: a reference to a point list, and an
 attribute with those of its points that drove the transform."""
+
+DROVE_SEGMENTS = "DeepRegistration.DroveSegments"
+"""Attribute of a transform node: names of the segments that drove it."""
 
 _SIDES = ("Fixed", "Moving")
 
@@ -158,9 +163,27 @@ def remember_left_out(transform, fixed_list, errors: dict[str, float]) -> None:
     _write(transform, [measured(drivers) for drivers in drivers_of(transform)])
 
 
+def remember_segments(transform, names: Iterable[str]) -> None:
+    """Let a transform node remember segments that drove it, besides those that did before."""
+    known = dict.fromkeys([*_segments_of(transform), *names])
+    if known:
+        transform.SetAttribute(DROVE_SEGMENTS, " ".join(quote(name, safe="") for name in known))
+
+
+def segments_that_drove(transform) -> list[str]:
+    """Names of the segments that drove a transform node, or its parents."""
+    above = (transform, *parents_of(transform))
+    return list(dict.fromkeys(name for node in above for name in _segments_of(node)))
+
+
+def _segments_of(transform) -> list[str]:
+    return [unquote(name) for name in (transform.GetAttribute(DROVE_SEGMENTS) or "").split()]
+
+
 def forget(transform) -> None:
     """The transform was made anew, and nothing drove it."""
     _write(transform, [])
+    transform.RemoveAttribute(DROVE_SEGMENTS)
 
 
 def inherit(transform, source, *, swapped: bool = False) -> None:
@@ -173,7 +196,10 @@ def inherit(transform, source, *, swapped: bool = False) -> None:
     found = [drivers for node in (source, *parents_of(source)) for drivers in drivers_of(node)]
     if swapped:
         found = [Drivers(d.lists[::-1], d.points[::-1]) for d in found]
+    segments = segments_that_drove(source)
+    forget(transform)
     _write(transform, found)
+    remember_segments(transform, segments)
 
 
 def forget_removed(node) -> None:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from DeepRegistrationLib.images.plain_data import GIVEN, Volume
+from DeepRegistrationLib.images.plain_data import GIVEN, LabelPair, Volume
+from DeepRegistrationLib.scene.landmarks.driving import segments_that_drove
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
@@ -123,7 +124,25 @@ def quality_request(
         )
         request["moving_labels"], names = _renumbered(labels, others, names)
     request["label_names"] = {str(number): name for number, name in names.items()}
+    request["driving_labels"] = segments_that_drove(transform)
     return request
+
+
+def label_pair(fixed_segments, moving_segments, *, ignoring=None) -> LabelPair:
+    """Two segmentations or label maps that belong together.
+
+    Args:
+        fixed_segments, moving_segments: As for :func:`quality_request`.
+        ignoring: Transform node above the moving one that does not count.
+
+    Raises:
+        RegistrationError: A wrong or empty node.
+    """
+    fixed, names = labels_from_node(fixed_segments, "the fixed segmentation")
+    above = taken_as_identity(moving_segments, ignoring)
+    moving, others = labels_from_node(moving_segments, "the moving segmentation", ignoring=above)
+    moving, names = _renumbered(moving, others, names)
+    return LabelPair(fixed, moving, {str(number): name for number, name in names.items()})
 
 
 def _renumbered(

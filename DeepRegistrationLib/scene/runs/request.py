@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,7 @@ from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.images.plain_data import PointPairs, RegistrationOutcome, Task
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, names_of
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
+from DeepRegistrationLib.scene.landmarks.driving import remember_segments
 from DeepRegistrationLib.scene.landmarks.driving_pairs import DrivingPairs
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
@@ -20,6 +21,7 @@ from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, volume_from_node
 from DeepRegistrationLib.scene.runs import results
+from DeepRegistrationLib.scene.runs.quality import label_pair
 from DeepRegistrationLib.scene.runs.requests import EngineRequest
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class RegistrationResult:
         seconds, notes, provenance, folding: As in
             :class:`~DeepRegistrationLib.images.plain_data.RegistrationOutcome`.
         errors: Its ``error_statistics``.
-        driving: Labels of the landmark pairs that drove it.
+        driving, driving_labels: Labels of the landmark pairs, and names of the segments, that
+            drove it.
         registration: The engine's own result, where it ran in this process.
     """
 
@@ -50,7 +53,8 @@ class RegistrationResult:
     folding: dict[str, float]
     errors: dict[str, Any]
     registration: Registration | None = None
-    driving: tuple[str, ...] = ()
+    driving: Sequence[str] = ()
+    driving_labels: Sequence[str] = ()
 
     def summary(self) -> list[str]:
         """What to tell the user, a sentence a line."""
@@ -61,11 +65,12 @@ class RegistrationResult:
                 f"Target registration error over {self.landmarks.statistics['n']} landmarks: "
                 f"{before['mean']:.2f} mm before, {after['mean']:.2f} mm after."
             )
-        if self.driving:
-            lines.append(
-                f"{len(self.driving)} landmark pair(s) drove the registration "
-                "and do not count as proof of it."
-            )
+        drove = (self.driving, "landmark pair(s)"), (self.driving_labels, "segment(s)")
+        lines += [
+            f"{len(names)} {what} drove the registration and do not count as proof of it."
+            for names, what in drove
+            if names
+        ]
         if self.folding:
             lines.append(folding_sentence(self.folding))
         lines += [finding.text for finding in uncertainty_findings(self.errors)]
@@ -104,6 +109,8 @@ class RegistrationRequest(EngineRequest):
             evaluation afterwards and never reach the method, those apart that drive it.
         drivingLandmarks: The fixed and the moving point list of which the pairs that are marked as
             driving drive the registration; none when empty.
+        drivingSegments: The fixed and the moving segmentation or label map, of which structures of
+            the same name, or number, drive it; none when empty.
         placeMoving: Put the moving volume under the transform.
     """
 
@@ -118,6 +125,7 @@ class RegistrationRequest(EngineRequest):
     fixedLandmarks: Any = None
     movingLandmarks: Any = None
     drivingLandmarks: tuple = ()
+    drivingSegments: tuple = ()
     placeMoving: bool = True
 
     command: ClassVar[str] = "register"
@@ -169,7 +177,7 @@ class RegistrationRequest(EngineRequest):
         start = None
         if initial is not None:
             start = map_from_node(initial, fixed.grid, "the initial transform")
-        driving = self._driving
+        driving, segments = self._driving, self.drivingSegments
         return Task(
             fixed=fixed,
             moving=volume_from_node(self.movingNode, "the moving volume", ignoring=above),
@@ -177,6 +185,7 @@ class RegistrationRequest(EngineRequest):
             moving_mask=mask_from_node(self.movingMaskNode, "the moving mask", ignoring=above),
             initial=start,
             guide=None if driving is None else _plain(driving.pairs),
+            guide_labels=label_pair(*segments, ignoring=above) if segments else None,
             options=self.options,
             outputs=self.outputs | self._earlier_outputs(),
         )
@@ -220,6 +229,7 @@ class RegistrationRequest(EngineRequest):
             )
             if driving is not None:
                 driving.remember(nodes.transform)
+            remember_segments(nodes.transform, outcome.driving_labels)
             for role in results.outdated_roles(prepared):
                 record.take_out(nodes.transform, role)
             evaluation = None if pairs is None else tabulate(nodes.transform, pairs)
@@ -233,7 +243,8 @@ class RegistrationRequest(EngineRequest):
             outcome.folding,
             outcome.error_statistics,
             registration,
-            () if driving is None else tuple(driving.pairs.labels),
+            () if driving is None else driving.pairs.labels,
+            outcome.driving_labels,
         )
 
     def needed(self) -> list[tuple[str, Any]]:
