@@ -26,6 +26,7 @@ losses
 files
 data evaluation methods
 registration
+function
 reports
 training
 studies

@@ -1,0 +1,102 @@
+"""Ventilation over all phases of a 4D-CT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.function.lung_regions import lung_regions
+from DeepRegistrationLib.function.lung_samples import sampled
+from DeepRegistrationLib.function.ventilation import RESOLUTION
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.lungs import require_lungs
+from DeepRegistrationLib.options import RegistrationOptions
+from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.registration.engine import register
+from DeepRegistrationLib.transforms import Affine
+
+_FEWEST = 2
+"""Phases; of two the curve is a pair."""
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseCurves:
+    """Volumes of the lungs' regions over a breath.
+
+    Attributes:
+        exhale: The phase of the smallest lungs, from 0: the reference that all are registered to.
+        regions: For ``lungs`` and each region, its volume in ml in every phase: [phases].
+        reliable_percent: Of the lungs, in every phase; 100 in the reference.
+        notes: Sentences.
+    """
+
+    exhale: int
+    regions: dict[str, np.ndarray]
+    reliable_percent: np.ndarray
+    notes: list[str] = field(default_factory=list)
+
+    def ventilation(self) -> dict[str, np.ndarray]:
+        """For each region, its volume change per volume at exhale: [phases]."""
+        return {name: ml / ml[self.exhale] - 1 for name, ml in self.regions.items()}
+
+
+def ventilation_curves(
+    phases: Sequence[Image],
+    options: RegistrationOptions | None = None,
+    *,
+    exhale: int | None = None,
+    progress: Progress = silent,
+) -> PhaseCurves:
+    """Register all phases of a 4D-CT to exhale, and follow each region's volume.
+
+    Args:
+        phases: Chest CTs of one breath, in order.
+        options: How to register.
+        exhale: The reference phase, from 0; that with the smallest lungs when omitted.
+
+    Raises:
+        RegistrationError: Fewer than two phases, no lungs in the reference, no such phase.
+    """
+    if len(phases) < _FEWEST:
+        raise RegistrationError(
+            "A 4D image of at least two phases is needed; this one has "
+            f"{len(phases)}. Give all phases, or an exhale and an inhale scan."
+        )
+    if exhale is not None and not 0 <= exhale < len(phases):
+        raise RegistrationError(
+            f"There is no phase {exhale}; the phases are 0 to {len(phases) - 1}."
+        )
+    progress(0.0, "Looking for the lungs")
+    notes: list[str] = []
+    if exhale is None:
+        exhale = int(np.argmin([require_lungs(image).evidence.liters for image in phases]))
+        notes.append(f"Phase {exhale} (counted from 0) has the smallest lungs: exhale.")
+    reference = phases[exhale]
+    found = require_lungs(reference)
+    assert found.mask is not None
+    if found.evidence.failed_checks:
+        notes.append(
+            f"The lungs that were found may be wrong ({'; '.join(found.evidence.failed_checks)})."
+        )
+    still = sampled(reference, reference, Affine(), found.mask, RESOLUTION)
+    labels, names = lung_regions(still.lungs, still.grid)
+    masks = {"lungs": still.lungs, **{names[k]: labels == k for k in names}}
+    ml = float(np.prod(still.grid.spacing)) / 1000
+    volumes = {name: np.full(len(phases), mask.sum() * ml) for name, mask in masks.items()}
+    reliable = np.full(len(phases), 100.0)
+    others = [k for k in range(len(phases)) if k != exhale]
+    for done, k in enumerate(others):
+        report = part(progress, done / len(others), (done + 1) / len(others))
+        result = register(reference, phases[k], options, progress=_titled(report, f"Phase {k}"))
+        samples = sampled(reference, phases[k], result.transform, found.mask, RESOLUTION)
+        for name, mask in masks.items():
+            volumes[name][k] = float(samples.jacobian[mask].sum(dtype=np.float64)) * ml
+        reliable[k] = 100.0 * float(samples.reliable[samples.lungs].mean())
+    return PhaseCurves(exhale, volumes, reliable, notes)
+
+
+def _titled(progress: Progress, title: str) -> Progress:
+    return lambda fraction, message: progress(fraction, f"{title}: {message}")

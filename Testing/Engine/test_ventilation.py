@@ -1,0 +1,310 @@
+"""Ventilation against a chest whose motion and density are known in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from DeepRegistrationLib import RegistrationError, RegistrationOptions, register
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.function.local_means import LocalMeans, left_of_waves, resolution_for
+from DeepRegistrationLib.function.lung_regions import lung_regions
+from DeepRegistrationLib.function.phases import ventilation_curves
+from DeepRegistrationLib.function.slice_bands import find_slice_bands, without_surface
+from DeepRegistrationLib.function.ventilation import MEASURES, noise_floor, ventilation
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.transforms import Affine, DisplacementField
+from Testing.Engine import breathing_chest as chest
+
+
+def measured(exhale_fixed: bool, **options):
+    fixed, lungs = chest.scan(exhale_fixed)
+    moving, _ = chest.scan(not exhale_fixed)
+    transform = chest.motion(to_exhale=not exhale_fixed)
+    return ventilation(fixed, moving, transform, lungs=lungs, **options)
+
+
+def inner(lungs: Image, depth: float = 12.0) -> np.ndarray:
+    return without_surface(lungs.data.numpy() != 0, lungs.grid, depth)
+
+
+@pytest.mark.parametrize("exhale_fixed", [False, True])
+def test_maps_are_the_analytic_ventilation(exhale_fixed):
+    found = measured(exhale_fixed, resolution=0.0)
+    changes, _ = chest.truth(exhale_fixed)
+    assert found.fixed_phase == ("exhale" if exhale_fixed else "inhale")
+    inside = inner(found.lungs)
+    assert inside.sum() > 5000
+    # densities are interpolated linearly, which blurs the texture
+    bounds = {"volume": ("volume", 0.002), "gas": ("gas", 0.01), "density": ("gas", 0.02)}
+    for name, (of, bound) in bounds.items():
+        error = found.maps[name].data.numpy()[inside] - changes[of][inside]
+        assert np.abs(error).mean() < bound, name
+    assert np.abs(found.maps["mass"].data.numpy()[inside]).mean() < 0.02
+    assert set(found.maps) == set(MEASURES)
+
+
+@pytest.mark.parametrize("exhale_fixed", [False, True])
+def test_regions_are_ratios_of_their_volumes(exhale_fixed):
+    found = measured(exhale_fixed)
+    changes, exhale = chest.truth(exhale_fixed)
+    mask = found.lungs.data.numpy() != 0
+    labels, names = lung_regions(mask, chest.GRID)
+    for number, name in {0: "whole", **names}.items():
+        inside = mask if number == 0 else labels == number
+        expected = (exhale * (1 + changes["volume"]))[inside].sum() / exhale[inside].sum() - 1
+        region = found.whole if number == 0 else found.regions[name]
+        assert region.values["volume"] == pytest.approx(expected, abs=0.004)
+        assert region.exhale_ml == pytest.approx(exhale[inside].sum() * 0.064, rel=0.02)
+        assert region.relative["volume"] == pytest.approx(
+            region.values["volume"] / found.whole.values["volume"]
+        )
+        assert abs(region.values["mass"]) < 0.02
+        assert region.values["gas"] == pytest.approx(region.values["density"], abs=0.02)
+
+
+def test_both_directions_agree():
+    inhale, exhale = measured(False), measured(True)
+    for name in MEASURES:  # Simon's formula of mean densities depends on where they are averaged
+        bound = 0.02 if name == "density" else 0.006
+        assert inhale.whole.values[name] == pytest.approx(exhale.whole.values[name], abs=bound)
+    for name in inhale.regions:  # thirds of the height at inhale and at exhale differ a little
+        difference = inhale.regions[name].values["volume"] - exhale.regions[name].values["volume"]
+        assert abs(difference) < 0.03
+
+
+def test_a_mass_that_differs_is_corrected_in_the_density_and_said():
+    fixed, lungs = chest.scan(True)
+    moving, mask = chest.scan(False)
+    heavier = torch.where(mask.data > 0, (moving.data + 1000) * 1.3 - 1000, moving.data)
+    found = ventilation(
+        fixed, replace(moving, data=heavier), chest.motion(to_exhale=False), lungs=lungs
+    )
+    assert any("tissue at inhale" in note for note in found.notes)
+    assert found.whole.values["mass"] == pytest.approx(0.3, abs=0.02)
+    plain = measured(True).whole.values
+    assert found.whole.values["density"] == pytest.approx(plain["density"], abs=0.02)
+    assert found.whole.values["volume"] == pytest.approx(plain["volume"], abs=0.002)
+
+
+def test_registration_finds_the_ventilation_of_the_phantom():
+    pair = thorax((104, 84, 94), (3.0, 3.0, 3.0), motion=20.0, seed=3)
+    result = register(pair.fixed, pair.moving, parameters={"sliding": False})
+    found = ventilation(pair.fixed, pair.moving, result.transform, lungs=pair.fixed_lungs)
+    true = ventilation(pair.fixed, pair.moving, pair.transform, lungs=pair.fixed_lungs)
+    inside = pair.fixed_lungs.data > 0
+    exact = pair.transform.jacobian(pair.fixed.grid.points())[inside].mean()
+    assert true.whole.values["volume"] == pytest.approx(1 / float(exact) - 1, abs=0.003)
+    trusted = found.reliable.data > 0
+    ours, theirs = (v.maps["volume"].data[trusted].numpy() for v in (found, true))
+    assert np.std(ours - theirs) < 0.4 * np.std(theirs)
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.92
+    for name, region in found.regions.items():
+        assert region.values["volume"] == pytest.approx(
+            true.regions[name].values["volume"], abs=0.02
+        )
+
+
+def test_what_does_not_correspond_is_not_reliable():
+    fixed, lungs = chest.scan(False)
+    moving, mask = chest.scan(True)
+    noise = torch.randn(moving.grid.shape, generator=torch.Generator().manual_seed(1))
+    below = moving.grid.points()[..., 2] < -20
+    spoilt = torch.where(below & (mask.data > 0), -800 + 60 * noise, moving.data)
+    found = ventilation(
+        fixed, replace(moving, data=spoilt), chest.motion(to_exhale=True), lungs=lungs
+    )
+    before = measured(False)
+    for side in ("right", "left"):
+        lower, upper = (f"{side} lung, {third} third" for third in ("lower", "upper"))
+        assert found.regions[lower].reliable_percent < 5 < before.regions[lower].reliable_percent
+        assert found.regions[upper].reliable_percent == before.regions[upper].reliable_percent
+    assert found.unreliable["the images do not correspond"] > 20
+
+
+def test_smooth_lungs_and_folds_and_missing_slices_are_not_reliable():
+    fixed, lungs = chest.scan(False)
+    moving, mask = chest.scan(True)
+    field = chest.motion(to_exhale=True)
+    flat = [
+        replace(i, data=torch.where(m.data > 0, -800 + 0.01 * i.data, i.data))
+        for i, m in ((fixed, lungs), (moving, mask))
+    ]
+    found = ventilation(*flat, field, lungs=lungs)
+    assert found.unreliable["the image shows no structure there"] > 30
+    short = Image(moving.data[20:], moving.grid.cropped((0, 0, 20), moving.grid.size), "short")
+    found = ventilation(fixed, short, field, lungs=lungs)
+    assert found.unreliable["outside the moving image"] > 5
+    vectors = field.vectors.clone()
+    z = chest.GRID.points()[..., 2]
+    vectors[2] -= 20 * torch.sin(z / 8) * (z.abs() < 40)
+    found = ventilation(fixed, moving, DisplacementField(vectors, chest.GRID), lungs=lungs)
+    assert found.unreliable["the transform folds"] > 1
+
+
+def test_bad_input_is_refused_in_a_sentence():
+    fixed, lungs = chest.scan(False)
+    moving, _ = chest.scan(True)
+    field = chest.motion(to_exhale=True)
+    with pytest.raises(RegistrationError, match="no breath"):
+        ventilation(fixed, fixed, Affine(), lungs=lungs)
+    with pytest.raises(RegistrationError, match="exchange the images"):
+        ventilation(fixed, moving, field, lungs=lungs, fixed_phase="exhale")
+    with pytest.raises(RegistrationError, match="choose auto"):
+        ventilation(fixed, moving, field, lungs=lungs, fixed_phase="expiration")
+    with pytest.raises(RegistrationError, match="0 to 100 mm"):
+        ventilation(fixed, moving, field, lungs=lungs, resolution=-1.0)
+    with pytest.raises(RegistrationError, match="no point of the lungs"):
+        ventilation(fixed, moving, Affine(translation=(900.0, 0.0, 0.0)), lungs=lungs)
+    magnetic = replace(moving, data=moving.data.abs() + 300, name="cine")
+    with pytest.raises(RegistrationError, match="cine is not a CT"):
+        ventilation(fixed, magnetic, field, lungs=lungs)
+    empty = replace(lungs, data=torch.zeros_like(lungs.data))
+    with pytest.raises(RegistrationError, match="empty"):
+        ventilation(fixed, moving, field, lungs=empty)
+    with pytest.raises(RegistrationError, match="No lungs"):
+        ventilation(replace(fixed, data=torch.full_like(fixed.data, 40.0)), moving, field)
+    outside = replace(lungs, data=torch.zeros_like(lungs.data))
+    outside.data[0, 0, 0] = 1
+    with pytest.raises(RegistrationError, match="None of the regions"):
+        ventilation(fixed, moving, field, lungs=lungs, regions=[outside])
+
+
+def test_given_regions_have_their_names():
+    fixed, lungs = chest.scan(False)
+    moving, _ = chest.scan(True)
+    labels = torch.where(chest.GRID.points()[..., 0] < 0, 1, 2) * lungs.data
+    found = ventilation(
+        fixed,
+        moving,
+        chest.motion(to_exhale=True),
+        lungs=lungs,
+        regions=[replace(lungs, data=labels.int())],
+        region_names={1: "Right lung", 2: "Left lung"},
+    )
+    assert list(found.regions) == ["Right lung", "Left lung"]
+
+
+@pytest.mark.parametrize("turn", [(1, 1), (-1, -1), (-1, 1)])
+def test_sides_and_thirds_follow_the_patient_not_the_array(turn):
+    points = chest.GRID.points().numpy()
+    lungs = chest.in_lungs(*np.moveaxis(points, -1, 0))
+    axes = [k for k, sign in zip((2, 0), turn, strict=True) if sign < 0]
+    flipped = np.flip(lungs, axes)
+    low = np.array(chest.GRID.origin)
+    signs = np.array([turn[0], 1, turn[1]], float)
+    ends = low + chest.GRID.extent
+    grid = Grid(
+        chest.GRID.size,
+        chest.GRID.spacing,
+        tuple(np.where(signs > 0, low, ends)),
+        tuple(np.diag(signs).ravel()),
+    )
+    labels, names = lung_regions(flipped, grid)
+    assert len(names) == 6
+    number = next(k for k, name in names.items() if name == "right lung, upper third")
+    found = grid.to_physical(np.argwhere(labels == number)[:, ::-1])
+    assert (found[:, 0] < 0).all()
+    assert (found[:, 2] > 20).all()
+
+
+def test_lungs_that_touch_are_taken_apart_and_one_lung_stays_one():
+    points = chest.GRID.points().numpy()
+    x, y, z = np.moveaxis(points, -1, 0)
+    touching = chest.in_lungs(x, y, z) | ((np.abs(x) < 22) & (np.abs(y) < 6) & (np.abs(z) < 6))
+    _, names = lung_regions(touching, chest.GRID)
+    assert len(names) == 6
+    _, names = lung_regions(chest.in_lungs(x, y, z) & (x < 0), chest.GRID)
+    assert list(names.values()) == ["lung, lower third", "lung, middle third", "lung, upper third"]
+
+
+def helical(period: float, amplitude: float) -> tuple[Image, Image, DisplacementField]:
+    """Exhale and inhale whose shift along z swings as a helical scan's."""
+    field = chest.motion(to_exhale=False)
+    x, y, z = chest.GRID.points().unbind(-1)
+    radius, angle = torch.hypot(x, y) / 90.0, torch.atan2(y, x)
+    wave = torch.sin(2 * np.pi * z / period + angle)
+    vectors = field.vectors.clone()
+    vectors[2] += amplitude * period / (2 * np.pi) * radius * wave
+    return chest.scan(True), chest.scan(False)[0], DisplacementField(vectors, chest.GRID)
+
+
+def test_bands_of_a_helical_scan_are_found_and_kept_out_of_the_maps():
+    (fixed, lungs), moving, field = helical(29.0, 0.12)
+    found = ventilation(fixed, moving, field, lungs=lungs)
+    assert found.bands is not None
+    assert found.bands.period == pytest.approx(29.0, abs=2.0)
+    assert found.resolution > 20
+    assert any("helical" in note and "29 mm" in note for note in found.notes)
+    still = measured(True, resolution=found.resolution)
+    inside = inner(lungs)
+    left = (found.maps["volume"].data - still.maps["volume"].data).numpy()[inside]
+    assert np.sqrt(2) * left.std() < 2 * noise_floor(found.resolution)
+    rough = ventilation(fixed, moving, field, lungs=lungs, resolution=5.0)
+    assert rough.resolution == 5.0
+    swing = (rough.maps["volume"].data - measured(True, resolution=5.0).maps["volume"].data).numpy()
+    assert np.sqrt(2) * swing[inside].std() > 0.05
+
+
+def test_breathing_alone_shows_no_bands():
+    assert measured(True).bands is None
+    pair = thorax((104, 84, 94), (3.0, 3.0, 3.0), motion=30.0, seed=2)
+    determinant = pair.transform.jacobian(pair.fixed.grid.points()).numpy()
+    inside = without_surface(pair.fixed_lungs.data.numpy() != 0, pair.fixed.grid, 8.0)
+    bands = find_slice_bands(determinant, inside, pair.fixed.grid)
+    assert bands is not None
+    assert not bands.sure
+
+
+def test_a_flat_or_low_region_has_no_bands():
+    ones = np.ones(chest.GRID.shape, np.float32)
+    bands = find_slice_bands(ones, ones > 0, chest.GRID)
+    assert bands is not None
+    assert not bands.sure
+    assert find_slice_bands(ones[:6], ones[:6] > 0, replace(chest.GRID, size=(72, 56, 6))) is None
+
+
+@pytest.mark.parametrize("period", [15.0, 30.0])
+def test_windows_leave_of_a_wave_what_is_said(period):
+    grid = Grid((20, 20, 120), (2.0, 2.0, 2.0))
+    z = np.arange(120) * 2.0
+    wave = np.broadcast_to(np.sin(2 * np.pi * z / period)[:, None, None], grid.shape)
+    smooth = LocalMeans(np.ones(grid.shape, bool), grid, 12.0)(wave)
+    left = smooth[30:90].std() / wave[30:90].std()
+    assert left == pytest.approx(left_of_waves(period, 12.0), abs=0.01)
+    assert left_of_waves(period, resolution_for(period, 0.1)) == pytest.approx(0.1)
+
+
+def test_windows_do_not_mix_in_what_is_outside_the_mask():
+    grid = Grid((24, 24, 24), (2.0, 2.0, 2.0))
+    inside = np.zeros(grid.shape, bool)
+    inside[6:18, 6:18, 6:18] = True
+    values = np.where(inside, 0.25, np.nan)
+    assert LocalMeans(inside, grid, 10.0)(values)[inside] == pytest.approx(0.25)
+
+
+def test_curves_over_the_phases_follow_the_phantoms_volumes():
+    options = {"spacing": (4.0, 4.0, 4.0), "size": (76, 62, 70), "seed": 4, "noise": 10.0}
+    pairs = [thorax(motion=motion, **options) for motion in (8.0, 20.0)]
+    inhale = pairs[0].fixed
+    fast = RegistrationOptions(quality="fast")
+    curves = ventilation_curves([inhale, pairs[0].moving, pairs[1].moving], fast)
+    assert curves.exhale == 2
+    masks = [pairs[0].fixed_lungs, pairs[0].moving_lungs, pairs[1].moving_lungs]
+    true = np.array([float(mask.data.sum()) for mask in masks])
+    assert curves.ventilation()["lungs"] == pytest.approx(true / true[2] - 1, abs=0.02)
+    assert curves.ventilation()["lungs"][2] == 0
+    assert len(curves.regions) == 7
+    with pytest.raises(RegistrationError, match="at least two phases"):
+        ventilation_curves([inhale])
+    with pytest.raises(RegistrationError, match="no phase 5"):
+        ventilation_curves([inhale, inhale], exhale=5)
+
+
+def test_the_noise_floor_falls_with_the_resolution():
+    assert noise_floor(0) > noise_floor(12) > noise_floor(20) > noise_floor(30)
+    assert noise_floor(60) == noise_floor(30)
