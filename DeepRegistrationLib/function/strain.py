@@ -30,11 +30,12 @@ from DeepRegistrationLib.function.heart_segments import (
     cavity_ml,
     heart_points,
 )
-from DeepRegistrationLib.function.tracking import MaterialPoints, tracked
+from DeepRegistrationLib.function.tracking import MaterialPoints, moved, tracked
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.heart.segmentation import segment_ventricles
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.transforms import Transform
 
 Tracking = Literal["frames", "reference"]
 TRACKING = {
@@ -151,7 +152,7 @@ def strain(
     )
     gradients = [material.gradients(place) for place in places]
     factors = np.array([material.determinants(gradient) for gradient in gradients])
-    values = np.array([0.5 * (np.square(g[muscle]).sum(-1) - 1) for g in gradients])
+    values = np.array([_green_lagrange(g[muscle]) for g in gradients])
     volumes = heart.voxel_ml * factors[:, ~muscle].sum(axis=1)
     shown = [found[k][0] for k in order]
     segmented = np.array([np.nan if one is None else cavity_ml(one) for one in shown])
@@ -185,6 +186,17 @@ def strain(
     _remark(result, tracking)
     progress(1.0, "Done")
     return result
+
+
+def strain_by(heart: HeartPoints, transform: Transform) -> np.ndarray:
+    """The strain of the myocardium by one transform from the reference: [n, 3 (direction)]."""
+    material, muscle = _material(heart)
+    return _green_lagrange(material.gradients(moved(transform, material.neighbors()))[muscle])
+
+
+def _green_lagrange(gradients: np.ndarray) -> np.ndarray:
+    """(|F e|^2 - 1) / 2 along each direction e, of the F e: [n, 3 (direction)]."""
+    return 0.5 * (np.square(gradients).sum(-1) - 1)
 
 
 def _check(frames: list[Image], reference: int | None, labels: Image | None, tracking: str) -> None:
@@ -222,8 +234,8 @@ def _segmented(frame: Image) -> tuple[Image | None, str]:
         found = segment_ventricles(frame)
     except RegistrationError as error:
         return None, str(error)
-    if found.doubt:
-        return None, f"the image {found.doubt}"
+    if found.reason:
+        return None, f"the image {found.reason}"
     shares = torch.stack([share.data for share in found.shares])
     most, label = shares.max(dim=0)
     rest = 1 - shares.sum(dim=0)

@@ -78,7 +78,7 @@ def tracked(
             fixed, frames[(step + 1) % count], options, progress=_titled(report, title)
         )
         notes.extend(note for note in result.notes if note not in notes)
-        places.append(_moved(result.transform, here if to_reference else places[-1]))
+        places.append(moved(result.transform, here if to_reference else places[-1]))
     if steps < count:
         return places, None
     missing = places.pop() - here
@@ -86,7 +86,8 @@ def tracked(
     return corrected, np.linalg.norm(missing, axis=-1)
 
 
-def _moved(transform: Transform, places: np.ndarray) -> np.ndarray:
+def moved(transform: Transform, places: np.ndarray) -> np.ndarray:
+    """T at places in LPS mm: [..., 3]."""
     with torch.no_grad():
         flat = torch.from_numpy(places.reshape(-1, 3)).float()
         return transform(flat).double().numpy().reshape(places.shape)

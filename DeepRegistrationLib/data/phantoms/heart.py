@@ -83,14 +83,14 @@ def heart(
         )
     shape = random_shape(seed, contraction)
     beat = Beat(shape)
-    grid = _placed(size, spacing, direction, shape, np.random.default_rng([seed, 17]))
+    grid = place(size, spacing, direction, shape, np.random.default_rng([seed, 17]))
     chest = random_chest(seed, shape.inner + shape.wall)
     images, labels = [], []
     for number, motion in enumerate((None, beat)):
         report = part(progress, 0.5 * number, 0.5 * number + 0.5)
         name = ("end-diastole", "end-systole")[number]
-        image, found = _render(shape, chest, grid, motion, seed, report, f"Painting {name}")
-        images.append(Image(_rician(image, noise, 2 * seed + number), grid, f"heart {name}"))
+        image, found = render(shape, chest, grid, motion, seed, report, f"Painting {name}")
+        images.append(Image(rician(image, noise, 2 * seed + number), grid, f"heart {name}"))
         labels.append(Image(found, grid, f"heart {name} labels"))
     points = _landmarks(shape)
     moved = beat(torch.from_numpy(points)).numpy()
@@ -98,7 +98,7 @@ def heart(
     return HeartPair(images[0], images[1], beat, points[inside], moved[inside], *labels)
 
 
-def _placed(
+def place(
     size: tuple[int, int, int] | None,
     spacing: tuple[float, float, float],
     direction: tuple[float, ...],
@@ -120,7 +120,7 @@ def _placed(
     return Grid(grid.size, grid.spacing, tuple(offset - grid.center()), grid.direction)  # type: ignore[arg-type]
 
 
-def _render(
+def render(
     shape: HeartShape,
     chest: Chest,
     grid: Grid,
@@ -177,7 +177,7 @@ def _bias(points: Tensor, seed: int) -> Tensor:
     return front * side.clamp(0.5, 1.6)
 
 
-def _rician(image: Tensor, deviation: float, seed: int) -> Tensor:
+def rician(image: Tensor, deviation: float, seed: int) -> Tensor:
     """The magnitude of the signal with normal noise in two channels."""
     generator = torch.Generator().manual_seed(seed)
     real, imaginary = deviation * torch.randn(2, *image.shape, generator=generator)
