@@ -5,12 +5,12 @@ Loads PyTorch; the result is plain data that :mod:`alignment_findings` puts into
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 
 from DeepRegistrationLib.evaluation.block_matching import (
     HALF,
@@ -21,6 +21,7 @@ from DeepRegistrationLib.evaluation.block_matching import (
 )
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.segment_statistics import box_of, place_in_words
+from DeepRegistrationLib.images.extents import dilated, mask_slices
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite, is_ct
@@ -65,9 +66,10 @@ def alignment(
         the region has too few places with structure.
     """
     covered = _percent_covered(fixed, region)
-    first, second, noise = _comparable(finite(fixed), finite(warped))
+    fixed, warped = finite(fixed), finite(warped)
     box = _box(region, fixed.grid)
-    first, second = (smoothed(_cropped(image, box), SPACING) for image in (first, second))
+    first, second, noise = _comparable(fixed, warped, box)
+    first, second = (smoothed(image, SPACING) for image in (first, second))
     inside = torch.ones(first.grid.shape, dtype=torch.bool)
     if region.mask is not None:
         inside = region.mask.resampled(first.grid, interpolation="nearest").data != 0
@@ -98,20 +100,24 @@ def alignment(
     }
 
 
-def _comparable(fixed: Image, warped: Image) -> tuple[Image, Image, float]:
-    """Both images in one range of values, and the variance of blocks without structure.
+def _comparable(
+    fixed: Image, warped: Image, box: tuple[slice, slice, slice]
+) -> tuple[Image, Image, float]:
+    """A box of both images in one range of values, and the variance of blocks without structure.
 
-    CT in HU, without what lies above soft tissue; of others the 1st to 99th percentile as 0 to 1.
+    CT in HU, without what lies above soft tissue; of others the 1st to 99th percentile of the whole
+    image as 0 to 1.
     """
-    scaled = []
+    parts = [_cropped(image, box) for image in (fixed, warped)]
     if is_ct(fixed):
-        scaled = [replace(image, data=image.data.clamp(*_CT)) for image in (fixed, warped)]
-        return scaled[0], scaled[1], _CT_NOISE
-    for image in (fixed, warped):
+        first, second = (replace(part, data=part.data.clamp(*_CT)) for part in parts)
+        return first, second, _CT_NOISE
+    scaled = []
+    for image, part in zip((fixed, warped), parts, strict=True):
         some = image.data.flatten()[:: max(1, image.data.numel() // _SAMPLES)].float()
         low, high = (float(torch.quantile(some, share)) for share in (0.01, 0.99))
-        values = (image.data.float() - low) / max(high - low, 1e-6)
-        scaled.append(replace(image, data=values.clamp(0, 1)))
+        values = (part.data.float() - low) / max(high - low, 1e-6)
+        scaled.append(replace(part, data=values.clamp(0, 1)))
     return scaled[0], scaled[1], _NOISE
 
 
@@ -119,7 +125,7 @@ def _box(region: Region, grid: Grid) -> tuple[slice, slice, slice]:
     """The region with room for blocks and shifts around it: slices along z, y, x."""
     if region.mask is None:
         return slice(None), slice(None), slice(None)
-    found = ndimage.find_objects((region.mask.data != 0).numpy().astype(np.uint8))[0]
+    found = mask_slices(region.mask.data)
     room = [int(np.ceil((HALF + REACH + 2 * SPACING) / s)) for s in grid.spacing[::-1]]
     z, y, x = (
         slice(max(0, side.start - more), min(side.stop + more, n))
@@ -155,14 +161,38 @@ def _worst_area(found: Matches, box: tuple[np.ndarray, np.ndarray]) -> dict[str,
 def _is_lung(fixed: Image, mask: Image) -> bool:
     if not is_ct(fixed):
         return False
-    values = finite(fixed).data[mask.data != 0]
+    box = mask_slices(mask.data)
+    values = finite(fixed).data[box][mask.data[box] != 0]
     return float(values[:: max(1, len(values) // _SAMPLES)].median()) < _LUNG
 
 
 def _deep(inside: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """What lies well inside a mask."""
-    depth = ndimage.distance_transform_edt(inside.numpy(), sampling=grid.spacing[::-1])
-    return torch.from_numpy(depth >= _DEPTH)
+    """What lies well inside a mask: farther from everything else than the radius of a ball.
+
+    The ball is a pile of rows of voxels, and what is outside grows along a row by their length:
+    a sixth of the time of a distance transform.
+    """
+    spacing = grid.spacing[::-1]
+    reach = [min(int(_DEPTH / s), n - 1) for s, n in zip(spacing, inside.shape, strict=True)]
+    rows: dict[int, list[tuple[int, int]]] = {}
+    for z, y in itertools.product(*(range(-n, n + 1) for n in reach[:2])):
+        across = (z * spacing[0]) ** 2 + (y * spacing[1]) ** 2
+        length = sum(np.sqrt(across + (x * spacing[2]) ** 2) < _DEPTH for x in range(reach[2] + 1))
+        rows.setdefault(length - 1, []).append((z, y))
+    outside = (~inside).to(torch.uint8)
+    near = torch.zeros_like(outside)
+    depth, height, _ = near.shape
+    for radius, places in rows.items():
+        wide = dilated(outside, 2, radius)
+        for z, y in places if radius >= 0 else ():
+            (low, from_low), (left, from_left) = _shifted(z, depth), _shifted(y, height)
+            near[low, left].bitwise_or_(wide[from_low, from_left])
+    return near == 0
+
+
+def _shifted(step: int, n: int) -> tuple[slice, slice]:
+    """Parts of an axis of n voxels, the second ``step`` voxels further on than the first."""
+    return slice(max(0, -step), n - max(0, step)), slice(max(0, step), n + min(0, step))
 
 
 def _percent_covered(fixed: Image, region: Region) -> float | None:

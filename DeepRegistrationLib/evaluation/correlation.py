@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.extents import mask_slices
 from DeepRegistrationLib.images.image import Image
 
 WINDOW = 9  # voxels along each axis of a local window
@@ -15,17 +17,30 @@ STRIDE = 4  # voxels between the centers of neighboring windows
 _FLAT = 1e-4  # windows with less than this part of the image's variance have no structure
 _BLOCK = 16  # planes of windows worked on at once
 
+Box = tuple[slice, slice, slice]
+
 
 def similarity(first: Image, second: Image, mask: Image | None = None) -> dict[str, float | None]:
-    """Both measures by name.
+    """Both measures by name; see :func:`similarities`."""
+    return similarities(first, [second], mask)[0]
+
+
+def similarities(
+    first: Image, others: Iterable[Image], mask: Image | None = None
+) -> list[dict[str, float | None]]:
+    """Both measures of an image and each of some others, which are asked for one by one.
 
     Returns:
         ``ncc`` and ``local_ncc``, in [-1, 1]; None where an image has no contrast.
     """
-    return {
-        "ncc": normalized_correlation(first, second, mask),
-        "local_ncc": local_correlation(first, second, mask),
-    }
+    box, inside = _counted(first, mask)
+    means: list[_Means] = []
+    found = []
+    for second in others:
+        _check_grids(first, second)
+        ncc = _normalized(first, second, box, inside)
+        found.append({"ncc": ncc, "local_ncc": _local(first, second, box, inside, means)})
+    return found
 
 
 def normalized_correlation(first: Image, second: Image, mask: Image | None = None) -> float | None:
@@ -37,23 +52,8 @@ def normalized_correlation(first: Image, second: Image, mask: Image | None = Non
     Raises:
         RegistrationError: The images or the mask lie on different grids, or the mask is empty.
     """
-    _check_grids(first, second, mask)
-    count, sums, products = 0, torch.zeros(2, dtype=torch.float64), torch.zeros(2, 2).double()
-    origin = None
-    for slab in first.grid.slabs():
-        chosen = ... if mask is None else mask.data[slab] != 0
-        values = torch.stack([i.data[slab][chosen].double().flatten() for i in (first, second)])
-        if values.shape[1] == 0:
-            continue
-        if origin is None:
-            origin = values[:, :1].clone()  # moments about a value that occurs lose no digits
-        values -= origin
-        count += values.shape[1]
-        sums += values.sum(1).cpu()
-        products += (values @ values.T).cpu()
-    covariance = products / count - torch.outer(sums, sums) / count**2
-    norm = float(covariance[0, 0] * covariance[1, 1]) ** 0.5
-    return max(-1.0, min(1.0, float(covariance[0, 1]) / norm)) if norm else None
+    _check_grids(first, second)
+    return _normalized(first, second, *_counted(first, mask))
 
 
 def local_correlation(first: Image, second: Image, mask: Image | None = None) -> float | None:
@@ -69,56 +69,137 @@ def local_correlation(first: Image, second: Image, mask: Image | None = None) ->
     Raises:
         RegistrationError: As :func:`normalized_correlation`.
     """
-    _check_grids(first, second, mask)
+    _check_grids(first, second)
+    return _local(first, second, *_counted(first, mask), [])
+
+
+def _counted(first: Image, mask: Image | None) -> tuple[Box, torch.Tensor | None]:
+    """The box of a mask, and which voxels of the box it holds; the whole image without one."""
+    if mask is None:
+        z, y, x = (slice(0, n) for n in first.grid.shape)
+        return (z, y, x), None
+    if mask.grid.size != first.grid.size:
+        raise RegistrationError(
+            f"The mask {mask.name} has size {mask.grid.size}, but {first.name} has "
+            f"{first.grid.size}; give a mask on the same grid."
+        )
+    if not bool(mask.data.count_nonzero()):
+        raise RegistrationError(f"The mask {mask.name} is empty; leave it out or correct it.")
+    box = mask_slices(mask.data)
+    return box, mask.data[box] != 0
+
+
+def _normalized(first: Image, second: Image, box: Box, inside: torch.Tensor | None) -> float | None:
+    count, sums, products = 0, torch.zeros(2, dtype=torch.float64), torch.zeros(2, 2).double()
+    origin = None
+    planes, rows, columns = box
+    for slab in first.grid.slabs():
+        part = slice(max(slab.start, planes.start), min(slab.stop, planes.stop))
+        if part.start >= part.stop:
+            continue
+        parts = [i.data[part, rows, columns] for i in (first, second)]
+        if inside is not None:
+            chosen = inside[part.start - planes.start : part.stop - planes.start]
+            parts = [p[chosen] for p in parts]
+        values = torch.stack([p.double().flatten() for p in parts])
+        if values.shape[1] == 0:
+            continue
+        if origin is None:
+            origin = values[:, :1].clone()  # moments about a value that occurs lose no digits
+        values -= origin
+        count += values.shape[1]
+        sums += values.sum(1).cpu()
+        products += (values @ values.T).cpu()
+    covariance = products / count - torch.outer(sums, sums) / count**2
+    norm = float(covariance[0, 0] * covariance[1, 1]) ** 0.5
+    return max(-1.0, min(1.0, float(covariance[0, 1]) / norm)) if norm else None
+
+
+def _local(
+    first: Image,
+    second: Image,
+    box: Box,
+    inside: torch.Tensor | None,
+    known: list[_Means],
+) -> float | None:
+    """``known``: the first image's windows, found at the first call."""
     window = [min(WINDOW, n) for n in first.grid.shape]
-    depth, *inner = _windows(window, first.grid.shape, mask)
+    depth, *inner = _windows(window, first.grid.shape, None if inside is None else box)
     a, b = _standardization(first), _standardization(second)
     total, count = 0.0, 0
     step = STRIDE * _BLOCK
-    for begin in range(depth.start, depth.stop - window[0] + 1, step):
+    for number, begin in enumerate(range(depth.start, depth.stop - window[0] + 1, step)):
         block = (slice(begin, min(begin + step - STRIDE + window[0], depth.stop)), *inner)
-        values, structured = _window_correlation(a(block), b(block), window)
-        if mask is not None:
-            central = tuple(slice(n // 2, None, STRIDE) for n in window)
-            chosen = mask.data[block][central] != 0
-            structured &= chosen[tuple(slice(0, n) for n in structured.shape)]
+        ours = a(block)
+        if number == len(known):
+            known.append(_Means.of(ours, window))
+        values, structured = _window_correlation(ours, b(block), known[number], window)
+        if inside is not None:
+            structured &= _centers(inside, box, block, window, structured.shape)
         total += float(values[structured].double().sum())
         count += int(structured.sum())
     return total / count if count else None
 
 
+def _centers(
+    inside: torch.Tensor, box: Box, block: Sequence[slice], window: list[int], shape: torch.Size
+) -> torch.Tensor:
+    """Which windows of a block have their central voxel in the mask."""
+    index = []
+    for side, part, length, n in zip(box, block, window, shape, strict=True):
+        place = part.start + length // 2 - side.start + STRIDE * torch.arange(n)
+        index.append(place)
+    within = [(place >= 0) & (place < n) for place, n in zip(index, inside.shape, strict=True)]
+    z, y, x = (place.clamp(0, n - 1) for place, n in zip(index, inside.shape, strict=True))
+    found = inside[z[:, None, None], y[:, None], x]
+    return found & within[0][:, None, None] & within[1][:, None] & within[2]
+
+
 def _windows(
-    window: list[int], shape: tuple[int, int, int], mask: Image | None
+    window: list[int], shape: tuple[int, int, int], box: Box | None
 ) -> tuple[slice, slice, slice]:
     """The box of all windows whose center may lie in the mask; it begins at one of them."""
-    box = []
-    for axis, (n, length) in enumerate(zip(window, shape, strict=True)):
-        low, high = 0, length
-        if mask is not None:
-            others = tuple(k for k in range(3) if k != axis)
-            inside = torch.nonzero((mask.data != 0).amax(others))
-            low = max(0, (int(inside[0]) - n // 2) // STRIDE * STRIDE)
-            high = min(length, int(inside[-1]) + n)
-        box.append(slice(low, high))
-    return box[0], box[1], box[2]
+    if box is None:
+        return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
+    z, y, x = (
+        slice(max(0, (side.start - n // 2) // STRIDE * STRIDE), min(length, side.stop - 1 + n))
+        for n, length, side in zip(window, shape, box, strict=True)
+    )
+    return z, y, x
+
+
+class _Means(NamedTuple):
+    """Mean and variance of an image in windows: [z, y, x] each."""
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+    @classmethod
+    def of(cls, values: torch.Tensor, window: list[int]) -> _Means:
+        mean = _window_means(values, window)
+        return cls(mean, _window_means(values * values, window) - mean**2)
 
 
 def _window_correlation(
-    a: torch.Tensor, b: torch.Tensor, window: list[int]
+    a: torch.Tensor, b: torch.Tensor, ours: _Means, window: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Correlation in each window of [z, y, x] arrays, and whether the window has structure."""
-
-    def mean(values: torch.Tensor) -> torch.Tensor:
-        return F.avg_pool3d(values[None, None], window, STRIDE)[0, 0]
-
-    mean_a, mean_b = mean(a), mean(b)
-    variance_a = mean(a * a) - mean_a**2
-    variance_b = mean(b * b) - mean_b**2
-    covariance = mean(a * b) - mean_a * mean_b
-    both = (variance_a > _FLAT) & (variance_b > _FLAT)
-    product = torch.where(both, variance_a * variance_b, torch.ones_like(variance_a))
+    theirs = _Means.of(b, window)
+    covariance = _window_means(a * b, window) - ours.mean * theirs.mean
+    both = (ours.variance > _FLAT) & (theirs.variance > _FLAT)
+    product = torch.where(both, ours.variance * theirs.variance, torch.ones_like(covariance))
     values = torch.where(both, covariance / product.sqrt(), torch.zeros_like(covariance))
-    return values.clamp(-1, 1), (variance_a > _FLAT) | (variance_b > _FLAT)
+    return values.clamp(-1, 1), (ours.variance > _FLAT) | (theirs.variance > _FLAT)
+
+
+def _window_means(values: torch.Tensor, window: list[int]) -> torch.Tensor:
+    """Means over windows, one axis at a time; threads divide planes among them, but no volume."""
+    depth, height, width = window
+    values = F.avg_pool2d(values, (1, width), (1, STRIDE))
+    values = F.avg_pool2d(values, (height, 1), (STRIDE, 1))
+    count, *plane = (values.shape[0] - depth) // STRIDE + 1, *values.shape[1:]
+    found = F.avg_pool2d(values.flatten(1)[None], (depth, 1), (STRIDE, 1))
+    return found.reshape(count, *plane)
 
 
 def _standardization(image: Image) -> Callable[[tuple[slice, ...]], torch.Tensor]:
@@ -129,17 +210,8 @@ def _standardization(image: Image) -> Callable[[tuple[slice, ...]], torch.Tensor
     return lambda block: (image.data[block].float() - mean).div_(deviation)
 
 
-def _check_grids(first: Image, second: Image, mask: Image | None) -> None:
+def _check_grids(first: Image, second: Image) -> None:
     if not first.grid.same_as(second.grid, tolerance=0.1 * min(first.grid.spacing)):
         raise RegistrationError(
             f"{first.name} and {second.name} lie on different grids; resample one on the other's."
         )
-    if mask is None:
-        return
-    if mask.grid.size != first.grid.size:
-        raise RegistrationError(
-            f"The mask {mask.name} has size {mask.grid.size}, but {first.name} has "
-            f"{first.grid.size}; give a mask on the same grid."
-        )
-    if not bool((mask.data != 0).any()):
-        raise RegistrationError(f"The mask {mask.name} is empty; leave it out or correct it.")

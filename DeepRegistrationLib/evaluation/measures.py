@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.evaluation.alignment import alignment
-from DeepRegistrationLib.evaluation.correlation import similarity
+from DeepRegistrationLib.evaluation.correlation import similarities
 from DeepRegistrationLib.evaluation.direction import better_swapped
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmarks import (
@@ -20,7 +20,7 @@ from DeepRegistrationLib.evaluation.landmarks import (
 )
 from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.region import Region, region_of
-from DeepRegistrationLib.images.geometry import largest_voxel
+from DeepRegistrationLib.images.geometry import Grid, largest_voxel
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import background, finite, is_ct
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian
@@ -91,18 +91,19 @@ def measure(
     overlap = _label_overlap(transform, fixed_labels, moving_labels, fixed, label_names or {})
     for name in overlap.keys() & set(driving_labels):
         overlap[name]["drove"] = True
+    clamped = None if fixed is None else finite(fixed)
     return {
         "region": region.described(),
         "tre": tre,
         "swapped": None if swapped is None else asdict(swapped),
         "jacobian": _jacobian(transform, determinant, region.mask, fixed),
-        "similarity": _similarity(transform, fixed, moving, warped, region.mask),
+        "similarity": _similarity(clamped, moving, warped, region.mask),
         "overlap": {
             **_mask_overlap(transform, _binary(fixed_mask), _binary(moving_mask)),
             **overlap,
         }
         or None,
-        "alignment": _alignment(transform, fixed, moving, warped, region),
+        "alignment": _alignment(transform, clamped, moving, warped, region),
         "voxel_mm": largest_voxel(
             *(None if i is None else i.grid.spacing for i in (fixed, moving))
         ),
@@ -124,7 +125,6 @@ def _jacobian(
 
 
 def _similarity(
-    transform: Transform,
     fixed: Image | None,
     moving: Image | None,
     warped: Image | None,
@@ -133,11 +133,15 @@ def _similarity(
     if fixed is None or moving is None:
         return None
     assert warped is not None
-    fixed, clamped = finite(fixed), finite(moving)
-    before = similarity(fixed, clamped.resampled(fixed.grid, fill=background(clamped)), mask)
-    if is_ct(moving):
-        warped = finite(warped)
-    return {"before": before, "after": similarity(fixed, warped, mask)}
+
+    def compared(grid: Grid) -> Iterator[Image]:
+        """The moving image before and after; not both are held at a time."""
+        clamped = finite(moving)
+        yield clamped.resampled(grid, fill=background(clamped))
+        yield finite(warped) if is_ct(moving) else warped
+
+    before, after = similarities(fixed, compared(fixed.grid), mask)
+    return {"before": before, "after": after}
 
 
 def _alignment(

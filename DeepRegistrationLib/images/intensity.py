@@ -43,10 +43,15 @@ def finite(image: Image) -> Image:
 
     Scanners and converters fill outside the reconstruction circle with -1024, -2048 or -3024; as
     contrast it would outweigh the anatomy.
+
+    Returns:
+        The same voxels, not a copy, where they are so already.
     """
     offset = offset_of(image)
     if offset is None:
         return replace(image, data=image.data.float())
+    if not offset and image.data.dtype == torch.float32 and bool(image.data.amin() >= AIR):
+        return image
     data = image.data.to(torch.float32, copy=True)
     if offset:
         data += offset

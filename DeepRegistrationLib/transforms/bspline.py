@@ -38,11 +38,25 @@ class BSplineLattice:
 
     def evaluate(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Values at every voxel: [C, control z, y, x] to [C, z, y, x]."""
-        values = coefficients @ self.bases[2].T
-        values = self.bases[1] @ values
-        count, depth, height, width = values.shape
-        values = self.bases[0] @ values.reshape(count, depth, height * width)
-        return values.reshape(count, *self.shape)
+        values = self.bases[0] @ self.along_planes(coefficients)
+        return values.reshape(len(values), *self.shape)
+
+    def along_planes(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Values along x and y alone: [C, control z, y, x] to [C, control z, voxels of a plane].
+
+        What :meth:`planes` says is left to be done along z.
+        """
+        return (self.bases[1] @ (coefficients @ self.bases[2].T)).flatten(2)
+
+    def planes(self, part: slice) -> tuple[slice, torch.Tensor]:
+        """The planes of control points that planes of the array are made of, and their weights.
+
+        Returns:
+            The control points along z, and [planes, control points].
+        """
+        stride = self.strides[0]
+        control = slice(int(part.start / stride), int((part.stop - 1) / stride) + 4)
+        return control, self.bases[0][part, control].contiguous()
 
     def weights(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What the control points along z, y and x weigh at points inside the array.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -47,14 +48,20 @@ class OperationCounter(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if new or func._schema.is_mutable or not outputs:
             for tensor in new:
-                size = tensor.numel() * tensor.element_size()
+                size = _bytes(tensor)
                 self.allocated += size
                 self.shapes.add((tensor.dtype, tuple(tensor.shape)))
                 self.largest[tensor.dtype] = max(self.largest.get(tensor.dtype, 0), size)
             if not name.startswith(("empty", "new_empty")):
                 self.calls[name] += 1
-                self.traffic += sum(t.numel() * t.element_size() for t in (*inputs, *new))
+                self.traffic += sum(_bytes(t) for t in (*inputs, *new))
         return result
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    """Of a tensor; what is repeated along an axis (expanded) counts once."""
+    repeated = [n for n, step in zip(tensor.shape, tensor.stride(), strict=True) if step == 0]
+    return tensor.numel() * tensor.element_size() // math.prod(n or 1 for n in repeated)
 
 
 def _tensors(nested: Any) -> list[torch.Tensor]:

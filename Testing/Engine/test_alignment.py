@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from DeepRegistrationLib.data.phantoms import PhantomPair, thorax
-from DeepRegistrationLib.evaluation.alignment import VESSELS, alignment
+from DeepRegistrationLib.evaluation.alignment import _DEPTH, VESSELS, _deep, alignment
 from DeepRegistrationLib.evaluation.region import Region
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.reports.alignment_findings import SHIFT_MM
@@ -133,3 +135,14 @@ def test_an_image_with_too_few_places_is_not_judged_by_them(chest):
     tiny = torch.zeros(chest.fixed.grid.shape, dtype=torch.uint8)
     tiny[36:38, 30:32, 20:22] = 1
     assert measured(chest, chest.transform, Region(GIVEN, Image(tiny, chest.fixed.grid))) is None
+
+
+@pytest.mark.parametrize("spacing", [(2.0, 2.0, 2.0), (1.7, 2.3, 1.1), (2.0, 2.0, 9.0)])
+@pytest.mark.parametrize("size", [(40, 30, 20), (40, 3, 2)])
+def test_well_inside_is_what_a_distance_transform_says(spacing, size):
+    mask = np.random.default_rng(0).random(size[::-1]) < 0.999
+    mask[0, 1, 3] = False
+    depth = ndimage.distance_transform_edt(mask, sampling=spacing[::-1])
+    found = _deep(torch.from_numpy(mask), Grid(size, spacing))
+    assert np.array_equal(found.numpy(), depth >= _DEPTH)
+    assert 0 < found.sum() < found.numel()

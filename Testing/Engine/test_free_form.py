@@ -10,8 +10,9 @@ from scipy import ndimage
 
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
-from DeepRegistrationLib.methods.optimize.free_form import MovingSource, fit_level
+from DeepRegistrationLib.methods.optimize.free_form import fit_level
 from DeepRegistrationLib.methods.optimize.presets import GENERAL, Level
+from DeepRegistrationLib.methods.optimize.warped_source import MovingSource
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 

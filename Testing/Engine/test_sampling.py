@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+import torch.nn.functional as F
+from operation_counter import OperationCounter
 from references import (
     GRIDS,
     blobs,
@@ -20,6 +22,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.sampling import (
     bspline_coefficients,
+    looked_up,
     map_points,
     sample,
     sample_at_indices,
@@ -246,3 +249,20 @@ def test_sampling_carries_gradients():
     assert torch.autograd.gradcheck(lambda v, p: sample(v, grid, p, fill=None), (values, points))
     positions = parallel_positions(grid, grid.with_spacing(1.3))
     assert torch.autograd.gradcheck(lambda v: sample_parallel(v, positions, None), (values,))
+
+
+@pytest.mark.parametrize("shape", [(7, 30, 20), (5000,), (5,), (1, 1, 9), (0,), ()])
+def test_places_in_one_volume_are_a_batch_for_the_threads_and_change_no_value(shape):
+    """PyTorch divides a batch among its threads, but not the places in one volume."""
+    rng = np.random.default_rng(0)
+    values = torch.from_numpy(rng.normal(size=(2, 6, 7, 8))).float()
+    places = torch.from_numpy(rng.uniform(-1.2, 1.2, (*shape, 3))).float()
+    with OperationCounter() as counter:
+        found = looked_up(values, places)
+    whole = F.grid_sample(
+        values[None], places.reshape(1, 1, 1, -1, 3), padding_mode="border", align_corners=True
+    )
+    assert torch.equal(found, whole.reshape(2, *shape))
+    if shape in ((7, 30, 20), (5000,)):
+        batches = {sizes[0] for _, sizes in counter.shapes if len(sizes) == 5}
+        assert max(batches) == (7 if len(shape) > 1 else 16)

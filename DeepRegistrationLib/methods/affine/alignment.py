@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import torch
 
-from DeepRegistrationLib.images.extents import centroid_index
+from DeepRegistrationLib.images.extents import centroid_index, dilated
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.pyramid import level_factor, smoothed, unresolved_axes
@@ -222,18 +222,8 @@ class _Level:
 
 
 def grown(mask: Image, margin: float) -> Image:
-    """The mask with a margin (mm) around it as 0 and 1: a box of the margin's size dilates it.
-
-    Bytes and shifts of growing length, which take a twentieth of the time of a pooling.
-    """
+    """The mask with a margin (mm) around it as 0 and 1: a box of the margin's size dilates it."""
     grown = (mask.data != 0).to(torch.uint8)
     for axis, spacing in enumerate(mask.grid.spacing[::-1]):
-        radius, n, done = max(1, round(margin / spacing)), grown.shape[axis], 0
-        while done < radius:
-            shift = min(2 * done + 1, radius - done, n)  # no gap between the shifted windows
-            near, far = grown.narrow(axis, 0, n - shift), grown.narrow(axis, shift, n - shift)
-            wider = grown.clone()
-            wider.narrow(axis, 0, n - shift).bitwise_or_(far)
-            wider.narrow(axis, shift, n - shift).bitwise_or_(near)
-            grown, done = wider, done + shift
+        grown = dilated(grown, axis, max(1, round(margin / spacing)))
     return Image(grown, mask.grid, mask.name)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from DeepRegistrationLib.images.extents import mask_box
+from DeepRegistrationLib.images.sampling import looked_up
 
 FAINT = 0.05
 """Probability of any class, below which a voxel shows none."""
@@ -45,7 +45,7 @@ class ClassTerm:
         x, y, z = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
         self.part = (..., z, y, x)
         self.fixed = classes[self.part]
-        self.moving = torch.stack(list(moving))[None]
+        self.moving = torch.stack(list(moving))
         self.weight = weight[self.part] / counted.to(weight)
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
@@ -54,6 +54,5 @@ class ClassTerm:
         Args:
             points: Where the moving image is looked up, in ``grid_sample``'s units: [3, z, y, x].
         """
-        near = points[self.part].movedim(0, -1)[None]
-        warped = F.grid_sample(self.moving, near, padding_mode="border", align_corners=True)[0]
+        warped = looked_up(self.moving, points[self.part].movedim(0, -1))
         return ((warped - self.fixed).square().sum(0) * self.weight).sum()

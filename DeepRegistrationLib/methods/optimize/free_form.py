@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.reductions import total
+from DeepRegistrationLib.images.sampling import looked_up
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
 from DeepRegistrationLib.methods.optimize.adam import Adam
 from DeepRegistrationLib.methods.optimize.class_term import ClassTerm
 from DeepRegistrationLib.methods.optimize.landmark_term import LandmarkTerm
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
+from DeepRegistrationLib.methods.optimize.warped_source import (
+    MovingSource,
+    WarpedSource,
+    multiplied,
+)
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
@@ -25,27 +29,9 @@ _FLOOR = 0.1  # of Adam, in units of the first gradient; see fit_level
 _SMOOTHING = 0.85  # control points; see fit_level
 _STIFFNESS = 1e-4  # of the first fit: control points swinging at the border would fold
 _STRIDE = 2  # voxels between correlation windows: the same error as of all, in half the time
+_FAINT = 0.01  # of a window: what its mask fills less of is not looked at
 _FOLDING = 20.0  # weight of the folding penalty
 _AROUND_CLASSES = 16.0  # mm
-
-
-@dataclass(frozen=True, eq=False)
-class MovingSource:
-    """The moving image, and where its values at the fixed image's voxels are before a deformation.
-
-    Attributes:
-        values: [z, y, x].
-        base: Positions of the fixed image's voxels in ``values``, in ``grid_sample``'s units
-            (-1 and 1 at the outermost centers): [3 (x, y, z), z, y, x] of the fixed image.
-        matrix: Displacements along the fixed image's axes in mm to those units: [3, 3].
-        shares: Probabilities of a segmentation's classes, over the box of ``values``: [z, y, x]
-            each; none without one.
-    """
-
-    values: torch.Tensor
-    base: torch.Tensor
-    matrix: torch.Tensor
-    shares: tuple[torch.Tensor, ...] = ()
 
 
 def fit_level(
@@ -97,6 +83,8 @@ def fit_level(
     )
     control_spacing = tuple(max(level.control_spacing, s) for s in spacing)
     window = (level.window / spacing[0], level.window / spacing[1], level.window / spacing[2])
+    seen = _seen(weight, preset.outside, window) if level.cropped else None
+    warped = WarpedSource(moving, lattice, seen, start)
     similarity = LocalCorrelation(fixed, weight, window, preset.noise, _STRIDE)
     # The energy is integrated over space and compared with the volume that counts, so that the
     # balance does not depend on how much surrounding the image has.
@@ -116,19 +104,15 @@ def fit_level(
         return first + free * gaussian_mean(change, (_SMOOTHING,) * 3)
 
     def energy(coefficients: torch.Tensor) -> torch.Tensor:
-        # A spline in other units has its control points in them: the few are multiplied.
-        points = moving.base + lattice.evaluate(_multiplied(moving.matrix, coefficients))
-        warped = F.grid_sample(
-            moving.values[None, None],
-            points.movedim(0, -1)[None],
-            padding_mode="border",
-            align_corners=True,
-        )[0, 0]
         smooth = bending_energy(coefficients, control_spacing)  # type: ignore[arg-type]
         folding = folding_penalty(coefficients, control_spacing)  # type: ignore[arg-type]
-        loss = similarity(warped) + share * (preset.bending * smooth + _FOLDING * folding)
-        if classes is not None:
-            loss = loss + preset.segmentation * classes(points)
+        regular = share * (preset.bending * smooth + _FOLDING * folding)
+        if classes is None:
+            loss = similarity(warped(coefficients)) + regular
+        else:  # which are looked up at the same places
+            points = moving.base + lattice.evaluate(multiplied(moving.matrix, coefficients))
+            values = looked_up(moving.values[None], points.movedim(0, -1))[0]
+            loss = similarity(values) + regular + preset.segmentation * classes(points)
         return loss if term is None else loss + term(coefficients)
 
     def loss_of(change: torch.Tensor) -> torch.Tensor:
@@ -139,6 +123,12 @@ def fit_level(
     with torch.no_grad():
         found = control_points(change)
         return torch.where(energy(found) < before, lattice.evaluate(found), start)
+
+
+def _seen(weight: torch.Tensor, outside: float, window: Sequence[float]) -> torch.Tensor:
+    """What matters to the windows that count for more than what is outside: bool [z, y, x]."""
+    x, y, z = window
+    return gaussian_mean((weight > outside).float(), (x, y, z)) > _FAINT
 
 
 def descended(
@@ -171,11 +161,6 @@ def descended(
 def _cooling(done: float) -> float:
     """Factor on the step: full for the first half, then a half, then a fifth."""
     return 1.0 if done < 0.5 else 0.5 if done < 0.8 else 0.2
-
-
-def _multiplied(matrix: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """``matrix @ v`` of vectors [3, ...], in full precision on every device."""
-    return torch.stack([sum(a * v for a, v in zip(row, vectors, strict=True)) for row in matrix])
 
 
 def taper(shape: tuple[int, int, int], margin: list[float], device: torch.device) -> torch.Tensor:

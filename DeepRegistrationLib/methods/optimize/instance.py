@@ -24,9 +24,10 @@ from DeepRegistrationLib.images.pyramid import (
 from DeepRegistrationLib.images.sampling import map_points, sample
 from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize.class_term import FAINT
-from DeepRegistrationLib.methods.optimize.free_form import MovingSource, fit_level, taper
+from DeepRegistrationLib.methods.optimize.free_form import fit_level, taper
 from DeepRegistrationLib.methods.optimize.landmark_term import Targets
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
+from DeepRegistrationLib.methods.optimize.warped_source import MovingSource
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
 

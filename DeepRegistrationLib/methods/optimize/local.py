@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.pyramid import doubled, level_spacing, smoothed
-from DeepRegistrationLib.images.sampling import map_points
+from DeepRegistrationLib.images.sampling import looked_up, map_points
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
-from DeepRegistrationLib.methods.optimize.free_form import MovingSource, descended
+from DeepRegistrationLib.methods.optimize.free_form import descended
 from DeepRegistrationLib.methods.optimize.landmark_term import Targets
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.methods.optimize.unfolding import unfolded
+from DeepRegistrationLib.methods.optimize.warped_source import MovingSource, multiplied
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
@@ -200,13 +200,8 @@ def _level(
     def energy(change: torch.Tensor) -> torch.Tensor:
         coefficients = spline(change)
         delta = share * lattice.evaluate(coefficients)
-        places = source.base + _turned(source.matrix, delta)
-        warped = F.grid_sample(
-            source.values[None, None],
-            places.movedim(0, -1)[None],
-            padding_mode="border",
-            align_corners=True,
-        )[0, 0]
+        places = source.base + multiplied(source.matrix, delta)
+        warped = looked_up(source.values[None], places.movedim(0, -1))[0]
         return similarity(warped) + regularity(coefficients, delta)
 
     first = torch.zeros(3, *lattice.control_shape, device=device)
@@ -219,11 +214,6 @@ def _level(
         first = spline(descended(pull, zero, rate, _PULLING, part(progress, 0, 0.2))[0])
     change, _ = descended(energy, torch.zeros_like(first), rate, level.iterations, progress)
     return grid, lattice.evaluate(spline(change))
-
-
-def _turned(matrix: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """``matrix @ v`` of vectors [3, ...], in full precision on every device."""
-    return torch.stack([sum(a * v for a, v in zip(row, vectors, strict=True)) for row in matrix])
 
 
 def _at_resolution(image: Image, grid: Grid, spacing: float) -> torch.Tensor:
