@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,24 +14,83 @@ from DeepRegistrationLib.cli.inputs import (
     driving_beside,
     driving_labels_beside,
     kept_region,
+    landmark_arguments,
     load_image,
     load_labels,
     load_landmarks,
     load_optional,
     load_transform,
 )
+from DeepRegistrationLib.cli.page import (
+    check_page_options,
+    decision_for,
+    file_pair,
+    identity_of_file,
+    report_beside,
+)
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.images.atomic_output import atomic_file
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.labels import paired
 from DeepRegistrationLib.registration.validation import check_image, check_mask
-from DeepRegistrationLib.reports.report import evaluation_report, report_text, write_report
+from DeepRegistrationLib.reports.content import ReportContent
+from DeepRegistrationLib.reports.file_report import file_content
+from DeepRegistrationLib.reports.html_comparison import write_comparison
+from DeepRegistrationLib.reports.html_report import write_html
+from DeepRegistrationLib.reports.report import (
+    evaluation_and_measures,
+    report_text,
+    write_report,
+)
 from DeepRegistrationLib.reports.summary import summary_lines
+from DeepRegistrationLib.transforms import Transform
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """What transforms are measured with.
+
+    Attributes:
+        fixed, moving: The images, as far as they were given.
+        landmarks: Pairs, or None.
+        given: Masks and labels, by the names of the report's arguments.
+        notes: On all of them.
+        grid: On which free-form transforms are sampled.
+    """
+
+    fixed: Image | None
+    moving: Image | None
+    landmarks: LandmarkPairs | None
+    given: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    grid: Grid | None = None
 
 
 def evaluate_files(arguments: argparse.Namespace) -> int:
     """``deepreg evaluate``: the report of a transform that came from anywhere; the exit code."""
+    _check_options(arguments)
+    inputs = _load(arguments)
+    transform = load_transform(arguments.transform, inputs.grid)
+    other = load_optional(load_transform, arguments.compare, inputs.grid)
+    report, measured = _evaluated(arguments.transform, transform, inputs)
+    if arguments.report is not None:
+        content = _content(arguments, arguments.transform, transform, inputs, (report, measured))
+        if other is None:
+            decision = decision_for(arguments, content.subject)
+            write_html(replace(content, decision=decision), arguments.report)
+        else:
+            measures = _evaluated(arguments.compare, other, inputs)
+            second = _content(arguments, arguments.compare, other, inputs, measures)
+            write_comparison(content, second, arguments.report)
+    return _tell(arguments, report)
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
     check_landmark_options(arguments)
+    check_page_options(arguments)
     if (arguments.fixed_labels is None) != (arguments.moving_labels is None):
         raise RegistrationError(
             "Only one label map was given; give both --fixed-labels and --moving-labels."
@@ -42,6 +102,10 @@ def evaluate_files(arguments: argparse.Namespace) -> int:
             "There is nothing to measure with; give --fixed (and --moving), landmarks, masks or "
             "labels."
         )
+
+
+def _load(arguments: argparse.Namespace) -> _Inputs:
+    """All but the transforms."""
     fixed = load_optional(load_image, arguments.fixed, *choice(arguments, 0))
     moving = load_optional(load_image, arguments.moving, *choice(arguments, 1))
     for image in (fixed, moving):
@@ -68,27 +132,55 @@ def evaluate_files(arguments: argparse.Namespace) -> int:
         for image in (fixed, given["fixed_mask"], *(labels[0].layers if labels[0] else ()))
         if image is not None
     ]
-    transform = load_transform(arguments.transform, references[0].grid if references else None)
     landmarks = load_landmarks(arguments, fixed, moving)
-    notes += landmarks.pop("notes", ())
-    kept = kept_region(arguments.transform, fixed)
+    notes += () if landmarks is None else landmarks.notes
+    grid = references[0].grid if references else None
+    return _Inputs(fixed, moving, landmarks, given, notes, grid)
+
+
+def _evaluated(
+    path: str, transform: Transform, inputs: _Inputs
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The report of a transform, and the measures behind it."""
+    points = landmark_arguments(inputs.landmarks)
     with torch.no_grad():
-        report = evaluation_report(
+        return evaluation_and_measures(
             transform,
-            fixed=fixed,
-            moving=moving,
-            kept=kept,
-            driving=driving_beside(arguments.transform),
-            driving_labels=driving_labels_beside(arguments.transform),
-            notes=notes,
-            **given,
-            **landmarks,
+            fixed=inputs.fixed,
+            moving=inputs.moving,
+            kept=kept_region(path, inputs.fixed),
+            driving=driving_beside(path),
+            driving_labels=driving_labels_beside(path),
+            **inputs.given,
+            **(points | {"notes": inputs.notes}),
         )
+
+
+def _content(
+    arguments: argparse.Namespace,
+    path: str,
+    transform: Transform,
+    inputs: _Inputs,
+    measures: tuple[dict[str, Any], dict[str, Any]],
+) -> ReportContent:
+    """What the page says of a transform."""
+    labels = {key: inputs.given.get(key) for key in ("fixed_labels", "label_names")}
+    images = inputs.fixed, inputs.moving
+    driving = driving_beside(path)
+    pair = file_pair(arguments, *images, inputs.landmarks, driving, **labels)
+    made = report_beside(path, transform)
+    described = identity_of_file(path, transform, made, arguments.patient_data)
+    return file_content(transform, pair, *measures, described=described, made=made)
+
+
+def _tell(arguments: argparse.Namespace, report: dict[str, Any]) -> int:
+    """Write or print the report; the exit code."""
     if not arguments.output:
         print(report_text(report), end="")
         return warned(report, arguments.strict)
     with atomic_file(arguments.output) as path:
         write_report(report, path)
     if not arguments.quiet:
-        print("\n".join([*summary_lines(report), f"Wrote {arguments.output}"]))
+        pages = [] if arguments.report is None else [arguments.report]
+        print("\n".join([*summary_lines(report), f"Wrote {', '.join([arguments.output, *pages])}"]))
     return warned(report, arguments.strict)

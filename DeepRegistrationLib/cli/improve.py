@@ -10,6 +10,7 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
+    landmark_arguments,
     load_guide,
     load_image,
     load_landmarks,
@@ -74,7 +75,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
             },
         )
         result = with_earlier(result, arguments.transform)
-        report = build_report(result, fixed, moving, **landmarks)
+        report = build_report(result, fixed, moving, **landmark_arguments(landmarks))
         write_results(result, moving, report, folder)
     tell(arguments, report)
     return warned(report, arguments.strict)

@@ -122,12 +122,18 @@ def check_landmark_options(arguments: argparse.Namespace) -> None:
 
 def load_landmarks(
     arguments: argparse.Namespace, fixed: Image | None, moving: Image | None
-) -> dict[str, Any]:
-    """The landmark pairs by the names of the report's arguments, checked against the images."""
+) -> LandmarkPairs | None:
+    """The landmark pairs, checked against the images; None where none were given."""
     if arguments.fixed_landmarks is None:
-        return {}
+        return None
     grids = [None if image is None else image.grid for image in (fixed, moving)]
-    pairs = read_landmark_pairs(arguments.fixed_landmarks, arguments.moving_landmarks, *grids)
+    return read_landmark_pairs(arguments.fixed_landmarks, arguments.moving_landmarks, *grids)
+
+
+def landmark_arguments(pairs: LandmarkPairs | None) -> dict[str, Any]:
+    """Landmark pairs by the names of the report's arguments."""
+    if pairs is None:
+        return {}
     return {
         "fixed_landmarks": pairs.fixed,
         "moving_landmarks": pairs.moving,

@@ -11,6 +11,7 @@ from DeepRegistrationLib.cli.cohort_parser import add_cohort
 from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
 from DeepRegistrationLib.cli.guide_parser import add_guide_label_options, add_guide_options
 from DeepRegistrationLib.cli.interchange_parser import add_convert
+from DeepRegistrationLib.cli.page_parser import add_evaluate_page, add_register_page
 from DeepRegistrationLib.cli.weights_parser import add_export, add_weights
 from DeepRegistrationLib.errors import printable
 from DeepRegistrationLib.options import QUALITIES, RegistrationOptions
@@ -99,6 +100,7 @@ def _add_register(commands: Any) -> None:
     add_guide_options(parser)
     add_guide_label_options(parser)
     _add_landmark_options(parser)
+    add_register_page(parser)
     _add_strict_option(parser)
     add_series_options(parser)
     parser.set_defaults(command="register:register_files")
@@ -238,6 +240,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--fixed-labels", metavar="FILE", help="label map of the fixed image")
     parser.add_argument("--moving-labels", metavar="FILE", help="label map of the moving image")
     parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
+    add_evaluate_page(parser)
     _add_strict_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
     add_series_options(parser)

@@ -13,6 +13,7 @@ import numpy as np
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
+    landmark_arguments,
     load_guide,
     load_guide_labels,
     load_image,
@@ -22,6 +23,7 @@ from DeepRegistrationLib.cli.inputs import (
     registration_options,
     with_earlier,
 )
+from DeepRegistrationLib.cli.page import file_pair, origin_of
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
@@ -30,9 +32,17 @@ from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import write_image
 from DeepRegistrationLib.options import Outputs, values_in
 from DeepRegistrationLib.progress import shown_progress
-from DeepRegistrationLib.registration.engine import register
-from DeepRegistrationLib.reports.report import REPORTED, build_report
+from DeepRegistrationLib.registration.engine import Registration, register
+from DeepRegistrationLib.reports.file_report import (
+    FilePair,
+    file_content,
+    identity_of_transform,
+)
+from DeepRegistrationLib.reports.html_report import write_html
+from DeepRegistrationLib.reports.identity import file_checksum
+from DeepRegistrationLib.reports.report import REPORTED, build_report, report_and_measures
 from DeepRegistrationLib.reports.result_files import (
+    PAGE,
     RESULTS,
     UNCERTAINTY,
     output_size,
@@ -48,10 +58,12 @@ def register_files(arguments: argparse.Namespace) -> int:
     """``deepreg register``; returns the exit code."""
     started = time.perf_counter()
     options = registration_options(arguments)
-    owned = (*RESULTS, *UNCERTAINTY.values())
+    owned = (*RESULTS, *UNCERTAINTY.values(), PAGE)
     check_folder(arguments.output, owned=owned)
     check_inputs_survive(arguments)
     check_landmark_options(arguments)
+    if arguments.patient_data and not arguments.report:
+        raise RegistrationError("--patient-data is about the page; give --report too.")
     fixed = load_image(arguments.fixed, *choice(arguments, 0))
     moving = load_image(arguments.moving, *choice(arguments, 1))
     masks: dict[str, Any] = {
@@ -59,7 +71,7 @@ def register_files(arguments: argparse.Namespace) -> int:
         "moving_mask": load_optional(load_image, arguments.moving_mask),
     }
     initial = load_optional(load_transform, arguments.initial, fixed.grid)
-    landmarks = load_landmarks(arguments, fixed, moving)
+    pairs = load_landmarks(arguments, fixed, moving)
     guide = load_guide(arguments, fixed, moving)
     guide_labels = load_guide_labels(arguments)
     seconds = {"read": time.perf_counter() - started}
@@ -83,10 +95,39 @@ def register_files(arguments: argparse.Namespace) -> int:
         progress(1.0, "Measuring and writing")
         result = with_earlier(result, arguments.initial)
         result.seconds.update(seconds)
-        report = build_report(result, fixed, moving, **landmarks)
+        report, measured = report_and_measures(result, fixed, moving, **landmark_arguments(pairs))
         write_results(result, moving, report, folder, images=not arguments.no_images)
+        if arguments.report:
+            pair = file_pair(arguments, fixed, moving, pairs, result.driving)
+            _write_page(result, pair, report, measured, folder)
     tell(arguments, report)
     return warned(report, arguments.strict)
+
+
+def _write_page(
+    result: Registration,
+    pair: FilePair,
+    report: dict[str, Any],
+    measured: dict[str, Any],
+    folder: Path,
+) -> None:
+    """The report as a page beside the results, which are complete."""
+    described = identity_of_transform(
+        result.transform,
+        origin=origin_of(report),
+        file_checksum=file_checksum(folder / RESULTS[0]),
+    )
+    content = file_content(
+        result.transform,
+        pair,
+        report,
+        measured,
+        described=described,
+        made=report,
+        determinant=result.jacobian,
+        warped=result.warped,
+    )
+    write_html(content, folder / PAGE)
 
 
 def run_demo(arguments: argparse.Namespace) -> None:
@@ -131,7 +172,7 @@ def check_inputs_survive(
     names: tuple[str, ...] = ("fixed", "moving", "fixed_mask", "moving_mask", "initial"),
 ) -> None:
     """Refuse an output folder in which a result would replace a file that is read."""
-    written = (*RESULTS, *UNCERTAINTY.values())
+    written = (*RESULTS, *UNCERTAINTY.values(), PAGE)
     results = {os.path.realpath(Path(arguments.output) / name) for name in written}
     others = [arguments.fixed_landmarks, arguments.moving_landmarks, *(arguments.guide or ())]
     others += getattr(arguments, "guide_labels", None) or ()

@@ -63,7 +63,12 @@ def list_weights(arguments: argparse.Namespace) -> None:
 
 def _draw(arguments: argparse.Namespace) -> None:
     """``--picture NAME``: beside the weights, of the given pair or of a phantom."""
-    from DeepRegistrationLib.cli.inputs import check_landmark_options, load_image, load_landmarks
+    from DeepRegistrationLib.cli.inputs import (
+        check_landmark_options,
+        landmark_arguments,
+        load_image,
+        load_landmarks,
+    )
     from DeepRegistrationLib.training.pictures import PicturedPair, draw_case, phantom_case
 
     name = arguments.picture
@@ -81,7 +86,12 @@ def _draw(arguments: argparse.Namespace) -> None:
         else:
             fixed, moving = (load_image(path) for path in arguments.pair)
             landmarks = load_landmarks(arguments, fixed, moving)
-            case = PicturedPair(f"{fixed.name} and {moving.name}", fixed, moving, **landmarks)
+            case = PicturedPair(
+                f"{fixed.name} and {moving.name}",
+                fixed,
+                moving,
+                **landmark_arguments(landmarks),
+            )
         draw_case(card, case, case_path(card), progress)
     print(case_path(card))
 

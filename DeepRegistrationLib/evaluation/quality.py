@@ -21,6 +21,7 @@ from DeepRegistrationLib.evaluation.segment_statistics import (
     folded_places,
     place_in_words,
     plain_places,
+    regional_displacement,
     segment_statistics,
 )
 from DeepRegistrationLib.evaluation.uncertainty import uncertainty_statistics
@@ -93,6 +94,7 @@ def quality_in_parts(
         :func:`measures.measure` gives them (labels by name); ``folding`` (see
         :class:`segment_statistics.FoldedPlace`) and ``extremes`` of J (see
         :func:`segment_statistics.extreme_places`) in the region (see :func:`region.region_of`);
+        ``displacement`` in mm (see :func:`segment_statistics.regional_displacement`);
         ``segments`` (see :func:`segment_statistics.segment_statistics`) or None;
         ``inverse_consistency`` (see :func:`consistency.inverse_consistency`); ``uncertainty`` (see
         :func:`uncertainty.uncertainty_statistics`) or None; ``pending``: names of measures that
@@ -119,11 +121,12 @@ def quality_in_parts(
     with torch.no_grad():
         determinant = jacobian(forward, images[0].grid)
     pending = [AGREEMENT, *([ERRORS] if error_maps else []), INVERSE]
-    later = {"uncertainty": None, "inverse_consistency": None}
-    folding = _folding(determinant, region)
+    later: dict[str, Any] = {"uncertainty": None, "inverse_consistency": None}
+    folding = folding_places(determinant, region)
     result = measure(forward, determinant=determinant, region=region)
     result["voxel_mm"] = largest_voxel(*(image.grid.spacing for image in images))
-    yield {**result, **folding, "segments": None, **later, "pending": pending}
+    first = {**result, **folding, "displacement": None, "segments": None}
+    yield {**first, **later, "pending": pending}
     known = {
         "fixed": images[0],
         "moving": images[1],
@@ -155,7 +158,7 @@ def quality_in_parts(
     return {**result, "pending": []}
 
 
-def _folding(determinant: Image, region: Region) -> dict[str, Any]:
+def folding_places(determinant: Image, region: Region) -> dict[str, Any]:
     """Where the deformation folds, and where it is strongest."""
     inside = _inside(region)
     return {
@@ -178,8 +181,10 @@ def _agreement(
     result = measure(forward, determinant=determinant, region=region, **known)
     progress(0.8, "Measuring segments")
     result["segments"] = {} if labels else None
+    moved = volume_of(displacement_magnitude(forward, grid))
+    result["displacement"] = regional_displacement(moved, _inside(region))
     for layer in labels:
-        maps = volume_of(determinant), volume_of(displacement_magnitude(forward, grid))
+        maps = volume_of(determinant), moved
         segments = volume_of(_labels_on(layer, grid))
         result["segments"] |= segment_statistics(segments, *maps, known["label_names"])
     box = box_of(grid, _inside(region))

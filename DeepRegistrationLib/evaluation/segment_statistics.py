@@ -60,13 +60,31 @@ def segment_statistics(
             "volume_ml": volume,
             "moving_volume_ml": volume * statistics["mean"],
             "jacobian": statistics,
-            "displacement_mm": {
-                "mean": float(moved.mean(dtype=np.float64)),
-                "p95": float(np.percentile(moved, 95)),
-                "max": float(moved.max()),
-            },
+            "displacement_mm": displacement_statistics(moved),
         }
     return result
+
+
+def displacement_statistics(moved: np.ndarray) -> dict[str, float]:
+    """``mean``, ``p95`` and ``max`` of displacements in mm, in an array that is not empty."""
+    return {
+        "mean": float(moved.mean(dtype=np.float64)),
+        "p95": float(np.percentile(moved, 95)),
+        "max": float(moved.max()),
+    }
+
+
+def regional_displacement(displacement: Volume, inside: np.ndarray | None) -> dict[str, Any]:
+    """:func:`displacement_statistics` of the whole image, and ``in_mask`` of a region of it.
+
+    Args:
+        displacement: |T(x) - x| in mm.
+        inside: bool [z, y, x] on the same grid; None for the whole image.
+    """
+    values = np.asarray(displacement.data)
+    some = inside is not None and inside.any()
+    part = displacement_statistics(values[inside]) if some else None
+    return {**displacement_statistics(values), "in_mask": part}
 
 
 def _boxes(labels: np.ndarray) -> list[tuple[int, tuple[slice, ...]]]:

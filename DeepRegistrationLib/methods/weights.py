@@ -13,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,27 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = "DEEPREG_WEIGHTS"  # environment variable: a further folder, searched first
+
+
+_USED: ContextVar[dict[str, str] | None] = ContextVar("weights in use", default=None)
+
+
+@contextmanager
+def recorded_use() -> Iterator[dict[str, str]]:
+    """The weights that networks use inside this block: SHA-256 by name."""
+    used: dict[str, str] = {}
+    token = _USED.set(used)
+    try:
+        yield used
+    finally:
+        _USED.reset(token)
+
+
+def record_use(card: ModelCard) -> None:
+    """Note that a network uses these weights, where anybody wants to know."""
+    used = _USED.get()
+    if used is not None:
+        used[card.name] = card.sha256
 
 
 def folders() -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.image_pair import ImagePair
+from DeepRegistrationLib.methods.weights import recorded_use
 from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen
 from DeepRegistrationLib.progress import Progress, part, rising, silent
 from DeepRegistrationLib.registration.driving_structures import driving_structures
@@ -52,7 +54,8 @@ class Registration:
         voxel_mm: Largest voxel dimension of the two images, mm.
         seconds: Wall time of each stage.
         notes: Sentences about choices that were made for the user.
-        provenance: Versions, method, parameters, device, seed, peak memory.
+        provenance: Versions, method, parameters, device, seed, peak memory, date, and the SHA-256
+            of the networks' weights by name.
     """
 
     transform: Transform
@@ -142,10 +145,12 @@ def register(
         structures,
     )
     progress = rising(progress)
-    perform(run, PREPARATION, part(progress, 0.0, 0.05))
-    perform(run, stages_of(run), part(progress, 0.05, 1.0))
+    with recorded_use() as weights:
+        perform(run, PREPARATION, part(progress, 0.0, 0.05))
+        perform(run, stages_of(run), part(progress, 0.05, 1.0))
     progress(1.0, "Done")
-    return _result(run, driving, _provenance(run, fixed_mask, device, reason))
+    made = _provenance(run, fixed_mask, device, reason) | {"weights": weights}
+    return _result(run, driving, made)
 
 
 def _result(
@@ -177,6 +182,7 @@ def _provenance(
     """Enough to do it again; ``device`` is the one that was chosen at first."""
     used = run.work.pair.fixed_mask
     return {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "deepregistration": __version__,
         "torch": torch.__version__,
         "method": run.method.name,

@@ -16,6 +16,7 @@ _OVERLAP = {
     "mean_surface_distance": "surface distance, mm",
 }
 _WHEN = ("before", "after")
+_SHORT = 25  # rows; a page holds some 45
 
 
 def section(title: str, body: str) -> str:
@@ -32,7 +33,12 @@ def pairs_table(values: Mapping[str, Any], title: str = "") -> str:
         if value is not None
     )
     body = "".join(rows)
-    return f'<div class="tables"><table>{caption(title)}{body}</table></div>\n' if body else ""
+    return framed(f"<table>{caption(title)}{body}</table>", body.count("<tr>")) if body else ""
+
+
+def framed(inside: str, rows: int) -> str:
+    """A table in a frame that scrolls; one of few rows is never cut by the end of a page."""
+    return f'<div class="tables{" short" if rows <= _SHORT else ""}">{inside}</div>\n'
 
 
 def table(
@@ -45,10 +51,9 @@ def table(
         struck = ' class="out"' if k < len(out) and out[k] else ""
         cells = "".join(f"<td>{escape(number(value))}</td>" for value in row)
         lines.append(f"<tr{struck}>{cells}</tr>")
-    return (
-        f'<div class="tables"><table>{caption(title)}<thead><tr>{titles}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>\n"
-    )
+    head_row = f"<thead><tr>{titles}</tr></thead>"
+    body = f"<table>{caption(title)}{head_row}<tbody>{''.join(lines)}</tbody></table>"
+    return framed(body, len(lines))
 
 
 def error_estimate(values: Mapping[str, Any] | None) -> str:

@@ -18,7 +18,8 @@ _HEIGHT = 240  # pixels of the highest slice
 _MARGIN = 15.0  # mm around the region
 _STEP = 5  # of gray: coarser than the noise, and the files are half as large
 _OUTLINES = ((255, 220, 0), (0, 220, 255))  # of the fixed labels, of the other ones
-_VIEWS = ((0, 1, 2), (1, 0, 2), (2, 0, 1))  # sliced axis, then rows and columns, of [z, y, x]
+VIEWS = ((0, 1, 2), (1, 0, 2), (2, 0, 1))
+"""Axial, coronal, sagittal: the sliced axis, then rows and columns, of [z, y, x]."""
 
 
 def overlay_png(
@@ -47,12 +48,12 @@ def overlay_png(
     box, center = _place(fixed.shape, spacing, region)
     images = [image[box] for image in images]
     extent = images[0].shape * spacing
-    zoom = _HEIGHT / max(extent[rows] for _, rows, _ in _VIEWS)  # pixels a mm, the same for all
+    zoom = _HEIGHT / max(extent[rows] for _, rows, _ in VIEWS)  # pixels a mm, the same for all
     pixels = np.maximum(1, np.rint(zoom * extent))
     maps = [label[box] for label in labels]
     tiles = [
         _slice(images, maps, int(center[view[0]]), view, grid, pixels[list(view[1:])])
-        for view in _VIEWS
+        for view in VIEWS
     ]
     gap = np.zeros((_HEIGHT, 6, 3), dtype=np.uint8)
     parts = [_framed(tiles[0])]
@@ -99,22 +100,36 @@ def _slice(
         at: The slice's number along the first axis of ``view``.
         pixels: Height and width.
     """
-    axis, rows, columns = view
-    y, x = (
-        (np.arange(int(n)) + 0.5) * images[0].shape[k] / int(n) - 0.5
-        for n, k in zip(pixels, (rows, columns), strict=True)
-    )
-    if _toward(grid, rows) == (rows == 0):  # z grows towards the head, y towards the back
-        y = y[::-1]
-    if not _toward(grid, columns):
-        x = x[::-1]
-    green, magenta = (_bilinear(np.take(image, at, axis=axis), y, x) for image in images)
+    axis = view[0]
+    y, x = places_of_pixels(images[0].shape, view, grid, pixels)
+    green, magenta = (bilinear(np.take(image, at, axis=axis), y, x) for image in images)
     colors = np.stack([magenta, green, magenta], axis=-1)
     tile = (_STEP * np.round(255 / _STEP * colors)).astype(np.uint8)
     for label, color in zip(labels, _OUTLINES, strict=False):
         plane = np.take(label, at, axis=axis)
         tile[_outline(plane[np.ix_(*(np.rint(k).astype(int) for k in (y, x)))])] = color
     return tile
+
+
+def places_of_pixels(
+    shape: tuple[int, ...], view: tuple[int, int, int], grid: Grid, pixels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and columns of a slice that lie under the pixels of a picture of all of it.
+
+    Args:
+        shape: Of the images, [z, y, x].
+        view: Of ``VIEWS``.
+        grid: Of the images, or of one with the same directions.
+        pixels: Height and width of the picture.
+    """
+    _, rows, columns = view
+    y, x = (
+        (np.arange(int(n)) + 0.5) * shape[k] / int(n) - 0.5
+        for n, k in zip(pixels, (rows, columns), strict=True)
+    )
+    if _toward(grid, rows) == (rows == 0):  # z grows towards the head, y towards the back
+        y = y[::-1]
+    return y, x if _toward(grid, columns) else x[::-1]
 
 
 def _outline(labels: np.ndarray) -> np.ndarray:
@@ -131,7 +146,7 @@ def _toward(grid: Grid, axis: int) -> bool:
     return bool(column[np.argmax(np.abs(column))] > 0)
 
 
-def _bilinear(plane: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+def bilinear(plane: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Values of a slice at all rows ``y`` and columns ``x``."""
     for axis, positions in ((0, y), (1, x)):
         last = plane.shape[axis] - 1

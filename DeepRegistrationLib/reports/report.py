@@ -34,11 +34,15 @@ from DeepRegistrationLib.reports.driving_report import (
     note_on_labels,
     without_driving,
 )
+from DeepRegistrationLib.reports.identity import kind_of, map_checksum
 from DeepRegistrationLib.reports.verdict import verdict
 from DeepRegistrationLib.transforms import Transform
+from DeepRegistrationLib.transforms.tensors import parts_of
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.registration.engine import Registration
+
+Report = dict[str, Any]
 
 NOTE_SPACE = (
     "The transform maps points of the fixed image to points of the moving image, LPS mm; "
@@ -72,7 +76,12 @@ def versions() -> dict[str, str]:
     }
 
 
-def build_report(
+def build_report(registration: Registration, fixed: Image, moving: Image, **more: Any) -> Report:
+    """:func:`report_and_measures`, the report alone."""
+    return report_and_measures(registration, fixed, moving, **more)[0]
+
+
+def report_and_measures(
     registration: Registration,
     fixed: Image,
     moving: Image,
@@ -82,7 +91,7 @@ def build_report(
     fixed_labels: Image | None = None,
     moving_labels: Image | None = None,
     notes: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> tuple[Report, Report]:
     """What a registration did and how good it is.
 
     Args:
@@ -93,8 +102,11 @@ def build_report(
         notes: Sentences to add to those of the registration.
 
     Returns:
-        ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``, ``quality``,
-        ``parameters``, ``device``, ``device_reason``, ``seed``, ``seconds`` (by stage, and
+        The report and, second, the measures that it is made of, with positions in the images. The
+        report: ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``,
+        ``quality``,
+        ``parameters``, ``device``, ``device_reason``, ``seed``, ``date``, ``weights`` (SHA-256 by
+        name), ``transform`` (``kind``, ``sha256``: see :mod:`identity`), ``seconds`` (by stage, and
         ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
         :func:`measure`: ``region``, ``tre``, ``swapped``, ``jacobian``, ``similarity``,
         ``overlap``, ``alignment``, ``voxel_mm``; ``verdict`` (``level``, ``headline``,
@@ -145,10 +157,18 @@ def build_report(
     measured |= {"driving": driven, "driving_labels": list(registration.driving_labels)}
     judged = _judged(measured, registration.transform, fixed_landmarks, moving_landmarks)
     seconds = {**registration.seconds, "evaluate": time.perf_counter() - started}
-    return _assembled(fixed, moving, measured, judged, registration, seconds, notes)
+    report = _assembled(
+        registration.transform, fixed, moving, measured, judged, registration, seconds, notes
+    )
+    return report, {**measured, "region_mask": region.mask}
 
 
-def evaluation_report(
+def evaluation_report(transform: Transform, **given: Any) -> Report:
+    """:func:`evaluation_and_measures`, the report alone."""
+    return evaluation_and_measures(transform, **given)[0]
+
+
+def evaluation_and_measures(
     transform: Transform,
     *,
     fixed: Image | None = None,
@@ -158,8 +178,8 @@ def evaluation_report(
     driving_labels: Sequence[str] = (),
     notes: Sequence[str] = (),
     **more: Any,
-) -> dict[str, Any]:
-    """The same report for a transform of unknown origin; arguments as for :func:`measure`.
+) -> tuple[Report, Report]:
+    """The same for a transform of unknown origin; arguments as for :func:`measure`.
 
     With both images, inverse consistency is measured with a numerical inverse.
 
@@ -189,7 +209,10 @@ def evaluation_report(
     measured["driving_labels"] = list(driving_labels)
     judged = _judged(measured, transform, *points)
     read = [note for image in (fixed, moving) if image is not None for note in image.notes]
-    return _assembled(fixed, moving, measured, judged, None, {}, [*read, *notes, *apart])
+    report = _assembled(
+        transform, fixed, moving, measured, judged, None, {}, [*read, *notes, *apart]
+    )
+    return report, {**measured, "region_mask": region.mask}
 
 
 def _judged(
@@ -210,6 +233,7 @@ def _judged(
 
 
 def _assembled(
+    transform: Transform,
     fixed: Image | None,
     moving: Image | None,
     measured: dict[str, Any],
@@ -219,6 +243,7 @@ def _assembled(
     notes: Sequence[str],
 ) -> dict[str, Any]:
     known = {} if registration is None else registration.provenance
+    parts = parts_of(transform)
     inverse = None if registration is None else registration.inverse
     residual = inverse and {
         "mean": inverse.residual_mean,
@@ -235,6 +260,9 @@ def _assembled(
         "device": known.get("device"),
         "device_reason": known.get("device_reason"),
         "seed": known.get("seed"),
+        "date": known.get("date"),
+        "weights": known.get("weights", {}),
+        "transform": {"kind": kind_of(parts), "sha256": map_checksum(parts)},
         "seconds": {**seconds, "total": sum(seconds.values())} if seconds else {},
         "peak_memory_mb": known.get("peak_memory_mb"),
         "fixed": describe(fixed),

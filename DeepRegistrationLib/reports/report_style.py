@@ -3,10 +3,11 @@
 STYLE = """
 :root { color-scheme: light dark; --back: #ffffff; --text: #1c2126; --soft: #5b6570;
   --line: #d9dee3; --panel: #f4f6f8; --before: #9aa3ac; --after: #1f6fc4;
+  --second: #c2571a;
   --ok: #1b7f4d; --unknown: #5b6570; --caution: #a05a00; --problem: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --back: #14181c; --text: #e6e9ec; --soft: #9aa5b0;
   --line: #333b43; --panel: #1d2329; --before: #7d8791; --after: #5aa6f0;
-  --ok: #5fcf97; --unknown: #9aa5b0; --caution: #f0a54a; --problem: #ff8a80; } }
+  --second: #f0935a; --ok: #5fcf97; --unknown: #9aa5b0; --caution: #f0a54a; --problem: #ff8a80; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 70rem; background: var(--back);
   color: var(--text); font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
@@ -50,11 +51,39 @@ svg .box { fill: none; stroke-width: 1.5; } svg .box.before { stroke: var(--befo
 svg .box.after { stroke: var(--after); } svg .median { stroke-width: 3; }
 .key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 .9em; }
 .key.before { background: var(--before); } .key.after { background: var(--after); }
+svg .curve { fill: none; stroke-width: 2; }
+svg .curve.before { stroke: var(--before); }
+svg .curve.after, svg .curve.A { stroke: var(--after); }
+svg .curve.B, svg .box.B { stroke: var(--second); } svg .box.A { stroke: var(--after); }
+svg circle.A { fill: var(--after); } svg circle.B { fill: var(--second); }
+.key.A { background: var(--after); } .key.B { background: var(--second); }
+b.ok { color: var(--ok); } b.unknown { color: var(--unknown); } b.problem { color: var(--problem); }
+table.wide { width: 100%; } table.wide th { vertical-align: top; }
+td.asked { max-width: none; }
+table.wide th { text-align: left; } td.state { text-align: left; }
+.tick { display: inline-block; width: .9em; height: .9em; margin: 0 .35em 0 .6em;
+  border: 1px solid var(--text); vertical-align: -.1em; }
+td .tick:first-child { margin-left: 0; }
+.line { display: block; height: 1.7em; border-bottom: 1px solid var(--soft); }
+.form td { border: 0; vertical-align: bottom; } .form td.words { width: 12rem; }
+.form td + td { max-width: none; }
+.decision { margin: 1.5rem 0; padding: .2rem 1rem 1rem; border: 2px solid var(--text); }
+.decision h2 { border: 0; margin: .4rem 0; } .choices { list-style: none; padding: 0; }
+.choices li { display: inline-block; margin-right: 2rem; font-weight: 600; }
+.void { color: var(--problem); font-weight: 600; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem; }
 code { font-size: .88em; overflow-wrap: anywhere; }
 footer { margin-top: 2rem; font-size: .85rem; }
+@page { margin: 14mm; }
 @media print { :root { --back: #fff; --text: #000; --soft: #444; --line: #bbb; --panel: #f2f2f2;
-  --before: #999; --after: #1f6fc4; --ok: #1b7f4d; --caution: #a05a00; --problem: #b3261e; }
-  body { padding: 0; font-size: 10pt; max-width: none; }
+  --before: #999; --after: #1f6fc4; --second: #c2571a;
+  --ok: #1b7f4d; --caution: #a05a00; --problem: #b3261e; }
+  body { padding: 0; font-size: 9.5pt; max-width: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  figure, tr, .verdict, .figures { break-inside: avoid; } h2 { break-after: avoid; } }
+  .tables { overflow: visible; } .tables table { margin-bottom: .7rem; }
+  th:first-child, td:first-child { position: static; }
+  thead { display: table-header-group; } h2, caption { break-after: avoid; }
+  .short, figure, tr, .verdict li, .verdict h2, .figures, .decision, .pair { break-inside: avoid; }
+  figure { margin-bottom: .6rem; } .plots figure { flex: 0 0 47%; }
+  p, li { orphans: 3; widows: 3; } }
 """

@@ -35,6 +35,9 @@ RESULTS = (
     DRIVING_FILE,
     DRIVING_LABELS_FILE,
 )
+PAGE = "report.html"
+"""The report as a page, where it was asked for."""
+
 UNCERTAINTY = {  # by the names of the maps
     "predicted": "uncertainty.nii.gz",
     "consistency": "consistency.nii.gz",

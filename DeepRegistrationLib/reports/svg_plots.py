@@ -10,29 +10,49 @@ from html import escape
 
 import numpy as np
 
-_BINS = 12  # at least; the bins' width is a round number of mm
+_FEWEST, _MOST = 10, 20  # bins
+_FAR = 3.0  # quartile distances above the upper quartile: Tukey's outer fence
 _WIDTH, _HEIGHT = 460, 260
-_COLORS = {"before": "#9aa3ac", "after": "#1f6fc4"}
+_COLORS = {"before": "#9aa3ac", "after": "#1f6fc4", "A": "#1f6fc4", "B": "#c2571a"}
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 42
 
 
 def error_bins(errors: dict[str, np.ndarray]) -> np.ndarray:
-    """Edges in mm of equal bins for a histogram of several sets of errors: [k]."""
-    top = max((float(values.max()) for values in errors.values() if len(values)), default=1.0)
-    width = round_step(top / _BINS)
-    return width * np.arange(int(top // width) + 2)
+    """Edges in mm of the bins for a histogram of several sets of errors: [k].
+
+    All are of one round width but the last, which takes what lies far beyond the rest. The width
+    is that of Freedman and Diaconis (1981) for the set with the smallest spread, as far as that
+    gives 5 to 20 bins.
+    """
+    sets = [values for values in errors.values() if len(values)]
+    quartiles = [np.percentile(values, (25, 75)) for values in sets]
+    spreads = [float(high - low) for low, high in quartiles]
+    fences = [high + _FAR * (high - low) for low, high in quartiles]
+    near = max(
+        (float(v[v <= fence].max()) for v, fence in zip(sets, fences, strict=True)), default=1.0
+    )
+    near = near or 1.0
+    top = max((float(values.max()) for values in sets), default=near)
+    widths = [
+        2 * spread / len(values) ** (1 / 3) for spread, values in zip(spreads, sets, strict=True)
+    ]
+    width = round_step(float(np.clip(min(widths, default=1.0), near / _MOST, near / _FEWEST)))
+    edges = width * np.arange(int(near / width + 1e-9) + 2)
+    if top >= edges[-1]:
+        edges = np.append(edges, width * (int(top / width + 1e-9) + 1))
+    return edges
 
 
 def round_step(step: float) -> float:
-    """The smallest of 0.1, 0.2, 0.5, 1, 2, 5, 10 ... that is not below ``step``."""
-    decade = 0.1
-    while 5 * decade < step:
+    """The smallest of 0.01, 0.02, 0.05, 0.1, 0.2 ... that is not below ``step``."""
+    decade = 0.01
+    while 5 * decade < step * (1 - 1e-9):
         decade *= 10
-    return next(factor * decade for factor in (1, 2, 5) if factor * decade >= step)
+    return next(factor * decade for factor in (1, 2, 5) if factor * decade >= step * (1 - 1e-9))
 
 
 def histogram_svg(errors: dict[str, np.ndarray]) -> str:
-    """Numbers of landmarks by error.
+    """Numbers of landmarks by error; the last bin may be of all that lie far beyond the rest.
 
     Args:
         errors: In mm, for ``before`` and, where there is one, ``after``.
@@ -40,19 +60,42 @@ def histogram_svg(errors: dict[str, np.ndarray]) -> str:
     edges = error_bins(errors)
     counts = {when: np.histogram(values, edges)[0] for when, values in errors.items()}
     top = max(int(c.max()) for c in counts.values())
-    axes = _Axes((0, edges[-1]), (0, top), "TRE, mm", "landmarks", whole=True)
+    width, end = edges[1], edges[1] * (len(edges) - 1)
+    beyond = f"> {edges[-2]:g}" if edges[-1] > end * (1 + 1e-9) else ""
+    axes = _Axes((0, end), (0, top), "TRE, mm", "landmarks", whole=True, last=beyond)
     bars = []
     share = 0.9 / len(counts)
     for place, (when, numbers) in enumerate(counts.items()):
-        for left, number in zip(edges, numbers, strict=False):
-            x = axes.x(left + (0.05 + place * share) * edges[1])
+        for left, number in zip(width * np.arange(len(numbers)), numbers, strict=True):
+            x = axes.x(left + (0.05 + place * share) * width)
             y, base = axes.y(number), axes.y(0)
-            width = axes.x(edges[1] * share) - axes.x(0)
+            wide = axes.x(width * share) - axes.x(0)
             bars.append(
                 f'<rect class="{when}" fill="{_COLORS[when]}" x="{x:.1f}" y="{y:.1f}" '
-                f'width="{width:.1f}" height="{base - y:.1f}"/>'
+                f'width="{wide:.1f}" height="{base - y:.1f}"/>'
             )
     return axes.svg("".join(bars), "Histogram of the landmark errors")
+
+
+def cumulative_svg(errors: dict[str, np.ndarray]) -> str:
+    """The share of the landmarks whose error is no larger: a step at each landmark.
+
+    Args:
+        errors: In mm, for ``before`` and, where there is one, ``after``.
+    """
+    top = max(float(values.max()) for values in errors.values())
+    axes = _Axes((0, top or 1.0), (0, 100), "TRE, mm", "% of the landmarks")
+    lines = []
+    for when, values in errors.items():
+        path = f"M{axes.x(0):.1f} {axes.y(0):.1f}"
+        for k, value in enumerate(np.sort(values), start=1):
+            path += f"H{axes.x(value):.1f}V{axes.y(100 * k / len(values)):.1f}"
+        path += f"H{axes.x(top or 1.0):.1f}"
+        lines.append(
+            f'<path class="curve {when}" fill="none" stroke="{_COLORS[when]}" '
+            f'stroke-width="2" d="{path}"/>'
+        )
+    return axes.svg("".join(lines), "Share of the landmarks within an error")
 
 
 def boxes_svg(errors: dict[str, np.ndarray]) -> str:
@@ -103,6 +146,7 @@ class _Axes:
         *,
         names: list[str] | None = None,
         whole: bool = False,
+        last: str = "",
     ) -> None:
         step = max(round_step(up[1] / 6), 1.0 if whole else 0.0)
         self._across = across
@@ -110,6 +154,7 @@ class _Axes:
         if len(self._ticks_up) == 1:
             self._ticks_up = np.array([0.0, step])
         self._names = names
+        self._last = last
         self._titles = (x_title, y_title)
 
     def x(self, value: float) -> float:
@@ -146,6 +191,11 @@ class _Axes:
     def _marks(self) -> list[tuple[float, str]]:
         if self._names is not None:
             return [(self.x(place + 0.5), name) for place, name in enumerate(self._names)]
-        step = round_step(self._across[1] / 10)
-        values = step * np.arange(int(self._across[1] / step + 1e-9) + 1)
-        return [(self.x(value), f"{value:g}") for value in values]
+        end = self._across[1]
+        step = round_step(end / 8)
+        values = [k * step for k in range(int(end / step + 1e-9) + 1)]
+        marks = [(self.x(value), f"{value:.10g}") for value in values]
+        if not self._last:
+            return marks
+        place = _WIDTH - _RIGHT - 14.0
+        return [*((x, text) for x, text in marks if x < place - 34), (place, self._last)]

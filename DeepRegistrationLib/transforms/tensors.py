@@ -18,7 +18,7 @@ from DeepRegistrationLib.images.plain_data import (
     StoredField,
     Volume,
 )
-from DeepRegistrationLib.transforms import Affine, DisplacementField
+from DeepRegistrationLib.transforms import Affine, DisplacementField, Transform, VelocityField
 
 
 def image_of(volume: Volume) -> Image:
@@ -55,3 +55,22 @@ def map_of(transform: Affine | DisplacementField) -> Map:
     if isinstance(transform, Affine):
         return AffineMap(transform.matrix, transform.translation)
     return FieldMap(transform.vectors.detach().float().cpu().numpy(), transform.grid)
+
+
+def parts_of(transform: Transform) -> list[Map]:
+    """Any transform as plain data, in the order of application; neighboring affines are one.
+
+    This is what a file holds of it, so that it is the same before and after it was written.
+    """
+    parts: list[Map] = []
+    affine: Affine | None = None
+    for member in transform.members:
+        if isinstance(member, Affine):
+            affine = member if affine is None else affine.then(member)
+            continue
+        field = member.exp() if isinstance(member, VelocityField) else member
+        assert isinstance(field, DisplacementField)
+        parts += [] if affine is None else [map_of(affine)]
+        parts.append(map_of(field))
+        affine = None
+    return parts if affine is None else [*parts, map_of(affine)]

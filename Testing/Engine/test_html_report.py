@@ -15,6 +15,7 @@ import pytest
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import paired_errors
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.reports.html_report import (
     LandmarkErrors,
     Picture,
@@ -22,7 +23,13 @@ from DeepRegistrationLib.reports.html_report import (
     html_page,
     write_html,
 )
-from DeepRegistrationLib.reports.svg_plots import boxes_svg, error_bins, histogram_svg
+from DeepRegistrationLib.reports.identity import ImageIdentity, TransformIdentity
+from DeepRegistrationLib.reports.svg_plots import (
+    boxes_svg,
+    cumulative_svg,
+    error_bins,
+    histogram_svg,
+)
 from DeepRegistrationLib.reports.verdict import Finding, Verdict
 
 PNG = b"\x89PNG\r\n\x1a\nnot really"
@@ -79,6 +86,11 @@ def landmarks() -> LandmarkErrors:
     )
 
 
+def image_identity(side: str) -> ImageIdentity:
+    names = {"patient": NASTY} if side == "fixed" else {}
+    return ImageIdentity(Grid((3, 4, 5), (1.0, 2.0, 3.0)), side, names=names)
+
+
 @pytest.fixture
 def content(landmarks) -> ReportContent:
     jacobian = {"min": 0.5, "max": 1.75, "mean": 1.0, "percent_nonpositive": 0.0, "std_log": 0.1}
@@ -95,7 +107,8 @@ def content(landmarks) -> ReportContent:
         "segments": {"lobe": {"jacobian": jacobian}},
     }
     return ReportContent(
-        identity={"patient": NASTY},
+        images={side: image_identity(side) for side in ("fixed", "moving")},
+        transform=TransformIdentity("affine", "cd" * 32, names={"file": NASTY}),
         verdict=Verdict("problem", NASTY, (Finding("problem", NASTY, NASTY),)),
         landmarks=landmarks,
         quality=quality,
@@ -127,8 +140,9 @@ def test_the_page_needs_nothing_from_elsewhere(content):
 
 def test_every_name_is_escaped_and_reads_as_it_was_given(content):
     page = Page(html_page(content))
-    # patient; headline, finding, its basis; parameter; note; caption; overlap's label; landmark
-    assert page.text.count(NASTY) == 9
+    # patient, file; headline, finding, its basis; parameter; note; caption; landmark; the label of
+    # overlap in its table and in the checklist
+    assert page.text.count(NASTY) == 11
 
 
 def test_pictures_are_inside_the_page(content):
@@ -163,6 +177,7 @@ def test_each_landmark_has_a_row_and_excluded_ones_are_struck_out(content):
     without = Page(html_page(replace(content, landmarks=None)))
     # 20 landmarks and their head; 5 statistics, 3 components and their head
     assert page.rows() - without.rows() == 30
+    assert [c for t, c in page.tags if t == "tr"].count({"class": "out"}) == 1
 
 
 def test_what_is_unknown_is_a_dash_and_never_nan(content):
@@ -213,14 +228,44 @@ def test_the_bars_are_as_high_as_the_counts():
 
 
 @pytest.mark.parametrize("top", [0.0, 0.03, 0.9, 3.0, 12.0, 47.3, 260.0])
-def test_every_error_falls_into_a_bin_of_a_round_width(top):
-    values = np.linspace(0, top, 40)
+@pytest.mark.parametrize("count", [1, 3, 40, 1000])
+def test_every_error_falls_into_a_bin_of_a_round_width(top, count):
+    values = np.linspace(0, top, count)
     edges = error_bins({"after": values})
-    assert np.histogram(values, edges)[0].sum() == 40
-    assert len(edges) <= 14 or edges[1] == pytest.approx(0.1)
+    assert np.histogram(values, edges)[0].sum() == count
+    assert len(edges) <= 22
+    assert count == 1 or top < 0.1 or len(edges) >= 6
     digit = edges[1] / 10 ** np.floor(np.log10(edges[1]) + 1e-9)
     assert any(digit == pytest.approx(whole) for whole in (1, 2, 5))
     assert shapes(histogram_svg({"after": values}), "rect")
+
+
+def test_one_error_far_from_the_rest_does_not_squeeze_them_into_one_bar():
+    values = np.append(np.random.default_rng(2).uniform(0, 2, 50), 35.0)
+    edges = error_bins({"after": values})
+    counts = np.histogram(values, edges)[0]
+    assert counts[-1] == 1  # in a bin of its own, whose title says so
+    assert (counts[:-1] > 0).sum() >= 6
+    assert f"&gt; {edges[-2]:g}" in histogram_svg({"after": values})
+    assert "&gt;" not in histogram_svg({"after": values[:-1]})
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_the_curve_rises_by_one_share_at_each_error(count):
+    values = np.random.default_rng(3).uniform(0.5, 4, count)
+    (curve,) = (
+        p for p in shapes(cumulative_svg({"after": values}), "path") if "curve" in p["class"]
+    )
+    heights = [float(v) for v in re.findall(r"V([\d.]+)", curve["d"])]
+    start = float(re.match(r"M[\d.]+ ([\d.]+)", curve["d"])[1])
+    assert np.allclose(
+        (start - np.array(heights)) / (start - heights[-1]),
+        np.arange(1, count + 1) / count,
+        atol=0.01,
+    )
+    places = np.array([float(v) for v in re.findall(r"H([\d.]+)", curve["d"])])[:count]
+    wanted = np.sort(values)
+    assert np.allclose((places - 48) / (places[-1] - 48), wanted / wanted[-1], atol=0.01)
 
 
 def test_the_box_is_at_the_quartiles_and_each_landmark_is_a_dot():

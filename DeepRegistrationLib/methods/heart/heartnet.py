@@ -40,7 +40,7 @@ from DeepRegistrationLib.methods.heart.preparation import (
 )
 from DeepRegistrationLib.methods.heart.slices import from_slices, slices_of
 from DeepRegistrationLib.methods.network.loading import network_of
-from DeepRegistrationLib.methods.weights import find_weights
+from DeepRegistrationLib.methods.weights import find_weights, record_use
 
 METHOD = "heartnet"
 _BATCH = 16  # slices at a time
@@ -80,8 +80,9 @@ def find_heart(image: Image) -> FoundHeart:
     Raises:
         RegistrationError: There are no weights of HeartNet, or they cannot be read.
     """
+    card = find_weights(METHOD)
+    record_use(card)
     if image not in _FOUND:
-        card = find_weights(METHOD)
         _FOUND[image] = _look(image, _network(card.name, card.path))
     return _FOUND[image]
 

@@ -36,7 +36,7 @@ from DeepRegistrationLib.methods.heart.plausibility import (
     largest_part,
 )
 from DeepRegistrationLib.methods.network.loading import network_of
-from DeepRegistrationLib.methods.weights import find_weights
+from DeepRegistrationLib.methods.weights import find_weights, record_use
 
 METHOD = "heartsegnet"
 PIXELS = 80
@@ -71,8 +71,9 @@ def segment_ventricles(image: Image) -> Segmentation:
     Raises:
         RegistrationError: There are no weights of HeartNet or HeartSegNet, or they cannot be read.
     """
+    card = find_weights(METHOD)
+    record_use(card)
     if image not in _SEGMENTED:
-        card = find_weights(METHOD)
         _SEGMENTED[image] = _segmented(image, _network(card.name, card.path))
     return _SEGMENTED[image]
 

@@ -12,7 +12,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.model_card import ModelCard
 from DeepRegistrationLib.methods.network.precision import ready
-from DeepRegistrationLib.methods.weights import find_weights, load_weights
+from DeepRegistrationLib.methods.weights import find_weights, load_weights, record_use
 
 
 def network_for(
@@ -31,6 +31,7 @@ def network_for(
         RegistrationError: No such weights, damaged ones, or those of another architecture.
     """
     card = find_weights(method, weights)
+    record_use(card)
     network, rest = network_of(card, kind)
     if card.preview:
         context.notes.append(

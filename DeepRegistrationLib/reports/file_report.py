@@ -1,0 +1,270 @@
+"""The HTML report of a transform between images of files: what it says, and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.evaluation.consistency import inverse_consistency
+from DeepRegistrationLib.evaluation.driving_pairs import split
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
+from DeepRegistrationLib.evaluation.landmarks import (
+    mapped_points,
+    paired_errors,
+    snapped_to_voxels,
+)
+from DeepRegistrationLib.evaluation.overlap import layers_of
+from DeepRegistrationLib.evaluation.quality import folding_places
+from DeepRegistrationLib.evaluation.region import Region
+from DeepRegistrationLib.evaluation.segment_statistics import (
+    regional_displacement,
+    segment_statistics,
+)
+from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import background, finite
+from DeepRegistrationLib.reports import slice_pictures
+from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportContent
+from DeepRegistrationLib.reports.decision import now
+from DeepRegistrationLib.reports.identity import (
+    ImageIdentity,
+    TransformIdentity,
+    field_grid,
+    kind_of,
+    map_checksum,
+    voxel_checksum,
+)
+from DeepRegistrationLib.reports.report import STANDING_NOTES
+from DeepRegistrationLib.reports.verdict import Verdict, verdict
+from DeepRegistrationLib.reports.worst_places import worst_places
+from DeepRegistrationLib.transforms import Transform, displacement_magnitude, jacobian
+from DeepRegistrationLib.transforms.tensors import parts_of, volume_of
+from DeepRegistrationLib.transforms.warping import warped_image
+
+NO_PICTURES = "There are no pictures: both images are needed for them."
+_OVERLAY = "Green: only in the fixed image, magenta: only in the moving image, gray: both agree."
+_JACOBIAN = (
+    "Volume change over the fixed image. Blue: the tissue is smaller in the moving image (dark: by "
+    "half or more), red: larger (dark: twice or more), yellow: folding."
+)
+_HOW = ("method", "asked_for", "quality", "refine", "parameters", "device", "device_reason", "seed")
+
+
+@dataclass(frozen=True, eq=False)
+class FilePair:
+    """What is known of a pair of images.
+
+    Attributes:
+        fixed, moving: The images; None where one was not given.
+        names: For ``fixed`` and ``moving``: what the page says of name and patient.
+        uids: For ``fixed`` and ``moving``: DICOM's.
+        landmarks: Pairs of landmarks, or None.
+        driving: Those that drove the transform, or None.
+        fixed_labels: Label maps of the fixed image, or None.
+        label_names: What to call labels.
+    """
+
+    fixed: Image | None
+    moving: Image | None
+    names: Mapping[str, Mapping[str, str]]
+    uids: Mapping[str, Mapping[str, str]]
+    landmarks: LandmarkPairs | None = None
+    driving: LandmarkPairs | None = None
+    fixed_labels: Any = None
+    label_names: Mapping[int, str] | None = None
+
+
+def file_content(
+    transform: Transform,
+    pair: FilePair,
+    report: Mapping[str, Any],
+    measured: Mapping[str, Any],
+    *,
+    described: TransformIdentity,
+    made: Mapping[str, Any] | None = None,
+    determinant: Image | None = None,
+    warped: Image | None = None,
+) -> ReportContent:
+    """What the page of a transform says.
+
+    Args:
+        transform: Fixed to moving.
+        pair: The images and what belongs to them.
+        report, measured: See :func:`reports.report.report_and_measures`.
+        described: The transform's identity, see :func:`identity_of_transform`.
+        made: The report of the registration that made it, where that is known.
+        determinant, warped: On the fixed image's grid, where they are known.
+    """
+    with torch.no_grad():
+        quality, determinant = _quality(transform, pair, measured, determinant)
+        errors = None if pair.landmarks is None else landmark_errors(transform, pair)
+        pictures = _pictures(transform, pair, quality, errors, determinant, warped)
+    made = made or {}
+    return ReportContent(
+        images={side: _identity(pair, side) for side in ("fixed", "moving") if _of(pair, side)},
+        transform=described,
+        date=now(),
+        verdict=_verdict(pair, quality, errors),
+        landmarks=errors,
+        quality=quality,
+        provenance={key: made[key] for key in _HOW if made.get(key) is not None},
+        weights=made.get("weights") or {},
+        seconds=made.get("seconds") or {},
+        versions=made.get("versions") or report["versions"],
+        notes=[note for note in report["notes"] if note not in STANDING_NOTES],
+        pictures=pictures,
+        no_pictures="" if pictures else NO_PICTURES,
+    )
+
+
+def identity_of_transform(transform: Transform, **facts: Any) -> TransformIdentity:
+    """Kind, checksum and field of a transform.
+
+    Args:
+        **facts: ``origin``, ``names`` and ``file_checksum`` of the identity.
+    """
+    parts = parts_of(transform)
+    return TransformIdentity(kind_of(parts), map_checksum(parts), field_grid(parts), **facts)
+
+
+def landmark_errors(transform: Transform, pair: FilePair) -> LandmarkErrors | None:
+    """The errors at the pair's landmarks; those that drove the transform do not count.
+
+    None where there is none that counts.
+    """
+    assert pair.landmarks is not None
+    fixed, moving = pair.landmarks.fixed, pair.landmarks.moving
+    mapped = mapped_points(transform, fixed)
+    matrix, snapped = None, np.full(len(fixed), np.nan)
+    if pair.moving is not None:
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = pair.moving.grid.matrix, pair.moving.grid.origin
+        snapped = np.linalg.norm(snapped_to_voxels(mapped, matrix) - moving, axis=1)
+    drove = np.ones(len(fixed), bool)
+    drove[split(pair.driving, fixed).independent] = False
+    if drove.all():
+        return None
+    counted = (points[~drove] for points in (fixed, mapped, moving))
+    return LandmarkErrors(
+        labels=pair.landmarks.labels,
+        before=np.linalg.norm(fixed - moving, axis=1),
+        after=np.linalg.norm(mapped - moving, axis=1),
+        snapped=snapped,
+        residual=mapped - moving,
+        counted=~drove,
+        statistics=paired_errors(*counted, matrix),
+        drove=drove,
+    )
+
+
+def _of(pair: FilePair, side: str) -> Image | None:
+    return pair.fixed if side == "fixed" else pair.moving
+
+
+def _identity(pair: FilePair, side: str) -> ImageIdentity:
+    image = _of(pair, side)
+    assert image is not None
+    return ImageIdentity(
+        image.grid,
+        voxel_checksum(image.data.cpu().numpy()),
+        pair.uids.get(side, {}),
+        pair.names.get(side, {}),
+    )
+
+
+def _verdict(pair: FilePair, quality: dict[str, Any], errors: LandmarkErrors | None) -> Verdict:
+    driving = quality.get("driving") or {"labels": []}
+    left_out = driving.get("left_out_mm")
+    if left_out is None:
+        left_out = np.full(len(driving["labels"]), np.nan)
+    left = np.asarray(left_out, float).tolist()
+    if errors is None or pair.landmarks is None:
+        return verdict(quality, left_out=left)
+    names, rows = errors.names(), np.flatnonzero(errors.counted)
+    return verdict(
+        quality,
+        labels=[names[row] for row in rows],
+        before=errors.before[rows].tolist(),
+        after=errors.after[rows].tolist(),
+        positions=pair.landmarks.fixed[rows].tolist(),
+        left_out=left,
+    )
+
+
+def _quality(
+    transform: Transform, pair: FilePair, measured: Mapping[str, Any], determinant: Image | None
+) -> tuple[dict[str, Any], Image | None]:
+    """All measures, with displacements and places; and the Jacobian map."""
+    result = dict(measured)
+    mask = result.pop("region_mask", None)
+    if pair.fixed is None:
+        return result, determinant
+    grid = pair.fixed.grid
+    if determinant is None:
+        determinant = jacobian(transform, grid)
+    if mask is not None and not mask.grid.same_as(grid):
+        mask = None
+    inside = None if mask is None else mask.data.cpu().numpy() != 0
+    moved = volume_of(displacement_magnitude(transform, grid))
+    result |= folding_places(determinant, Region(mask=mask))
+    result["displacement"] = regional_displacement(moved, inside)
+    if result.get("inverse_consistency") is None and pair.moving is not None:
+        result["inverse_consistency"] = inverse_consistency(
+            transform, None, grid, pair.moving.grid, mask
+        )
+    layers = layers_of(pair.fixed_labels)
+    names = dict(pair.label_names or {})
+    segments: dict[str, Any] = {}
+    for layer in layers:
+        placed = layer
+        if not layer.grid.same_as(grid):
+            placed = replace(layer.resampled(grid, interpolation="nearest"), name=layer.name)
+        segments |= segment_statistics(volume_of(placed), volume_of(determinant), moved, names)
+    result["segments"] = segments or None
+    return result, determinant
+
+
+def _pictures(
+    transform: Transform,
+    pair: FilePair,
+    quality: Mapping[str, Any],
+    errors: LandmarkErrors | None,
+    determinant: Image | None,
+    warped: Image | None,
+) -> list[Picture]:
+    if pair.fixed is None or pair.moving is None:
+        return []
+    grid = pair.fixed.grid
+    clamped = finite(pair.moving)
+    if warped is None:
+        warped = warped_image(pair.moving, transform, grid)
+    before = clamped.resampled(grid, fill=background(clamped))
+    fixed, first, after = (i.data.cpu().numpy() for i in (finite(pair.fixed), before, warped))
+    place = slice_pictures.overview(fixed, grid, None)
+    result = [
+        _picture("Before registration", fixed, first, grid, place),
+        _picture("After registration", fixed, after, grid, place),
+    ]
+    if determinant is not None:
+        picture = slice_pictures.jacobian_picture(fixed, determinant.data.numpy(), grid, place)
+        result.append(Picture("Volume change", picture, _JACOBIAN))
+    points = np.empty((0, 3)) if pair.landmarks is None else pair.landmarks.fixed
+    for worst in worst_places(quality, errors, points):
+        around = slice_pictures.near(grid, worst.point)
+        title = f"{worst.title} ({worst.where})"
+        result.append(_picture(title, fixed, after, grid, around))
+    return result
+
+
+def _picture(title: str, fixed: np.ndarray, other: np.ndarray, grid: Any, place: Any) -> Picture:
+    png = slice_pictures.overlay_picture(fixed, other, grid, place)
+    return Picture(title, png, f"{title}. {_OVERLAY}")
+
+
+def named(path: str | Path, patient: Mapping[str, str]) -> dict[str, str]:
+    """What a page that may show names says of an image's file."""
+    return {"name": Path(path).name, **patient}

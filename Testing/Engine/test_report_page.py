@@ -1,0 +1,353 @@
+"""The page that a physicist signs, from the command line: identity, checklist, decision."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+
+import dicom_pair
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+import trivial
+from test_html_report import Page
+from trivial import assert_says
+
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.images.body import body_box
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.reports.checklist import checklist
+from DeepRegistrationLib.reports.decision import Decision, decision_in_page, decision_of
+from DeepRegistrationLib.reports.identity import map_checksum, voxel_checksum
+from DeepRegistrationLib.reports.slice_pictures import near, overlay_picture, overview
+from DeepRegistrationLib.transforms import (
+    Affine,
+    Composite,
+    DisplacementField,
+    read_transform,
+    write_transform,
+)
+from DeepRegistrationLib.transforms.tensors import parts_of
+
+WHO = ("--reviewer", "R. Viewer")
+
+
+@pytest.fixture
+def written(pair, tmp_path):
+    """A transform in a file, by itself."""
+    path = tmp_path / "T.h5"
+    write_transform(Affine(translation=(2.0, -1.0, 3.0)), path)
+    return path
+
+
+def evaluate(pair, transform, page, *options: object) -> int:
+    images = ("--fixed", pair[0], "--moving", pair[1])
+    return main(
+        [str(v) for v in ("evaluate", transform, *images, "--report", page, "-q", "-o",
+                          page.with_suffix(".json"), *options)]
+    )  # fmt: skip
+
+
+def text_of(page) -> str:
+    return Page(page.read_text(encoding="utf-8")).text
+
+
+# Identity -------------------------------------------------------------------------------------
+
+
+def test_the_page_tells_images_by_the_checksum_of_what_itk_reads(pair, written, tmp_path):
+    assert evaluate(pair, written, tmp_path / "p.html") == 0
+    text = text_of(tmp_path / "p.html")
+    for path in pair:
+        voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype("<f4")
+        assert hashlib.sha256(voxels.tobytes()).hexdigest() in text
+    assert hashlib.sha256(written.read_bytes()).hexdigest() in text
+    image = sitk.ReadImage(str(pair[1]))
+    assert " × ".join(str(n) for n in image.GetSize()) in text
+    assert " × ".join(f"{v:.4g}" for v in image.GetSpacing()) in text
+    assert (
+        "not read from DICOM" in text and "read from a file; how it was made is not known" in text
+    )
+
+
+def test_names_of_files_are_in_the_page_only_when_wanted(pair, written, tmp_path):
+    evaluate(pair, written, tmp_path / "p.html")
+    assert "moving.mha" not in text_of(tmp_path / "p.html")
+    evaluate(pair, written, tmp_path / "p.html", "--patient-data")
+    text = text_of(tmp_path / "p.html")
+    assert "moving.mha" in text and "T.h5" in text
+
+
+def test_uids_come_from_the_dicom_headers_and_the_patient_only_when_wanted(written, tmp_path):
+    sides = [dicom_pair.series(tmp_path / name, dicom_pair.FIXED) for name in ("f", "m")]
+    pair = [side.folder for side in sides]
+    tissue = np.random.default_rng(0).integers(-900, 200, dicom_pair.FIXED.shape[1:], np.int16)
+    for file in (file for folder in pair for file in folder.iterdir()):
+        dataset = pydicom.dcmread(file)
+        dataset.PixelData = tissue.tobytes()
+        dataset.save_as(file)
+    assert evaluate(pair, written, tmp_path / "p.html") == 0
+    text = text_of(tmp_path / "p.html")
+    for side in sides:
+        header = pydicom.dcmread(next(side.folder.iterdir()))
+        for uid in (header.SeriesInstanceUID, header.StudyInstanceUID, header.FrameOfReferenceUID):
+            assert str(uid) in text
+    assert "Phantom" not in text and "19700101" not in text and "P1" not in text
+    evaluate(pair, written, tmp_path / "p.html", "--patient-data")
+    text = text_of(tmp_path / "p.html")
+    assert "Phantom^Breathing" in text and "19700101" in text
+
+
+def test_a_transform_keeps_its_checksum_in_a_file(tmp_path):
+    grid = Grid((5, 6, 7), (2.0, 2.0, 3.0), (1.0, -4.0, 0.3))
+    import torch
+
+    vectors = torch.randn(3, *grid.shape, generator=torch.Generator().manual_seed(1))
+    vectors[:, 0] = -0.0
+    affine = Affine.about(np.array([1.0, 2, 3]), np.diag([1.1, 0.9, 1.0]), (3.0, 0.2, -1))
+    chain = Composite([affine, Affine(translation=(1.0, 0, 0)), DisplacementField(vectors, grid)])
+    write_transform(chain, tmp_path / "t.h5")
+    before = map_checksum(parts_of(chain))
+    assert map_checksum(parts_of(read_transform(tmp_path / "t.h5"))) == before
+    vectors[0, 1, 2, 3] += 1e-4
+    assert map_checksum(parts_of(chain)) != before
+
+
+def test_the_checksum_of_a_field_is_that_of_its_bytes():
+    import torch
+
+    grid = Grid((2, 3, 4), (1.0, 1.0, 2.0))
+    vectors = torch.arange(72, dtype=torch.float32).reshape(3, *grid.shape)
+    head = "field 2 3 4 1.000000 1.000000 2.000000 0.000000 0.000000 0.000000 1.000000 0.000000 "
+    head += "0.000000 0.000000 1.000000 0.000000 0.000000 0.000000 1.000000\n"
+    stream = head.encode() + np.moveaxis(vectors.numpy(), 0, -1).astype("<f4").tobytes()
+    found = map_checksum(parts_of(DisplacementField(vectors, grid)))
+    assert found == hashlib.sha256(stream).hexdigest()
+
+
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "u1", "<f8"])
+def test_voxels_have_one_checksum_in_any_type(dtype):
+    values = np.random.default_rng(0).integers(0, 100, (300, 70, 80))
+    assert voxel_checksum(values.astype(dtype)) == voxel_checksum(values.astype("<f4"))
+
+
+# Where the transform came from ----------------------------------------------------------------
+
+
+def test_the_page_of_a_registration_says_how_it_was_made(pair, shift, tmp_path, landmarks):
+    out = tmp_path / "out"
+    line = trivial.register(*pair, out, "--report", "-q", *landmarks)
+    assert main([str(v) for v in line]) == 0
+    report = json.loads((out / "report.json").read_text())
+    text = text_of(out / "report.html")
+    assert "method shift, quality default" in text and report["date"] in text
+    assert report["transform"]["sha256"] in text
+    assert hashlib.sha256((out / "transform.h5").read_bytes()).hexdigest() in text
+    # measured again later, it still knows; another transform in its place is not taken for it
+    evaluate(pair, out / "transform.h5", tmp_path / "p.html")
+    assert "method shift, quality default" in text_of(tmp_path / "p.html")
+    write_transform(Affine(translation=(9.0, 0, 0)), out / "transform.h5")
+    evaluate(pair, out / "transform.h5", tmp_path / "p.html")
+    text = text_of(tmp_path / "p.html")
+    assert "method shift" not in text and "how it was made is not known" in text
+
+
+def test_landmarks_keep_the_labels_of_their_files(pair, written, tmp_path):
+    points = np.array([[0.0, 12.0, 40.0], [4.0, 14.0, 38.0]])
+    for name, move in (("f", 0.0), ("m", (2.0, -1.0, 3.5))):
+        rows = [
+            f"{x},{y},{z},{label}"
+            for (x, y, z), label in zip(points + move, ("carina", "apex"), strict=True)
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y,z,label", *rows]))
+    files = ("--fixed-landmarks", tmp_path / "f.csv", "--moving-landmarks", tmp_path / "m.csv")
+    assert evaluate(pair, written, tmp_path / "p.html", *files) == 0
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    rows = page[page.index("Landmarks one by one") :]
+    before = np.linalg.norm([2.0, -1.0, 3.5])
+    assert f"<td>carina</td><td>{before:.2f}</td><td>0.50</td>" in rows
+    assert "<td>apex</td>" in rows and "Largest landmark error: 0.50 mm at carina" in page
+
+
+# The decision ---------------------------------------------------------------------------------
+
+
+def test_without_a_decision_there_is_a_form_to_fill_in(pair, written, tmp_path):
+    evaluate(pair, written, tmp_path / "p.html")
+    page = tmp_path / "p.html"
+    assert decision_in_page(page) is None
+    text = text_of(page)
+    for word in ("Accepted with limits", "Rejected", "Signature", "Purpose of the registration"):
+        assert word in text
+
+
+def test_a_decision_is_in_the_page_and_stays_when_it_is_made_again(pair, written, tmp_path):
+    page = tmp_path / "p.html"
+    words = ("--decision", "limits", *WHO, "--comment", "lungs <only> & 'no' \"ribs\"")
+    assert evaluate(pair, written, page, *words) == 0
+    first = decision_in_page(page)
+    assert (first.choice, first.reviewer) == ("limits", "R. Viewer")
+    assert first.comment == "lungs <only> & 'no' \"ribs\""
+    assert "Accepted with limits" in text_of(page) and first.comment in text_of(page)
+    assert evaluate(pair, written, page) == 0  # again, nothing has changed
+    assert decision_in_page(page) == first
+    assert "no longer holds" not in text_of(page)
+
+
+@pytest.mark.parametrize("changed", ["transform", "voxel", "origin"])
+def test_a_decision_does_not_hold_for_anything_else(pair, written, tmp_path, changed):
+    page = tmp_path / "p.html"
+    evaluate(pair, written, page, "--decision", "accept", *WHO)
+    if changed == "transform":
+        write_transform(Affine(translation=(2.0, -1.0, 3.001)), written)
+    else:
+        image = sitk.ReadImage(str(pair[0]))
+        if changed == "voxel":
+            image[3, 4, 5] = image[3, 4, 5] + 1.0
+        else:
+            image.SetOrigin([v + 0.01 for v in image.GetOrigin()])
+        sitk.WriteImage(image, str(pair[0]))
+    evaluate(pair, written, page)
+    assert "This decision no longer holds" in text_of(page)
+    assert decision_in_page(page).reviewer == "R. Viewer"
+    evaluate(pair, written, page, "--decision", "accept", *WHO)
+    assert "no longer holds" not in text_of(page)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--decision", "perhaps", *WHO), "'perhaps' is no decision; decide one of accept, limits"),
+        (("--decision", "accept"), "A decision needs a name"),
+        (("--decision", "limits", *WHO), "needs a comment; say which limits hold"),
+        (("--decision", "reject", *WHO), "needs a comment; say why"),
+        (WHO, "--reviewer belongs to a decision"),
+        (("--comment", "x"), "--comment belongs to a decision"),
+        (("--decision", "accept", *WHO, "--comment", 5000 * "x"), "5000 characters"),
+        (("--decision", "accept", *WHO, "--compare", "other.h5"), "about one transform"),
+        (("--compare", "missing.h5"), "missing.h5"),
+    ],
+)
+def test_what_is_no_decision_has_its_sentence(pair, written, tmp_path, options, says, capsys):
+    page = tmp_path / "p.html"
+    assert evaluate(pair, written, page, *options) == 2
+    assert_says(capsys.readouterr().err, re.escape(says))
+    assert not page.exists()
+
+
+def test_options_of_the_page_need_the_page(pair, shift, written, tmp_path, capsys):
+    images = ("--fixed", str(pair[0]), "--moving", str(pair[1]))
+    assert main(["evaluate", str(written), *images, "--decision", "accept"]) == 2
+    assert_says(capsys.readouterr().err, "say with --report")
+    assert main(["evaluate", str(written), *images[:2], "--report", "p.html", "--decision",
+                 "accept", *WHO]) == 2  # fmt: skip
+    assert_says(capsys.readouterr().err, "give --fixed and --moving too")
+    line = trivial.register(*pair, tmp_path / "out", "--patient-data")
+    assert main([str(v) for v in line]) == 2
+    assert_says(capsys.readouterr().err, "give --report too")
+
+
+NUMBERS = json.dumps(dict.fromkeys(("choice", "reviewer", "comment", "date", "subject"), 1))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"choice": "a"}', 99 * "[", NUMBERS])
+def test_a_damaged_decision_is_none(text):
+    assert decision_of(text) is None
+
+
+def test_a_decision_reads_back_as_it_was():
+    decision = Decision("reject", "Ä. <B>", 'no\n"never"', "2026-01-02T03:04:05+00:00", "ab")
+    assert decision_of(decision.text()) == decision
+    assert decision.holds_for("ab") and not decision.holds_for("") and not decision.holds_for("cd")
+
+
+# The checklist --------------------------------------------------------------------------------
+
+
+def test_the_checklist_follows_the_measures():
+    jacobian = {"min": 0.5, "max": 1.5, "percent_nonpositive": 0.0}
+    after = {"dice": 0.85, "mean_surface_distance": 1.0}
+    quality = {
+        "voxel_mm": 3.0,
+        "jacobian": {**jacobian, "percent_nonpositive": 2.0, "in_mask": jacobian},
+        "overlap": {"1": {"after": after}, "heart": {"after": {**after, "dice": 0.79}}},
+        "inverse_consistency": {"p95": 3.5, "max": 9.0},
+    }
+    states = {item.title: item.state for item in checklist(quality, [1.0, 2.9])}
+    structures = "Structures: Dice, mean distance to agreement"
+    assert states["Target registration error at landmarks"] == "kept"
+    assert states[f"{structures}, label 1"] == "kept"
+    assert states[f"{structures}, heart"] == "exceeded"
+    assert states["Jacobian determinant"] == "kept"
+    assert states["Inverse consistency"] == "exceeded"
+    assert states["Images and transform are identified"] == "not measured"
+    worse = {item.title: item.state for item in checklist(quality, [1.0, 3.1], identified=True)}
+    assert worse["Target registration error at landmarks"] == "exceeded"
+    assert worse["Images and transform are identified"] == "kept"
+    empty = [item.state for item in checklist({})]
+    assert "kept" not in empty and "exceeded" not in empty
+
+
+# Two transforms -------------------------------------------------------------------------------
+
+
+def test_two_transforms_are_compared_on_one_page(pair, written, tmp_path, landmarks):
+    other = tmp_path / "U.h5"
+    write_transform(Affine(translation=(3.0, -1.0, 3.0)), other)
+    page = tmp_path / "p.html"
+    assert evaluate(pair, written, page, "--compare", other, *landmarks) == 0
+    text = text_of(page)
+    assert "Two deformable registrations compared" in text
+    assert "B has the smaller error at 3 of 3 landmarks" in text  # the marks are 1 mm beyond A
+    assert "landmark error, mean, mm1.000.00-1.00" in text  # cells, joined
+    for path in (written, other):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in text
+    tags = [tag for tag, _ in Page(page.read_text(encoding="utf-8")).tags]
+    assert tags.count("img") > 4
+
+
+# Pictures -------------------------------------------------------------------------------------
+
+
+def test_the_body_fills_the_frame():
+    scan = np.full((60, 90, 100), -1000.0, np.float32)
+    scan[10:50, 20:70, 30:80] = 40.0
+    scan[:, 80, 10:90] = 200.0  # the table
+    box = body_box(scan, (2.0, 2.0, 2.0))
+    for part, (low, high) in zip(box, ((10, 50), (20, 70), (30, 80)), strict=True):
+        assert low - 8 <= part.start <= low and high <= part.stop <= high + 8
+    empty = body_box(np.zeros((5, 6, 7), np.float32), (1.0, 1.0, 1.0))
+    assert [part.stop - part.start for part in empty] == [5, 6, 7]
+
+
+def test_a_picture_shows_the_place_it_is_of(tmp_path):
+    grid = Grid((80, 70, 60), (2.0, 2.0, 2.0), (5.0, -3.0, 40.0))
+    image = np.full(grid.shape, -1000.0, np.float32)
+    image[5:55, 10:60, 10:70] = -200.0
+    image[30, 40, 50] = 300.0
+    point = tuple(grid.to_physical(np.array([50, 40, 30])))
+    place = near(grid, point)
+    assert tuple(place.center) == (30, 40, 50)
+    (tmp_path / "p.png").write_bytes(overlay_picture(image, image, grid, place))
+    pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p.png")))
+    gray = (pixels.max(-1).astype(int) - pixels.min(-1)) == 0
+    bright = np.argwhere(gray & (pixels[..., 0] == pixels[gray][:, 0].max()))
+    cross = np.argwhere((pixels == (255, 220, 0)).all(-1))
+    for third in np.array_split(np.arange(pixels.shape[1]), 3):  # one in each slice
+        spot = bright[np.isin(bright[:, 1], third)].mean(0)
+        mark = cross[np.isin(cross[:, 1], third)].mean(0)
+        assert np.abs(spot - mark).max() < 6
+    whole = overview(image, grid)
+    assert whole.box[0].start <= 5 and whole.box[0].stop >= 55
+
+
+def test_the_pictures_of_the_page_are_png_files_itk_reads(pair, written, tmp_path):
+    evaluate(pair, written, tmp_path / "p.html")
+    found = re.findall(r"base64,([^\"]+)", (tmp_path / "p.html").read_text(encoding="utf-8"))
+    assert len(found) >= 3
+    for k, data in enumerate(found):
+        (tmp_path / f"{k}.png").write_bytes(base64.b64decode(data))
+        assert sitk.ReadImage(str(tmp_path / f"{k}.png")).GetSize()[1] == 420
