@@ -1,5 +1,8 @@
 """What was measured, as long as it is about what is chosen."""
 
+from DeepRegistrationLib.scene.nodes.outputs import outputs_of
+from DeepRegistrationLib.scene.runs.results import ERROR_MAPS
+
 SUBJECT = (
     "fixedVolume",
     "movingVolume",
@@ -10,6 +13,19 @@ SUBJECT = (
     "movingSegmentation",
 )
 """Names of the parameters that a measurement depends on."""
+
+
+def measuredWith(parameters, transform):
+    """What a transform is measured with besides the two volumes: ``quality_request``'s options."""
+    outputs = outputs_of(transform)
+    return {
+        "fixed_mask": parameters.fixedMask,
+        "moving_mask": parameters.movingMask,
+        "fixed_segments": parameters.fixedSegmentation,
+        "moving_segments": parameters.movingSegmentation,
+        "inverse": outputs.get("inverse"),
+        "error_maps": {kind: outputs[kind] for kind in ERROR_MAPS if kind in outputs},
+    }
 
 
 class Measurement:

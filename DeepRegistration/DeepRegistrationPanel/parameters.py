@@ -40,6 +40,7 @@ class DeepRegistrationParameterNode:
         estimateError: Whether registrations also make maps of where they may be wrong.
         addWarped, addInverse: Outputs besides the transform.
         transform: The transform that is evaluated and looked at: the last result, or any other.
+        comparedTransform: Another transform that the report shows beside it.
         fixedLandmarks, movingLandmarks: Corresponding point lists.
         suggestedPlaces: Where landmarks would say much; a point list of the fixed image.
         trust: What the landmarks that drive the deformation are right to, mm.
@@ -66,6 +67,7 @@ class DeepRegistrationParameterNode:
     addWarped: bool = False
     addInverse: bool = False
     transform: vtkMRMLTransformNode
+    comparedTransform: vtkMRMLTransformNode
     fixedLandmarks: vtkMRMLMarkupsFiducialNode
     movingLandmarks: vtkMRMLMarkupsFiducialNode
     suggestedPlaces: vtkMRMLMarkupsFiducialNode

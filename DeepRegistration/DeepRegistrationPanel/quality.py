@@ -7,10 +7,8 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.images.geometry import largest_voxel
 from DeepRegistrationLib.reports.verdict import verdict
-from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.runs.quality import QualityRequest
-from DeepRegistrationLib.scene.runs.results import ERROR_MAPS
-from DeepRegistrationPanel.measurement import SUBJECT
+from DeepRegistrationPanel.measurement import SUBJECT, measuredWith
 from DeepRegistrationPanel.plaincopy import PlainCopy
 from DeepRegistrationPanel.qualitytables import (
     basisText,
@@ -117,15 +115,8 @@ class QualitySection(Section):
     def _measure(self):
         if self.parameters is None or self.measuring or self._reason():
             return
-        p, outputs = self.parameters, outputs_of(self.parameters.transform)
-        options = {
-            "fixed_mask": p.fixedMask,
-            "moving_mask": p.movingMask,
-            "fixed_segments": p.fixedSegmentation,
-            "moving_segments": p.movingSegmentation,
-            "inverse": outputs.get("inverse"),
-            "error_maps": {kind: outputs[kind] for kind in ERROR_MAPS if kind in outputs},
-        }
+        p = self.parameters
+        options = measuredWith(p, p.transform)
         self._subject = self.panel.measurement.subject()
         request = QualityRequest(
             slicer.mrmlScene, p.fixedVolume, p.movingVolume, p.transform, options

@@ -148,7 +148,6 @@ def landmark_errors(transform: Transform, pair: FilePair) -> LandmarkErrors | No
     drove[split(pair.driving, fixed).independent] = False
     if drove.all():
         return None
-    counted = (points[~drove] for points in (fixed, mapped, moving))
     return LandmarkErrors(
         labels=pair.landmarks.labels,
         before=np.linalg.norm(fixed - moving, axis=1),
@@ -156,7 +155,7 @@ def landmark_errors(transform: Transform, pair: FilePair) -> LandmarkErrors | No
         snapped=snapped,
         residual=mapped - moving,
         counted=~drove,
-        statistics=paired_errors(*counted, matrix),
+        statistics=paired_errors(fixed[~drove], mapped[~drove], moving[~drove], matrix),
         drove=drove,
     )
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import slicer
 from pairs import add_landmarks, add_pair, add_true_transform
 from SlicerHost import qtmodule
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.plain_data import AffineMap
+from DeepRegistrationLib.scene.nodes.provenance import decision_about
+from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 
 
 @pytest.fixture
@@ -54,7 +59,10 @@ def test_the_report_is_one_page_without_names_and_is_opened(slicer_host, panel, 
     print(f"longest block: {1000 * block.seconds:.0f} ms")
     page = target.read_text(encoding="utf-8")
     assert "Doe^John" not in page and "0 of 100 landmarks above 5 mm" in page
-    assert page.count("data:image/png") == 5
+    titles = re.findall(r'<img alt="([^"]*)"', page)
+    assert [title.split()[0] for title in titles[:6]] == [
+        "Before", "After", "Volume", "Deformation", "Errors", "Largest"
+    ]  # fmt: skip
     assert 'src="http' not in page and "<script" not in page and "<link" not in page
     assert qtmodule.modal.opened == [target.as_uri()]
     assert str(target) in section.ui.reportStatusText.text
@@ -148,6 +156,70 @@ def test_undoing_the_registration_meanwhile_does_not_harm_the_report(
     slicer.mrmlScene.RemoveNode(panel.parameters.transform)
     slicer_host.process_events(until=lambda: not section.saving)
     assert "0 of 100 landmarks above 5 mm" in target.read_text(encoding="utf-8")
+
+
+def test_what_was_not_measured_is_measured_first_and_stays_known(
+    slicer_host, panel, section, target
+):
+    assert not panel.measurement.complete
+    assert "measured first" in section.ui.reportStatusText.text
+    save(slicer_host, section)
+    page = target.read_text(encoding="utf-8")
+    assert "Inverse consistency: 95 %" in page and "Local correlation in" in page
+    assert "Displacement |T(x) - x|, by region" in page
+    assert panel.measurement.complete
+    # the numbers of the page are those of the Quality section
+    mean = panel.measurement.measures["inverse_consistency"]["mean"]
+    assert f"<strong>{mean:.2f} mm</strong>mean inverse-consistency error" in page
+
+
+def test_two_transforms_are_compared_on_one_page(slicer_host, panel, section, target):
+    shift = AffineMap(np.eye(3), np.array([0.0, 0.0, 1.0]))
+    panel.parameters.comparedTransform = transform_node_from(shift, slicer.mrmlScene, "shift")
+    before = state_of_scene()
+    save(slicer_host, section)
+    page = target.read_text(encoding="utf-8")
+    assert "Two deformable registrations compared" in page
+    assert "B has the smaller error at 0 of 100 landmarks" in page
+    assert page.count("<b>A. </b>") >= 4 and page.count("<b>B. </b>") >= 4
+    assert state_of_scene() == before
+    panel.parameters.comparedTransform = panel.parameters.transform
+    assert not section.ui.saveReportButton.enabled
+    assert "another transform" in section.ui.reportStatusText.text
+
+
+def decide(host, section, choice: int, name: str, comment: str = "") -> None:
+    section.ui.decisionBox.collapsed = False
+    section.ui.choiceBox.currentIndex = choice
+    section.ui.reviewerEdit.text = name
+    section.ui.commentEdit.text = comment
+    host.process_events(0.05)
+    host.click(section.ui.decideButton)
+    host.process_events(until=lambda: section.ui.decideButton.text == "Record decision")
+
+
+def test_a_decision_is_recorded_and_told(slicer_host, panel, section):
+    assert not section.ui.decideButton.enabled
+    add_pair(panel.parameters)
+    transform = add_true_transform(panel.parameters)
+    decide(slicer_host, section, 1, "R. Viewer")
+    assert "say which limits hold" in section.ui.decisionText.text
+    assert decision_about(transform) is None
+    decide(slicer_host, section, 1, "R. Viewer", "lungs only")
+    assert decision_about(transform).choice == "limits"
+    said = section.ui.decisionText.text
+    assert said.startswith("Accepted with limits by R. Viewer") and said.endswith("lungs only")
+    assert section.ui.decisionBox.title == "Decision: Accepted with limits"
+    moving = panel.parameters.movingVolume
+    moving.SetOrigin(*(value + 1 for value in moving.GetOrigin()))
+    panel.update()
+    assert "Something has changed since" in section.ui.decisionText.text
+    other = add_true_transform(panel.parameters)  # about which nothing was decided
+    assert decision_about(other) is None and section.ui.decisionText.text == ""
+    assert section.ui.decisionBox.title == "Decision"
+    panel.parameters.transform = transform
+    slicer.mrmlScene.Clear(False)
+    assert section.ui.decisionText.text == "" or not section.ui.decideButton.enabled
 
 
 def test_names_are_in_the_report_only_when_ticked(slicer_host, panel, section, monkeypatch):

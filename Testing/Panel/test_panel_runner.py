@@ -23,7 +23,7 @@ from DeepRegistrationLib.scene.runs.lung_mask import LungMaskRequest
 from DeepRegistrationLib.scene.runs.places import PlacesRequest
 from DeepRegistrationLib.scene.runs.propagation import CopyRequest, Direction
 from DeepRegistrationLib.scene.runs.quality import QualityRequest
-from DeepRegistrationLib.scene.runs.report import ReportRequest
+from DeepRegistrationLib.scene.runs.report import Judged, ReportRequest
 from DeepRegistrationLib.scene.runs.request import RegistrationRequest
 from DeepRegistrationLib.scene.runs.results import refer_to_pair
 from DeepRegistrationLib.scene.runs.samples import SampleRequest
@@ -59,9 +59,9 @@ def the_import(scene, p, folder):
 
 
 def the_report(scene, p, folder):
-    options = {"landmarks": LandmarkState()}
+    judged = Judged(p.transform, LandmarkState())
     path = str(folder / "report.html")
-    return ReportRequest(scene, path, p.fixedVolume, p.movingVolume, p.transform, options)
+    return ReportRequest(scene, path, p.fixedVolume, p.movingVolume, judged)
 
 
 def the_improvement(scene, p, _folder, kind=ImprovementRequest, **more):

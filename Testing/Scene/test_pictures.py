@@ -47,9 +47,13 @@ def shifted(scene):
     return made, *nodes
 
 
+WIDTH = 1.04 * (40 + 2 * 12.5)
+"""Of the pictures, mm: the block and its margin."""
+
+
 def mean_color(picture: np.ndarray, x: float, y: float, panel: int = 0) -> np.ndarray:
     """Mean color, in [0, 1], around a place in mm from a panel's middle, right and up."""
-    scale = PANEL / (100 * 1.04)
+    scale = PANEL / WIDTH
     column = round(panel * (PANEL + 6) + PANEL / 2 + x * scale)
     row = round(TITLE + PANEL / 2 - y * scale)
     return picture[row - 8 : row + 8, column - 8 : column + 8].reshape(-1, 3).mean(0) / 255
@@ -208,4 +212,5 @@ def test_what_is_costly_at_every_move_is_added_when_the_view_stands(shifted):
         seen.append((node.GetDimensions()[0], node.GetFieldOfView()[0]))
 
     exhausted(private.shots(place, [gray], draw=draw))
-    assert seen == [(PANEL, pytest.approx(place.width))]
+    assert seen == [(PANEL, pytest.approx(place.widths[2]))]
+    assert place.widths == pytest.approx((WIDTH,) * 3)

@@ -15,8 +15,9 @@ from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
 from DeepRegistrationLib.scene.report import page as reports
 from DeepRegistrationLib.scene.report import private_scene
-from DeepRegistrationLib.scene.report.page import transforms_above, write_report
-from DeepRegistrationLib.scene.runs.report import ReportRequest
+from DeepRegistrationLib.scene.report.page import write_report
+from DeepRegistrationLib.scene.report.page_pictures import transforms_above
+from DeepRegistrationLib.scene.runs.report import Judged, ReportRequest
 from DeepRegistrationLib.scene.views.offscreen_views import rendering_problem
 from DeepRegistrationLib.transforms import Affine
 from DeepRegistrationLib.transforms.tensors import volume_of
@@ -42,6 +43,12 @@ def case(scene, fixed_image, moving_image, field):
 @pytest.fixture
 def no_rendering(monkeypatch):
     monkeypatch.setattr(reports, "rendering_problem", lambda: "No pictures: no OpenGL.")
+
+
+@pytest.fixture(autouse=True)
+def one_moment(monkeypatch):
+    """All pages of a test are of one second."""
+    monkeypatch.setattr(reports, "now", lambda: "2026-01-02T03:04:05+00:00")
 
 
 def page(path) -> str:
@@ -89,8 +96,8 @@ def small(monkeypatch):
 def in_steps(case, path, **options) -> Generator[float, None, None]:
     """The steps of a report that has been asked for; the last one writes it."""
     fixed, moving, transform, live = case
-    options = {"landmarks": live.state, **options}
-    request = ReportRequest(fixed.GetScene(), str(path), fixed, moving, transform, options)
+    judged = Judged(transform, live.state, **options)
+    request = ReportRequest(fixed.GetScene(), str(path), fixed, moving, judged)
     work = request.work()
     question = next(work)
     assert question.command == "derive"
@@ -113,7 +120,7 @@ def test_the_pictures_leave_the_scene_as_it_was(scene, case, small, tmp_path):
     assert [node.GetID() for node in nodes_of(scene)] == ids and not changes
     assert case[1].GetParentTransformNode() is None
     pictures = re.findall(r'<img alt="([^"]*)"', page(tmp_path / "r.html"))
-    first = ["Before", "After", "Volume", "Deformation", "Errors"]
+    first = ["Before", "After", "Volume", "Deformation", "Errors", "Largest"]
     assert [title.split()[0] for title in pictures] == first
 
 

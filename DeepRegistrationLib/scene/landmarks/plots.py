@@ -91,10 +91,13 @@ class LandmarkPlots:
 
 
 def histogram(errors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Numbers of landmarks in bins of a round width in mm: columns ``x`` (centers), ``.. y``."""
+    """Numbers of landmarks in bins of a round width in mm: columns ``x`` (centers), ``.. y``.
+
+    The last bin is also of those that lie far beyond the rest.
+    """
     edges = error_bins(errors)
     counts = {f"{when} y": np.histogram(v, edges)[0].astype(float) for when, v in errors.items()}
-    return {"x": (edges[:-1] + edges[1:]) / 2, **counts}
+    return {"x": edges[1] * (np.arange(len(edges) - 1) + 0.5), **counts}
 
 
 def cumulative(errors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,8 +1,9 @@
 """The HTML report of a registration from the scene: errors, pictures, versions, and no patient.
 
 Nothing that identifies a patient gets into the page unless the user asks for it: volumes are
-called the fixed and the moving image, landmarks have their row's number, and names of nodes are
-taken out of the texts. Names of segments and parameters stay.
+called the fixed and the moving image, names of nodes are taken out of the texts, and a landmark
+whose label holds a word of such a name has its row's number instead. UIDs and names of segments
+and parameters stay.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import platform
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
-from itertools import count, takewhile
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +22,26 @@ import vtk
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.images.geometry import largest_voxel
-from DeepRegistrationLib.reports.html_report import (
-    LandmarkErrors,
-    Picture,
-    ReportContent,
-    write_html,
-)
+from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportContent
+from DeepRegistrationLib.reports.decision import now
+from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.verdict import Verdict, verdict
-from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
-from DeepRegistrationLib.scene.landmarks.picture import landmark_map
+from DeepRegistrationLib.reports.worst_places import worst_places
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
-from DeepRegistrationLib.scene.nodes.coordinates import flipped, parents_of
-from DeepRegistrationLib.scene.nodes.outputs import outputs_of
+from DeepRegistrationLib.scene.nodes.provenance import decision_about, made_of
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
-from DeepRegistrationLib.scene.report import pictures
-from DeepRegistrationLib.scene.views.offscreen_views import encoding_png, rendering_problem
-
-_DICOM = {
-    "patient": "DICOM.PatientName",
-    "patient ID": "DICOM.PatientID",
-    "birth date": "DICOM.PatientBirthDate",
-    "study": "DICOM.StudyDescription",
-    "study date": "DICOM.StudyDate",
-}
-_ESTIMATE = (
-    "How far several registrations disagree. Not an error bar: true errors are usually larger, "
-    "and can be large where there is no color."
+from DeepRegistrationLib.scene.report.identity import (
+    Subject,
+    names_a_patient,
+    patient_words,
+    subject_of,
 )
-_OVERLAY = "Green: only in the fixed image, magenta: only in the moving image, gray: both agree."
-_HALF_WAY = 12  # steps after which a picture counts as half done
+from DeepRegistrationLib.scene.report.page_pictures import PagePictures, PictureInSteps
+from DeepRegistrationLib.scene.views.offscreen_views import rendering_problem
+
 _PACKAGES = ("numpy", "SimpleITK", "torch", "itk-elastix")
+_HASHING = 0.1  # of the progress: the checksums
+_HALF_WAY = 12  # steps after which a picture counts as half done
 
 
 def write_report(path: str | Path, fixed, moving, transform, **options: Any) -> None:
@@ -70,7 +61,9 @@ def drawn_report(
     landmarks: LandmarkState | None = None,
     jacobian=None,
     no_jacobian: str = "",
-    **facts: Any,
+    quality: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+    identified: bool = False,
 ) -> Generator[float, None, ReportContent]:
     """What the report of a transform says, with its pictures.
 
@@ -83,87 +76,96 @@ def drawn_report(
         landmarks: From :class:`LiveLandmarks`.
         jacobian: Volume node of the Jacobian determinant, for its picture.
         no_jacobian: Why there is none; a sentence for the page.
-        **facts: Of :func:`report_content`.
+        quality: What :func:`DeepRegistrationLib.evaluation.quality.measure_quality` gave; looked
+            at in the first step, so that it may be filled in until then.
+        notes: Of the registration.
+        identified: The user wants names and patient data in the report.
 
     Returns:
         Steps of some 0.1 s at most, which yield the fraction done.
+
+    Raises:
+        RegistrationError: A node without voxels, or of the wrong kind.
     """
-    content = report_content(fixed, moving, landmarks=landmarks, **facts)
-    if jacobian is None and no_jacobian:
-        content = replace(content, notes=[*content.notes, no_jacobian])
+    subject = subject_of(fixed, moving, transform, identified=identified)
+    text = _Texts(fixed, moving, identified)
+    hidden = set() if identified else patient_words(fixed, moving)
+    errors = None if landmarks is None else _errors(landmarks, hidden)
+    notes = [*notes, no_jacobian] if jacobian is None and no_jacobian else list(notes)
+    content = _content(transform, errors, [text(note) for note in notes])
     problem = rendering_problem()
-    if problem is not None:
-        return _drawn(replace(content, no_pictures=problem), [])
-    return _drawn(content, _pictures(fixed, moving, transform, jacobian, landmarks))
+    drawing = None
+    if problem is None:
+        drawing = PagePictures(fixed, moving, transform, jacobian, landmarks)
+    judge = _Judge(errors, landmarks, largest_voxel(fixed.GetSpacing(), moving.GetSpacing()), text)
+    return _drawn(replace(content, no_pictures=problem or ""), subject, judge, quality, drawing)
 
 
 def _drawn(
-    content: ReportContent, makers: Sequence[_PictureInSteps]
+    content: ReportContent,
+    subject: Subject,
+    judge: _Judge,
+    quality: Mapping[str, Any] | None,
+    drawing: PagePictures | None,
 ) -> Generator[float, None, ReportContent]:
-    made = []
+    images, identity = yield from _paced(subject.hashing(), 0.0, _HASHING)
+    measured = dict(quality or {})
+    content = replace(
+        content,
+        images=images,
+        transform=identity,
+        quality=measured,
+        verdict=judge.verdict(measured),
+    )
+    if drawing is None:
+        return content
+    places = worst_places(measured, content.landmarks, judge.points)
+    pictures = yield from _pictures(drawing.all(places))
+    return replace(content, pictures=pictures)
+
+
+def _pictures(makers: Sequence[PictureInSteps]) -> Generator[float, None, list[Picture]]:
+    made, share = [], (1 - _HASHING) / len(makers)
     for k, maker in enumerate(makers):
-        steps = maker.steps()
-        for turn in count(1):
-            try:
-                next(steps)
-            except StopIteration as end:
-                made.append(end.value)
-                break
-            yield (k + turn / (turn + _HALF_WAY)) / len(makers)
-    return replace(content, pictures=made)
+        made.append((yield from _paced(maker.steps(), _HASHING + k * share, share)))
+    return made
 
 
-def report_content(
-    fixed,
-    moving,
-    *,
-    landmarks: LandmarkState | None = None,
-    quality: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    weights: Mapping[str, Any] | None = None,
-    seconds: Mapping[str, float] | None = None,
-    notes: Sequence[str] = (),
-    identified: bool = False,
-) -> ReportContent:
-    """What the page says, without pictures.
+def _paced(
+    steps: Generator[None, None, Any], begin: float, share: float
+) -> Generator[float, None, Any]:
+    """Steps of unknown number, with a fraction done that nears the end of their share."""
+    for turn in count(1):
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        yield begin + share * turn / (turn + _HALF_WAY)
 
-    Args:
-        fixed, moving: Volume nodes.
-        landmarks: From :class:`LiveLandmarks`.
-        quality: What :func:`DeepRegistrationLib.evaluation.quality.measure_quality` gave.
-        provenance, seconds, notes: Of the registration, as its outcome has them.
-        weights: Facts about a network's weights: name, SHA-256, license.
-        identified: The user wants names and patient data in the report.
-    """
-    errors = None if landmarks is None else _errors(landmarks, identified)
-    given = dict(provenance or {})
-    versions = _versions()
+
+def _content(transform, errors: LandmarkErrors | None, notes: Sequence[str]) -> ReportContent:
+    """What the page says that needs no time: nothing of images, measures and pictures."""
+    made = made_of(transform)
+    versions, seconds = _versions(), made.pop("seconds", None) or {}
     for name in ("deepregistration", "torch"):  # of the process that computed
-        versions.update({name: given.pop(name)} if name in given else {})
-    text = _Texts(fixed, moving, identified)
+        versions.update({name: made.pop(name)} if name in made else {})
     return ReportContent(
-        identity=_identity(fixed, moving) if identified else {},
-        verdict=text.verdict(
-            _verdict(
-                errors, landmarks, quality, largest_voxel(fixed.GetSpacing(), moving.GetSpacing())
-            )
-        ),
+        date=now(),
+        decision=decision_about(transform),
         landmarks=errors,
-        quality=quality or {},
-        provenance=given,
-        weights=weights or {},
-        seconds=seconds or {},
+        weights=made.pop("weights", None) or {},
+        provenance=made,
+        seconds=seconds,
         versions=versions,
-        notes=[text(note) for note in notes],
+        notes=notes,
     )
 
 
-def _errors(state: LandmarkState, identified: bool) -> LandmarkErrors | None:
+def _errors(state: LandmarkState, hidden: set[str]) -> LandmarkErrors | None:
     if state.statistics is None:
         return None
-    numbers = [str(row) for row in range(1, len(state.labels) + 1)]
     return LandmarkErrors(
-        labels=state.labels if identified else numbers,
+        labels=["" if names_a_patient(label, hidden) else label for label in state.labels],
         before=state.before,
         after=state.after,
         snapped=state.snapped,
@@ -172,26 +174,6 @@ def _errors(state: LandmarkState, identified: bool) -> LandmarkErrors | None:
         statistics=state.statistics,
         drove=state.marks.drove,
         left_out=state.marks.left_out,
-    )
-
-
-def _verdict(
-    errors: LandmarkErrors | None,
-    state: LandmarkState | None,
-    quality: Mapping[str, Any] | None,
-    voxel: float | None,
-) -> Verdict:
-    left_out = () if state is None else state.marks.left_out[state.fitted]
-    if errors is None or errors.statistics["after"] is None:
-        return verdict(dict(quality or {}), left_out=left_out, voxel=voxel)
-    rows = np.flatnonzero(errors.counted)
-    return verdict(
-        dict(quality or {}),
-        labels=[errors.labels[row] for row in rows],
-        before=errors.before[rows],
-        after=errors.after[rows],
-        left_out=left_out,
-        voxel=voxel,
     )
 
 
@@ -213,18 +195,36 @@ class _Texts:
         return replace(value, headline=self(value.headline), findings=findings)
 
 
-def _identity(fixed, moving) -> dict[str, str]:
-    """Names of the volumes, and what the subject hierarchy knows of patient and study."""
-    result = {}
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(fixed.GetScene())
-    for side, node in (("fixed", fixed), ("moving", moving)):
-        result[f"{side} image"] = node.GetName()
-        item = 0 if hierarchy is None else hierarchy.GetItemByDataNode(node)
-        for name, attribute in _DICOM.items() if item else ():
-            value = hierarchy.GetAttributeFromItemAncestor(item, attribute, "")
-            if value:
-                result[f"{side} image, {name}"] = value
-    return result
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """What the verdict needs besides measures."""
+
+    errors: LandmarkErrors | None
+    state: LandmarkState | None
+    voxel: float | None
+    text: _Texts
+
+    @property
+    def points(self) -> np.ndarray:
+        """The landmarks in the fixed image, LPS mm."""
+        return np.empty((0, 3)) if self.state is None else self.state.fixed
+
+    def verdict(self, quality: dict[str, Any]) -> Verdict:
+        """The verdict in the page's words."""
+        state, errors = self.state, self.errors
+        left_out = () if state is None else state.marks.left_out[state.fitted].tolist()
+        if errors is None or not errors.registered:
+            return self.text.verdict(verdict(quality, left_out=left_out, voxel=self.voxel))
+        rows, names = np.flatnonzero(errors.counted), errors.names()
+        judged = verdict(
+            quality,
+            labels=[names[row] for row in rows],
+            before=errors.before[rows].tolist(),
+            after=errors.after[rows].tolist(),
+            left_out=left_out,
+            voxel=self.voxel,
+        )
+        return self.text.verdict(judged)
 
 
 def _versions() -> dict[str, str]:
@@ -239,71 +239,3 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class _PictureInSteps:
-    """A picture of the report: its title, what is to be seen, and how it is rendered."""
-
-    title: str
-    caption: str
-    rendering: pictures.Steps
-
-    def steps(self) -> Generator[None, None, Picture]:
-        pixels = yield from self.rendering
-        png = yield from encoding_png(pixels)
-        return Picture(self.title, png, self.caption)
-
-
-def _pictures(
-    fixed, moving, transform, jacobian, landmarks: LandmarkState | None
-) -> list[_PictureInSteps]:
-    """Before, after, Jacobian and error estimate where there are, the grid, errors at landmarks.
-
-    The slices meet amid the landmarks that count, else in the middle of the fixed volume.
-    """
-    counted = landmarks if landmarks is not None and landmarks.counted.any() else None
-    center = None if counted is None else flipped(counted.fixed[counted.counted].mean(axis=0))
-    place, titles = pictures.view_position_of(fixed, center), pictures.TITLES
-    before = transforms_above(moving, transform, None)
-    after = transforms_above(moving, transform, transform)
-
-    def overlay(key: str, above: list) -> _PictureInSteps:
-        steps = pictures.overlay(fixed, moving, titles[key], place, above)
-        return _PictureInSteps(titles[key], _OVERLAY, steps)
-
-    result = [overlay("before", before), overlay("after", after)]
-    if jacobian is not None:
-        caption = "Blue: the tissue is smaller in the moving image, red: larger, yellow: folding."
-        steps = pictures.jacobian_map(fixed, jacobian, titles["jacobian"], place)
-        result.append(_PictureInSteps(titles["jacobian"], caption, steps))
-    predicted = outputs_of(transform).get("predicted")
-    if predicted is not None:
-        steps = pictures.error_map(fixed, predicted, titles["predicted"], place)
-        result.append(_PictureInSteps(titles["predicted"], _ESTIMATE, steps))
-    caption = "The moving image's regular grid, bent by the transform."
-    steps = pictures.deformed_grid(fixed, moving, transform, titles["grid"], place, after)
-    result.append(_PictureInSteps(titles["grid"], caption, steps))
-    if counted is not None:
-        title = "Errors at the landmarks"
-        caption = "All landmarks, whatever their depth, over slices of the fixed image."
-        steps = landmark_map(fixed, counted, title, place, transform)
-        result.append(_PictureInSteps(title, caption, steps))
-    return result
-
-
-def transforms_above(moving, evaluated, transform) -> list:
-    """The transform nodes above the moving volume, were it registered by ``transform``.
-
-    Args:
-        moving: Volume node.
-        evaluated: Transform node; it, or else the result of a registration, is replaced where it
-            is above the volume (see :func:`landmarks.taken_as_identity`).
-        transform: What takes its place, or None.
-
-    Returns:
-        The nearest one first.
-    """
-    replaced = taken_as_identity(moving, evaluated)
-    own = list(takewhile(lambda node: node is not replaced, parents_of(moving)))
-    return own if transform is None else [*own, transform, *parents_of(transform)]

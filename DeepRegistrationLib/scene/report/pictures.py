@@ -58,6 +58,9 @@ _GRID_STEP = 2.5  # mm from point to point along a line
 _LATTICE = 16  # points a side at which the displacement is looked up
 _GRID_MARGIN = 0.3  # rendered around the picture: lines move in from there
 
+_CROSS = (6, 18)  # pixels from the middle: where the arms of a cross begin and end
+_MARK = (255, 220, 0)
+
 _LUNG_WINDOW = (-1100.0, 300.0)  # HU: vessels, fissures and the chest wall all show
 
 
@@ -78,24 +81,43 @@ def overlay(fixed, moving, title: str, place: ViewPosition, above: Sequence | No
         above: Transform nodes to show the moving volume under, the nearest first; its own when
             omitted.
     """
-    private, limits = PrivateScene(), display_window(fixed)
-    green = private.volume(fixed, parents_of(fixed), private.color("Green"), limits)
-    above = parents_of(moving) if above is None else above
-    magenta = private.volume(moving, above, private.color("Magenta"), limits)
-    return _overlay(private, green, magenta, title, place)
+    return Overlay(fixed, moving, above).steps(title, place)
 
 
-def _overlay(private: PrivateScene, green, magenta, title: str, place: ViewPosition) -> Steps:
-    # A slice view's own addition shows tissue of one volume gray where the other one ends.
-    layers = yield from private.shots(place, (green, magenta), green)
-    panels = [
-        np.minimum(a.astype(int) + b, 255).astype(np.uint8) for a, b in zip(*layers, strict=True)
-    ]
-    label(panels, place)
-    picture = framed(panels, title)
-    key = [(_GREEN, "fixed only"), (_MAGENTA, "moving only"), (_AGREE, "both agree")]
-    draw_key(picture, key, picture.shape[1] - 16, _TITLE // 2)
-    return picture
+class Overlay:
+    """The two volumes as they are now, to be pictured at any places later.
+
+    Args:
+        fixed, moving, above: As for :func:`overlay`.
+    """
+
+    def __init__(self, fixed, moving, above: Sequence | None = None) -> None:
+        self._kept, self._limits = PrivateScene(), display_window(fixed)
+        above = parents_of(moving) if above is None else above
+        self._fixed = self._copy(self._kept, fixed, parents_of(fixed), "Green")
+        self._moving = self._copy(self._kept, moving, above, "Magenta")
+
+    def _copy(self, private: PrivateScene, node, above: Sequence, color: str):
+        return private.volume(node, above, private.color(color), self._limits)
+
+    def steps(self, title: str, place: ViewPosition) -> Steps:
+        """The picture of one place."""
+        private = PrivateScene()  # a scene has one view in its life
+        pair = [
+            self._copy(private, node, parents_of(node), color)
+            for node, color in ((self._fixed, "Green"), (self._moving, "Magenta"))
+        ]
+        # A slice view's own addition shows tissue of one volume gray where the other one ends.
+        layers = yield from private.shots(place, pair, pair[0])
+        panels = [
+            np.minimum(a.astype(int) + b, 255).astype(np.uint8)
+            for a, b in zip(*layers, strict=True)
+        ]
+        label(panels, place)
+        picture = framed(panels, title)
+        key = [(_GREEN, "fixed only"), (_MAGENTA, "moving only"), (_AGREE, "both agree")]
+        draw_key(picture, key, picture.shape[1] - 16, _TITLE // 2)
+        return picture
 
 
 def jacobian_map(fixed, jacobian, title: str, place: ViewPosition) -> Steps:
@@ -282,12 +304,22 @@ def label(panels: list[np.ndarray], place: ViewPosition) -> None:
     for pixels, (orientation, letters) in zip(panels, _LETTERS.items(), strict=True):
         size = len(pixels)
         middle, end = size / 2, size - 8
+        if place.marked:
+            _draw_cross(pixels)
         axis = ORIENTATIONS[orientation]
         at = coordinate((-1, -1, 1)[axis] * place.slices[axis], axis)  # RAS to LPS
         draw_text(pixels, f"{orientation}, {at} mm", (10, 18), size=12)
         anchors = ((8, middle), (end, middle), (middle, 16), (middle, size - 16))
         for letter, anchor, align in zip(letters, anchors, (0, 1, 0.5, 0.5), strict=True):
             draw_text(pixels, letter, anchor, size=15, color=GRAY, align=(align, 0.5), bold=True)
+
+
+def _draw_cross(pixels: np.ndarray) -> None:
+    """Four arms around the middle, which itself stays free."""
+    middle = len(pixels) // 2
+    begin, end = _CROSS
+    for arm in (slice(middle - end, middle - begin), slice(middle + begin, middle + end)):
+        pixels[arm, middle] = pixels[middle, arm] = _MARK
 
 
 def framed(panels: list[np.ndarray], title: str) -> np.ndarray:

@@ -13,11 +13,16 @@ import numpy as np
 import slicer
 import vtk
 
+from DeepRegistrationLib.images.body import body_box
+from DeepRegistrationLib.scene.nodes.coordinates import between, flipped, map_points
 from DeepRegistrationLib.scene.nodes.copies import light_copy
+from DeepRegistrationLib.scene.nodes.volumes import ijk_to_lps, voxels_of
 from DeepRegistrationLib.scene.views.offscreen_views import SliceView
 
 PANEL = 520
 """Width and height of a slice's picture, pixels."""
+
+_NEAR = 90.0  # mm: the width of a picture of one place
 
 ORIENTATIONS = {"Axial": 2, "Coronal": 1, "Sagittal": 0}
 """The three slices, and the axis that each lies across."""
@@ -30,23 +35,34 @@ class ViewPosition:
     Attributes:
         slices: RAS mm; the three slices meet here.
         middle: RAS mm; in the middle of the pictures.
-        width: Of each picture, mm.
+        widths: Of the slices across R, A and S, mm.
+        marked: Whether a cross is drawn where the slices meet.
     """
 
     slices: np.ndarray
     middle: np.ndarray
-    width: float
+    widths: tuple[float, float, float]
+    marked: bool = False
 
 
 def view_position_of(volume, slices: np.ndarray | None = None) -> ViewPosition:
-    """A place that shows the whole volume, in slices through its middle or a given RAS point."""
-    bounds = [0.0] * 6
-    volume.GetSliceBounds(bounds, None)
-    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
-    middle = (low + high) / 2
-    return ViewPosition(
-        middle if slices is None else slices, middle, float((high - low).max()) * 1.04
-    )
+    """A place that the body fills, in slices through its middle or a given RAS point."""
+    box = body_box(voxels_of(volume), volume.GetSpacing())
+    ends = [(part.start - 0.5, part.stop - 0.5) for part in reversed(box)]
+    corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
+    lps = ijk_to_lps(volume)
+    own = flipped(corners @ lps[:3, :3].T + lps[:3, 3])
+    world = map_points(between(volume.GetParentTransformNode(), None), own)
+    low, high = world.min(axis=0), world.max(axis=0)
+    middle, extent = (low + high) / 2, 1.04 * (high - low)
+    right, front, up = (float(mm) for mm in extent)
+    widths = (max(front, up), max(right, up), max(right, front))
+    return ViewPosition(middle if slices is None else slices, middle, widths)
+
+
+def near(point: np.ndarray) -> ViewPosition:
+    """Some centimeters around a RAS point, which is marked."""
+    return ViewPosition(point, point, (_NEAR, _NEAR, _NEAR), marked=True)
 
 
 class PrivateScene:
@@ -141,7 +157,7 @@ class PrivateScene:
             for orientation, axis in ORIENTATIONS.items():
                 center = place.middle.copy()
                 center[axis] = place.slices[axis]
-                view.look_at(center, place.width * size / PANEL, orientation)
+                view.look_at(center, place.widths[axis] * size / PANEL, orientation)
                 yield
                 if not result[0]:
                     draw()

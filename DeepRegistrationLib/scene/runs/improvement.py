@@ -15,6 +15,7 @@ from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.coordinates import flipped, require_node
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import ROLES
+from DeepRegistrationLib.scene.nodes.provenance import remember_improvement
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import converting, map_from_node, set_transform
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, volume_from_node
@@ -123,6 +124,7 @@ class ImprovementRequest(EngineRequest):
         node = self.transformNode
         with reversible(self.scene, [node], [node]) as record:
             set_transform(node, mapping)
+            remember_improvement(node)
             for key, role in ROLES.items():
                 if key != "mask":
                     record.take_out(node, role)

@@ -17,6 +17,7 @@ from DeepRegistrationLib.scene.landmarks.driving_pairs import DrivingPairs
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
+from DeepRegistrationLib.scene.nodes.provenance import remember_made
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, volume_from_node
@@ -230,6 +231,7 @@ class RegistrationRequest(EngineRequest):
             if driving is not None:
                 driving.remember(nodes.transform)
             remember_segments(nodes.transform, outcome.driving_labels)
+            remember_made(nodes.transform, outcome.provenance, outcome.seconds)
             for role in results.outdated_roles(prepared):
                 record.take_out(nodes.transform, role)
             evaluation = None if pairs is None else tabulate(nodes.transform, pairs)
