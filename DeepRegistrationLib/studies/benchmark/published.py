@@ -11,7 +11,9 @@ REGNET = "Sokooti et al., MICCAI 2017, Table 1 (SPREAD, not public)"
 EPPENHOF = "Eppenhof & Pluim, IEEE TMI, Tables II and III (DIR-Lab 4DCT)"
 SVFNET = "Rohe et al., MICCAI 2017, Figure 3 and text (187 cardiac MRI)"
 VIRNET = "Hering et al., BVM 2019, Table 1 and text (DIR-Lab 4DCT)"
-BEYOND = "best published on DIR-Lab 4DCT"
+OBSERVERS = "Castillo et al. 2009 (DIR-Lab 4DCT)"
+PTV = "Vishnevskiy et al. 2017 (DIR-Lab 4DCT, voxels as published)"
+IDIR = "Wolterink et al. 2022 (DIR-Lab 4DCT, voxels as published)"
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published("3D U-Net, trained on the same scanner", EPPENHOF, {"tre": "1.52 ± 0.85"}),
         Published("elastix, mask", EPPENHOF, {"tre": "1.32 ± 1.24", "seconds": "828"}),
         Published("elastix, no mask", EPPENHOF, {"tre": "2.17 ± 3.22"}),
-        Published("observers", BEYOND, {"tre": "0.70 to 1.13"}),
-        Published("pTVreg", BEYOND, {"tre": "0.92"}),
-        Published("isoPTV", BEYOND, {"tre": "0.95"}),
-        Published("IDIR", BEYOND, {"tre": "1.07"}),
+        Published("observers", OBSERVERS, {"tre": "0.70 to 1.13"}),
+        Published("pTVreg", PTV, {"snapped": "0.92"}),
+        Published("isoPTV", PTV, {"snapped": "0.95"}),
+        Published("IDIR", IDIR, {"snapped": "1.07"}),
     ),
     "virnet": (
         Published("mlVIRNET", VIRNET, {"tre": "2.19 ± 1.62", "dice": "0.921", "folding": "0.3"}),
