@@ -13,7 +13,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods.optimize.adam import Adam
 
 LEAST = 0.05  # Jacobian determinant that is kept everywhere
-_SPREADS = (8, 16)  # steps of diffusion around a fold, one round after the other
+_SPREADS = (8, 16, 32)  # steps of diffusion around a fold, one round after the other
 _STEP = 0.8  # voxels, of one step of diffusion
 _DESCENTS = (4, 6, 9, 14)  # voxels around a fold that move, where diffusion does not suffice
 _AIM = 0.15  # J of the descent
