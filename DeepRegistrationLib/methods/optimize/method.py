@@ -65,8 +65,9 @@ class Optimize(Method):
     the lungs nothing changes by it.
     With ``segmentation`` the loss of hearts has one more term: squared differences of the
     ventricles' probabilities, by a network that was trained with labels, where it is sure of both.
-    Quality ``best`` is the mean of such a fit and the inverse of one from moving to fixed (of
-    hearts: a fit with more iterations). Nothing is random: the same images give the same result.
+    Quality ``best`` is the mean of such a fit and the inverse of one from moving to fixed, in lungs
+    with more iterations (of hearts: one fit with more iterations). Nothing is random: the same
+    images give the same result.
     """
 
     name = "optimize"
