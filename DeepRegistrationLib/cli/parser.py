@@ -9,6 +9,7 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.benchmark_parser import add_benchmark
 from DeepRegistrationLib.cli.cohort_parser import add_cohort
 from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
+from DeepRegistrationLib.cli.function_parser import add_strain, add_ventilation
 from DeepRegistrationLib.cli.guide_parser import add_guide_label_options, add_guide_options
 from DeepRegistrationLib.cli.interchange_parser import add_convert
 from DeepRegistrationLib.cli.page_parser import add_evaluate_page, add_register_page
@@ -43,6 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_apply(commands)
     add_convert(commands)
     _add_lungs(commands)
+    add_ventilation(commands, _add_registration_options, add_series_options)
+    add_strain(commands, _add_registration_options, add_series_options)
     _add_demo(commands)
     _add_atlas(commands)
     add_cohort(commands, _add_method_options)
@@ -150,6 +153,16 @@ def _add_strict_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_method_options(parser: argparse.ArgumentParser) -> None:
+    _add_registration_options(parser)
+    parser.add_argument("--inverse", action="store_true", help="also write the inverse transform")
+    parser.add_argument(
+        "--displacement",
+        action="store_true",
+        help="also write a map of how far each point moves, in mm",
+    )
+
+
+def _add_registration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", default=DEFAULTS.method, help="see 'deepreg methods' (default: %(default)s)"
     )
@@ -172,12 +185,6 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         "--refine",
         action="store_true",
         help="improve the method's result by instance optimization on this pair",
-    )
-    parser.add_argument("--inverse", action="store_true", help="also write the inverse transform")
-    parser.add_argument(
-        "--displacement",
-        action="store_true",
-        help="also write a map of how far each point moves, in mm",
     )
     parser.add_argument(
         "--seed",

@@ -23,31 +23,31 @@ from typing import Literal
 import numpy as np
 import torch
 
-from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.heart_segments import (
     SEGMENT_NAMES,
     HeartPoints,
     cavity_ml,
     heart_points,
 )
+from DeepRegistrationLib.function.strain_input import (
+    TRACKING,
+    check_frames,
+    end_diastole,
+    segmented_frame,
+)
 from DeepRegistrationLib.function.tracking import MaterialPoints, moved, tracked
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods.heart.segmentation import segment_ventricles
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.transforms import Transform
 
 Tracking = Literal["frames", "reference"]
-TRACKING = {
-    "frames": "from frame to frame, summed up",
-    "reference": "from end-diastole to every frame",
-}
 DIRECTIONS = ("radial", "circumferential", "longitudinal")
 
 _STEP = 1.0  # mm: to the neighbors in the slice; of those along it half a slice
-_TOLERANCE = 0.5  # mm between the voxels of two frames
 _THICK = 4.0  # mm: across thicker slices, the longitudinal strain is hardly seen
-_DRIFT = 2.0  # mm: 95th percentile, of which a note warns
+_DRIFT = 3.0  # mm in the slices: 95th percentile, of which a note warns
+_AGREE = 0.1  # between two ejection fractions
 _VOLUME = 0.2  # mean change of the muscle's volume, likewise; muscle keeps it
 
 
@@ -64,8 +64,9 @@ class Strain:
         volumes_ml: Of the left ventricle's cavity as the deformation changes it: [n].
         segmented_ml: Of the cavity as each frame's segmentation shows it: [n], NaN without one.
         muscle: Mean J of the myocardium, which truly stays near 1: [n].
-        drift_mm: Distance of the points from home after the beat, before it was corrected: median
-            and 95th percentile; None where the series was not closed.
+        drift_mm: Distance of the points from home after the beat, in the slices, before it was
+            corrected: median and 95th percentile; None where the series was not closed.
+        drift_across_mm: The same across the slices, where motion is hardly seen.
         longitudinal_seen: Whether the slices are thin enough for the longitudinal strain.
         points: The material points.
         maps: For each direction, strain at end-systole on the reference's grid, 0 outside.
@@ -82,6 +83,7 @@ class Strain:
     segmented_ml: np.ndarray
     muscle: np.ndarray
     drift_mm: tuple[float, float] | None
+    drift_across_mm: tuple[float, float] | None
     longitudinal_seen: bool
     points: HeartPoints
     maps: dict[str, Image]
@@ -92,11 +94,17 @@ class Strain:
     def ejection_fraction(self) -> float:
         """(largest - smallest) / largest volume of the cavity, 0 to 1.
 
-        By segmentation where all frames have one, else by the deformation.
+        By the segmentations where all frames have one and they agree with the deformation, else by
+        the deformation; a note says which.
         """
-        segmented = self.segmented_ml
-        volumes = self.volumes_ml if np.isnan(segmented).any() else segmented
-        return float((volumes.max() - volumes.min()) / volumes.max())
+        return _ejected(self.segmented_ml if self.by_segmentation else self.volumes_ml)
+
+    @property
+    def by_segmentation(self) -> bool:
+        """What the ejection fraction is from: the segmentations, or else the deformation."""
+        if np.isnan(self.segmented_ml).any():
+            return False
+        return abs(_ejected(self.segmented_ml) - _ejected(self.volumes_ml)) <= _AGREE
 
     def at(self, direction: str, frame: int) -> np.ndarray:
         """The 17 segments' strain in a frame of the series: [17]."""
@@ -109,7 +117,7 @@ def strain(
     *,
     reference: int | None = None,
     labels: Image | None = None,
-    tracking: Tracking = "frames",
+    tracking: Tracking = "reference",
     closed: bool | None = None,
     progress: Progress = silent,
 ) -> Strain:
@@ -132,11 +140,11 @@ def strain(
             segmented, or a segmentation without what is needed.
     """
     frames = list(frames)
-    _check(frames, reference, labels, tracking)
+    check_frames(frames, reference, labels, tracking)
     notes: list[str] = []
     progress(0.0, "Looking for the heart")
-    found = [_segmented(frame) for frame in frames]
-    reference, labels = _reference(frames, found, reference, labels, notes)
+    found = [segmented_frame(frame) for frame in frames]
+    reference, labels = end_diastole(frames, found, reference, labels, notes)
     heart = heart_points(labels)
     closed = len(frames) > 2 if closed is None else closed
     order = np.roll(np.arange(len(frames)), -reference)
@@ -158,10 +166,7 @@ def strain(
     segmented = np.array([np.nan if one is None else cavity_ml(one) for one in shown])
     segmented[0] = cavity_ml(labels)
     lowest = int(np.argmin(volumes))
-    drift = None
-    if missing is not None:
-        median, most = np.percentile(missing[:, muscle], [50, 95])
-        drift = float(median), float(most)
+    drift, across = _drift(missing, heart, muscle)
     result = Strain(
         reference=reference,
         end_systole=int(order[lowest]),
@@ -174,6 +179,7 @@ def strain(
         segmented_ml=segmented,
         muscle=factors[:, muscle].mean(axis=1),
         drift_mm=drift,
+        drift_across_mm=across,
         longitudinal_seen=heart.slice_mm <= _THICK,
         points=heart,
         maps={
@@ -199,78 +205,6 @@ def _green_lagrange(gradients: np.ndarray) -> np.ndarray:
     return 0.5 * (np.square(gradients).sum(-1) - 1)
 
 
-def _check(frames: list[Image], reference: int | None, labels: Image | None, tracking: str) -> None:
-    if len(frames) < 2:
-        raise RegistrationError(
-            f"Strain needs a cine series of at least two frames; this one has {len(frames)}. Give "
-            "all frames of a beat, or end-diastole and end-systole."
-        )
-    if tracking not in TRACKING:
-        raise RegistrationError(f"There is no tracking {tracking!r}; choose {', '.join(TRACKING)}.")
-    if reference is not None and not 0 <= reference < len(frames):
-        raise RegistrationError(
-            f"There is no frame {reference}; the frames are 0 to {len(frames) - 1}."
-        )
-    if labels is not None and reference is None:
-        raise RegistrationError("Labels were given; say which frame they belong to (reference).")
-    first = frames[0].grid
-    for number, frame in enumerate(frames):
-        if not frame.grid.same_as(first, tolerance=_TOLERANCE):
-            raise RegistrationError(
-                f"Frame {number} ({frame.name}) lies on another grid than the first; give the "
-                "frames of one cine series."
-            )
-    given = None if labels is None else labels.grid
-    if given is not None and not given.same_as(first, tolerance=_TOLERANCE):
-        raise RegistrationError(
-            f"{labels.name} lies on another grid than the frames; give a segmentation of the "  # type: ignore[union-attr]
-            "reference frame."
-        )
-
-
-def _segmented(frame: Image) -> tuple[Image | None, str]:
-    """A frame's labels, by the segmentation network; or why there are none."""
-    try:
-        found = segment_ventricles(frame)
-    except RegistrationError as error:
-        return None, str(error)
-    if found.reason:
-        return None, f"the image {found.reason}"
-    shares = torch.stack([share.data for share in found.shares])
-    most, label = shares.max(dim=0)
-    rest = 1 - shares.sum(dim=0)
-    values = torch.where(most > rest, label + 1, 0).to(torch.uint8)
-    return Image(values.cpu(), frame.grid, f"{frame.name} labels"), ""
-
-
-def _reference(
-    frames: list[Image],
-    found: list[tuple[Image | None, str]],
-    reference: int | None,
-    labels: Image | None,
-    notes: list[str],
-) -> tuple[int, Image]:
-    """The end-diastolic frame and its segmentation."""
-    if labels is not None:
-        assert reference is not None
-        return reference, labels
-    if reference is None:
-        sizes = [-1.0 if own is None else cavity_ml(own) for own, _ in found]
-        reference = int(np.argmax(sizes))
-        notes.append(f"Frame {reference} (counted from 0) has the largest cavity: end-diastole.")
-    own, why = found[reference]
-    if own is None:
-        raise RegistrationError(
-            f"The heart could not be segmented in frame {reference}: {why}. Give a segmentation "
-            "(right ventricle 1, myocardium 2, left ventricle 3) of the end-diastolic frame."
-        )
-    notes.append(
-        "The myocardium was segmented at end-diastole by HeartSegNet, which was trained with "
-        "labels; look at it before you read the strain."
-    )
-    return reference, own
-
-
 def _material(heart: HeartPoints) -> tuple[MaterialPoints, np.ndarray]:
     """Muscle and cavity as material points, and which are muscle: bool [n]."""
     own = np.stack([heart.radial, heart.circumferential, heart.longitudinal], axis=1)
@@ -279,6 +213,19 @@ def _material(heart: HeartPoints) -> tuple[MaterialPoints, np.ndarray]:
     steps = np.array([_STEP, _STEP, max(_STEP, 0.5 * heart.slice_mm)])
     centers = np.concatenate([heart.points, heart.cavity])
     return MaterialPoints(centers, np.concatenate([own, apart]), steps), muscle
+
+
+def _drift(
+    missing: np.ndarray | None, heart: HeartPoints, muscle: np.ndarray
+) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """Median and 95th percentile in the slices and across them, mm."""
+    if missing is None:
+        return None, None
+    vectors = missing[:, muscle].mean(axis=(0, 2))  # of the neighbors: the points themselves
+    across = np.einsum("nj,nj->n", vectors, heart.longitudinal)
+    within = np.linalg.norm(vectors - across[:, None] * heart.longitudinal, axis=1)
+    first, second = (np.percentile(v, [50, 95]) for v in (within, np.abs(across)))
+    return (float(first[0]), float(first[1])), (float(second[0]), float(second[1]))
 
 
 def _by_segment(values: np.ndarray, segments: np.ndarray) -> np.ndarray:
@@ -299,6 +246,10 @@ def _map(values: np.ndarray, heart: HeartPoints, labels: Image, name: str) -> Im
     return Image(torch.from_numpy(data), labels.grid, f"{name} strain")
 
 
+def _ejected(volumes: np.ndarray) -> float:
+    return float((volumes.max() - volumes.min()) / volumes.max())
+
+
 def _remark(result: Strain, tracking: str) -> None:
     """What a reader has to know."""
     notes, lowest = result.notes, int(np.flatnonzero(result.order == result.end_systole)[0])
@@ -306,9 +257,12 @@ def _remark(result: Strain, tracking: str) -> None:
         f"Strain is Green-Lagrange, relative to frame {result.reference}, tracked "
         f"{TRACKING[tracking]}; end-systole is frame {result.end_systole}."  # type: ignore[index]
     )
-    if result.drift_mm is not None:
+    if result.drift_mm is not None and result.drift_across_mm is not None:
         median, most = result.drift_mm
-        text = f"After the beat, points were {median:.1f} mm from home (95 %: {most:.1f} mm)"
+        text = (
+            f"After the beat, points were {median:.1f} mm from home in the slices (95 %: "
+            f"{most:.1f} mm) and {result.drift_across_mm[0]:.1f} mm across them"
+        )
         notes.append(
             f"{text}; this drift was taken back evenly."
             if most <= _DRIFT
@@ -319,6 +273,17 @@ def _remark(result: Strain, tracking: str) -> None:
         notes.append(
             f"The slices are {result.points.slice_mm:.0f} mm apart, so motion across them is "
             "hardly seen: the longitudinal strain is not to be relied on."
+        )
+    segmented, deformed = (_ejected(v) for v in (result.segmented_ml, result.volumes_ml))
+    text = f"Ejection fraction {result.ejection_fraction:.0%}, by the "
+    if result.by_segmentation:
+        notes.append(f"{text}segmented cavity ({deformed:.0%} by the deformation).")
+    elif np.isnan(segmented):
+        notes.append(f"{text}deformation; not every frame could be segmented.")
+    else:
+        notes.append(
+            f"{text}deformation; the segmented cavity gives {segmented:.0%}, which does not agree: "
+            "look at the segmentation."
         )
     change = result.muscle[lowest] - 1
     if abs(change) > _VOLUME:

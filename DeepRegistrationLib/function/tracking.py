@@ -64,8 +64,8 @@ def tracked(
         to_reference: Register every frame to the first one, instead of to the one before.
 
     Returns:
-        The neighbors in every frame, as :meth:`MaterialPoints.neighbors`, and how far they were
-        from home in mm, [2, n, 3]; None where the series is not closed.
+        The neighbors in every frame, as :meth:`MaterialPoints.neighbors`, and where they were
+        after the beat less where they had been, likewise; None where the series is not closed.
     """
     here = points.neighbors()
     places, count = [here], len(frames)
@@ -83,7 +83,7 @@ def tracked(
         return places, None
     missing = places.pop() - here
     corrected = [place - missing * (k / count) for k, place in enumerate(places)]
-    return corrected, np.linalg.norm(missing, axis=-1)
+    return corrected, missing
 
 
 def moved(transform: Transform, places: np.ndarray) -> np.ndarray:

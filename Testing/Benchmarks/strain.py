@@ -38,7 +38,7 @@ strain at end-systole, relative to end-diastole, in percent.
 
 A beat of 12 frames (voxels of 1.5 x 1.5 x 8 mm) whose strain is known at every point: mean over the
 myocardium, true and found; largest error of a segment of the basal and mid levels. Drift: how far
-points were from home after the beat before it was taken back, median and 95 %.
+points were from home in the slices after the beat before it was taken back, median and 95 %.
 
 | seed | tracked | radial | circumf. | longitudinal | error, radial | circumf. | drift, mm | EF |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -1,0 +1,189 @@
+"""``deepreg ventilation`` and ``deepreg strain``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from DeepRegistrationLib.cli.inputs import (
+    choice,
+    load_image,
+    load_labels,
+    load_optional,
+    load_transform,
+    print_notes,
+    registration_options,
+    series_at,
+)
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.function.heart_segments import SEGMENT_NAMES
+from DeepRegistrationLib.function.phases import ventilation_curves
+from DeepRegistrationLib.function.strain import strain
+from DeepRegistrationLib.function.ventilation import ventilation
+from DeepRegistrationLib.function.ventilation_amounts import MEASURES
+from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
+from DeepRegistrationLib.images.image import Image, read_sequence, write_image
+from DeepRegistrationLib.options import RegistrationOptions
+from DeepRegistrationLib.progress import part, shown_progress
+from DeepRegistrationLib.registration.engine import register
+from DeepRegistrationLib.reports.function_page import (
+    curves_page,
+    shown_directions,
+    strain_page,
+    strain_svg,
+    ventilation_page,
+    write_table,
+)
+from DeepRegistrationLib.transforms import write_transform
+
+
+def write_ventilation(arguments: argparse.Namespace) -> None:
+    """``deepreg ventilation``: of a pair, or over all phases."""
+    options = registration_options(arguments)
+    check_folder(arguments.output)
+    if len(arguments.images) == 2:
+        _write_pair(arguments, options)
+    else:
+        _write_phases(arguments, options)
+
+
+def _write_pair(arguments: argparse.Namespace, options: RegistrationOptions) -> None:
+    fixed, moving = (
+        load_image(path, *choice(arguments, k)) for k, path in enumerate(arguments.images)
+    )
+    lungs = load_optional(load_image, arguments.lungs)
+    regions = load_optional(load_labels, arguments.regions)
+    layers, names = ([], {}) if regions is None else regions.numbered()
+    notes: list[str] = [*fixed.notes, *moving.notes]
+    with shown_progress(arguments.quiet) as progress, torch.no_grad():
+        if arguments.transform is None:
+            result = register(
+                fixed, moving, options, fixed_mask=lungs, progress=part(progress, 0.0, 0.7)
+            )
+            transform, notes = result.transform, [*notes, *result.notes]
+        else:
+            transform = load_transform(arguments.transform, fixed.grid)
+        found = ventilation(
+            fixed,
+            moving,
+            transform,
+            lungs=lungs,
+            fixed_phase=arguments.fixed_phase,
+            resolution=arguments.resolution,
+            regions=layers,
+            region_names=names,
+            progress=part(progress, 0.7, 1.0),
+        )
+    rows = [
+        [
+            name,
+            round(region.exhale_ml, 1),
+            round(region.inhale_ml, 1),
+            *(round(region.values[key], 4) for key in MEASURES),
+            *(round(value, 3) for value in region.relative.values()),
+            round(region.reliable_percent, 1),
+        ]
+        for name, region in {"both lungs": found.whole, **found.regions}.items()
+    ]
+    head = ["region", "exhale_ml", "inhale_ml", *MEASURES]
+    head += [f"relative_{name}" for name in found.whole.relative] + ["reliable_percent"]
+    with atomic_folder(arguments.output) as folder, native_silence():
+        for name, image in {**found.maps, "relative": found.relative}.items():
+            write_image(image, folder / f"{name}.nii.gz")
+        write_image(found.reliable, folder / "reliable.nii.gz")
+        write_image(found.lungs, folder / "lungs.nii.gz")
+        if arguments.transform is None:
+            write_transform(transform, folder / "transform.h5")
+        write_table(folder / "regions.csv", head, rows)
+        (folder / "report.html").write_text(ventilation_page(found, fixed), encoding="utf-8")
+    _say(arguments, notes, found.notes)
+
+
+def _write_phases(arguments: argparse.Namespace, options: RegistrationOptions) -> None:
+    for name in ("transform", "lungs", "regions"):
+        if getattr(arguments, name) is not None:
+            raise RegistrationError(
+                f"--{name} is for two images, FIXED and MOVING; a 4D image is registered phase by "
+                "phase."
+            )
+    phases = _series(arguments)
+    with shown_progress(arguments.quiet) as progress, torch.no_grad():
+        found = ventilation_curves(phases, options, progress=progress)
+    rows = [[name, *(round(float(v), 1) for v in values)] for name, values in found.regions.items()]
+    rows.append(["reliable_percent", *(round(float(v), 1) for v in found.reliable_percent)])
+    head = ["volume_ml", *(f"phase_{k}" for k in range(len(phases)))]
+    with atomic_folder(arguments.output) as folder:
+        write_table(folder / "curves.csv", head, rows)
+        (folder / "report.html").write_text(curves_page(found), encoding="utf-8")
+    largest = max(found.ventilation()["lungs"])
+    _say(arguments, [], [*found.notes, f"The lungs' volume rises by {largest:.1%} from there."])
+
+
+def write_strain(arguments: argparse.Namespace) -> None:
+    """``deepreg strain``: over a cine series."""
+    options = registration_options(arguments)
+    check_folder(arguments.output)
+    frames = _series(arguments)
+    labels = load_optional(load_image, arguments.labels)
+    with shown_progress(arguments.quiet) as progress, torch.no_grad():
+        found = strain(
+            frames,
+            options,
+            reference=arguments.reference,
+            labels=labels,
+            tracking=arguments.tracking,
+            closed=False if arguments.open else None,
+            progress=progress,
+        )
+    drawn = shown_directions(found)
+    last = int(np.flatnonzero(found.order == found.end_systole)[0])
+    segments = [
+        [n, name, *(_rounded(found.segments[d][n - 1, last]) for d in drawn)]
+        for n, name in SEGMENT_NAMES.items()
+    ]
+    curves = [
+        [
+            int(frame),
+            *(_rounded(found.whole[d][k]) for d in drawn),
+            round(float(found.volumes_ml[k]), 2),
+            _rounded(found.segmented_ml[k]),
+            *(_rounded(found.segments[d][n - 1, k]) for d in drawn for n in SEGMENT_NAMES),
+        ]
+        for k, frame in enumerate(found.order)
+    ]
+    head = ["frame", *drawn, "cavity_ml", "segmented_ml"]
+    head += [f"{d}_{n}" for d in drawn for n in SEGMENT_NAMES]
+    with atomic_folder(arguments.output) as folder, native_silence():
+        for name in drawn:
+            write_image(found.maps[name], folder / f"{name}.nii.gz")
+            (folder / f"{name}.svg").write_text(strain_svg(found, name), encoding="utf-8")
+        write_image(found.labels, folder / "labels.nii.gz")
+        write_table(folder / "segments.csv", ["segment", "name", *drawn], segments)
+        write_table(folder / "curves.csv", head, curves)
+        (folder / "report.html").write_text(strain_page(found), encoding="utf-8")
+    means = ", ".join(f"{name} {found.whole[name][last]:+.1%}" for name in drawn)
+    text = f"At end-systole: {means}."
+    _say(arguments, [], [*found.notes, text])
+
+
+def _series(arguments: argparse.Namespace) -> list[Image]:
+    """The frames of one 4D file or folder, or of several files."""
+    paths = arguments.images
+    with native_silence():
+        if len(paths) == 1:
+            return read_sequence(paths[0], series=series_at(arguments, 0))
+    return [load_image(path, *choice(arguments, k)) for k, path in enumerate(paths)]
+
+
+def _say(arguments: argparse.Namespace, before: list[str], notes: list[str]) -> None:
+    print_notes(arguments, [note.rstrip(".") for note in [*before, *notes]])
+    if not arguments.quiet:
+        print(f"Wrote {Path(arguments.output) / 'report.html'}, maps and tables beside it")
+
+
+def _rounded(value: float) -> float | str:
+    return "" if not np.isfinite(value) else round(float(value), 4)

@@ -1,0 +1,155 @@
+"""The pages and the command line of ventilation and strain."""
+
+from __future__ import annotations
+
+import csv
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DeepRegistrationLib import read_image, write_image, write_transform
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.data.phantoms import cine, thorax
+from DeepRegistrationLib.reports.bulls_eye import bulls_eye_svg, color
+from DeepRegistrationLib.reports.curves_svg import curves_svg
+from Testing.Engine import breathing_chest as chest
+
+
+@pytest.fixture
+def breath(tmp_path: Path) -> Path:
+    for exhale in (False, True):
+        image, lungs = chest.scan(exhale)
+        write_image(image, tmp_path / f"{image.name}.nii.gz")
+        write_image(lungs, tmp_path / f"{image.name}_lungs.nii.gz")
+    write_transform(chest.motion(to_exhale=True), tmp_path / "motion.h5")
+    return tmp_path
+
+
+def run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_ventilation_writes_maps_table_and_page(breath, capsys):
+    folder = breath / "out"
+    given = [breath / f"{name}.nii.gz" for name in ("inhale", "exhale")]
+    lungs = breath / "inhale_lungs.nii.gz"
+    options = ["--transform", breath / "motion.h5", "--lungs", lungs, "--output", folder]
+    assert run("ventilation", *given, *options) == 0
+    printed = capsys.readouterr().out
+    assert "The fixed image is the inhale" in printed
+    rows = rows_of(folder / "regions.csv")
+    assert [row["region"] for row in rows][:2] == ["both lungs", "right lung, lower third"]
+    inside = read_image(lungs).data.numpy() != 0
+    changes, exhale = chest.truth(False)
+    true = (exhale * (1 + changes["volume"]))[inside].sum() / exhale[inside].sum() - 1
+    assert float(rows[0]["volume"]) == pytest.approx(true, abs=0.005)
+    names = {path.name for path in folder.iterdir()}
+    maps = ("volume", "gas", "density", "mass", "relative", "reliable", "lungs")
+    assert names == {*(f"{name}.nii.gz" for name in maps), "regions.csv", "report.html"}
+    volume = read_image(folder / "volume.nii.gz")
+    assert volume.grid.same_as(chest.GRID)
+    assert float(np.abs(volume.data.numpy()[~inside]).max()) == 0
+    page = (folder / "report.html").read_text("utf-8")
+    assert "data:image/png" in page
+    assert "right lung, upper third" in page
+    assert "<script" not in page
+
+
+def test_wrong_phases_leave_no_folder(breath, capsys):
+    folder = breath / "out"
+    given = [breath / f"{name}.nii.gz" for name in ("inhale", "exhale")]
+    options = ["--transform", breath / "motion.h5", "--lungs", breath / "inhale_lungs.nii.gz"]
+    assert run("ventilation", *given, *options, "--fixed-phase", "exhale", "-o", folder) == 2
+    assert "exchange the images" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_ventilation_of_phases(tmp_path, capsys):
+    options = {"size": (60, 48, 54), "spacing": (5.0, 5.0, 5.0), "noise": 10.0, "seed": 4}
+    pair = thorax(motion=20.0, **options)
+    middle = thorax(motion=10.0, **options).moving
+    images = [pair.fixed, middle, pair.moving]
+    for k, image in enumerate(images):
+        write_image(image, tmp_path / f"{k}.nii.gz")
+    joined = sitk.JoinSeries([sitk.ReadImage(str(tmp_path / f"{k}.nii.gz")) for k in range(3)])
+    sitk.WriteImage(joined, str(tmp_path / "4d.nii.gz"))
+    assert (
+        run("ventilation", tmp_path / "4d.nii.gz", "-o", tmp_path / "out", "--quality", "fast") == 0
+    )
+    rows = {row["volume_ml"]: row for row in rows_of(tmp_path / "out" / "curves.csv")}
+    lungs = [float(rows["lungs"][f"phase_{k}"]) for k in range(3)]
+    assert lungs == sorted(lungs, reverse=True)
+    assert "polyline" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    capsys.readouterr()
+    assert run("ventilation", tmp_path / "0.nii.gz", "-o", tmp_path / "one") == 2
+    assert "at least two phases" in capsys.readouterr().err
+    lungs_given = ["--lungs", tmp_path / "0.nii.gz"]
+    assert run("ventilation", tmp_path / "4d.nii.gz", "-o", tmp_path / "one", *lungs_given) == 2
+    assert "--lungs is for two images" in capsys.readouterr().err
+
+
+def test_strain_writes_maps_tables_and_bulls_eyes(tmp_path, capsys):
+    phantom = cine(2, (80, 76, 11), (2.5, 2.5, 8.0), seed=3)
+    for k, frame in enumerate(phantom.frames):
+        write_image(frame, tmp_path / f"{k}.nii.gz")
+    write_image(phantom.labels[0], tmp_path / "labels.nii.gz")
+    frames = [tmp_path / "0.nii.gz", tmp_path / "1.nii.gz"]
+    given = ["--labels", tmp_path / "labels.nii.gz", "--reference", 0, "--quality", "fast"]
+    assert run("strain", *frames, *given, "-o", tmp_path / "out") == 0
+    assert "end-systole is frame 1" in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {
+        "radial.nii.gz", "radial.svg", "circumferential.nii.gz", "circumferential.svg",
+        "labels.nii.gz", "segments.csv", "curves.csv", "report.html",
+    }  # fmt: skip
+    rows = rows_of(tmp_path / "out" / "segments.csv")
+    assert len(rows) == 17
+    assert all(float(row["radial"]) > 0 > float(row["circumferential"]) for row in rows[:12])
+    assert run("strain", frames[0], "-o", tmp_path / "one") == 2
+    assert "at least two frames" in capsys.readouterr().err
+
+
+def test_every_segment_has_its_place_in_the_bulls_eye():
+    values = [k / 100 for k in range(1, 18)]
+    root = ElementTree.fromstring(bulls_eye_svg(values, "test", 0.3))
+    texts = {
+        element.text: (float(element.get("x", 0)), float(element.get("y", 0)))
+        for element in root.iter("{http://www.w3.org/2000/svg}text")
+        if element.get("x")
+    }
+    middle = texts["17"]
+    for name in ("1", "7", "13"):  # anterior walls above the middle
+        assert texts[name][0] == pytest.approx(middle[0])
+        assert texts[name][1] < middle[1] - 30
+    for name in ("4", "10", "15"):
+        assert texts[name][1] > middle[1] + 30
+    for name in ("2", "3", "8", "9", "14"):  # septum at the left
+        assert texts[name][0] < middle[0] - 30
+    for name in ("5", "6", "11", "12", "16"):
+        assert texts[name][0] > middle[0] + 30
+    assert texts["2"][1] < middle[1] < texts["3"][1]
+
+
+def test_colors_are_blue_white_red_and_gray_where_nothing_is_known():
+    assert color(0.0, 0.3) == "#f7f7f7"
+    assert color(-0.5, 0.3) == "#2166ac"
+    assert color(0.3, 0.3) == "#b2182b"
+    assert color(float("nan"), 0.3) == "#8a8f94"
+    assert "?" in bulls_eye_svg([float("nan")] * 17, "test", 0.3)
+
+
+def test_curves_hold_what_is_below_zero_and_unknown():
+    curves = {"a": np.array([0.0, -5.0, np.nan, 3.0]), "b & c": np.zeros(4)}
+    root = ElementTree.fromstring(curves_svg(curves, "x", "y", "curves"))
+    lines = [e for e in root.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(line.get("points", "").split()) for line in lines] == [3, 4]
+    heights = [float(point.split(",")[1]) for point in lines[0].get("points", "").split()]
+    assert heights[1] > heights[0] > heights[2]
