@@ -22,7 +22,7 @@ from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize.instance import scaled, shrunk, useful
 from DeepRegistrationLib.methods.optimize.landmark_term import Targets
-from DeepRegistrationLib.methods.optimize.local import Balls, boxed, corrected
+from DeepRegistrationLib.methods.optimize.local import Balls, Correction, boxed
 from DeepRegistrationLib.methods.optimize.presets import PRESETS, Level, OptimizationPreset
 from DeepRegistrationLib.options import check_weight
 from DeepRegistrationLib.progress import Progress, part, silent
@@ -118,9 +118,8 @@ def improve(
         for number, cluster in enumerate(clusters):
             report = part(progress, number / len(clusters), (number + 1) / len(clusters))
             near = _near(targets, cluster)
-            found, less = corrected(
-                one, other, mask, found, affine, cluster, near, preset, levels, _titled(report)
-            )
+            correction = Correction(one, other, mask, found, affine, cluster, near, preset)
+            found, less = correction.fitted(levels, _titled(report))
             reduced = reduced or less
         improved = _joined(found, affine)
         window, noise = levels[-1].window, preset.noise

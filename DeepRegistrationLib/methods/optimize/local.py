@@ -90,130 +90,130 @@ def boxed(grid: Grid, low: np.ndarray, high: np.ndarray) -> Grid:
     return Grid(tuple(high - low + 1), grid.spacing, tuple(origin), grid.direction)
 
 
-def corrected(
-    fixed: Image,
-    moving: Image,
-    counts: Image | None,
-    field: DisplacementField,
-    affine: Affine,
-    balls: Balls,
-    targets: Targets,
-    preset: OptimizationPreset,
-    levels: Sequence[Level],
-    progress: Progress,
-) -> tuple[DisplacementField, bool]:
-    """A deformation improved inside some balls, which overlap or lie side by side.
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """A deformation to be improved inside some balls, which overlap or lie side by side.
 
-    The correction is a cubic B-spline times ``balls.share``: zero from the radius on, so that the
-    vectors there stay what they are, bit by bit. First landmarks alone move it, so that images
-    that lie far apart meet; then the images and the landmarks, level after level.
-
-    Args:
+    Attributes:
         fixed, moving: With intensities of the preset's range.
         counts: Where the fixed image counts; everywhere when None.
         field: The deformation so far, LPS mm; its grid has to hold the balls.
         affine: What follows it.
+        balls: Where it may change.
         targets: Where landmarks shall be before ``affine``.
         preset: Weights of the terms.
-        levels: Coarse to fine.
-
-    Returns:
-        The field on its own grid, and whether folds were left that only a smaller correction
-        could avoid.
     """
-    low, high = balls.box(field.grid)
-    correction = torch.zeros(3, *boxed(field.grid, low, high).shape, device=field.device)
-    begin: tuple[Grid, torch.Tensor] | None = None
-    for number, level in enumerate(levels):
-        report = part(progress, number / len(levels), (number + 1) / len(levels))
-        begin = _level(
-            fixed, moving, counts, field, affine, balls, targets, preset, level, begin, report
+
+    fixed: Image
+    moving: Image
+    counts: Image | None
+    field: DisplacementField
+    affine: Affine
+    balls: Balls
+    targets: Targets
+    preset: OptimizationPreset
+
+    def fitted(self, levels: Sequence[Level], progress: Progress) -> tuple[DisplacementField, bool]:
+        """The improved deformation.
+
+        The correction is a cubic B-spline times ``balls.share``: zero from the radius on, so that
+        the vectors there stay what they are, bit by bit. First landmarks alone move it, so that
+        images that lie far apart meet; then the images and the landmarks, level after level.
+
+        Args:
+            levels: Coarse to fine.
+
+        Returns:
+            The field on its own grid, and whether folds were left that only a smaller correction
+            could avoid.
+        """
+        field = self.field
+        begin: tuple[Grid, torch.Tensor] | None = None
+        for number, level in enumerate(levels):
+            report = part(progress, number / len(levels), (number + 1) / len(levels))
+            begin = self._level(level, begin, report)
+        assert begin is not None
+        grid, spline = begin
+        low, high = self.balls.box(field.grid)
+        points = boxed(field.grid, low, high).points(device=field.device)
+        along = DisplacementField(spline, grid).displacement(points).movedim(-1, 0)
+        direction = torch.as_tensor(np.reshape(field.grid.direction, (3, 3))).to(along)
+        correction = self.balls.share(points) * torch.einsum("ij,jzyx->izyx", direction, along)
+        return _added(field, correction, low, high)
+
+    def _level(
+        self, level: Level, begin: tuple[Grid, torch.Tensor] | None, progress: Progress
+    ) -> tuple[Grid, torch.Tensor]:
+        """The spline of one level at the voxels of its grid, mm along the axes, before the share.
+
+        Args:
+            begin: What the level before gave.
+        """
+        field, balls, targets, preset = self.field, self.balls, self.targets, self.preset
+        low, high = balls.box(field.grid, _WINDOWS * level.window)
+        near = boxed(field.grid, low, high)
+        grid = near.with_spacing(level_spacing(near, level.spacing))
+        spacing, device = grid.spacing, field.device
+        points = grid.points(device=device)
+        share = balls.share(points)
+        inside = torch.as_tensor(self.fixed.grid.contains(points.cpu().numpy()), device=device)
+        weight = (inside & (share > 0)).float()
+        if self.counts is not None:
+            weight = weight * (
+                preset.outside + (1 - preset.outside) * self.counts.resampled(grid).data
+            )
+        reference = _at_resolution(self.fixed, grid, level.spacing)
+        window = (level.window / spacing[0], level.window / spacing[1], level.window / spacing[2])
+        similarity = LocalCorrelation(reference, weight, window, preset.noise, _STRIDE)
+        counted = float(weight.sum()) * float(np.prod(spacing))
+        source = _source(self.moving, field(points), self.affine, grid, targets, level.spacing)
+        inverse = torch.as_tensor(np.reshape(grid.direction, (3, 3)).T).to(points)
+        present = torch.einsum("ij,jzyx->izyx", inverse, field.displacement(points).movedim(-1, 0))
+
+        width = min(level.control_spacing, balls.radius / 2)
+        lattice = BSplineLattice(
+            grid.shape, (width / spacing[0], width / spacing[1], width / spacing[2]), device
         )
-    assert begin is not None
-    grid, spline = begin
-    inner = boxed(field.grid, low, high)
-    points = inner.points(device=field.device)
-    share = balls.share(points)
-    along = DisplacementField(spline, grid).displacement(points).movedim(-1, 0)
-    direction = torch.as_tensor(np.reshape(field.grid.direction, (3, 3))).to(along)
-    correction = share * torch.einsum("ij,jzyx->izyx", direction, along)
-    return _added(field, correction, low, high)
+        at_landmarks = balls.share(torch.as_tensor(targets.points)).numpy()
+        now = field.displacement(torch.as_tensor(targets.points).to(device)).double().cpu().numpy()
+        rest = replace(targets, targets=targets.targets - now)
+        term = rest.term(lattice, counted, grid, at_landmarks)
+        # As in fit_level, where second differences are those of control points.
+        share_of_box = float(np.prod(grid.size)) * float(np.prod(spacing)) / counted
+        stiffness = (
+            preset.bending * (level.control_spacing / float(np.prod(spacing)) ** (1 / 3)) ** 2
+        )
 
+        def regularity(coefficients: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
+            whole = present + delta
+            smooth = stiffness * bending_energy(whole, spacing)
+            folding = _FOLDING * folding_penalty(whole, spacing)
+            return share_of_box * (smooth + folding) + term(coefficients)
 
-def _level(
-    fixed: Image,
-    moving: Image,
-    counts: Image | None,
-    field: DisplacementField,
-    affine: Affine,
-    balls: Balls,
-    targets: Targets,
-    preset: OptimizationPreset,
-    level: Level,
-    begin: tuple[Grid, torch.Tensor] | None,
-    progress: Progress,
-) -> tuple[Grid, torch.Tensor]:
-    """The spline of one level at the voxels of its grid, mm along the axes, before the share."""
-    low, high = balls.box(field.grid, _WINDOWS * level.window)
-    near = boxed(field.grid, low, high)
-    grid = near.with_spacing(level_spacing(near, level.spacing))
-    spacing, device = grid.spacing, field.device
-    points = grid.points(device=device)
-    share = balls.share(points)
-    inside = torch.as_tensor(fixed.grid.contains(points.cpu().numpy()), device=device)
-    weight = (inside & (share > 0)).float()
-    if counts is not None:
-        weight = weight * (preset.outside + (1 - preset.outside) * counts.resampled(grid).data)
-    reference = _at_resolution(fixed, grid, level.spacing)
-    window = (level.window / spacing[0], level.window / spacing[1], level.window / spacing[2])
-    similarity = LocalCorrelation(reference, weight, window, preset.noise, _STRIDE)
-    counted = float(weight.sum()) * float(np.prod(spacing))
-    source = _source(moving, field(points), affine, grid, targets, level.spacing)
-    inverse = torch.as_tensor(np.reshape(grid.direction, (3, 3)).T).to(points)
-    present = torch.einsum("ij,jzyx->izyx", inverse, field.displacement(points).movedim(-1, 0))
+        def spline(change: torch.Tensor) -> torch.Tensor:
+            return first + gaussian_mean(change, (_SMOOTHING,) * 3)
 
-    width = min(level.control_spacing, balls.radius / 2)
-    lattice = BSplineLattice(
-        grid.shape, (width / spacing[0], width / spacing[1], width / spacing[2]), device
-    )
-    at_landmarks = balls.share(torch.as_tensor(targets.points)).numpy()
-    now = field.displacement(torch.as_tensor(targets.points).to(device)).double().cpu().numpy()
-    rest = replace(targets, targets=targets.targets - now)
-    term = rest.term(lattice, counted, grid, at_landmarks)
-    # As in fit_level, where second differences are those of control points.
-    share_of_box = float(np.prod(grid.size)) * float(np.prod(spacing)) / counted
-    stiffness = preset.bending * (level.control_spacing / float(np.prod(spacing)) ** (1 / 3)) ** 2
+        def pull(change: torch.Tensor) -> torch.Tensor:
+            coefficients = spline(change)
+            return regularity(coefficients, share * lattice.evaluate(coefficients))
 
-    def regularity(coefficients: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
-        whole = present + delta
-        smooth = stiffness * bending_energy(whole, spacing)
-        folding = _FOLDING * folding_penalty(whole, spacing)
-        return share_of_box * (smooth + folding) + term(coefficients)
+        def energy(change: torch.Tensor) -> torch.Tensor:
+            coefficients = spline(change)
+            delta = share * lattice.evaluate(coefficients)
+            places = source.base + multiplied(source.matrix, delta)
+            warped = looked_up(source.values[None], places.movedim(0, -1))[0]
+            return similarity(warped) + regularity(coefficients, delta)
 
-    def spline(change: torch.Tensor) -> torch.Tensor:
-        return first + gaussian_mean(change, (_SMOOTHING,) * 3)
-
-    def pull(change: torch.Tensor) -> torch.Tensor:
-        coefficients = spline(change)
-        return regularity(coefficients, share * lattice.evaluate(coefficients))
-
-    def energy(change: torch.Tensor) -> torch.Tensor:
-        coefficients = spline(change)
-        delta = share * lattice.evaluate(coefficients)
-        places = source.base + multiplied(source.matrix, delta)
-        warped = looked_up(source.values[None], places.movedim(0, -1))[0]
-        return similarity(warped) + regularity(coefficients, delta)
-
-    first = torch.zeros(3, *lattice.control_shape, device=device)
-    rate = _STEP * min(spacing)
-    if begin is not None:
-        before = DisplacementField(begin[1], begin[0]).displacement(points).movedim(-1, 0)
-        first = lattice.fit(before, 1e-4)
-    else:
-        zero = torch.zeros_like(first)
-        first = spline(descended(pull, zero, rate, _PULLING, part(progress, 0, 0.2))[0])
-    change, _ = descended(energy, torch.zeros_like(first), rate, level.iterations, progress)
-    return grid, lattice.evaluate(spline(change))
+        first = torch.zeros(3, *lattice.control_shape, device=device)
+        rate = _STEP * min(spacing)
+        if begin is not None:
+            before = DisplacementField(begin[1], begin[0]).displacement(points).movedim(-1, 0)
+            first = lattice.fit(before, 1e-4)
+        else:
+            zero = torch.zeros_like(first)
+            first = spline(descended(pull, zero, rate, _PULLING, part(progress, 0, 0.2))[0])
+        change, _ = descended(energy, torch.zeros_like(first), rate, level.iterations, progress)
+        return grid, lattice.evaluate(spline(change))
 
 
 def _at_resolution(image: Image, grid: Grid, spacing: float) -> torch.Tensor:
