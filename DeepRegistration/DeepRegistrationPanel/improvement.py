@@ -4,15 +4,18 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from DeepRegistrationLib.scene.landmarks.driving import drivers_of, ids_of
-from DeepRegistrationLib.scene.nodes.coordinates import flipped, parents_of
-from DeepRegistrationLib.scene.nodes.copies import light_copy
+from DeepRegistrationLib.registration.improvement_notes import worsened
+from DeepRegistrationLib.scene.landmarks.driving import ids_of
+from DeepRegistrationLib.scene.landmarks.driving_marks import marks_of
+from DeepRegistrationLib.scene.landmarks.driving_start import drop_start, start_of
+from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
-from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest
+from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest, undo_all
 from DeepRegistrationLib.scene.runs.left_out import LeftOutRequest
+from DeepRegistrationLib.scene.runs.results import ERROR_MAPS
 from DeepRegistrationPanel.runbar import RunBar
 
-_REMADE = ("warped", "jacobian", "displacement")  # what follows the deformation
+_REMADE = ("warped", "jacobian", "displacement", "inverse")  # what follows the deformation
 # What a sentence is about: with another choice it is no longer said.
 _ABOUT = ("fixedVolume", "movingVolume", "transform", "fixedLandmarks", "movingLandmarks")
 
@@ -35,7 +38,6 @@ class Improvement:
         ui.leaveOutButton.connect("clicked(bool)", self._onLeaveOut)
         self._moved = None  # label of the pair that was moved, or became one, last
         self._steps = []  # records, the last one first to be undone
-        self._start = None  # a copy of the transform before the first step
         self._reached = None  # the transform node, and what it holds since the last step
 
     def update(self):
@@ -44,10 +46,10 @@ class Improvement:
         self._forgetIfReplaced()
         self.bar.update(self._reason(), self._hint())
         ui.improveText.visible = bool(ui.improveText.text)
-        ui.undoImproveButton.enabled = bool(self._steps) and not runner.running
-        drove = self._section.state.marks.used
-        ui.leaveOutButton.enabled = bool(
-            self._steps and drove.sum() > 1 and not runner.running and self._start is not None
+        start = start_of(self._section.parameters.transform)
+        ui.undoImproveButton.enabled = start is not None and not runner.running
+        ui.leaveOutButton.enabled = (
+            start is not None and len(self._improving(start)) > 1 and not runner.running
         )
 
     def follow(self, before):
@@ -76,17 +78,37 @@ class Improvement:
         """A new registration, or a change by hand, cannot be undone step by step."""
         if self._reached is None or self.bar.running:  # a run here is what replaces it
             return
-        if self._reached != self._held(self._reached[0]):
+        node, held, start = self._reached
+        if (node, held) != self._held(node):
             self._forget()
+            scene = slicer.mrmlScene
+            if node.GetScene() is not None:
+                drop_start(node)
+            elif scene.IsNodePresent(start) and not scene.IsClosing():
+                scene.RemoveNode(start)
 
     def _forget(self):
         steps, self._steps = self._steps, []
-        self._start = self._reached = None
+        self._reached = None
         self._section.panel.release(steps)
 
     @staticmethod
     def _held(node):
         return node, None if node.GetScene() is None else node.GetTransformFromParent()
+
+    def _reach(self, node):
+        """Take note of what the steps have made of a transform node."""
+        self._reached = (*self._held(node), start_of(node))
+
+    def _improving(self, start):
+        """Rows of pairs that drove the transform, but not what it was at the start."""
+        state, p = self._section.state, self._section.parameters
+        if not state.marks.used.any():
+            return np.empty(0, dtype=int)
+        lists = (p.fixedLandmarks, p.movingLandmarks)
+        ids = tuple(zip(*ids_of(lists, state.indices.tolist()), strict=True))
+        known = marks_of(start, lists, ids, (state.fixed, state.moving))
+        return np.flatnonzero(state.marks.used & ~known.drove & self._usable())
 
     def _usable(self):
         """Rows that may drive and are mapped: bool [n]."""
@@ -127,23 +149,32 @@ class Improvement:
         state, p = self._section.state, self._section.parameters
         targets = self._targets()
         rows = np.union1d(self._drivingNear(targets), targets).astype(int)
-        above = (p.transform, *parents_of(p.transform))
-        unseen = not any(drivers_of(node) for node in above)
-        start = light_copy(p.transform) if unseen else self._start
         places = flipped(state.fixed[targets])
         request = ImprovementRequest(**self._question(rows), places=places)
         labels = [state.labels[row] for row in targets]
         at = [rows.tolist().index(row) for row in targets]
-        made = [kind for kind in _REMADE if kind in outputs_of(p.transform)]
+        made = outputs_of(p.transform)
+        before, names = state.after, state.labels
 
         def onDone(result):
             self._moved = None
             self._steps.append(result.record)
-            self._start, self._reached = start, self._held(result.node)
-            self.bar.say(_sentence(result, labels, at, p.radius))
-            self._remake(made)
+            self._reach(result.node)
+            lines = [_sentence(result, labels, at, p.radius), *self._beside(names, before)]
+            if any(kind in made for kind in ERROR_MAPS):
+                lines.append(_("The error estimate was of the deformation before, and is gone."))
+            self.bar.say("\n".join(lines))
+            self._remake([kind for kind in _REMADE if kind in made])
 
         self.bar.start(request, onDone)
+
+    def _beside(self, names, before):
+        """What is to be said of the landmarks that do not drive."""
+        state = self._section.state
+        if state.labels != names:  # some were placed or removed meanwhile
+            return []
+        rows = np.flatnonzero(state.counted)
+        return worsened([names[row] for row in rows], before[rows], state.after[rows])
 
     def _drivingNear(self, targets):
         """Rows that drive and are near enough to have a part in it."""
@@ -178,8 +209,8 @@ class Improvement:
         }
 
     def _onLeaveOut(self, _checked=False):
-        rows = np.flatnonzero(self._section.state.marks.used & self._usable())
-        request = LeftOutRequest(**self._question(rows), startNode=self._start)
+        start = start_of(self._section.parameters.transform)
+        request = LeftOutRequest(**self._question(self._improving(start)), startNode=start)
         self.bar.start(request, self._onLeftOut)
 
     def _onLeftOut(self, errors):
@@ -190,10 +221,18 @@ class Improvement:
         self.bar.say(text.format(count=len(errors), mean=np.mean(errors), max=np.max(errors)))
 
     def _onUndo(self, _checked=False):
-        node, self._reached = self._reached[0], None  # what it holds is about to change
-        self._section.panel.undo([self._steps.pop()], {})
-        self._reached = self._held(node)
-        self.bar.say(_("The last improvement was taken back."))
+        node = self._section.parameters.transform
+        ours = self._reached is not None and self._reached[0] is node and self._steps
+        self._reached = None  # what it holds is about to change
+        if ours:
+            self._section.panel.undo([self._steps.pop()], {})
+            self._reach(node)
+            self.bar.say(_("The last improvement was taken back."))
+        else:
+            self._forget()
+            undo_all(slicer.mrmlScene, node)
+            self._section.panel.update()
+            self.bar.say(_("All improvements of this transform were taken back."))
 
 
 def _movedRow(before, state):

@@ -88,7 +88,10 @@ class ResultsSection(Section):
             if self.parameters.transform is transform:
                 onMade()
 
-        request = DerivedRequest(scene, transform, p.fixedVolume, p.movingVolume, kind)
+        if kind == "inverse":
+            request = InverseRequest(scene, transform)
+        else:
+            request = DerivedRequest(scene, transform, p.fixedVolume, p.movingVolume, kind)
         self.panel.bar.start(request, onDone)
 
     def _onInverseMade(self, result):

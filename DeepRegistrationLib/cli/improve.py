@@ -6,6 +6,8 @@ import argparse
 import time
 from typing import Any
 
+import numpy as np
+
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
@@ -20,12 +22,29 @@ from DeepRegistrationLib.cli.inputs import (
 )
 from DeepRegistrationLib.cli.register import check_inputs_survive, tell
 from DeepRegistrationLib.cli.terminal import warned
+from DeepRegistrationLib.evaluation.driving_pairs import split
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
+from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
 from DeepRegistrationLib.progress import part, shown_progress
 from DeepRegistrationLib.registration.engine import Registration
 from DeepRegistrationLib.registration.improvement import improve, leave_one_out
+from DeepRegistrationLib.registration.improvement_notes import worsened
 from DeepRegistrationLib.reports.report import REPORTED, build_report
 from DeepRegistrationLib.reports.result_files import RESULTS, output_size, write_results
+from DeepRegistrationLib.transforms import Transform
+
+
+def _worsened(
+    landmarks: LandmarkPairs | None, guide: LandmarkPairs, before: Transform, after: Transform
+) -> list[str]:
+    """A sentence about the report's landmarks that fit worse than before."""
+    if landmarks is None:
+        return []
+    rows = split(guide, landmarks.fixed).independent
+    fixed, moving = landmarks.fixed[rows], landmarks.moving[rows]
+    errors = [np.linalg.norm(mapped_points(t, fixed) - moving, axis=1) for t in (before, after)]
+    return worsened([landmarks.labels[row] for row in rows], *errors)
 
 
 def improve_files(arguments: argparse.Namespace) -> int:
@@ -60,13 +79,14 @@ def improve_files(arguments: argparse.Namespace) -> int:
             rest = part(progress, 0.3, 1.0)
             errors = leave_one_out(fixed, moving, start, guide, **options, progress=rest)
         progress(1.0, "Measuring and writing")
+        notes = [*found.notes, *_worsened(landmarks, guide, start, found.transform)]
         result = Registration(
             transform=found.transform,
             grid=fixed.grid,
             driving=guide,
             left_out=errors,
             seconds=seconds,
-            notes=found.notes,
+            notes=notes,
             provenance={
                 "deepregistration": __version__,
                 "method": "improve",

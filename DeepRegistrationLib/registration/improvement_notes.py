@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
@@ -9,6 +11,7 @@ from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 REDUCED = "The correction was made smaller, as the deformation would have folded."
 _MISSED = 2.0  # times what a landmark is trusted to: further away it was not reached
 _STEEPEST = 2.5  # radius over pull, below which a deformation would have to fold
+_FARTHER = 0.3  # mm by which a landmark beside may fit worse without a word
 _WORSE = 0.1  # local correlation that a landmark may cost without a word
 
 
@@ -55,4 +58,22 @@ def contradictions(labels: list[str], before: np.ndarray, after: np.ndarray) -> 
         f"correlation {now:.2f}, before {then:.2f}); check that both points show one structure."
         for label, then, now in zip(labels, before, after, strict=True)
         if now < then - _WORSE
+    ]
+
+
+def worsened(labels: Sequence[str], before: np.ndarray, after: np.ndarray) -> list[str]:
+    """A sentence about landmarks that did not drive and fit clearly worse than before.
+
+    Args:
+        labels: Of these.
+        before, after: |T(x_F) - x_M|, mm, NaN where it is not known: [n].
+    """
+    rows = [row for row in range(len(labels)) if after[row] - before[row] > _FARTHER]
+    if not rows:
+        return []
+    names = ", ".join(labels[row] for row in rows)
+    text = f"Landmark {names} nearby fits" if len(rows) == 1 else f"Landmarks {names} nearby fit"
+    return [
+        f"{text} worse than before ({np.mean(before[rows]):.2f} mm before, "
+        f"{np.mean(after[rows]):.2f} mm after): check the landmark that drove this, and these."
     ]

@@ -18,7 +18,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize.landmark_term import Targets
 from DeepRegistrationLib.registration.landmark_start import landmark_start
-from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms import Affine, DisplacementField, write_transform
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
 SHORT = {"iterations": 0.5}
@@ -252,3 +252,18 @@ def test_only_landmarks_that_drove_give_no_error_at_all(files, tmp_path, capsys)
     assert report["tre"] is None
     assert report["verdict"]["level"] != "ok"
     assert "Target registration error" not in capsys.readouterr().out
+
+
+def test_a_wrong_landmark_is_noticed_by_its_neighbours(files, pair, tmp_path):
+    """The transform is right; one pair, 9 mm off, pulls others away."""
+    write_transform(DisplacementField.of(pair.transform, pair.fixed.grid), tmp_path / "true.h5")
+    apart = np.linalg.norm(pair.fixed_landmarks[:, None] - pair.fixed_landmarks, axis=-1)
+    middle = (apart < 20).sum(1).argmax()
+    write_landmarks(pair.fixed_landmarks[[middle]], tmp_path / "one.csv")
+    write_landmarks(pair.moving_landmarks[[middle]] + (0.0, 9.0, 0.0), tmp_path / "other.csv")
+    words = ["improve", files["f.nii.gz"], files["m.nii.gz"], str(tmp_path / "true.h5")]
+    words += ["-o", str(tmp_path / "out"), "--guide", str(tmp_path / "one.csv")]
+    words += [str(tmp_path / "other.csv"), "--fixed-landmarks", files["f.csv"]]
+    assert main([*words, "--moving-landmarks", files["m.csv"], "--quiet"]) == 0
+    notes = json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
+    assert any("nearby fit" in note and "worse than before" in note for note in notes)

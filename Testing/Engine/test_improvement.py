@@ -10,6 +10,7 @@ from DeepRegistrationLib import RegistrationError, improve, leave_one_out
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.methods.optimize.unfolding import smallest_jacobian
+from DeepRegistrationLib.registration.improvement_notes import worsened
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField
 
 FAULT = np.array([5.0, -5.0, 4.0])  # mm, 8.1 of them at its middle
@@ -212,3 +213,14 @@ def test_places_radius_and_weight_are_checked(pair, changes, sentence):
     driving = pair.fixed_landmarks[:1], pair.moving_landmarks[:1]
     with pytest.raises(RegistrationError, match=sentence):
         improve(pair.fixed, pair.moving, Affine(), driving, **changes)
+
+
+def test_landmarks_beside_are_named_where_they_fit_clearly_worse():
+    before, after = np.array([1.0, 1.2, 2.0, np.nan]), np.array([1.7, 1.25, 1.0, np.nan])
+    assert worsened(["a", "b", "c", "d"], before, after) == [
+        "Landmark a nearby fits worse than before (1.00 mm before, 1.70 mm after): check the "
+        "landmark that drove this, and these."
+    ]
+    both = worsened(["a", "b"], before[:2], after[:2] + 1)
+    assert both[0].startswith("Landmarks a, b nearby fit worse than before (1.10 mm before, 2.48")
+    assert worsened(["b", "c"], before[1:3], after[1:3]) == []

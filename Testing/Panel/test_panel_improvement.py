@@ -9,10 +9,14 @@ import torch
 from pairs import add_landmarks, add_pair, contents, phantom
 from SlicerHost import hands
 
-from DeepRegistrationLib.scene.nodes.outputs import outputs_of
+from DeepRegistrationLib.scene.landmarks import driving
+from DeepRegistrationLib.scene.landmarks.driving_start import start_of
+from DeepRegistrationLib.scene.nodes.coordinates import between, flipped, map_points
+from DeepRegistrationLib.scene.nodes.outputs import ROLES, outputs_of
 from DeepRegistrationLib.scene.nodes.placement import METHOD
-from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
-from DeepRegistrationLib.scene.nodes.volumes import voxels_of
+from DeepRegistrationLib.scene.nodes.provenance import made_of
+from DeepRegistrationLib.scene.nodes.transforms import map_from_node, transform_node_from
+from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image, voxels_of
 from DeepRegistrationLib.scene.runs.results import refer_to_pair
 from DeepRegistrationLib.transforms import DisplacementField
 
@@ -281,18 +285,98 @@ def test_a_linear_transform_is_refused_with_a_sentence(slicer_host, panel, secti
     assert not section.state.marks.drives.any()
 
 
-def test_the_marks_survive_a_closed_and_loaded_scene(slicer_host, panel, section, wrong, tmp_path):
-    hands.click_cell(section.ui.pointsTable, wrong, 1)
-    press(slicer_host, panel, section)
+def test_a_loaded_scene_knows_what_drove_and_where_it_began(
+    slicer_host, panel, section, wrong, tmp_path
+):
+    error = section.state.after.copy()
+    far = int(np.linalg.norm(section.state.fixed - section.state.fixed[wrong], axis=1).argmax())
+    for row in (wrong, far):
+        hands.click_cell(section.ui.pointsTable, row, 1)
+        press(slicer_host, panel, section)
     path = tmp_path / "scene.mrb"
     assert slicer.mrmlScene.WriteToMRB(str(path))
     slicer.mrmlScene.Clear(False)
     assert not section.ui.undoImproveButton.enabled
     assert slicer.mrmlScene.ReadFromMRB(str(path))
     slicer_host.process_events(0.1)
-    assert section.state.statistics["n"] == 99
+    assert section.state.statistics["n"] == 98
     assert texts(section, wrong)[2].startswith("(")
+    assert section.ui.undoImproveButton.enabled and section.ui.leaveOutButton.enabled
+    press(slicer_host, panel, section, "leaveOutButton")
+    assert section.state.marks.left_out[wrong] == pytest.approx(error[wrong], abs=0.05)
+    node = panel.parameters.transform
+    held = start_of(node).GetTransformFromParent()
+    slicer_host.click(section.ui.undoImproveButton)
+    assert "All improvements of this transform were taken back" in section.ui.improveText.text
+    assert node.GetTransformFromParent() is held
+    vectors = map_from_node(node).field().vectors
+    np.testing.assert_allclose(vectors, nearly_true(wrong).vectors, atol=1e-3)
+    assert section.state.statistics["n"] == 100
+    assert start_of(node) is None and "improved" not in made_of(node)
     assert not section.ui.undoImproveButton.enabled and not section.ui.leaveOutButton.enabled
+
+
+def test_the_start_is_hidden_and_goes_with_the_transform(slicer_host, panel, section, wrong):
+    slicer_host.process_events(0.1)
+    before = contents()
+    hands.click_cell(section.ui.pointsTable, wrong, 1)
+    press(slicer_host, panel, section)
+    node = panel.parameters.transform
+    start = start_of(node)
+    assert start.GetHideFromEditors() and set(contents()) - set(before) == {start.GetID()}
+    slicer.mrmlScene.RemoveNode(node)
+    panel.update()
+    assert start.GetScene() is None
+
+
+def test_what_already_drove_the_start_is_not_left_out_from_there(
+    slicer_host, panel, section, wrong
+):
+    p = panel.parameters
+    lists, k = (p.fixedLandmarks, p.movingLandmarks), wrong + 1
+    place = np.stack([section.state.fixed[[k]], section.state.moving[[k]]], axis=1)
+    driving.remember(p.transform, lists, driving.ids_of(lists, [[k, k]]), place)
+    hands.click_cell(section.ui.pointsTable, wrong, 1)
+    press(slicer_host, panel, section)
+    assert section.state.marks.used.sum() == 2
+    assert not section.ui.leaveOutButton.enabled  # only one of them can be
+    slicer_host.click(section.ui.undoImproveButton)
+    assert np.flatnonzero(section.state.marks.used).tolist() == [k]
+
+
+def test_an_inverse_is_made_again_and_an_error_estimate_is_said_to_be_gone(
+    slicer_host, panel, section, wrong
+):
+    p = panel.parameters
+    panel.tell("onMapWanted", "inverse", lambda: None)
+    slicer_host.process_events(until=lambda: not panel.runner.running, timeout=120)
+    estimate = volume_node_from_image(phantom().fixed, slicer.mrmlScene, "estimate")
+    p.transform.SetNodeReferenceID(ROLES["predicted"], estimate.GetID())
+    hands.click_cell(section.ui.pointsTable, wrong, 1)
+    press(slicer_host, panel, section)
+    slicer_host.process_events(
+        until=lambda: list(outputs_of(p.transform)) == ["inverse"] and not panel.runner.running,
+        timeout=120,
+    )
+    said = section.ui.improveText.text
+    assert "The error estimate was of the deformation before, and is gone." in said
+    inverse = between(None, outputs_of(p.transform)["inverse"])
+    back = map_points(inverse, flipped(section.state.mapped))
+    off = np.linalg.norm(flipped(back)[wrong] - section.state.fixed[wrong])
+    assert off < 1  # mm, in voxels of 8 mm; the inverse of the deformation before is off by 5
+
+
+def test_landmarks_beside_that_fit_worse_are_named(slicer_host, panel, section, wrong):
+    p = panel.parameters
+    node = transform_node_from(phantom().transform, slicer.mrmlScene, "true", phantom().fixed.grid)
+    p.transform.SetAndObserveTransformFromParent(node.GetTransformFromParent())
+    drag(p.movingLandmarks, wrong, (0.0, 9.0, 0.0))  # a wrong landmark in a right registration
+    before = section.state.after.copy()
+    said = press(slicer_host, panel, section)
+    worse = section.state.counted & (section.state.after > before + 0.3)
+    names = [section.state.labels[row] for row in np.flatnonzero(worse)]
+    assert names and "worse than before" in said
+    assert all(name in said for name in names)
 
 
 def test_trust_and_radius_reach_the_engine(panel, section, wrong):

@@ -29,6 +29,11 @@ def remember_improvement(node) -> None:
     _keep(node, {**made, _IMPROVED: int(made.get(_IMPROVED, 0)) + 1})
 
 
+def forget_improvements(node) -> None:
+    """All steps were taken back."""
+    _keep(node, {key: value for key, value in made_of(node).items() if key != _IMPROVED})
+
+
 def made_of(node) -> dict[str, Any]:
     """What is known of how the transform was made; empty where nothing is."""
     try:

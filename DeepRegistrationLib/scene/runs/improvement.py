@@ -11,11 +11,12 @@ import vtk
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.scene.landmarks import driving
+from DeepRegistrationLib.scene.landmarks.driving_start import keep_start, return_to_start
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.coordinates import flipped, require_node
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import ROLES
-from DeepRegistrationLib.scene.nodes.provenance import remember_improvement
+from DeepRegistrationLib.scene.nodes.provenance import forget_improvements, remember_improvement
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import converting, map_from_node, set_transform
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, volume_from_node
@@ -42,6 +43,21 @@ class ImprovementResult:
     largest_change_outside: float
     notes: list[str]
     record: Record
+
+
+def undo_all(scene, node) -> None:
+    """Take back all improvements of a transform node, of which the start is kept."""
+    with reversible(scene, [node], [node]) as record:
+        return_to_start(node)
+        forget_improvements(node)
+        _take_out_derived(record, node)
+
+
+def _take_out_derived(record: Record, node) -> None:
+    """What was made of the transform before leaves the scene."""
+    for key, role in ROLES.items():
+        if key != "mask":
+            record.take_out(node, role)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +139,11 @@ class ImprovementRequest(EngineRequest):
         """Update the transform; what was made of it before leaves the scene."""
         node = self.transformNode
         with reversible(self.scene, [node], [node]) as record:
+            if self.lists:
+                keep_start(node)
             set_transform(node, mapping)
             remember_improvement(node)
-            for key, role in ROLES.items():
-                if key != "mask":
-                    record.take_out(node, role)
+            _take_out_derived(record, node)
             if self.lists:
                 self._remember(record)
         numbers = (np.asarray(answer[name]) for name in ("residuals", "before", "left_out"))

@@ -14,6 +14,7 @@ from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen, na
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 from DeepRegistrationLib.scene.landmarks.driving import remember_segments
 from DeepRegistrationLib.scene.landmarks.driving_pairs import DrivingPairs
+from DeepRegistrationLib.scene.landmarks.driving_start import take_out_start
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
@@ -232,6 +233,7 @@ class RegistrationRequest(EngineRequest):
                 driving.remember(nodes.transform)
             remember_segments(nodes.transform, outcome.driving_labels)
             remember_made(nodes.transform, outcome.provenance, outcome.seconds)
+            take_out_start(record, nodes.transform)
             for role in results.outdated_roles(prepared):
                 record.take_out(nodes.transform, role)
             evaluation = None if pairs is None else tabulate(nodes.transform, pairs)
