@@ -8,6 +8,7 @@ from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.placement import IMPORTED
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
 from DeepRegistrationLib.scene.runs.inverse import InverseRequest
+from DeepRegistrationPanel.dicomexport import DicomExport
 from DeepRegistrationPanel.imports import TransformImport
 from DeepRegistrationPanel.section import Section
 
@@ -34,6 +35,7 @@ class ResultsSection(Section):
         self.ui.displacementButton.connect("clicked(bool)", self._onDisplacement)
         self.ui.undoButton.connect("clicked(bool)", self._onUndo)
         self._import = TransformImport(self)
+        self._dicom = DicomExport(self)
 
     def onRegistered(self, result):
         self.ui.resultsButton.collapsed = False
@@ -54,6 +56,7 @@ class ResultsSection(Section):
         undoable = result is not None and result.record.undoable
         self.ui.undoButton.enabled = undoable and not running
         self._import.update()
+        self._dicom.update()
 
     def close(self):
         self._import.forget()

@@ -10,7 +10,12 @@ from typing import Any
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.files import is_dicom, load_pydicom, read_object
 from DeepRegistrationLib.images.dicom.reader import stack_of
-from DeepRegistrationLib.images.dicom.volumes import choose_volume, find_volumes
+from DeepRegistrationLib.images.dicom.volumes import (
+    DicomVolume,
+    choose_volume,
+    find_volumes,
+    volumes_in,
+)
 from DeepRegistrationLib.images.geometry import Grid
 
 
@@ -64,7 +69,25 @@ def read_series(path: str | Path, series: Sequence[str] = ()) -> Series:
             f"{path} holds no DICOM slices; a DICOM object gets patient, study and frame of "
             "reference from there, so give the folder of the original slices."
         )
-    volume = choose_volume(volumes, path, series)
+    return _series_of(choose_volume(volumes, path, series), path)
+
+
+def series_of_files(files: Sequence[str | Path]) -> Series:
+    """The headers of a series whose files are known.
+
+    Raises:
+        RegistrationError: As :func:`read_series`.
+    """
+    load_pydicom()
+    paths = [Path(file) for file in files]
+    gone = next((path for path in paths if not path.is_file()), None)
+    if gone is not None:
+        raise RegistrationError(f"{gone} does not exist any more; import the DICOM series again.")
+    folder = paths[0].parent
+    return _series_of(choose_volume(volumes_in(paths), folder), folder)
+
+
+def _series_of(volume: DicomVolume, path: Path) -> Series:
     if len(volume.times) > 1:
         raise RegistrationError(
             f"{path} holds {len(volume.times)} volumes of one position by {volume.order}, so no "

@@ -75,6 +75,15 @@ def imported(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
+def exported(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """A DICOM object of a transform; the request is ``write_registration_of``'s arguments."""
+    from DeepRegistrationLib.files.dicom_export import write_registration_of
+
+    progress(0.1, "Reading the headers of the series")
+    return {"path": write_registration_of(**request)}
+
+
+@command
 def derive(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """A volume made of a transform; the request is ``jobs.derived_volume``'s arguments."""
     from DeepRegistrationLib.registration.numpy_interface import derived_volume

@@ -134,6 +134,25 @@ def correct(tour: Tour) -> None:
     tour.shoot("1-improved")
 
 
+def report(tour: Tour) -> None:
+    """The page to sign, and the decision about it."""
+    tour.sample("Thorax phantom (inhale, exhale)")
+    tour.register()
+    tour.wait(lambda: tour.section("Quality").complete)
+    tour.open("Report")
+    ui = tour.section("Report").ui
+    ui.decisionBox.collapsed = False
+    ui.choiceBox.currentIndex = 1
+    ui.reviewerEdit.text = "A. Physicist"
+    ui.commentEdit.text = "Lungs only; not for dose in the ribs"
+    tour.host.process_events(0.2)
+    click(ui.decideButton)
+    tour.wait(lambda: ui.decideButton.text != "Cancel")
+    area = tour.host.window.findChild(QtWidgets.QScrollArea)
+    area.ensureWidgetVisible(unwrap(ui.decisionText), 0, 10)
+    tour.shoot("1-decision")
+
+
 def errors(tour: Tour) -> None:
     """The error estimate of the chest."""
     tour.sample("Thorax phantom (inhale, exhale)")
@@ -208,6 +227,7 @@ CASES = {
     "lung": (lung, False),
     "heart": (heart, False),
     "errors": (errors, False),
+    "report": (report, False),
     "correct": (correct, False),
     "dark": (dark_lung, True),
     "panel": (whole_panel, False),

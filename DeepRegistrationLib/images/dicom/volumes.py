@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +81,16 @@ def find_volumes(path: Path) -> list[DicomVolume]:
     Raises:
         RegistrationError: A file is damaged, or images of one place cannot be told apart.
     """
-    frames = [frame for file in regular_files(path) for frame in frames_of(file)]
+    return volumes_in(regular_files(path))
+
+
+def volumes_in(files: Iterable[Path]) -> list[DicomVolume]:
+    """:func:`find_volumes` of files that are known.
+
+    Raises:
+        RegistrationError: As there.
+    """
+    frames = [frame for file in files for frame in frames_of(file)]
     frames = _without_copies(frames)
     images = [f for f in frames if not is_segmentation(f) and f.text("SOPClassUID") != DOSE]
     by_series: dict[str, list[DicomFrame]] = defaultdict(list)
