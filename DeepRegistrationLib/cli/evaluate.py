@@ -37,7 +37,12 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.labels import paired
 from DeepRegistrationLib.registration.validation import check_image, check_mask
 from DeepRegistrationLib.reports.content import ReportContent
-from DeepRegistrationLib.reports.file_report import file_content
+from DeepRegistrationLib.reports.file_report import (
+    FilePair,
+    file_content,
+    places_in,
+    with_places,
+)
 from DeepRegistrationLib.reports.html_comparison import write_comparison
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.report import (
@@ -46,6 +51,7 @@ from DeepRegistrationLib.reports.report import (
     write_report,
 )
 from DeepRegistrationLib.reports.summary import summary_lines
+from DeepRegistrationLib.reports.worst_places import places_of_both
 from DeepRegistrationLib.transforms import Transform
 
 
@@ -77,14 +83,12 @@ def evaluate_files(arguments: argparse.Namespace) -> int:
     other = load_optional(load_transform, arguments.compare, inputs.grid)
     report, measured = _evaluated(arguments.transform, transform, inputs)
     if arguments.report is not None:
-        content = _content(arguments, arguments.transform, transform, inputs, (report, measured))
+        own = _Judged(arguments.transform, transform, report, measured)
         if other is None:
-            decision = decision_for(arguments, content.subject)
-            write_html(replace(content, decision=decision), arguments.report)
+            _write_page(arguments, inputs, own)
         else:
             measures = _evaluated(arguments.compare, other, inputs)
-            second = _content(arguments, arguments.compare, other, inputs, measures)
-            write_comparison(content, second, arguments.report)
+            _write_comparison(arguments, inputs, own, _Judged(arguments.compare, other, *measures))
     return _tell(arguments, report)
 
 
@@ -156,21 +160,49 @@ def _evaluated(
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A transform of a file, and what was measured of it."""
+
+    path: str
+    transform: Transform
+    report: dict[str, Any]
+    measured: dict[str, Any]
+
+
+def _write_page(arguments: argparse.Namespace, inputs: _Inputs, judged: _Judged) -> None:
+    content, pair = _content(arguments, inputs, judged)
+    content = with_places(content, judged.transform, pair, places_in(content, pair))
+    content = replace(content, decision=decision_for(arguments, content.subject))
+    write_html(content, arguments.report)
+
+
+def _write_comparison(
+    arguments: argparse.Namespace, inputs: _Inputs, first: _Judged, second: _Judged
+) -> None:
+    """Both on one page, with the worst places of either shown for both."""
+    pages = [_content(arguments, inputs, judged) for judged in (first, second)]
+    both = places_of_both(*(places_in(*page) for page in pages))
+    written = [
+        with_places(content, judged.transform, pair, [names[k] for names in both])
+        for k, ((content, pair), judged) in enumerate(zip(pages, (first, second), strict=True))
+    ]
+    write_comparison(written[0], written[1], arguments.report)
+
+
 def _content(
-    arguments: argparse.Namespace,
-    path: str,
-    transform: Transform,
-    inputs: _Inputs,
-    measures: tuple[dict[str, Any], dict[str, Any]],
-) -> ReportContent:
-    """What the page says of a transform."""
+    arguments: argparse.Namespace, inputs: _Inputs, judged: _Judged
+) -> tuple[ReportContent, FilePair]:
+    """What the page says of a transform, and of which images."""
     labels = {key: inputs.given.get(key) for key in ("fixed_labels", "label_names")}
-    images = inputs.fixed, inputs.moving
-    driving = driving_beside(path)
+    driving, images = driving_beside(judged.path), (inputs.fixed, inputs.moving)
     pair = file_pair(arguments, *images, inputs.landmarks, driving, **labels)
-    made = report_beside(path, transform)
-    described = identity_of_file(path, transform, made, arguments.patient_data)
-    return file_content(transform, pair, *measures, described=described, made=made)
+    made = report_beside(judged.path, judged.transform)
+    described = identity_of_file(judged.path, judged.transform, made, arguments.patient_data)
+    content = file_content(
+        judged.transform, pair, judged.report, judged.measured, described=described, made=made
+    )
+    return content, pair
 
 
 def _tell(arguments: argparse.Namespace, report: dict[str, Any]) -> int:

@@ -37,6 +37,8 @@ from DeepRegistrationLib.reports.file_report import (
     FilePair,
     file_content,
     identity_of_transform,
+    places_in,
+    with_places,
 )
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.identity import file_checksum
@@ -127,6 +129,8 @@ def _write_page(
         determinant=result.jacobian,
         warped=result.warped,
     )
+    places = places_in(content, pair)
+    content = with_places(content, result.transform, pair, places, result.warped)
     write_html(content, folder / PAGE)
 
 

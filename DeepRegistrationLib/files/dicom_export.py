@@ -37,8 +37,8 @@ def write_registration_of(
         The path.
 
     Raises:
-        RegistrationError: pydicom is missing, files are gone, an image does not lie where its series
-            does any more, or the file cannot be written.
+        RegistrationError: pydicom is missing, files are gone, an image lies elsewhere than its
+            series, or the file cannot be written.
     """
     sides = [series_of_files(files) for files in (fixed, moving)]
     for name, series, grid in zip(

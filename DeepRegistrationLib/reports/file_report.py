@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from DeepRegistrationLib.reports.identity import (
 )
 from DeepRegistrationLib.reports.report import STANDING_NOTES
 from DeepRegistrationLib.reports.verdict import Verdict, verdict
-from DeepRegistrationLib.reports.worst_places import worst_places
+from DeepRegistrationLib.reports.worst_places import WorstPlace, worst_places
 from DeepRegistrationLib.transforms import Transform, displacement_magnitude, jacobian
 from DeepRegistrationLib.transforms.tensors import parts_of, volume_of
 from DeepRegistrationLib.transforms.warping import warped_image
@@ -89,7 +89,7 @@ def file_content(
     determinant: Image | None = None,
     warped: Image | None = None,
 ) -> ReportContent:
-    """What the page of a transform says.
+    """What the page of a transform says; pictures of places are added by :func:`with_places`.
 
     Args:
         transform: Fixed to moving.
@@ -102,7 +102,7 @@ def file_content(
     with torch.no_grad():
         quality, determinant = _quality(transform, pair, measured, determinant)
         errors = None if pair.landmarks is None else landmark_errors(transform, pair)
-        pictures = _pictures(transform, pair, quality, errors, determinant, warped)
+        pictures = _pictures(transform, pair, determinant, warped)
     made = made or {}
     return ReportContent(
         images={side: _identity(pair, side) for side in ("fixed", "moving") if _of(pair, side)},
@@ -227,14 +227,45 @@ def _quality(
     return result, determinant
 
 
-def _pictures(
+def places_in(content: ReportContent, pair: FilePair) -> list[WorstPlace]:
+    """Where the transform looks worst."""
+    points = np.empty((0, 3)) if pair.landmarks is None else pair.landmarks.fixed
+    return worst_places(content.quality, content.landmarks, points)
+
+
+def with_places(
+    content: ReportContent,
     transform: Transform,
     pair: FilePair,
-    quality: Mapping[str, Any],
-    errors: LandmarkErrors | None,
-    determinant: Image | None,
-    warped: Image | None,
+    places: Sequence[WorstPlace],
+    warped: Image | None = None,
+) -> ReportContent:
+    """The page with a picture of each place, where there are pictures.
+
+    Args:
+        warped: The moving image on the fixed one's grid, where it is known.
+    """
+    if pair.fixed is None or pair.moving is None or not places:
+        return content
+    grid = pair.fixed.grid
+    with torch.no_grad():
+        warped = warped_image(pair.moving, transform, grid) if warped is None else warped
+    fixed, after = (image.data.cpu().numpy() for image in (finite(pair.fixed), warped))
+    added = [
+        _picture(_titled(place), fixed, after, grid, slice_pictures.near(grid, place.point))
+        for place in places
+    ]
+    return replace(content, pictures=[*content.pictures, *added])
+
+
+def _titled(place: WorstPlace) -> str:
+    return place.title if place.where in place.title else f"{place.title} ({place.where})"
+
+
+def _pictures(
+    transform: Transform, pair: FilePair, determinant: Image | None, warped: Image | None
 ) -> list[Picture]:
+    """Overviews: before, after, volume change."""
     if pair.fixed is None or pair.moving is None:
         return []
     grid = pair.fixed.grid
@@ -251,11 +282,6 @@ def _pictures(
     if determinant is not None:
         picture = slice_pictures.jacobian_picture(fixed, determinant.data.numpy(), grid, place)
         result.append(Picture("Volume change", picture, _JACOBIAN))
-    points = np.empty((0, 3)) if pair.landmarks is None else pair.landmarks.fixed
-    for worst in worst_places(quality, errors, points):
-        around = slice_pictures.near(grid, worst.point)
-        title = f"{worst.title} ({worst.where})"
-        result.append(_picture(title, fixed, after, grid, around))
     return result
 
 

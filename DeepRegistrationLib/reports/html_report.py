@@ -78,6 +78,9 @@ def verdict_block(content: ReportContent) -> str:
 
 def verdict_box(verdict: Verdict, title: str = "") -> str:
     """A verdict's headline, after a title, and its findings."""
+    headline = verdict.headline
+    if verdict.level == "ok":  # it repeats all findings, which follow here
+        headline = f"{headline.partition(':')[0].rstrip('.')}."
     findings = "".join(
         f'<li><b class="{escape(f.level)}">{escape(f.level)}</b>: {escape(f.text)}'
         + (f' <span class="soft">({escape(f.basis)})</span>' if f.basis else "")
@@ -85,7 +88,7 @@ def verdict_box(verdict: Verdict, title: str = "") -> str:
         for f in verdict.findings
     )
     return (
-        f'<div class="verdict {escape(verdict.level)}"><h2>{escape(title + verdict.headline)}</h2>'
+        f'<div class="verdict {escape(verdict.level)}"><h2>{escape(title + headline)}</h2>'
         f"<ul>{findings}</ul></div>\n"
     )
 

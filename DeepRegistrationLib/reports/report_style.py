@@ -59,7 +59,7 @@ svg circle.A { fill: var(--after); } svg circle.B { fill: var(--second); }
 .key.A { background: var(--after); } .key.B { background: var(--second); }
 b.ok { color: var(--ok); } b.unknown { color: var(--unknown); } b.problem { color: var(--problem); }
 table.wide { width: 100%; } table.wide th { vertical-align: top; }
-td.asked { max-width: none; }
+td.asked { width: 42%; max-width: none; }
 table.wide th { text-align: left; } td.state { text-align: left; }
 .tick { display: inline-block; width: .9em; height: .9em; margin: 0 .35em 0 .6em;
   border: 1px solid var(--text); vertical-align: -.1em; }
@@ -78,7 +78,7 @@ footer { margin-top: 2rem; font-size: .85rem; }
 @media print { :root { --back: #fff; --text: #000; --soft: #444; --line: #bbb; --panel: #f2f2f2;
   --before: #999; --after: #1f6fc4; --second: #c2571a;
   --ok: #1b7f4d; --caution: #a05a00; --problem: #b3261e; }
-  body { padding: 0; font-size: 9.5pt; max-width: none; }
+  body { padding: 0; font-size: 9pt; max-width: none; } h2 { margin-top: 1.2rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .tables { overflow: visible; } .tables table { margin-bottom: .7rem; }
   th:first-child, td:first-child { position: static; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,17 @@ def worst_places(
         if far and len(chosen) < MOST:
             chosen.append(place)
     return chosen
+
+
+def places_of_both(
+    first: Sequence[WorstPlace], second: Sequence[WorstPlace]
+) -> list[tuple[WorstPlace, WorstPlace]]:
+    """The worst places of two transforms, as each of them calls a place of the other one."""
+    ours = [(place, replace(place, title=f"Where A is worst ({place.where})")) for place in first]
+    theirs = [
+        (replace(place, title=f"Where B is worst ({place.where})"), place) for place in second
+    ]
+    return [*ours, *theirs]
 
 
 def _landmark(landmarks: LandmarkErrors | None, points: np.ndarray) -> list[WorstPlace]:

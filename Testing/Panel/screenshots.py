@@ -138,7 +138,7 @@ def report(tour: Tour) -> None:
     """The page to sign, and the decision about it."""
     tour.sample("Thorax phantom (inhale, exhale)")
     tour.register()
-    tour.wait(lambda: tour.section("Quality").complete)
+    tour.wait(lambda: tour.panel.measurement.complete)
     tour.open("Report")
     ui = tour.section("Report").ui
     ui.decisionBox.collapsed = False
@@ -210,7 +210,7 @@ def whole_panel(tour: Tour) -> None:
 def measure(tour: Tour, picture: str) -> None:
     """The quality section's figures and verdict."""
     tour.open("Quality")
-    tour.wait(lambda: tour.section("Quality").complete)
+    tour.wait(lambda: tour.panel.measurement.complete)
     tour.shoot(picture)
 
 

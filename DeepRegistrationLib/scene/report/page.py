@@ -26,7 +26,7 @@ from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportC
 from DeepRegistrationLib.reports.decision import now
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.verdict import Verdict, verdict
-from DeepRegistrationLib.reports.worst_places import worst_places
+from DeepRegistrationLib.reports.worst_places import WorstPlace, worst_places
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes.provenance import decision_about, made_of
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
@@ -64,6 +64,7 @@ def drawn_report(
     quality: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     identified: bool = False,
+    places: Sequence[WorstPlace] | None = None,
 ) -> Generator[float, None, ReportContent]:
     """What the report of a transform says, with its pictures.
 
@@ -80,6 +81,7 @@ def drawn_report(
             at in the first step, so that it may be filled in until then.
         notes: Of the registration.
         identified: The user wants names and patient data in the report.
+        places: To be pictured, may be filled in until the first step; the worst ones when omitted.
 
     Returns:
         Steps of some 0.1 s at most, which yield the fraction done.
@@ -98,7 +100,19 @@ def drawn_report(
     if problem is None:
         drawing = PagePictures(fixed, moving, transform, jacobian, landmarks)
     judge = _Judge(errors, landmarks, largest_voxel(fixed.GetSpacing(), moving.GetSpacing()), text)
-    return _drawn(replace(content, no_pictures=problem or ""), subject, judge, quality, drawing)
+    return _drawn(
+        replace(content, no_pictures=problem or ""), subject, judge, quality, drawing, places
+    )
+
+
+def places_in_scene(
+    fixed, moving, landmarks: LandmarkState | None, quality: Mapping[str, Any], identified: bool
+) -> list[WorstPlace]:
+    """Where a transform looks worst, by its measures and the errors at landmarks."""
+    if landmarks is None:
+        return worst_places(quality)
+    hidden = set() if identified else patient_words(fixed, moving)
+    return worst_places(quality, _errors(landmarks, hidden), landmarks.fixed)
 
 
 def _drawn(
@@ -107,6 +121,7 @@ def _drawn(
     judge: _Judge,
     quality: Mapping[str, Any] | None,
     drawing: PagePictures | None,
+    places: Sequence[WorstPlace] | None,
 ) -> Generator[float, None, ReportContent]:
     images, identity = yield from _paced(subject.hashing(), 0.0, _HASHING)
     measured = dict(quality or {})
@@ -119,7 +134,8 @@ def _drawn(
     )
     if drawing is None:
         return content
-    places = worst_places(measured, content.landmarks, judge.points)
+    if places is None:
+        places = worst_places(measured, content.landmarks, judge.points)
     pictures = yield from _pictures(drawing.all(places))
     return replace(content, pictures=pictures)
 

@@ -82,7 +82,8 @@ class PagePictures:
 
     def _worst(self, place: WorstPlace) -> PictureInSteps:
         steps = self._after.steps(place.title, near(flipped(np.array(place.point))))
-        return PictureInSteps(place.title, f"{place.title}, {place.where}. {_OVERLAY}", steps)
+        title = place.title if place.where in place.title else f"{place.title}, {place.where}"
+        return PictureInSteps(place.title, f"{title}. {_OVERLAY}", steps)
 
 
 def transforms_above(moving, evaluated, transform) -> list:

@@ -14,12 +14,13 @@ from DeepRegistrationLib.reports.decision import Decision, check_decision, decid
 from DeepRegistrationLib.reports.html_comparison import write_comparison
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.identity import subject_checksum
+from DeepRegistrationLib.reports.worst_places import WorstPlace, places_of_both
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.provenance import keep_decision
 from DeepRegistrationLib.scene.nodes.volumes import copying, update_volume_node
 from DeepRegistrationLib.scene.report.identity import subject_of
-from DeepRegistrationLib.scene.report.page import drawn_report
+from DeepRegistrationLib.scene.report.page import drawn_report, places_in_scene
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
 from DeepRegistrationLib.scene.runs.quality import quality_request
 from DeepRegistrationLib.scene.runs.requests import EngineQuestion, SceneRequest, Work
@@ -108,6 +109,10 @@ class ReportRequest(SceneRequest):
                 answer = yield EngineQuestion(*question, begin, begin + share)
                 yield from page.take(answer)
                 begin += share
+        if len(pages) == 2:
+            for names in places_of_both(*(page.worst_places() for page in pages)):
+                for page, place in zip(pages, names, strict=True):
+                    page.places.append(place)
         contents = []
         for page in pages:
             end = begin + (1 - begin) / (len(pages) - len(contents))
@@ -144,6 +149,7 @@ class _Page:
     Attributes:
         questions: Command and payload of what the engine is asked.
         measures: Filled in when it has answered.
+        places: To be pictured, where two transforms are compared; to be filled in.
         drawing: Steps that give the content.
     """
 
@@ -151,6 +157,9 @@ class _Page:
         pair = request.fixed, request.moving
         self.measures: dict[str, Any] = dict(one.quality or {})
         self.questions: list[tuple[str, dict[str, Any]]] = []
+        self.places: list[WorstPlace] = []
+        self._named = request.identified
+        self._known = *pair, one.landmarks
         self._voxels = None
         if _measures(one):
             payload = quality_request(*pair, one.transform, **(one.to_measure or {}))
@@ -171,7 +180,12 @@ class _Page:
             quality=self.measures,
             notes=one.notes,
             identified=request.identified,
+            places=None if request.compared is None else self.places,
         )
+
+    def worst_places(self) -> list[WorstPlace]:
+        """Of this transform, by what was measured."""
+        return places_in_scene(*self._known, self.measures, self._named)
 
     def take(self, answer: dict[str, Any]) -> Generator[None, None, None]:
         """An answer of the engine, in the order of the questions."""
