@@ -29,6 +29,11 @@ Written by `python -m Testing.Benchmarks.large_motion`: thorax phantoms of 2 mm 
 noise, `optimize` without masks or a start. Errors in mm against the true motion, at every voxel of
 the lungs and of the body around them (above -300 HU). The phantom holds at most 40 mm.
 
+Where the motion fades at the pleura instead of sliding, the tissue without vessels next to it is
+carried along by the lung inside of it: most of the error lies within 12 mm of it. It is found
+slowly rather than not at all: more iterations (`best`) find more. A fit that begins at the truth
+stays within half a millimetre of it.
+
 | motion, mm | lungs | quality | lungs before | lungs, mean | 95 % | body before | body, mean |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 """
