@@ -39,6 +39,8 @@ class Context:
         structures: Segmented in both images, likewise.
         progress: To be called with the fraction done; raises ``Cancelled``.
         notes: Sentences for the user about choices made (shown and put in the report).
+        seconds: Where a method puts the wall time of the affine alignment that it begins with
+            (``affine``).
         estimates: Where a method whose result is the mean of a forward registration and of the
             inverse of a backward one puts these two registrations, in this order; None when nobody
             asks for them.
@@ -55,6 +57,7 @@ class Context:
     structures: Structures | None = None
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
     estimates: list[Transform] | None = None
 
     def exchanged(self) -> Context:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from DeepRegistrationLib.images.image import Image
@@ -26,7 +28,11 @@ def starting_transform(
     if context.initial is not None:
         return context.initial
     masks = context.fixed_mask, context.moving_mask
-    return align(fixed, moving, *masks, progress=progress, notes=context.notes)
+    begin = time.perf_counter()
+    start = align(fixed, moving, *masks, progress=progress, notes=context.notes)
+    earlier = context.seconds.get("affine", 0.0)
+    context.seconds["affine"] = earlier + time.perf_counter() - begin
+    return start
 
 
 def preset_start(

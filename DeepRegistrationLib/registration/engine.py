@@ -53,6 +53,7 @@ class Registration:
         left_out: The error at each pair when the others drive, mm, where it was measured: [n].
         voxel_mm: Largest voxel dimension of the two images, mm.
         seconds: Wall time of each stage.
+        method_seconds: Of it, that of the affine alignment that the method began with (``affine``).
         notes: Sentences about choices that were made for the user.
         provenance: Versions, method, parameters, device, seed, peak memory, date, and the SHA-256
             of the networks' weights by name.
@@ -71,6 +72,7 @@ class Registration:
     left_out: np.ndarray | None = None
     voxel_mm: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    method_seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -171,6 +173,7 @@ def _result(
         driving_labels=() if run.structures is None else run.structures.names,
         voxel_mm=largest_voxel(run.fixed.grid.spacing, run.moving.grid.spacing),
         seconds=run.seconds,
+        method_seconds=run.method_seconds,
         notes=run.notes,
         provenance=provenance,
     )

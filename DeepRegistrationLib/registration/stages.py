@@ -61,6 +61,7 @@ class Pipeline:
         refine: Whether the refinement follows; after :func:`prepare` also where it was advised.
         guide, structures: What drives it besides the images: landmark pairs, segments.
         notes, seconds: Sentences for the user, and wall time by stage, so far.
+        method_seconds: Wall time of parts of what the method does, see :class:`Context`.
         transform: After :func:`find_transform`.
         estimates: Further ones, of a method that averages.
         warped, jacobian, displacement, inverse, uncertainty: Those outputs that were computed.
@@ -78,6 +79,7 @@ class Pipeline:
     guide: Guide | None = None
     structures: Structures | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    method_seconds: dict[str, float] = field(default_factory=dict)
     transform: Transform = field(init=False)
     estimates: list[Transform] = field(default_factory=list)
     warped: Image | None = None
@@ -163,8 +165,11 @@ def find_transform(run: Pipeline, progress: Progress) -> None:
 
     def find(pair: ImagePair) -> Transform:
         run.estimates.clear()  # of an attempt that did not fit into memory
+        run.method_seconds.clear()
         estimates = run.estimates if run.outputs.uncertainty else None
-        context = replace(run.context(pair, progress), estimates=estimates)
+        context = replace(
+            run.context(pair, progress), estimates=estimates, seconds=run.method_seconds
+        )
         return run.method.register(pair.fixed, pair.moving, context)
 
     run.transform = run.work.coarsening("the registration", find)

@@ -201,9 +201,25 @@ def test_tre_dash_is_of_the_landmarks_near_after_the_affine():
     cells = {row[0]: dict(zip(table.head, row, strict=True)) for row in table.rows[:2]}
     assert cells["net"]["TRE, mm"] == "3.00 ± 2.16"
     assert cells["net"]["TRE', mm"] == "1.50 ± 0.50"
-    assert cells["net"]["|z|, mm"] == "2.00 ± 2.83"
+    assert cells["net"]["TRE |z|, mm"] == "2.00 ± 2.83"
+    assert cells["net"]["TRE' |y|, mm"] == "1.00 ± 1.00"
+    assert "MAE |x|, mm" not in table.head  # no row has one
     published = [row for row in table.rows if row[0] == "RegNet"][0]
     assert published[1:4] == ["1.19", "4.39", "1.66"] and "Sokooti" in published[-1]
+
+
+def test_the_mean_absolute_error_and_its_components_have_a_spread_over_the_images():
+    components = {"p": (0.3, 0.4, 0.5), "q": (0.5, 0.4, 0.9)}
+    rows = [
+        {"pair": pair, "method": "net", "name": "net", "status": "ok"}
+        | {"mae": dict(zip("xyz", three, strict=True)) | {"sum": sum(three)}}
+        for pair, three in components.items()
+    ]
+    table = regnet(rows)
+    cells = dict(zip(table.head, table.rows[0], strict=True))
+    assert cells["MAE, mm"] == "1.50 ± 0.30" and cells["MAE |x|, mm"] == "0.40 ± 0.10"
+    assert cells["MAE |y|, mm"] == "0.40 ± 0.00" and cells["MAE |z|, mm"] == "0.70 ± 0.20"
+    assert "TRE |x|, mm" not in table.head
 
 
 def test_cases_stand_one_by_one_and_a_missing_one_is_a_dash():
@@ -213,15 +229,27 @@ def test_cases_stand_one_by_one_and_a_missing_one_is_a_dash():
     assert table.rows[0] == ["p", "5.00 ± 0.00 / 5.00", "2.00 ± 0.00 / 2.00"]
     assert table.rows[1][2] == "–"
     assert table.rows[2][1].startswith("3.00 ± 2.00")
+    assert [row[0] for row in table.rows[2:]] == ["mean of cases", "all landmarks"]
+    for row, share in zip(rows, (0.2, 0.4, 0.0), strict=True):
+        row["jacobian"] = {"region": {"percent_nonpositive": share}}
+    assert eppenhof_cases(rows).rows[-1] == ["J <= 0, %", "0.3000", "0.0000"]
 
 
 def test_snapped_and_continuous_errors_are_pooled_alike():
     rows = rows_of({("p", "a"): [[3, 4, 0]] * 3, ("q", "a"): [[1, 0, 0]]})
     for row in rows:
         row["jacobian"] = {"region": {}, "image": {}}
+        row |= {"seconds_affine": 2.0, "seconds_deformable": 0.5, "seconds": 4.0}
     table = eppenhof_methods(rows)
     cells = dict(zip(table.head, table.rows[0], strict=True))
     assert cells["TRE, mm"] == "4.00 ± 1.73" and cells["snapped, mm"] == "4.00"
+    assert [cells[f"{title}seconds"] for title in ("affine, ", "deformable, ", "")] == [
+        "2.00",
+        "0.50",
+        "4.00",
+    ]
+    same_scanner = [row for row in table.rows if "cases 2, 4 and 9" in row[0]]
+    assert [row[1] for row in same_scanner] == ["1.52 ± 0.85", "1.86"]
 
 
 def test_hearts_are_tabled_by_label_with_the_share_of_better_pairs():
@@ -321,4 +349,4 @@ def test_one_number_has_no_spread():
 def test_every_length_in_regnets_table_says_millimeters():
     table = regnet(rows_of({("p", "affine"): [[1.0, 0, 0], [0, 2.0, 0]]}))
     lengths = table.head[1:-1]
-    assert len(lengths) == 6 and all(title.endswith(", mm") for title in lengths)
+    assert len(lengths) == 9 and all(title.endswith(", mm") for title in lengths)

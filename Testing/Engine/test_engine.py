@@ -158,6 +158,13 @@ def test_the_seconds_of_every_stage_are_told(result):
     assert found.seconds["register"] > 0
 
 
+def test_the_affine_start_is_timed_apart_where_a_method_makes_one(pair, result):
+    found, _ = result
+    assert 0 < found.method_seconds["affine"] <= found.seconds["register"]
+    begun = register(*pair, None, Outputs(), initial=Affine(), **FAST)
+    assert begun.method_seconds == {}
+
+
 def test_the_provenance_is_enough_to_do_it_again(pair, result):
     found, _ = result
     told = found.provenance

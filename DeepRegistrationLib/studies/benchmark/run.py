@@ -233,7 +233,7 @@ def _one(
         )
         row["seconds"] = round(time.perf_counter() - begin, 3)
         row["cpu_seconds"] = round(_processor_seconds() - processor, 3)
-        row["seconds_method"] = result.seconds.get("register")
+        row.update(_seconds_apart(result))
         row["notes"] = result.notes
         for name in ("device", "peak_memory_mb", "quality", "parameters"):
             row[name] = result.provenance.get(name)
@@ -247,6 +247,16 @@ def _one(
             partial.write_bytes(_picture(pair, images.fixed, warped, region, transform, reader))
         row["overlay"] = f"{OVERLAYS}/{name}"
     return row
+
+
+def _seconds_apart(result: Registration) -> Row:
+    """Of the method and, where it began with an affine alignment, of that and of what follows."""
+    own, affine = result.seconds["register"], result.method_seconds.get("affine")
+    apart: Row = {"seconds_method": own}
+    if affine is not None:
+        later = own - affine + result.seconds.get("refine", 0.0)
+        apart |= {"seconds_affine": round(affine, 3), "seconds_deformable": round(later, 3)}
+    return apart
 
 
 def _processor_seconds() -> float:

@@ -62,6 +62,8 @@ METRICS: dict[str, Metric] = {
     ),
     "shift": Metric("remaining shift, mm", lambda r: nested(r, "alignment", "shift", "mean")),
     "faulty": Metric("faults found, %", _faulty),
+    "seconds_affine": Metric("seconds, affine", lambda r: r.get("seconds_affine")),
+    "seconds_deformable": Metric("seconds, deformable", lambda r: r.get("seconds_deformable")),
     "seconds": Metric("seconds", lambda r: r.get("seconds")),
     "cpu_seconds": Metric("processor seconds", lambda r: r.get("cpu_seconds")),
 }

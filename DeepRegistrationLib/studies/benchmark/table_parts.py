@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -91,6 +91,13 @@ def finished(
     return table
 
 
+def without_empty(table: Table) -> Table:
+    """Without the columns in which no row has a figure."""
+    kept = [k for k in range(len(table.head)) if any(row[k] != "–" for row in table.rows)]
+    rows = [[row[k] for k in kept] for row in table.rows]
+    return replace(table, head=[table.head[k] for k in kept], rows=rows)
+
+
 def by_method(
     rows: Sequence[Row], paper: str | None, table: Table, columns: list[str], needs: str
 ) -> Table | None:
@@ -107,4 +114,4 @@ def by_method(
         cells["tre"] = spread(np.linalg.norm(pooled_errors(own), axis=1))
         cells["snapped"] = pooled_mean(own, "snapped")
         measured.append((method, cells))
-    return finished(table, measured, columns, paper) if measured else None
+    return without_empty(finished(table, measured, columns, paper)) if measured else None
