@@ -17,6 +17,7 @@ SECTIONS = [
     "inspection",
     "quality",
     "report",
+    "function",
     "propagation",
     "sequences",
 ]

@@ -60,7 +60,8 @@ class Strain:
         end_systole: The frame of the smallest cavity.
         order: The frames as they follow the reference: [n].
         whole: For each of :data:`DIRECTIONS`, the mean over the myocardium: [n], in that order.
-        segments: The same by segment number, 1 to 17; NaN where a segment has no voxels: [17, n].
+        segments: The same by segment number, 1 to 17; NaN where a segment has no voxels, and in the
+            apex: [17, n].
         volumes_ml: Of the left ventricle's cavity as the deformation changes it: [n].
         segmented_ml: Of the cavity as each frame's segmentation shows it: [n], NaN without one.
         muscle: Mean J of the myocardium, which truly stays near 1: [n].
@@ -229,9 +230,12 @@ def _drift(
 
 
 def _by_segment(values: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """Means over each segment of values [frames, n]: [17, frames]."""
+    """Means over each segment of values [frames, n]: [17, frames].
+
+    The apex, 17, lies on the axis and has no radial and no circumferential direction: NaN.
+    """
     result = np.full((len(SEGMENT_NAMES), len(values)), np.nan)
-    for number in SEGMENT_NAMES:
+    for number in range(1, len(SEGMENT_NAMES)):
         inside = segments == number
         if inside.any():
             result[number - 1] = values[:, inside].mean(axis=1)

@@ -61,7 +61,7 @@ def bulls_eye_svg(values: Sequence[float], title: str, limit: float) -> str:
         for name, left in (("septal", 7.0), ("lateral", 2 * x - 0.0))
     )
     return (
-        f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 380 {_SIZE}" '
+        f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 400 {_SIZE}" '
         'xmlns="http://www.w3.org/2000/svg" '
         'font-family="system-ui, sans-serif"><style>.plain{fill:currentColor}</style>'
         f"{''.join(parts)}<g class='plain'>{names}{sides}</g>{''.join(steps)}"

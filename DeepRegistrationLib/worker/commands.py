@@ -141,3 +141,11 @@ def places(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     from DeepRegistrationLib.registration.landmark_places import landmark_places
 
     return {"points": landmark_places(**request, progress=progress)}
+
+
+@command
+def ventilation(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Ventilation of a pair; the request is ``ventilation_of``'s arguments."""
+    from DeepRegistrationLib.function.numpy_interface import ventilation_of
+
+    return ventilation_of(**request, progress=progress)

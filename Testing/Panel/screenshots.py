@@ -153,6 +153,17 @@ def report(tour: Tour) -> None:
     tour.shoot("1-decision")
 
 
+def function(tour: Tour) -> None:
+    """Ventilation between inhale and exhale."""
+    tour.sample("Thorax phantom (inhale, exhale)")
+    tour.register()
+    tour.open("Function")
+    ventilation = tour.section("Function")
+    click(ventilation.ui.measureButton)
+    tour.wait(lambda: not ventilation.running)
+    tour.shoot("1-ventilation")
+
+
 def errors(tour: Tour) -> None:
     """The error estimate of the chest."""
     tour.sample("Thorax phantom (inhale, exhale)")
@@ -229,6 +240,7 @@ CASES = {
     "errors": (errors, False),
     "report": (report, False),
     "correct": (correct, False),
+    "function": (function, False),
     "dark": (dark_lung, True),
     "panel": (whole_panel, False),
     "dark-panel": (whole_panel, True),

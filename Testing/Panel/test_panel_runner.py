@@ -28,6 +28,7 @@ from DeepRegistrationLib.scene.runs.request import RegistrationRequest
 from DeepRegistrationLib.scene.runs.results import refer_to_pair
 from DeepRegistrationLib.scene.runs.samples import SampleRequest
 from DeepRegistrationLib.scene.runs.sequences import SequenceRequest
+from DeepRegistrationLib.scene.runs.ventilation import VentilationRequest
 from DeepRegistrationLib.transforms import Affine, write_transform
 from DeepRegistrationLib.worker import State
 
@@ -90,6 +91,9 @@ KINDS = {
         s, p, f, LeftOutRequest, startNode=p.transform
     ),
     "places": lambda s, p, _: PlacesRequest(s, p.fixedVolume, p.movingVolume, p.transform),
+    "ventilation": lambda s, p, _: VentilationRequest(
+        s, p.fixedVolume, p.movingVolume, p.transform
+    ),
     "copy": lambda s, p, _: CopyRequest(
         s, p.movingVolume, p.transform, Direction.TO_FIXED, p.fixedVolume
     ),

@@ -9,6 +9,7 @@ import vtk
 JACOBIAN = "Jacobian determinant (DeepRegistration)"
 DISPLACEMENT = "Displacement (DeepRegistration)"
 ESTIMATE = "Error estimate (DeepRegistration)"
+VENTILATION = "Volume change from exhale to inhale (DeepRegistration)"
 DIFFERENCE = "Difference (DeepRegistration)"
 EDGES = "Edges (DeepRegistration)"
 _OVER = "{} over anatomy"
@@ -26,12 +27,16 @@ DISPLACEMENT_RANGE = (0.0, 20.0)
 ESTIMATE_RANGE = (0.0, 3.0)
 """Fixed display range of predicted errors and what they are made of, in mm."""
 
-_LABELS = {JACOBIAN_RANGE: 6, DISPLACEMENT_RANGE: 5, ESTIMATE_RANGE: 4}
+VENTILATION_RANGE = (0.0, 0.4)
+"""Fixed display range of the specific volume change."""
+
+_LABELS = {JACOBIAN_RANGE: 6, DISPLACEMENT_RANGE: 5, ESTIMATE_RANGE: 4, VENTILATION_RANGE: 5}
 """How many numbers a range's legend has, so that one decimal is enough for each."""
 
 _CHARACTERS = 5
 """Of each number, padded: the legend's text is as large as they fit, and so is its title."""
 
+_VISIBLE_VENTILATION = 0.01  # less is not shown over anatomy
 _VISIBLE_ESTIMATE = 0.5  # mm; less is not shown over anatomy
 
 ERROR_RANGE = (0.0, 5.0)
@@ -148,6 +153,13 @@ def estimate_color_node(scene):
     return _color_node(scene, ESTIMATE, _interpolated(_RISING, shares), names)
 
 
+def ventilation_color_node(scene):
+    """The scene's color node for the specific volume change, made on first use."""
+    shares = np.linspace(0.0, 1.0, _COLORS)
+    names = [f"{100 * share * VENTILATION_RANGE[1]:.0f} %" for share in shares]
+    return _color_node(scene, VENTILATION, _interpolated(_RISING, shares), names)
+
+
 def error_color_node(scene):
     """The scene's color node for errors at landmarks, made on first use."""
     shares = np.linspace(0.0, 1.0, _COLORS)
@@ -164,13 +176,13 @@ def error_rgb(errors: np.ndarray) -> np.ndarray:
 def overlay_color_node(scene, kind: str):
     """A map's colors for showing it over anatomy, which is seen where little is.
 
-    No color where the volume changes by less than 10 %, the displacement is below 1 mm, or an
-    error map below 0.5 mm: slice views take a color as either opaque or not there. Elsewhere the
-    Jacobian's colors are stronger than those of :func:`jacobian_color_node`, to be told from gray
-    tissue below them.
+    No color where the volume changes by less than 10 % (of ventilation 1 %), the displacement is
+    below 1 mm, or an error map below 0.5 mm: slice views take a color as either opaque or not
+    there. Elsewhere the Jacobian's colors are stronger than those of :func:`jacobian_color_node`,
+    to be told from gray tissue below them.
 
     Args:
-        kind: ``jacobian``, ``displacement``, or else a map of errors.
+        kind: ``jacobian``, ``displacement``, ``ventilation``, or else a map of errors.
     """
     if kind == "jacobian":
         values = np.linspace(*JACOBIAN_RANGE, _COLORS)
@@ -180,6 +192,10 @@ def overlay_color_node(scene, kind: str):
         values = np.linspace(*DISPLACEMENT_RANGE, _COLORS)
         base, table = displacement_color_node(scene), _interpolated(_HEAT, values / values[-1])
         visible = values >= 1
+    elif kind == "ventilation":
+        values = np.linspace(*VENTILATION_RANGE, _COLORS)
+        base, table = ventilation_color_node(scene), _interpolated(_RISING, values / values[-1])
+        visible = values >= _VISIBLE_VENTILATION
     else:
         values = np.linspace(*ESTIMATE_RANGE, _COLORS)
         base, table = estimate_color_node(scene), _interpolated(_RISING, values / values[-1])

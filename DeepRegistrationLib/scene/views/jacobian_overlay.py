@@ -24,12 +24,14 @@ KINDS = {
     "predicted": "Error estimate, mm",
     "consistency": "Inverse consistency, mm",
     "spread": "Spread, mm",
+    "ventilation": "Volume change",
 }
 """Which maps can be shown, and the titles of their legends."""
 
 _RANGES = {
     "jacobian": colors.JACOBIAN_RANGE,
     "displacement": colors.DISPLACEMENT_RANGE,
+    "ventilation": colors.VENTILATION_RANGE,
     **dict.fromkeys(("predicted", "consistency", "spread"), colors.ESTIMATE_RANGE),
 }
 
