@@ -79,6 +79,30 @@ def field_gradient(vectors: torch.Tensor, grid: Grid) -> torch.Tensor:
     return torch.stack(columns, dim=1)
 
 
+def gradient_at(values: torch.Tensor, places: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """:func:`field_gradient` of one component at some voxels alone.
+
+    Args:
+        values: [z, y, x].
+        places: Their places in the flattened array: [n].
+
+    Returns:
+        Per mm, [3, n].
+    """
+    flat, by_index, step = values.flatten(), [], 1
+    for n in grid.size:
+        index = places // step % n
+        ahead, behind = (places + step * (index < n - 1), places - step * (index > 0))
+        twice = flat.take(ahead) - flat.take(behind)
+        at_border = (index == 0) | (index == n - 1)
+        by_index.append(torch.where(at_border, 2 * twice, twice))
+        step *= n
+    inverse = (0.5 * grid.inverse_matrix).tolist()
+    return torch.stack(
+        [sum(d * row[j] for d, row in zip(by_index, inverse, strict=True)) for j in range(3)]
+    )
+
+
 def _twice_derivative(values: torch.Tensor, axis: int) -> torch.Tensor:
     """Twice the derivative per voxel along an array axis, same shape; zero where it has one voxel.
 

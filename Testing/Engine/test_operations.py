@@ -29,6 +29,7 @@ from DeepRegistrationLib.transforms import (
     jacobian,
     warp,
 )
+from DeepRegistrationLib.transforms.operations import gradient_at
 
 KINDS = [("linear", sitk.sitkLinear), ("cubic", sitk.sitkBSpline)]
 
@@ -252,3 +253,12 @@ def test_long_work_can_be_cancelled(operation, monkeypatch):
         work()
     assert seen == sorted(seen)
     assert seen[-1] < 0.2
+
+
+@pytest.mark.parametrize("size", [(9, 7, 8), (5, 2, 1)])
+def test_a_gradient_at_some_voxels_is_that_of_the_whole_grid(size):
+    grid = oblique_grid(size, (1.4, 1.0, 1.9))
+    values = torch.from_numpy(np.random.default_rng(0).normal(size=grid.shape)).float()
+    places = torch.arange(0, grid.voxels, 2)
+    whole = field_gradient(values[None], grid)[0].flatten(1)
+    assert torch.equal(gradient_at(values, places, grid), whole[:, places])

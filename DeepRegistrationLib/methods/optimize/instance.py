@@ -78,15 +78,14 @@ def deform(
     """
     if classes is not None:
         preset = replace(preset, bending=preset.segmented_bending)
-    fixed, moving = (scaled(i, preset) for i in (fixed, moving))
     if mask is not None:  # all labels of a label map count alike
-        mask = replace(mask, data=(mask.data != 0).float())
+        mask = replace(mask, data=(mask.data != 0).to(torch.uint8))
     factor = level_factor(fixed.grid, moving.grid)
     levels = useful([shrunk(level, factor) for level in levels], fixed.grid, moving.grid)
     frozen = unresolved_axes(fixed.grid, moving.grid)
     # What no level sees is left out once, instead of at every level.
     finest = levels[-1].spacing
-    fixed, moving = (coarsened(image, finest) for image in (fixed, moving))
+    fixed, moving = (coarsened(scaled(image, preset), finest) for image in (fixed, moving))
     classes = classes or ClassPair((), ())
     shares = classes._replace(
         fixed=[coarsened(_real(share), finest) for share in classes.fixed],
@@ -163,6 +162,7 @@ def _level(
     )
     if not level.cropped or mask is None or field is None:
         return DisplacementField(after, grid)
+    del source, coarse, reference  # the largest parts, before the next large one
     fade = taper(grid.shape, [factor * _MARGIN / s for s in grid.spacing], after.device)
     blended = before + fade * (after - before)
     return _pasted(field, DisplacementField(blended, grid), fixed.grid)

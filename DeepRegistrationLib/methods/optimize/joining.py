@@ -9,7 +9,7 @@ from scipy import ndimage
 from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.transforms import field_gradient
+from DeepRegistrationLib.transforms.operations import gradient_at
 
 _WIDE = 25.0  # mm in which the component across the border goes over; more where it jumps far
 _STEEPNESS = 2.5  # of that, over the jump: with 2 the tissue between would be squeezed flat
@@ -39,12 +39,12 @@ def slid(
     Returns:
         u, as ``inner``.
     """
-    normal = field_gradient(distance[None], grid)[0].flatten(1)
     depth, voxel = distance.flatten(), max(grid.spacing)
 
     def components(where: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """At flat places: the outer vectors, and the jump across the border and along it."""
-        ours, theirs, ahead = (v.flatten(1).index_select(1, where) for v in (inner, outer, normal))
+        ours, theirs = (v.flatten(1).index_select(1, where) for v in (inner, outer))
+        ahead = gradient_at(distance, where, grid)
         ahead = ahead / _length(ahead).clamp(min=1e-3)
         across = ((ours - theirs) * ahead).sum(0) * ahead
         return theirs, across, ours - theirs - across
