@@ -12,10 +12,10 @@ import numpy as np
 CT_MINIMUM = -900.0
 """HU: no tissue and no other modality of interest goes as low."""
 
-_COLDEST = -3100.0  # HU: the lowest that scanners fill with, but for one value such as -32768
+_COLDEST = -3300.0  # HU: what scanners fill with, and noise; but for one value such as -32768
 _COLD_SHARE = 0.01  # of the voxels at most: more of them, and of several values, are scaled
 _INTERCEPT = -1024.0  # HU: what scanners store with the series
-_STORED = -100.0  # at least, where it was lost: air is 0, or somewhat less with noise
+_STORED = (-100.0, 0.01)  # where it was lost: air is 0, with noise this share at most is less
 _DENSE = -500.0  # HU: denser than lung
 _WATER = 250.0  # HU around water: fat, muscle, blood, contrast
 _AIR_SHARE = (1e-4, 0.01)  # of the voxels at least: with the intercept, and without it
@@ -37,7 +37,7 @@ def hounsfield_offset(values: np.ndarray) -> float | None:
     flat = values.reshape(-1)
     some = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float32)
     for k, offset in enumerate((0.0, _INTERCEPT)):
-        if k and float(some.min()) < _STORED:
+        if k and np.mean(some < _STORED[0]) > _STORED[1]:
             break
         air = np.mean(some + offset <= CT_MINIMUM)
         dense = some[some + offset > _DENSE] + offset

@@ -77,13 +77,14 @@ def _objection(found: list[FoundLungs], looked: list[bool]) -> str:
     assert second.mask is not None
     liters, extents = zip(*(_size(f.mask) for f in found if f.mask is not None), strict=True)
     sizes = f"{liters[0]:.1f} l in the fixed image, {liters[1]:.1f} l in the moving one"
-    if _ratio(*liters) > _VOLUMES:
-        return sizes
+    different = _difference(first.evidence, second.evidence, sizes) if all(looked) else ""
+    if different or _ratio(*liters) > _VOLUMES:
+        return different or sizes
     if any(_ratio(*pair) > most for *pair, most in zip(*extents, _EXTENTS, strict=True)):
         return "they differ in extent: " + " and ".join(
             " x ".join(f"{length:.0f}" for length in extent) + " mm" for extent in extents
         )
-    return _difference(first.evidence, second.evidence, sizes) if all(looked) else ""
+    return ""
 
 
 def _difference(first: LungFindings, second: LungFindings, sizes: str) -> str:

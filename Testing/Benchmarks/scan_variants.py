@@ -157,6 +157,17 @@ def _noisy(deviation: float) -> Variant:
     return values(lambda v: np.maximum(v + rng.normal(0, deviation, v.shape), -1024))
 
 
+def noise(deviation: float, *, blur: float = 0.0) -> Variant:
+    """Noise on everything, padding included; ``blur``: of neighboring voxels alike, in voxels."""
+
+    def change(data: np.ndarray) -> np.ndarray:
+        some = np.random.default_rng(1).normal(0, 1, data.shape)
+        some = ndimage.gaussian_filter(some, blur) if blur else some
+        return data + deviation / some.std() * some
+
+    return values(change)
+
+
 _ENDS = (0.0, 1.0)
 _INNER = cropped(_ENDS, _ENDS, (0.14, 0.86))
 
@@ -190,6 +201,22 @@ VARIANTS: dict[str, Variant] = {
     ),
     "noise of 60 HU": _noisy(60),
     "noise of 100 HU": _noisy(100),
+    **{
+        f"{title}, then noise of {deviation} HU": after(variant, noise(deviation))
+        for deviation in (5, 15, 40)
+        for title, variant in {
+            "padded with -1000": padded(-1000),
+            "padded with -3024": padded(-3024),
+            "padded with 0": padded(0),
+            "cut at both ends, padded": after(_INNER, padded(AIR)),
+            "cut at both ends, padded above and below": after(_INNER, padded(-1024, axial=True)),
+            "0 outside of the circle": circle(0),
+            "turned by 10 degrees about x, -1000 in the corners": turned(0, 10, AIR),
+            "slices of 8 mm": sampled((0.0, 0.0, 8.0)),
+            "stored with 1024 added": values(lambda v: (v + 1024).clip(0, 4095)),
+        }.items()
+    },
+    "padded with -1000, then correlated noise of 25 HU": after(padded(AIR), noise(25, blur=1.0)),
     "soft kernel": kernel(2.0),
     "sharp kernel": kernel(1.5, sharp=1.5),
 }

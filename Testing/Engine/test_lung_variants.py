@@ -15,7 +15,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.lungs import examine, find_lungs, look_for_lungs
 from DeepRegistrationLib.transforms.tensors import volume_of
-from Testing.Benchmarks.scan_variants import VARIANTS, arms, dice
+from Testing.Benchmarks.scan_variants import VARIANTS, after, arms, cropped, dice, turned
 
 ENOUGH = 0.98
 
@@ -46,6 +46,25 @@ def test_a_variant_has_the_same_lungs(chest, found, name):
 def test_arms_beside_the_chest_do_not_matter(chest, found):
     image, truth = arms(chest.fixed, found)
     assert dice(truth, find_lungs(image)) >= ENOUGH
+
+
+def test_what_fills_the_corners_of_a_turned_scan_is_no_lung(chest, found):
+    part = cropped((0.2, 0.8), (0.2, 0.8), (0.2, 0.8))
+    image, _ = after(part, turned(1, 10, -1000))(chest.fixed, found)
+    fill = image.data == -1000  # the phantom's own voxels have noise
+    assert not bool((find_lungs(image).data[fill] != 0).any())
+
+
+def test_a_wide_bronchus_does_not_join_the_trachea_to_a_lung(chest, found):
+    """Air 20 mm wide from the middle of the right lung to the midline, and up from there."""
+    x, y, z = chest.fixed.grid.points().unbind(-1)
+    bronchus = ((y - 10.0).square() + (z - 20.0).square() < 10.0**2) & (x > -75.0) & (x < 5.0)
+    trachea = (x.square() + (y - 10.0).square() < 10.0**2) & (z > 20.0) & (z < 130.0)
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    data = torch.where(bronchus | trachea, -990.0 + 10 * noise, chest.fixed.data)
+    mask = find_lungs(replace(chest.fixed, data=data)).data != 0
+    away = trachea & (z > 60.0) & (found.data == 0)
+    assert float(mask[away].float().mean()) < 0.05
 
 
 def test_both_lungs_are_told_apart_by_side_and_volume(chest):

@@ -127,6 +127,10 @@ def _surface(
     share = share.resampled(fine, fill=None)
     air = torch.from_numpy(values) < TISSUE
     mask = (air & (share.data > _TOUCHED)) | (share.data > _COVERED)
+    if blocks.padding.fills:
+        empty = Image(torch.from_numpy(blocks.padding.blocks.astype(np.uint8)), blocks.grid)
+        empty = empty.resampled(fine, interpolation="nearest", fill=None)
+        mask &= ~torch.from_numpy(blocks.padding.reached(values, empty.data.numpy() != 0))
     if fine.size != box.size:
         mask = Image(mask.float(), fine).resampled(box, fill=None).data > 0.5
     whole = torch.zeros(image.grid.shape, dtype=torch.uint8)

@@ -1,8 +1,4 @@
-"""A scan as blocks of about 3.5 mm: where it holds data, and which way it lies.
-
-Constant values around a scan are no data, neither air nor tissue: cropping, resampling and archives
-leave them (-1000, -1024, -2000, -3024, 0), and scanners outside their circle.
-"""
+"""A scan as blocks of about 3.5 mm: where it holds data, and which way it lies."""
 
 from __future__ import annotations
 
@@ -10,17 +6,12 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.lungs.padding import Padding, data_box, padding
 
 _SPACING = 3.5  # mm
 _RANGE = (-1100.0, 400.0)  # HU, clamped to
-_FLAT = 0.5  # HU: a spread of rounding errors only
-_LUNG = (-950.0, -100.0)  # HU: constant blocks in between are drawn tissue, not padding
-_LOWEST = -1500.0  # HU: lower values are padding
-_NEXT = np.ones((3, 3, 3), dtype=bool)  # a block and its neighbors
-_PADDED = 0.001  # of all blocks: smaller constant regions are no padding
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +25,7 @@ class BlockMeans:
         grid: Of the blocks in the scan's own order of axes.
         lower, upper: The scan's voxels (x, y, z) that hold data: from ``lower`` up to, not
             including, ``upper``.
+        padding: What is no data, on ``grid``.
     """
 
     values: np.ndarray
@@ -42,6 +34,7 @@ class BlockMeans:
     grid: Grid
     lower: tuple[int, int, int]
     upper: tuple[int, int, int]
+    padding: Padding
 
     def restored(self, array: np.ndarray) -> np.ndarray:
         """An array on these blocks in the scan's own order of axes, as ``grid`` has it."""
@@ -77,28 +70,11 @@ def blocks_of(data: np.ndarray, grid: Grid, offset: float = 0.0) -> BlockMeans |
         offset,
     )
     low, high = low + np.float32(offset), high + np.float32(offset)
-    holds = ~_padding(low, high)
+    nothing = padding(mean, low, high)
     axes, signs = _axes(coarse)
     step = np.array(coarse.spacing[::-1])[list(axes)]
-    mean, holds = (_flipped(np.transpose(a, axes), signs) for a in (mean, holds))
-    return BlockMeans(mean, holds, step, coarse, lower, upper)  # type: ignore[arg-type]
-
-
-def data_box(data: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """The part within the constant planes at the border; None where all is constant."""
-    box = [slice(0, n) for n in data.shape]
-    for axis in range(3):
-        for end in (0, -1):
-            while box[axis].start < box[axis].stop:
-                inner = data[tuple(box)]
-                plane = inner.take(0 if end == 0 else inner.shape[axis] - 1, axis)
-                if float(plane.max()) - float(plane.min()) > _FLAT:
-                    break
-                part = box[axis]
-                box[axis] = slice(part.start + (end == 0), part.stop - (end == -1))
-            if box[axis].start == box[axis].stop:
-                return None
-    return box[0], box[1], box[2]
+    mean, holds = (_flipped(np.transpose(a, axes), signs) for a in (mean, ~nothing.blocks))
+    return BlockMeans(mean, holds, step, coarse, lower, upper, nothing)  # type: ignore[arg-type]
 
 
 def averaged(
@@ -126,32 +102,6 @@ def averaged(
     origin = grid.to_physical((factors - 1) / 2)
     coarse = Grid(size[::-1], tuple(factors * grid.spacing), tuple(origin), grid.direction)  # type: ignore[arg-type]
     return mean, low.astype(np.float32), high.astype(np.float32), coarse
-
-
-def _padding(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Blocks of one value that reach the border of the data, and those that they share with it.
-
-    Corners and the outside of the scanner's circle.
-
-    Args:
-        low, high: Smallest and largest value of every block, HU.
-    """
-    flat = ndimage.maximum_filter(high, 3) - ndimage.minimum_filter(low, 3) <= _FLAT
-    flat &= (low < _LUNG[0]) | (np.abs(low) < _FLAT)
-    flat = ndimage.binary_dilation(flat, _NEXT) & (high - low <= _FLAT)
-    regions, count = ndimage.label(flat)
-    sizes = np.bincount(regions.ravel(), minlength=count + 1)
-    border = np.zeros(count + 1, dtype=bool)
-    for axis, end in itertools.product(range(3), (0, -1)):
-        border[regions.take(end, axis)] = True
-    border[0] = False
-    padding = np.zeros(flat.shape, dtype=bool)
-    for label in np.flatnonzero(border & (sizes >= _PADDED * flat.size)):
-        region = regions == label
-        value = low[region][0]
-        shared = (np.abs(low - value) <= _FLAT) | (np.abs(high - value) <= _FLAT)
-        padding |= region | (ndimage.binary_dilation(region, _NEXT) & (shared | (low < _LOWEST)))
-    return padding
 
 
 def _axes(grid: Grid) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

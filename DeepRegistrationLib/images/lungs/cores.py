@@ -21,6 +21,10 @@ _INSIDE = 0.6  # of a lung lies within the body's box in its slice; couch and ai
 _SMALLEST = 20.0  # ml: smaller cores are not lungs
 _LARGE = 0.4  # of the largest lung: what is smaller has to lie beside it
 _BESIDE = 0.8  # of the largest lung's height, its middle: gas in the bowel lies at its end
+_WITH_TRACHEA = 200.0  # ml: cores that it may be part of
+_THICK = 12.0  # mm from what is no air, more than in any trachea
+_TUBE = 3.0  # ml: smaller parts stay
+_THINNER = 50.0  # HU below the median of the core
 _DIP = 0.35  # area of the sagittal plane between two lungs, of the smaller one's largest
 
 
@@ -44,7 +48,10 @@ class Cores:
         # looks like air, by which a lung that is cut would join the air around the body.
         depth = ndimage.distance_transform_edt(self.air, sampling=blocks.step)
         deep = ndimage.binary_erosion(self.air, border_value=1) & (depth > _CORE_DEPTH)
-        self.labels, self.count = ndimage.label(deep)
+        labels, count = ndimage.label(deep)
+        self.labels = _without_trachea(labels, count, depth, blocks)
+        self.count = int(self.labels.max())
+        self._airways = np.arange(self.count + 1) > count
         self.body = _body(tissue)
         self.enclosure = _enclosure(self.body)
         self.volumes = np.bincount(self.labels.ravel()) * blocks.block_ml
@@ -82,6 +89,7 @@ class Cores:
             & ((enclosed > _ENCLOSED[1]) | ((enclosed > _ENCLOSED[0]) & dense))
             & (share(_within(self.body)[inside]) > _INSIDE)
         )
+        wanted &= ~self._airways
         wanted[0] = False
         return np.flatnonzero(wanted).tolist()
 
@@ -90,6 +98,31 @@ class Cores:
         area = np.bincount(np.nonzero(self.labels == label)[0])
         index = np.flatnonzero(area)
         return float(index[0]), float(np.average(index, weights=area[index])), float(index[-1])
+
+
+def _without_trachea(
+    labels: np.ndarray, count: int, depth: np.ndarray, blocks: BlockMeans
+) -> np.ndarray:
+    """Cores, those above ``count`` parted from a large one, as they are thin and nearly pure air.
+
+    A wide bronchus joins the trachea to a lung's core.
+    """
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * blocks.block_ml
+    for label in 1 + np.flatnonzero(sizes[1:] >= _WITH_TRACHEA):
+        box = box_around(labels == label, np.zeros(3))
+        core = labels[box] == label
+        thick = core & (depth[box] > _THICK)
+        if not thick.any():
+            continue
+        values = blocks.values[box]
+        near = ndimage.distance_transform_edt(~thick, sampling=blocks.step) <= _THICK
+        thin, parts = ndimage.label(core & ~near)
+        limit = float(np.median(values[core])) - _THINNER
+        for part in range(1, parts + 1):
+            tube = thin == part
+            if tube.sum() * blocks.block_ml >= _TUBE and float(np.median(values[tube])) < limit:
+                labels[box][tube] = labels.max() + 1
+    return labels
 
 
 def _beside(place: tuple[float, float, float], other: tuple[float, float, float]) -> bool:

@@ -1,0 +1,133 @@
+"""Where a scan holds no data: constants around it, with or without noise that was added later.
+
+Cropping, resampling and archives leave constants around a scan (-1000, -1024, -2000, -3024, 0), and
+scanners outside of their circle; they are neither air nor tissue.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+_FLAT = 0.5  # HU: a spread of rounding errors only
+_LUNG = (-950.0, -100.0)  # HU: constant blocks in between are drawn tissue, not padding
+_LOWEST = -1500.0  # HU: lower values are padding
+_NEXT = np.ones((3, 3, 3), dtype=bool)  # a block and its neighbors
+_PADDED = 0.001  # of all blocks: smaller constant regions are no padding
+_CORNERS = 4  # of eight hold the same: what noise was added to afterwards
+_NOISE = 60.0  # HU between blocks at most
+_APART = (40.0, 20.0)  # HU from air and from 0 at most, on average over neighbors: lung, and tissue
+_ROUNDING = 3.0  # HU
+
+
+def data_box(data: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """The part within the constant planes at the border; None where all is constant."""
+    box = [slice(0, n) for n in data.shape]
+    for axis in range(3):
+        for end in (0, -1):
+            while box[axis].start < box[axis].stop:
+                inner = data[tuple(box)]
+                plane = inner.take(0 if end == 0 else inner.shape[axis] - 1, axis)
+                if float(plane.max()) - float(plane.min()) > _FLAT:
+                    break
+                part = box[axis]
+                box[axis] = slice(part.start + (end == 0), part.stop - (end == -1))
+            if box[axis].start == box[axis].stop:
+                return None
+    return box[0], box[1], box[2]
+
+
+class Padding(NamedTuple):
+    """What is no data.
+
+    Attributes:
+        blocks: That hold some of it: bool [z, y, x].
+        fills: Its constants, HU.
+    """
+
+    blocks: np.ndarray
+    fills: tuple[float, ...]
+
+    def reached(self, values: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        """Which voxels are of its constants and connected to its blocks: bool [z, y, x].
+
+        Padding that ends obliquely is thinner there than can be seen on blocks.
+
+        Args:
+            values: HU.
+            blocks: Whether a voxel lies in these blocks: bool, as ``values``.
+        """
+        constant = np.zeros(values.shape, dtype=bool)
+        for value in set(self.fills):
+            constant |= np.abs(values - value) <= _FLAT
+        regions, count = ndimage.label(constant)
+        touched = np.zeros(count + 1, dtype=bool)
+        touched[regions[blocks]] = True
+        touched[0] = False
+        return touched[regions]
+
+
+def padding(mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> Padding:
+    """Look for it.
+
+    Args:
+        mean, low, high: Mean, smallest and largest value of every block, HU: [z, y, x].
+    """
+    constant, noisy = _constant(low, high), _noisy(mean)
+    blocks = (high < _LOWEST) | constant.blocks | noisy.blocks
+    return Padding(blocks, constant.fills + noisy.fills)
+
+
+def _constant(low: np.ndarray, high: np.ndarray) -> Padding:
+    """Blocks of one value that reach the border of the data, and those that they share with it."""
+    flat = ndimage.maximum_filter(high, 3) - ndimage.minimum_filter(low, 3) <= _FLAT
+    flat &= (low < _LUNG[0]) | (np.abs(low) < _FLAT)
+    flat = ndimage.binary_dilation(flat, _NEXT) & (high - low <= _FLAT)
+    regions, count = ndimage.label(flat)
+    sizes = np.bincount(regions.ravel(), minlength=count + 1)
+    border = np.zeros(count + 1, dtype=bool)
+    for axis, end in itertools.product(range(3), (0, -1)):
+        border[regions.take(end, axis)] = True
+    border[0] = False
+    found, fills = np.zeros(flat.shape, dtype=bool), []
+    for label in np.flatnonzero(border & (sizes >= _PADDED * flat.size)):
+        region = regions == label
+        value = low[region][0]
+        fills.append(float(value))
+        shared = (np.abs(low - value) <= _FLAT) | (np.abs(high - value) <= _FLAT)
+        found |= region | (ndimage.binary_dilation(region, _NEXT) & (shared | (low < _LOWEST)))
+    return Padding(found, tuple(fills))
+
+
+def _noisy(mean: np.ndarray) -> Padding:
+    """Blocks of one value but for noise, from the corners of the data on.
+
+    The scan's own air is taken for padding, too, where it is as even and fills the corners; nothing
+    is lost by that, as no lung lies in it.
+    """
+    nothing = Padding(np.zeros(mean.shape, dtype=bool), ())
+    if min(mean.shape) < 6:
+        return nothing
+    ends = [(slice(0, 2), slice(n - 2, n)) for n in mean.shape]
+    places = list(itertools.product(*ends))
+    corners = np.stack([mean[place] for place in places]).reshape(8, -1)
+    middles, spreads = corners.mean(1), corners.std(1)
+    value, noise = float(np.median(middles)), float(np.median(spreads))
+    water = abs(value) < _ROUNDING + 0.4 * noise
+    if noise > _NOISE or not (water or value < _LUNG[0]):
+        return nothing
+    alike = np.abs(middles - value) <= 2 * noise + _ROUNDING
+    if alike.sum() < _CORNERS:
+        return nothing
+    local = ndimage.uniform_filter(mean, 3)
+    spread = np.sqrt(np.maximum(ndimage.uniform_filter(np.square(mean), 3) - local**2, 0))
+    most = min(1.5 * noise + _ROUNDING, _APART[int(water)])
+    near = (np.abs(local - value) <= most) & (spread <= 1.5 * noise + _ROUNDING)
+    regions, _ = ndimage.label(near)
+    seeds = [regions[place] for place, like in zip(places, alike, strict=True) if like]
+    region = np.isin(regions, np.setdiff1d(seeds, 0))
+    edge = ndimage.binary_dilation(region, _NEXT)
+    return Padding(region | (edge & (np.abs(mean - value) <= 3 * noise + _ROUNDING)), ())
