@@ -10,7 +10,10 @@ from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.images.sampling import bspline_coefficients
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.methods.eppenhof.method import EppenhofRegistration
 from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet
+from DeepRegistrationLib.methods.network import lung_method
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.training.recipes import eppenhof as module
 from DeepRegistrationLib.training.recipes import lung_volumes, make_recipe
@@ -21,6 +24,7 @@ from DeepRegistrationLib.training.recipes.lung_volumes import (
 )
 from DeepRegistrationLib.training.synthesis.images import deformed
 from DeepRegistrationLib.training.synthesis.spline_fields import spline_pair
+from DeepRegistrationLib.transforms import Affine
 
 CPU = torch.device("cpu")
 
@@ -134,6 +138,85 @@ def test_the_loss_counts_in_the_lungs_under_the_augmentation_alone(volumes):
     loss, _ = recipe.loss(Zero(), batch)
     inside = batch.target[0].abs().sum(0)[expected > 0]
     assert float(loss) == pytest.approx(float(inside.mean()))
+
+
+class _Answers(nn.Module):
+    """A network that always gives one field."""
+
+    def __init__(self, field):
+        super().__init__()
+        self.field = field
+
+    def forward(self, images):
+        return self.field
+
+
+def _penalties(field, **weights):
+    """The loss of a field whose every displacement is right, with the penalties."""
+    n = field.shape[-1]
+    ones = torch.ones(n, n, n)
+    batch = lung_volumes.DeformedPair(torch.zeros(1, 2, n, n, n), field, ones, ones)
+    loss, terms = make_recipe("eppenhof", weights).loss(_Answers(field), batch)
+    return float(loss), terms
+
+
+def test_the_bending_penalty_is_of_second_differences_and_free_for_affine_maps():
+    z, y, x = torch.meshgrid(*3 * [torch.arange(8.0)], indexing="ij")
+    affine = torch.stack([0.1 * x + 0.2 * y, -0.3 * z, 1.0 + 0.1 * x])[None]
+    assert _penalties(affine, bending=2.0)[0] == pytest.approx(0, abs=1e-9)
+    bent = torch.stack([0.05 * x**2, torch.zeros_like(x), 0.02 * x * y])[None]
+    # second differences 0.1 (xx of x) and 0.02 (xy of z, twice); means over the three components
+    expected = (0.1**2 + 2 * 0.02**2) / 3
+    loss, terms = _penalties(bent, bending=2.0)
+    assert loss == pytest.approx(2 * expected, rel=1e-4)
+    assert terms == {"bending": pytest.approx(expected, rel=1e-4)}
+    assert _penalties(bent) == (0.0, {})  # the paper's loss
+
+
+def test_the_folding_penalty_begins_where_the_determinant_falls_below_a_fifth():
+    x = torch.arange(8.0).expand(1, 8, 8, 8)
+    for slope, expected in ((0.5, 0.0), (-0.5, 0.0), (-0.9, 0.01), (-1.3, 0.25)):
+        field = torch.zeros(1, 3, 8, 8, 8)
+        field[:, 0] = slope * x  # J = 1 + slope
+        assert _penalties(field, folding=3.0)[0] == pytest.approx(3 * expected, abs=1e-5)
+
+
+def test_without_alignment_the_pairs_move_further_and_still_fit(volumes, monkeypatch):
+    monkeypatch.setattr(lung_volumes, "with_gamma", lambda image, generator: image)
+    values = {"size": 32, "appearance": 0.0, "density": 0.0, "mirrored": False}
+    usual, unaligned = (
+        make_recipe("eppenhof-preview", {**values, "start": start}) for start in ("affine", "none")
+    )
+    assert "start" not in usual.architecture() and unaligned.architecture()["start"] == "none"
+    means = []
+    for recipe in (usual, unaligned):
+        drawn = [
+            recipe.pair(volumes.images[0], volumes.masks[0], torch.Generator().manual_seed(seed))
+            for seed in range(6)
+        ]
+        means.append(np.mean([float(d.target.abs().mean()) for d in drawn]))
+    assert means[1] > 1.5 * means[0]
+    fixed, moving = drawn[0].images[0]
+    again = deformed(moving, drawn[0].target[0], fill=0.0)
+    inside = deformed(torch.ones(32, 32, 32), drawn[0].target[0], fill=0.0) > 0.99
+    inside &= (fixed > 0) & (again > 0)
+    error = (again - fixed)[inside].abs().mean()
+    assert float(error) < 0.2 * float((moving - fixed)[inside].abs().mean())
+
+
+@pytest.mark.parametrize(("start", "aligned"), [("none", 0), (None, 1)])
+def test_weights_trained_without_alignment_are_used_without_one(monkeypatch, start, aligned):
+    extra = {"size": 32} | ({} if start is None else {"start": start})
+    made = []
+    monkeypatch.setattr(lung_method, "network_for", lambda *a: (None, extra))
+    monkeypatch.setattr(
+        lung_method, "starting_transform", lambda *a: made.append(1) or Affine(None, (1.0, 0, 0))
+    )
+    monkeypatch.setattr(lung_method, "register", lambda *a: Affine())
+    image = Image(torch.zeros(4, 4, 4), Grid((4, 4, 4)))
+    found = lung_method.register_by(EppenhofRegistration(), EppenhofNet, image, image, Context())
+    assert len(made) == aligned
+    assert found(torch.zeros(1, 3))[0, 0] == aligned
 
 
 def test_the_papers_batch_norm_is_the_papers_recipes():

@@ -28,7 +28,8 @@ class ElastixParameters:
     recipe: str = parameter(
         "bspline-3r500",
         "Parameter set: affine; B-splines of 10 mm with one resolution of 2000 or three of 500 "
-        "iterations; Par0011 of the model zoo, without or with the fixed mask.",
+        "iterations; Par0011 of the model zoo (affine, then B-splines of 10 and of 5 mm), without "
+        "a mask or with the fixed image's mask in the last stage.",
         choices=tuple(RECIPES),
     )
 
@@ -36,8 +37,11 @@ class ElastixParameters:
 class Elastix(Method):
     """Affine, then B-splines by stochastic gradient descent, the conventional baseline.
 
-    Par0011 uses the fixed mask in its last stage and no other; the other recipes use both. An
-    initial transform takes the place of the affine stage. Same seed, same result.
+    Par0011 has three stages, each with five resolutions: affine, 1000 iterations each; B-splines
+    of 10 mm, 1000 each; B-splines of 5 mm, 2000 each. The measure is normalized correlation of
+    2000 random samples, with 0.05 of bending energy for the B-splines. The fixed image's mask
+    counts in the last stage (par0011-mask), and no other mask. The other recipes use both masks.
+    An initial transform takes the place of the affine stage. Same seed, same result.
     """
 
     name = "elastix"

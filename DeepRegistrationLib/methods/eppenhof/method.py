@@ -18,7 +18,7 @@ class EppenhofRegistration(Method):
     """Affine start, then one pass of a 3D U-Net over the box of the lungs.
 
     Both images are resampled to 128^3 voxels around the fixed image's lungs; the network gives the
-    displacement of each.
+    displacement of each. They are interpolated by cubic B-splines; the paper's order is 4.
     """
 
     name = "eppenhof"

@@ -14,7 +14,7 @@ from DeepRegistrationLib.methods.network.loading import network_for
 from DeepRegistrationLib.methods.network.lung_box import SIZE
 from DeepRegistrationLib.methods.network.lung_box_inference import register
 from DeepRegistrationLib.progress import part
-from DeepRegistrationLib.transforms import Composite, Transform
+from DeepRegistrationLib.transforms import Affine, Composite, Transform
 
 
 def register_by(
@@ -27,6 +27,8 @@ def register_by(
 ) -> Transform:
     """The affine start, then the field of the method's network; see :meth:`Method.register`.
 
+    Weights that were trained for it (``start`` of their card is ``none``) begin without an affine.
+
     Args:
         method: With :class:`DeepRegistrationLib.methods.network.parameters.NetworkParameters`.
         kind: Class of its network.
@@ -36,7 +38,11 @@ def register_by(
     settings = method.parameters
     network, extra = network_for(method.name, settings.weights, settings.precision, kind, context)
     note_other_use(method.title, fixed, moving, context)
-    start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.5))
+    start = context.initial
+    if start is None and extra.get("start") == "none":
+        start = Affine(device=fixed.data.device)
+    if start is None:
+        start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.5))
     later = replace(context, progress=part(context.progress, 0.5, 1.0))
     size = 8 * round(finer * int(extra.get("size", SIZE)) / 8)
     return Composite([register(network, fixed, moving, start, later, size), start])

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from DeepRegistrationLib.images.sampling import bspline_coefficients
+from DeepRegistrationLib.losses.regularization import bending_energy
+from DeepRegistrationLib.losses.training import folding
 from DeepRegistrationLib.methods.eppenhof.network import EppenhofNet
 from DeepRegistrationLib.methods.parameters import parameter
 from DeepRegistrationLib.training.recipe import register_recipe
@@ -27,7 +29,11 @@ _STATISTICS = 100  # batches from which batch norm's statistics are computed ane
 @register_recipe
 @dataclass(frozen=True)
 class EppenhofRecipe(LungVolumesRecipe):
-    """The paper's values: one GPU for some days."""
+    """The paper's values: one GPU for some days.
+
+    Images are interpolated by cubic B-splines (order 3), in training and use; the paper's order is
+    4. The options ``bending``, ``folding`` and ``start=none`` are the paper's outlook.
+    """
 
     name: ClassVar[str] = "eppenhof"
     title: ClassVar[str] = "U-Net of Eppenhof & Pluim, lung CT"
@@ -62,6 +68,24 @@ class EppenhofRecipe(LungVolumesRecipe):
     decay: bool = parameter(
         False, "Let the learning rate fall to zero along a cosine; not in the paper."
     )
+    bending: float = parameter(
+        0.0,
+        "Weight of the bending energy of the displacements, mean squared second differences, "
+        "voxels (the paper's outlook; its loss: 0).",
+        minimum=0.0,
+    )
+    folding: float = parameter(
+        0.0,
+        "Weight of a penalty where the Jacobian determinant falls below 0.2 (the paper's outlook; "
+        "its loss: 0).",
+        minimum=0.0,
+    )
+    start: str = parameter(
+        "affine",
+        "What comes before the network: an affine alignment (paper), or none, in training and use; "
+        "the network then learns larger motion, too (the paper's outlook).",
+        choices=("affine", "none"),
+    )
     randomized: float = parameter(
         0.0,
         "Share of the pairs that show random shapes in random contrasts (our choice; paper: 0).",
@@ -70,7 +94,12 @@ class EppenhofRecipe(LungVolumesRecipe):
     )
 
     def architecture(self) -> dict[str, Any]:
-        return {"base": self.base, "size": self.size, "norm": self.norm}
+        built = {"base": self.base, "size": self.size, "norm": self.norm}
+        return built | ({"start": self.start} if self.unaligned else {})
+
+    @property
+    def unaligned(self) -> bool:
+        return self.start == "none"
 
     def build(self) -> nn.Module:
         return EppenhofNet(self.base, self.norm).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -83,8 +112,20 @@ class EppenhofRecipe(LungVolumesRecipe):
         return self.pair(image, mask, generator)
 
     def loss(self, network: nn.Module, batch: DeformedPair) -> tuple[Tensor, dict[str, float]]:
-        """The error, averaged over the lungs under T_augm, which are the moving image's (paper)."""
-        return masked_error(network(batch.images), batch.target, batch.moving_mask), {}
+        """The error, averaged over the lungs under T_augm, which are the moving image's (paper).
+
+        With the penalties that were asked for, which count in the whole box.
+        """
+        found = network(batch.images).float()
+        loss = masked_error(found, batch.target, batch.moving_mask)
+        terms = {}
+        if self.bending:
+            terms["bending"] = self.bending, bending_energy(found[0], (1.0, 1.0, 1.0))
+        if self.folding:
+            terms["folding"] = self.folding, folding(found, found.new_ones(1, 3))
+        for weight, value in terms.values():
+            loss = loss + weight * value
+        return loss, {name: float(value.detach()) for name, (_, value) in terms.items()}
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.optimizer_name == "adam":

@@ -32,7 +32,7 @@ from DeepRegistrationLib.training.synthesis.images import (
     with_gamma,
 )
 from DeepRegistrationLib.training.synthesis.spline_fields import spline_pair
-from DeepRegistrationLib.transforms import Composite
+from DeepRegistrationLib.transforms import Affine, Composite
 
 _VALIDATION_PAIRS = 4  # synthetic ones an image, always the same
 
@@ -94,9 +94,14 @@ class LungVolumesRecipe(Recipe):
     )
     mirrored: bool = parameter(False, "Mirror half of the pairs along each axis (our choice).")
 
+    @property
+    def unaligned(self) -> bool:
+        """Whether the network is used without an alignment before it, and trained for that."""
+        return False
+
     def pair(self, image: Tensor, mask: Tensor, generator: torch.Generator) -> DeformedPair:
         """A training pair of one image (see :func:`synthetic_pair`), looking as two scans do."""
-        made = synthetic_pair(image, mask, generator)
+        made = synthetic_pair(image, mask, generator, unaligned=self.unaligned)
         made = _mirrored(made, generator) if self.mirrored else made
         images = made.images[0].unbind()
         if self.density:  # the fixed image's lungs grow darker where they expand
@@ -125,6 +130,8 @@ class LungVolumesRecipe(Recipe):
         found = []
         limit = self.landmark_pairs if validated else 0
         for pair in landmark_pairs(cases, device, limit, part(progress, 0.8, 1.0)):
+            if self.unaligned:
+                pair = replace(pair, start=Affine(device=device))
             resampled = lung_pair(pair.fixed, pair.moving, pair.start, pair.lungs, self.size)
             found.append((pair, *resampled))
         return LungVolumes(images, masks, found)
@@ -139,7 +146,8 @@ class LungVolumesRecipe(Recipe):
         """Mean absolute error of a component in voxels, on the same synthetic pairs each time.
 
         The pairs look as different as those of the training.
-        With real pairs also ``tre_mm`` and, with the affine alone, ``tre_affine_mm``.
+        With real pairs also ``tre_mm`` and, with the affine alone, ``tre_affine_mm`` (before
+        everything, where there is no affine: ``tre_before_mm``).
         """
         errors = []
         for number, (image, mask) in enumerate(zip(prepared.images, prepared.masks, strict=True)):
@@ -160,19 +168,22 @@ class LungVolumesRecipe(Recipe):
                 before.append(affine["after"]["mean"])
                 after.append(whole["after"]["mean"])
             metrics["tre_mm"] = float(np.mean(after))
-            metrics["tre_affine_mm"] = float(np.mean(before))
+            metrics[f"tre_{'before' if self.unaligned else 'affine'}_mm"] = float(np.mean(before))
         return metrics
 
 
-def synthetic_pair(coefficients: Tensor, mask: Tensor, generator: torch.Generator) -> DeformedPair:
+def synthetic_pair(
+    coefficients: Tensor, mask: Tensor, generator: torch.Generator, *, unaligned: bool = False
+) -> DeformedPair:
     """A training pair of one image: fixed(x) = moving(x + target(x)), each interpolated once.
 
     Args:
         coefficients: B-spline coefficients of the image, [1, z, y, x].
         mask: Of its lungs, [z, y, x], 0 or 1.
+        unaligned: The pair also lacks an affine alignment.
     """
     shape = tuple(mask.shape)
-    maps = spline_pair(shape, generator, mask.device)  # type: ignore[arg-type]
+    maps = spline_pair(shape, generator, mask.device, unaligned=unaligned)  # type: ignore[arg-type]
     images = [
         deformed(mask, field, fill=0.0, coefficients=coefficients)
         for field in (maps.fixed, maps.augmentation)

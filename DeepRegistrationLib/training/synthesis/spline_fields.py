@@ -28,6 +28,7 @@ class ControlGrid:
 AUGMENTATION = ControlGrid(2, (3.2, 6.4, 12.8))
 COARSE = ControlGrid(4, (3.2, 6.4, 12.8))
 FINE = ControlGrid(8, (3.2, 3.2, 3.2))
+UNALIGNED = ControlGrid(2, (6.4, 12.8, 25.6))  # our choice: twice what T_augm does
 
 
 def control_field(
@@ -109,11 +110,22 @@ class SplinePair:
 
 
 def spline_pair(
-    shape: tuple[int, int, int], generator: torch.Generator, device: torch.device | str = "cpu"
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+    *,
+    unaligned: bool = False,
 ) -> SplinePair:
-    """Draw the deformations of one training pair (Eppenhof & Pluim 2019, section III-B)."""
+    """Draw the deformations of one training pair (Eppenhof & Pluim 2019, section III-B).
+
+    Args:
+        unaligned: T_learned also holds what an affine alignment would take away: a grid of 2^3
+            control points after T_coarse (not in the paper, which names it as an outlook).
+    """
     augmentation = control_field(AUGMENTATION, shape, generator, device)
     coarse = control_field(COARSE, shape, generator, device)
     fine = control_field(FINE, shape, generator, device)
     learned = composed(coarse, fine)
+    if unaligned:
+        learned = composed(control_field(UNALIGNED, shape, generator, device), learned)
     return SplinePair(augmentation, learned, composed(augmentation, learned))
