@@ -40,6 +40,6 @@ class DrivenRegistration:
             return _("Place landmarks, and check those in the column Drives that shall drive it.")
         left = int(usable.sum()) - drives
         return _(
-            "Register: {drives} landmarks will drive the registration and not count in its error "
-            "(TRE); {left} are left to measure it."
+            "Landmarks that drive the next registration and do not count as proof of it: {drives}. "
+            "Left to measure it: {left}."
         ).format(drives=drives, left=left)

@@ -13,6 +13,7 @@ from DeepRegistrationLib.transforms import Affine
 
 _FEWEST = 4  # pairs that determine an affine
 _SPREAD = 10.0  # mm, in each direction, below which they determine no affine
+_FAR, _TURNED = 80.0, 30.0  # mm, degrees: beyond them the alignment of images may not find it
 _VOLUMES = (0.5, 2.0)  # the determinant of an affine that is one of two scans of people
 
 
@@ -41,6 +42,28 @@ def landmark_start(guide: Guide, notes: list[str]) -> Affine:
     of three or more, else a shift.
     """
     return _start(guide, "driving landmark pair(s)", notes)
+
+
+def far_start(guide: Guide, notes: list[str]) -> Affine | None:
+    """A start of images that overlap, but are turned or lie far from each other, as pairs say.
+
+    None where the pairs do not determine an affine, or the images' own alignment will do.
+    """
+    fixed, moving = guide.fixed, guide.moving
+    found = _affine(fixed, moving)
+    if found is None:
+        return None
+    rigid = fit_rigid(fixed, moving)
+    apart = float(np.linalg.norm(moving - fixed, axis=1).mean())
+    left = float(np.linalg.norm(rigid(fixed) - moving, axis=1).mean())
+    if (apart < _FAR and rigid.degrees < _TURNED) or left > apart / 2:
+        return None
+    notes.append(
+        f"The {len(fixed)} driving landmark pair(s) are {apart:.0f} mm apart, and turned by "
+        f"{rigid.degrees:.0f} degrees. The registration started with an affine transform that "
+        "brings them together."
+    )
+    return found
 
 
 def _start(guide: Guide, drivers: str, notes: list[str], *, affine: bool = True) -> Affine:

@@ -31,6 +31,7 @@ from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.fallback import Workplace
 from DeepRegistrationLib.registration.landmark_start import (
     check_guided,
+    far_start,
     landmark_start,
     structure_start,
 )
@@ -142,6 +143,8 @@ def prepare(run: Pipeline, progress: Progress) -> None:
     check_orientation(pair, run.initial)
     if run.initial is None and not overlap(pair.fixed, pair.moving):
         run.initial = _brought_together(run, part(progress, 0.4, 1.0))
+    elif run.initial is None and run.guide is not None:
+        run.initial = far_start(run.guide, run.notes)
     context = run.context(pair, silent)
     run.method, advised = resolve(run.method, pair.fixed, pair.moving, context)
     run.refine = run.refine or advised

@@ -17,7 +17,7 @@ from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize.landmark_term import Targets
-from DeepRegistrationLib.registration.landmark_start import landmark_start
+from DeepRegistrationLib.registration.landmark_start import far_start, landmark_start
 from DeepRegistrationLib.transforms import Affine, DisplacementField, write_transform
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
@@ -107,23 +107,46 @@ def test_a_method_that_cannot_be_driven_says_so(pair):
 
 def test_images_apart_come_together_by_four_pairs(pair):
     """The moving image turned and far away, as from another scanner: an affine of the pairs."""
-    away = Affine.about(np.zeros(3), rotation(12.0), np.array([0.0, 40.0, 900.0]))
-    grid = pair.moving.grid
-    direction = away.matrix @ np.reshape(grid.direction, (3, 3))
-    moved = Grid(
-        grid.size,
-        grid.spacing,
-        tuple(away.matrix @ np.array(grid.origin) + away.translation),
-        tuple(direction.ravel()),
-    )
-    moving = Image(pair.moving.data, moved)
-    partners = pair.moving_landmarks @ away.matrix.T + away.translation
+    moving, partners = turned(pair, 12.0, (0.0, 40.0, 900.0))
     rows = np.linspace(0, len(partners) - 1, 8).astype(int)
     driving = pair.fixed_landmarks[rows], partners[rows]
     found = register(pair.fixed, moving, guide=driving, quality="fast", device="cpu")
     others = np.setdiff1d(np.arange(len(partners)), rows)
     assert errors(found.transform, pair.fixed_landmarks[others], partners[others]).mean() < 3
     assert any("driving landmark pair(s) together" in note for note in found.notes)
+
+
+def turned(pair, degrees, shift):
+    """The moving image and its landmarks, turned about the body's axis and moved."""
+    away = Affine.about(np.zeros(3), rotation(degrees), np.array(shift))
+    grid = pair.moving.grid
+    direction = away.matrix @ np.reshape(grid.direction, (3, 3))
+    origin = away.matrix @ np.array(grid.origin) + away.translation
+    moved = Grid(grid.size, grid.spacing, tuple(origin), tuple(direction.ravel()))
+    partners = pair.moving_landmarks @ away.matrix.T + away.translation
+    return Image(pair.moving.data, moved), partners
+
+
+def test_images_that_overlap_but_are_turned_start_from_the_pairs_too(pair):
+    moving, partners = turned(pair, 80.0, (20.0, 0.0, 30.0))
+    rows = np.linspace(0, len(partners) - 1, 8).astype(int)
+    others = np.setdiff1d(np.arange(len(partners)), rows)
+    left = []
+    for guide in (None, (pair.fixed_landmarks[rows], partners[rows])):
+        found = register(pair.fixed, moving, guide=guide, quality="fast", device="cpu")
+        ends = pair.fixed_landmarks[others], partners[others]
+        left.append(errors(found.transform, *ends).mean())
+        assert any("turned by 80 degrees" in note for note in found.notes) == (guide is not None)
+    assert left[0] > 20 and left[1] < 3
+
+
+def test_pairs_that_lie_near_leave_the_start_to_the_images():
+    fixed = np.random.default_rng(0).normal(size=(8, 3)) * 60
+    near = Guide(fixed, fixed @ rotation(10.0).T + (5.0, 6.0, 20.0), 1.0)
+    assert far_start(near, []) is None
+    assert far_start(Guide(fixed[:3], fixed[:3] + 700.0, 1.0), []) is None
+    wild = Guide(fixed, -fixed + 70.0, 1.0)  # mirrored: no rotation brings these together
+    assert far_start(wild, []) is None
 
 
 def rotation(degrees):

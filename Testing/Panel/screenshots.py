@@ -132,6 +132,10 @@ def correct(tour: Tour) -> None:
     tour.host.process_events(0.2)
     area.ensureWidgetVisible(unwrap(landmarks.ui.guidedButton), 0, 10)
     tour.shoot("1-improved")
+    click(landmarks.ui.drivenBox)
+    tour.host.process_events(0.2)
+    area.ensureWidgetVisible(unwrap(landmarks.ui.trustBox), 0, 10)
+    tour.shoot("2-driven")
 
 
 def report(tour: Tour) -> None:

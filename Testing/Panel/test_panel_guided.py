@@ -13,6 +13,7 @@ from placing import interaction, is_placing, own_position, pixel, put, register_
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.views.layouts import SIDE_BY_SIDE, side_views
+from DeepRegistrationLib.scene.views.slice_views import shows
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"
 
@@ -111,6 +112,35 @@ def test_guided_pairs_lead_to_each_place_and_its_counterpart(slicer_host, panel,
     assert not section.ui.skipButton.visible
     assert panel.landmarks.statistics["n"] == 2
     assert panel.landmarks.statistics["after"]["max"] < 2 * pixel("Fixed")
+
+
+def test_where_the_images_lie_apart_the_moving_views_stay_at_theirs(slicer_host, panel, section):
+    """They show the moving image, and not the empty space around the fixed place."""
+    p = panel.parameters
+    p.movingVolume.SetOrigin(*(np.array(p.movingVolume.GetOrigin()) + (0, 0, 900)))
+    places = give_places(p, 2)
+    slicer_host.click(section.ui.guidedButton)
+    slicer_host.process_events(0.1)
+    views = side_views(slicer.mrmlScene, "Moving")
+    middles = [middle(view) for view in views]
+    put(slicer_host, "Fixed", places[0])
+    slicer_host.process_events(0.05)
+    assert is_placing(p.movingLandmarks)
+    bounds = [0.0] * 6
+    p.movingVolume.GetRASBounds(bounds)
+    for view, before in zip(views, middles, strict=True):
+        assert shows(view, p.movingVolume)
+        assert bounds[4] < middle(view)[2] < bounds[5]
+        np.testing.assert_allclose(middle(view), before, atol=1e-6)
+    put(slicer_host, "Moving", places[0] + (0, 0, 900))
+    slicer_host.process_events(0.05)
+    assert is_placing(p.fixedLandmarks) and away("Fixed", places[1]) < 0.1
+
+
+def middle(view) -> np.ndarray:
+    """The RAS point in the middle of a view's slice."""
+    matrix = view.GetSliceToRAS()
+    return np.array([matrix.GetElement(k, 3) for k in range(3)])
 
 
 def test_guided_pairs_first_look_for_places_where_there_are_none(slicer_host, panel, section):

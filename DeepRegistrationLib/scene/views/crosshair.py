@@ -20,7 +20,12 @@ from DeepRegistrationLib.scene.nodes.coordinates import (
     matrix_to_numpy,
     require_node,
 )
-from DeepRegistrationLib.scene.views.slice_views import Observers, remove_with_displays, unlisted
+from DeepRegistrationLib.scene.views.slice_views import (
+    Observers,
+    composite_of,
+    remove_with_displays,
+    unlisted,
+)
 
 _STEP_MM = 1.0  # of the central differences
 _NO_INVERSE_MM = 0.5  # a residual above this says that no point was found
@@ -187,12 +192,30 @@ class LinkedCursor:
 
 
 def bring_to(slice_node, point) -> None:
-    """Show the slice through a RAS point; the view is centered on it where it would lie outside."""
+    """Show the slice through a RAS point; the view is centered on it where it would lie outside.
+
+    A view whose volume does not reach there stays as it is: it would show nothing at all.
+    """
+    if _beyond(slice_node, point):
+        return
     slice_node.JumpSliceByOffsetting(*(float(value) for value in point))
     pixel = np.linalg.solve(matrix_to_numpy(slice_node.GetXYToRAS()), [*point, 1.0])[:2]
     size = np.array(slice_node.GetDimensions()[:2])
     if np.any(pixel < 0) or np.any(pixel > size):
         slice_node.JumpSliceByCentering(*(float(value) for value in point))
+
+
+def _beyond(slice_node, point) -> bool:
+    """Whether a RAS point lies outside the box of the volume that a view shows."""
+    composite = composite_of(slice_node)
+    shown = None if composite is None else composite.GetBackgroundVolumeID()
+    volume = slice_node.GetScene().GetNodeByID(shown) if shown else None
+    if volume is None:
+        return False
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    low, high = np.reshape(bounds, (3, 2)).T
+    return bool(np.any(np.asarray(point) < low) or np.any(np.asarray(point) > high))
 
 
 @contextlib.contextmanager
