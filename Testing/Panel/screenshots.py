@@ -132,7 +132,7 @@ def correct(tour: Tour) -> None:
     tour.host.process_events(0.2)
     area.ensureWidgetVisible(unwrap(landmarks.ui.guidedButton), 0, 10)
     tour.shoot("1-improved")
-    click(landmarks.ui.drivenBox)
+    click(landmarks.ui.drivenBox, (8, 8))
     tour.host.process_events(0.2)
     area.ensureWidgetVisible(unwrap(landmarks.ui.trustBox), 0, 10)
     tour.shoot("2-driven")
