@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,14 @@ def driving_report(
         return None
     residuals = np.linalg.norm(mapped_points(transform, driving.fixed) - driving.moving, axis=1)
     return {"labels": driving.labels, "residual_mm": residuals, "left_out_mm": left_out}
+
+
+def left_out_errors(driven: Mapping[str, Any] | None) -> np.ndarray:
+    """Of what :func:`driving_report` gave: mm, NaN where it was not measured: [n]."""
+    if driven is None:
+        return np.empty(0)
+    errors = driven["left_out_mm"]
+    return np.full(len(driven["labels"]), np.nan) if errors is None else np.asarray(errors, float)
 
 
 def note_on_labels(names: Sequence[str]) -> list[str]:

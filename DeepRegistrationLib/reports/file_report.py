@@ -30,6 +30,7 @@ from DeepRegistrationLib.images.intensity import background, finite
 from DeepRegistrationLib.reports import slice_pictures
 from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportContent
 from DeepRegistrationLib.reports.decision import now
+from DeepRegistrationLib.reports.driving_report import left_out_errors
 from DeepRegistrationLib.reports.identity import (
     ImageIdentity,
     TransformIdentity,
@@ -176,11 +177,7 @@ def _identity(pair: FilePair, side: str) -> ImageIdentity:
 
 
 def _verdict(pair: FilePair, quality: dict[str, Any], errors: LandmarkErrors | None) -> Verdict:
-    driving = quality.get("driving") or {"labels": []}
-    left_out = driving.get("left_out_mm")
-    if left_out is None:
-        left_out = np.full(len(driving["labels"]), np.nan)
-    left = np.asarray(left_out, float).tolist()
+    left = left_out_errors(quality.get("driving")).tolist()
     if errors is None or pair.landmarks is None:
         return verdict(quality, left_out=left)
     names, rows = errors.names(), np.flatnonzero(errors.counted)

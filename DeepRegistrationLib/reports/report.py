@@ -31,6 +31,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.reports.driving_report import (
     driving_report,
+    left_out_errors,
     note_on_labels,
     without_driving,
 )
@@ -222,10 +223,10 @@ def _judged(
     moving_landmarks: np.ndarray | None,
 ) -> dict[str, Any]:
     """The verdict on what was measured, and on the landmarks where there are any."""
-    errors = {}
+    errors: dict[str, Any] = {"left_out": left_out_errors(measured.get("driving"))}
     if fixed_landmarks is not None and moving_landmarks is not None:
         mapped = mapped_points(transform, fixed_landmarks)
-        errors = {
+        errors |= {
             "before": np.linalg.norm(np.subtract(fixed_landmarks, moving_landmarks), axis=1),
             "after": np.linalg.norm(mapped - moving_landmarks, axis=1),
         }

@@ -246,6 +246,8 @@ def test_commands_drive_measure_apart_and_remember(files, pair, tmp_path, capsys
     count = len(pair.fixed_landmarks)
     assert report["tre"]["n"] == count - 3
     assert len(report["driving"]["residual_mm"]) == 3
+    texts = [finding["text"] for finding in report["verdict"]["findings"]]
+    assert "3 landmarks drove the deformation and do not count as proof." in texts
     assert (out / "driving_landmarks.csv").is_file()
 
     words = ["improve", *images, str(out / "transform.h5"), "-o", str(better)]
@@ -274,6 +276,7 @@ def test_only_landmarks_that_drove_give_no_error_at_all(files, tmp_path, capsys)
     report = json.loads((out / "report.json").read_text())
     assert report["tre"] is None
     assert report["verdict"]["level"] != "ok"
+    assert "no landmarks but those that drove it" in report["verdict"]["headline"]
     assert "Target registration error" not in capsys.readouterr().out
 
 
