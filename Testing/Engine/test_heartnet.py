@@ -1,5 +1,7 @@
 """The heart is found in phantoms whose hearts are known, as scanners and archives have them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from DeepRegistrationLib import register
 from DeepRegistrationLib.data.phantoms import heart, thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.heart import heartnet, plausibility
@@ -19,6 +21,7 @@ from DeepRegistrationLib.methods.heart.plausibility import implausibility
 from DeepRegistrationLib.methods.heart.preparation import frame_of_labels
 from DeepRegistrationLib.transforms import warp
 
+ACDC = Path(__file__).resolve().parents[3] / "shared" / "data" / "cardiac_acdc"
 SIZE, SPACING = (112, 112, 10), (3.0, 3.0, 10.0)
 
 
@@ -221,6 +224,27 @@ def test_a_doubtful_extent_is_not_used_and_said(persons, monkeypatch):
     align_hearts(one, other, context)
     assert len(context.notes) == 2
     assert all("mm long)" in n and "in the middle of the stack" in n for n in context.notes)
+
+
+def test_a_heart_that_shows_weakly_is_assumed_where_it_shows_and_said(persons, monkeypatch):
+    """By the same look that is sure with the usual limit."""
+    monkeypatch.setattr(heartnet, "_SURE", 1.0)
+    one, other = persons.values()
+    fixed, moving = (Image(p.fixed.data.clone(), p.fixed.grid) for p in (one, other))
+    found, true = find_heart(fixed), frame_of_labels(one.fixed_labels)
+    assert not found.sure and bool((found.region.data != 0).all())
+    assert np.linalg.norm((found.frame.center() - true.center())[:2]) < 10.0
+    assert heart_region(fixed, Context()) is None
+    context = Context()
+    align_hearts(fixed, moving, context)
+    assert all("uncertain" in n and "where it shows best" in n for n in context.notes)
+
+
+@pytest.mark.skipif(not ACDC.exists(), reason="needs ../shared/data")
+def test_a_small_heart_at_systole_is_found():
+    """Of the patients on whom no limit was chosen, the one that was doubted most."""
+    folder = ACDC / "patient063"
+    check(*(read_image(folder / f"patient063_frame16{kind}.nii.gz") for kind in ("", "_gt")))
 
 
 # No heart

@@ -221,6 +221,22 @@ def test_extreme_volume_change_is_a_caution_with_its_place(smallest, largest, le
         assert "No folding in the lungs" in found.text()
 
 
+@pytest.mark.parametrize(("kind", "said"), [("structures", False), ("vessels", True)])
+def test_a_hearts_cavities_may_close_further_than_lungs(kind, said):
+    alignment = {
+        "kind": kind,
+        "places": 600,
+        "shift": {"median": 0.1, "mean": 0.2, "p95": 0.4},
+        "alike": 0.9,
+        "area": {"shift": 1.0, "where": "in the middle", "point": [0.0, 0.0, 0.0]},
+        "percent_outside": 0.0,
+        "percent_covered": None,
+    }
+    jacobian = {"percent_nonpositive": 0.0, "min": 0.13, "max": 2.0}
+    found = verdict(measured(jacobian=jacobian, alignment=alignment), **landmarks(20, 0))
+    assert ("extreme compression" in found.text()) == said
+
+
 def test_compression_is_not_said_again_where_tissue_folds():
     inside = {"percent_nonpositive": 0.5, "min": -0.3, "max": 2.0}
     found = verdict(measured(jacobian={**inside, "in_mask": inside}), **landmarks(20, 0))

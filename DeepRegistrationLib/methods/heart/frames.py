@@ -89,7 +89,8 @@ def _frame(image: Image, mask: Image | None, side: str, context: Context) -> Gri
 
 
 def _place(found: FoundHeart) -> str:
-    return f"in the middle of the stack {_score(found)}"
+    place = "where it shows best" if found.seen else "in the middle of the stack"
+    return f"{place} {_score(found)}"
 
 
 def _score(found: FoundHeart) -> str:

@@ -45,7 +45,8 @@ from DeepRegistrationLib.methods.weights import find_weights, record_use
 METHOD = "heartnet"
 _BATCH = 16  # slices at a time
 _MIRRORED: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of [slices, y, x]
-_SURE = 0.35  # score
+_SURE = 0.2  # score; ventricles in 001-060 score 0.15 or more, what is no heart less than 0.1
+_SEEN = 0.1  # score: from here on its place is the best guess
 _UPRIGHT = 0.2  # evidence of apex and base
 _AROUND = 4.0  # mm of the region around the ventricles
 
@@ -54,13 +55,14 @@ class FoundHeart(NamedTuple):
     """Where the heart was found.
 
     Attributes:
-        frame: Around it; in the middle of the image where it was not found for sure.
+        frame: Around it; in the middle of the image where nothing like it was seen.
         region: The ventricles and what lies within 4 mm of them, uint8 on the image's grid;
             everything where they were not found for sure.
         score: How clearly the ventricles show, 0 to 1.
         sure: Whether it can be relied on.
         problem: What is odd about the extent of what was found; empty where nothing is.
         upright: Whether it is clear which end is the apex.
+        seen: Whether the frame is around what was found, sure or not.
     """
 
     frame: Grid
@@ -69,6 +71,7 @@ class FoundHeart(NamedTuple):
     sure: bool
     problem: str = ""
     upright: bool = True
+    seen: bool = True
 
 
 _FOUND: WeakKeyDictionary[Image, FoundHeart] = WeakKeyDictionary()
@@ -114,14 +117,13 @@ def _look(image: Image, network: HeartNet) -> FoundHeart:
     alike = float(np.mean([_overlap(largest_part(view.numpy()), heart) for view in views]))
     score = alike * clearness(shares, labels)
     problem = implausibility(labels, grid)
-    if score < _SURE or problem:
-        everywhere = torch.ones_like(image.data, dtype=torch.uint8)
-        return FoundHeart(
-            middle_frame(image.grid), replace(image, data=everywhere), score, False, problem
-        )
+    everywhere = replace(image, data=torch.ones_like(image.data, dtype=torch.uint8))
+    if score < _SEEN or problem:
+        return FoundHeart(middle_frame(image.grid), everywhere, score, False, problem, seen=False)
     kept = Image(from_slices(torch.from_numpy(labels.astype(np.uint8)), grid), grid, image.name)
-    upright = apex_evidence(kept) >= _UPRIGHT
-    return FoundHeart(frame_of_labels(kept), _around(kept, image), score, True, upright=upright)
+    sure, upright = score >= _SURE, apex_evidence(kept) >= _UPRIGHT
+    region = _around(kept, image) if sure else everywhere
+    return FoundHeart(frame_of_labels(kept), region, score, sure, upright=upright)
 
 
 def _shares(slices: Tensor, network: HeartNet, mirrored: tuple[int, ...]) -> Tensor:
