@@ -203,8 +203,12 @@ def test_validation_without_landmarks_is_refused(cases):
         recipe.prepare(bare, CPU, silent)
 
 
-def test_the_papers_loss_has_three_terms_and_its_gradient_reaches_the_level(pairs):
-    recipe = make_recipe("mlvirnet", SMALL)
+UNSUPERVISED = {"known_field": 0.0, "landmark": 0.0, "folding": 0.0}  # docs/training.md
+
+
+@pytest.mark.parametrize(("name", "more"), [("mlvirnet", {}), ("mlvirnet-preview", UNSUPERVISED)])
+def test_the_papers_loss_has_three_terms_and_its_gradient_reaches_the_level(pairs, name, more):
+    recipe = make_recipe(name, SMALL | more)
     network = recipe.build()
     recipe.enter_stage(network, 0, False)
     batch = recipe.batch(pairs, 0, torch.Generator().manual_seed(0))
