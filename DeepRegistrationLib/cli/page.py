@@ -76,7 +76,27 @@ def file_pair(
         found = dicom_identity(path, choice(arguments, place)[0])
         uids[side] = found.uids
         names[side] = named(path, found.patient) if arguments.patient_data else {}
-    return FilePair(fixed, moving, names, uids, landmarks, driving, **labels)
+    hidden = {} if arguments.patient_data else _stand_ins(arguments)
+    return FilePair(fixed, moving, names, uids, hidden, landmarks, driving, **labels)
+
+
+def _stand_ins(arguments: argparse.Namespace) -> dict[str, str]:
+    """What to call the files of the command line where their names are not to be shown."""
+    files = {
+        "fixed": "the fixed image",
+        "moving": "the moving image",
+        "fixed_mask": "the fixed mask",
+        "moving_mask": "the moving mask",
+        "fixed_labels": "the fixed label map",
+        "moving_labels": "the moving label map",
+        "fixed_landmarks": "the fixed landmarks",
+        "moving_landmarks": "the moving landmarks",
+        "transform": "the transform",
+        "compare": "the other transform",
+        "initial": "the initial transform",
+    }
+    given = {key: getattr(arguments, key, None) for key in files}
+    return {Path(path).name: files[key] for key, path in given.items() if path is not None}
 
 
 def identity_of_file(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class FilePair:
         fixed, moving: The images; None where one was not given.
         names: For ``fixed`` and ``moving``: what the page says of name and patient.
         uids: For ``fixed`` and ``moving``: DICOM's.
+        hidden: What sentences say in place of names of files that are not to be shown.
         landmarks: Pairs of landmarks, or None.
         driving: Those that drove the transform, or None.
         fixed_labels: Label maps of the fixed image, or None.
@@ -73,6 +74,7 @@ class FilePair:
     moving: Image | None
     names: Mapping[str, Mapping[str, str]]
     uids: Mapping[str, Mapping[str, str]]
+    hidden: Mapping[str, str] = field(default_factory=dict)
     landmarks: LandmarkPairs | None = None
     driving: LandmarkPairs | None = None
     fixed_labels: Any = None
@@ -103,7 +105,8 @@ def file_content(
     with torch.no_grad():
         quality, determinant = _quality(transform, pair, measured, determinant)
         errors = None if pair.landmarks is None else landmark_errors(transform, pair)
-        pictures = _pictures(transform, pair, determinant, warped)
+        region = measured.get("region_mask")
+        pictures = _pictures(transform, pair, determinant, warped, region)
     made = made or {}
     return ReportContent(
         images={side: _identity(pair, side) for side in ("fixed", "moving") if _of(pair, side)},
@@ -116,10 +119,20 @@ def file_content(
         weights=made.get("weights") or {},
         seconds=made.get("seconds") or {},
         versions=made.get("versions") or report["versions"],
-        notes=[note for note in report["notes"] if note not in STANDING_NOTES],
+        notes=[
+            _without_names(note, pair.hidden)
+            for note in report["notes"]
+            if note not in STANDING_NOTES
+        ],
         pictures=pictures,
         no_pictures="" if pictures else NO_PICTURES,
     )
+
+
+def _without_names(text: str, hidden: Mapping[str, str]) -> str:
+    for name in sorted(filter(None, hidden), key=len, reverse=True):
+        text = text.replace(name, hidden[name])
+    return text
 
 
 def identity_of_transform(transform: Transform, **facts: Any) -> TransformIdentity:
@@ -260,9 +273,13 @@ def _titled(place: WorstPlace) -> str:
 
 
 def _pictures(
-    transform: Transform, pair: FilePair, determinant: Image | None, warped: Image | None
+    transform: Transform,
+    pair: FilePair,
+    determinant: Image | None,
+    warped: Image | None,
+    region: Image | None,
 ) -> list[Picture]:
-    """Overviews: before, after, volume change."""
+    """Overviews of the body or, where that is much smaller, of the region: before, after, J."""
     if pair.fixed is None or pair.moving is None:
         return []
     grid = pair.fixed.grid
@@ -271,7 +288,10 @@ def _pictures(
         warped = warped_image(pair.moving, transform, grid)
     before = clamped.resampled(grid, fill=background(clamped))
     fixed, first, after = (i.data.cpu().numpy() for i in (finite(pair.fixed), before, warped))
-    place = slice_pictures.overview(fixed, grid, None)
+    inside = None
+    if region is not None and region.grid.same_as(grid):
+        inside = region.data.cpu().numpy() != 0
+    place = slice_pictures.overview(fixed, grid, inside)
     result = [
         _picture("Before registration", fixed, first, grid, place),
         _picture("After registration", fixed, after, grid, place),

@@ -19,6 +19,8 @@ from DeepRegistrationLib.reports.overlays import VIEWS, bilinear, places_of_pixe
 _HEIGHT = 420  # pixels
 _WIDEST = 1.6  # of the height: a slice across few thick slices is less high than the picture
 _GAP = 6
+_AROUND = 30.0  # mm shown around a region that is much smaller than the body
+_MUCH_SMALLER = 0.4  # of the voxels
 _REACH = 45.0  # mm shown on each side of a place
 _CROSS = (12, 4)  # pixels from its middle: end and begin of the arms
 _MARK = (255, 220, 0)
@@ -49,14 +51,29 @@ class Place:
 
 
 def overview(fixed: np.ndarray, grid: Grid, inside: np.ndarray | None = None) -> Place:
-    """The whole body, in the slices that meet most of a region, or through the middle."""
+    """The body, or the surroundings of a region that is much smaller.
+
+    The slices are those that meet most of the region, or go through the middle without any.
+    """
     box = body_box(fixed, grid.spacing)
     if inside is None or not inside.any():
         return Place(box, np.array([(part.start + part.stop - 1) // 2 for part in box]))
     counts = [inside.sum(axis=tuple({0, 1, 2} - {axis})) for axis in range(3)]
     center = np.array([int(np.argmax(count)) for count in counts])
+    margins = np.rint(_AROUND / np.array(grid.spacing[::-1])).astype(int)
+    ends = [np.flatnonzero(count)[[0, -1]] for count in counts]
+    close = tuple(
+        slice(max(int(low - m), 0), min(int(high + m) + 1, n))
+        for (low, high), m, n in zip(ends, margins, grid.shape, strict=True)
+    )
+    if _voxels(close) < _MUCH_SMALLER * _voxels(box):
+        return Place(close, center)
     starts, stops = ([getattr(part, end) for part in box] for end in ("start", "stop"))
     return Place(box, np.clip(center, starts, np.array(stops) - 1))
+
+
+def _voxels(box: tuple[slice, ...]) -> int:
+    return int(np.prod([part.stop - part.start for part in box]))
 
 
 def near(grid: Grid, point: tuple[float, float, float]) -> Place:

@@ -12,6 +12,7 @@ from DeepRegistrationLib.evaluation.finding import called, figure, position
 from DeepRegistrationLib.reports.content import LandmarkErrors
 
 MOST = 4  # places on a page
+_SLIGHT = 0.1  # change of volume: less is nothing to look at
 _NEAR = 15.0  # mm: a second place so close is seen in the picture of the first
 
 
@@ -85,10 +86,10 @@ def _deformation(quality: Mapping[str, Any]) -> list[WorstPlace]:
     if folds:
         title = f"Folding: {folds[0]['voxels']} voxels"
         found.append(_place(title, folds[0]["point"]))
-    elif least := extremes.get("smallest"):
+    elif (least := extremes.get("smallest")) and least["value"] < 1 - _SLIGHT:
         title = f"Strongest compression: Jacobian determinant {least['value']:.2f}"
         found.append(_place(title, least["point"]))
-    if most := extremes.get("largest"):
+    if (most := extremes.get("largest")) and most["value"] > 1 + _SLIGHT:
         title = f"Strongest expansion: Jacobian determinant {most['value']:.2f}"
         found.append(_place(title, most["point"]))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -79,6 +80,23 @@ def test_names_of_files_are_in_the_page_only_when_wanted(pair, written, tmp_path
     evaluate(pair, written, tmp_path / "p.html", "--patient-data")
     text = text_of(tmp_path / "p.html")
     assert "moving.mha" in text and "T.h5" in text
+
+
+def test_notes_do_not_name_files_either(pair, written, tmp_path):
+    image = sitk.ReadImage(str(pair[0]))
+    image.SetMetaData("sform_code", "0")
+    image.SetMetaData("qform_code", "0")
+    doubtful = tmp_path / "Doe_John.nii.gz"
+    sitk.WriteImage(image, str(doubtful))
+    raw = bytearray(gzip.decompress(doubtful.read_bytes()))
+    raw[252:256] = bytes(4)  # neither form: read along the axes, and said so
+    doubtful.write_bytes(gzip.compress(bytes(raw)))
+    assert evaluate((doubtful, pair[1]), written, tmp_path / "p.html") == 0
+    assert "Doe" in (tmp_path / "p.json").read_text()  # the report for programs names files
+    text = text_of(tmp_path / "p.html")
+    assert "Doe" not in text and "the fixed image" in text.split("How it was made")[1]
+    evaluate((doubtful, pair[1]), written, tmp_path / "p.html", "--patient-data")
+    assert "Doe_John" in text_of(tmp_path / "p.html")
 
 
 def test_uids_come_from_the_dicom_headers_and_the_patient_only_when_wanted(written, tmp_path):
@@ -342,6 +360,12 @@ def test_a_picture_shows_the_place_it_is_of(tmp_path):
         assert np.abs(spot - mark).max() < 6
     whole = overview(image, grid)
     assert whole.box[0].start <= 5 and whole.box[0].stop >= 55
+    small = np.zeros(grid.shape, bool)
+    small[28:33, 38:43, 48:53] = True  # a heart in a chest
+    around = overview(image, grid, small)
+    assert tuple(around.center) == (28, 38, 48) and not around.marked
+    assert [part.stop - part.start for part in around.box] == [35, 35, 35]  # 15 on each side
+    assert overview(image, grid, image > -500).box == whole.box
 
 
 def test_the_pictures_of_the_page_are_png_files_itk_reads(pair, written, tmp_path):
