@@ -37,12 +37,9 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.labels import paired
 from DeepRegistrationLib.registration.validation import check_image, check_mask
 from DeepRegistrationLib.reports.content import ReportContent
-from DeepRegistrationLib.reports.file_report import (
-    FilePair,
-    file_content,
-    places_in,
-    with_places,
-)
+from DeepRegistrationLib.reports.file_pair import FilePair
+from DeepRegistrationLib.reports.file_pictures import places_in, with_places
+from DeepRegistrationLib.reports.file_report import file_content
 from DeepRegistrationLib.reports.html_comparison import write_comparison
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.report import (

@@ -19,7 +19,8 @@ from DeepRegistrationLib.reports.decision import (
     decided,
     decision_in_page,
 )
-from DeepRegistrationLib.reports.file_report import FilePair, identity_of_transform, named
+from DeepRegistrationLib.reports.file_pair import FilePair, named
+from DeepRegistrationLib.reports.file_report import identity_of_transform
 from DeepRegistrationLib.reports.identity import TransformIdentity, file_checksum
 from DeepRegistrationLib.transforms import Transform
 

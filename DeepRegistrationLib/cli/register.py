@@ -33,13 +33,9 @@ from DeepRegistrationLib.images.image import write_image
 from DeepRegistrationLib.options import Outputs, values_in
 from DeepRegistrationLib.progress import shown_progress
 from DeepRegistrationLib.registration.engine import Registration, register
-from DeepRegistrationLib.reports.file_report import (
-    FilePair,
-    file_content,
-    identity_of_transform,
-    places_in,
-    with_places,
-)
+from DeepRegistrationLib.reports.file_pair import FilePair
+from DeepRegistrationLib.reports.file_pictures import places_in, with_places
+from DeepRegistrationLib.reports.file_report import file_content, identity_of_transform
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.identity import file_checksum
 from DeepRegistrationLib.reports.report import REPORTED, build_report, report_and_measures

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 
 from DeepRegistrationLib.evaluation.consistency import inverse_consistency
 from DeepRegistrationLib.evaluation.driving_pairs import split
-from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import (
     mapped_points,
     paired_errors,
@@ -26,11 +24,11 @@ from DeepRegistrationLib.evaluation.segment_statistics import (
     segment_statistics,
 )
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.intensity import background, finite
-from DeepRegistrationLib.reports import slice_pictures
-from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportContent
+from DeepRegistrationLib.reports.content import LandmarkErrors, ReportContent
 from DeepRegistrationLib.reports.decision import now
 from DeepRegistrationLib.reports.driving_report import left_out_errors
+from DeepRegistrationLib.reports.file_pair import FilePair
+from DeepRegistrationLib.reports.file_pictures import overviews
 from DeepRegistrationLib.reports.identity import (
     ImageIdentity,
     TransformIdentity,
@@ -41,44 +39,11 @@ from DeepRegistrationLib.reports.identity import (
 )
 from DeepRegistrationLib.reports.report import STANDING_NOTES
 from DeepRegistrationLib.reports.verdict import Verdict, verdict
-from DeepRegistrationLib.reports.worst_places import WorstPlace, worst_places
 from DeepRegistrationLib.transforms import Transform, displacement_magnitude, jacobian
 from DeepRegistrationLib.transforms.tensors import parts_of, volume_of
-from DeepRegistrationLib.transforms.warping import warped_image
 
 NO_PICTURES = "There are no pictures: both images are needed for them."
-_OVERLAY = "Green: only in the fixed image, magenta: only in the moving image, gray: both agree."
-_JACOBIAN = (
-    "Volume change over the fixed image. Blue: the tissue is smaller in the moving image (dark: by "
-    "half or more), red: larger (dark: twice or more), yellow: folding."
-)
 _HOW = ("method", "asked_for", "quality", "refine", "parameters", "device", "device_reason", "seed")
-
-
-@dataclass(frozen=True, eq=False)
-class FilePair:
-    """What is known of a pair of images.
-
-    Attributes:
-        fixed, moving: The images; None where one was not given.
-        names: For ``fixed`` and ``moving``: what the page says of name and patient.
-        uids: For ``fixed`` and ``moving``: DICOM's.
-        hidden: What sentences say in place of names of files that are not to be shown.
-        landmarks: Pairs of landmarks, or None.
-        driving: Those that drove the transform, or None.
-        fixed_labels: Label maps of the fixed image, or None.
-        label_names: What to call labels.
-    """
-
-    fixed: Image | None
-    moving: Image | None
-    names: Mapping[str, Mapping[str, str]]
-    uids: Mapping[str, Mapping[str, str]]
-    hidden: Mapping[str, str] = field(default_factory=dict)
-    landmarks: LandmarkPairs | None = None
-    driving: LandmarkPairs | None = None
-    fixed_labels: Any = None
-    label_names: Mapping[int, str] | None = None
 
 
 def file_content(
@@ -106,7 +71,7 @@ def file_content(
         quality, determinant = _quality(transform, pair, measured, determinant)
         errors = None if pair.landmarks is None else landmark_errors(transform, pair)
         region = measured.get("region_mask")
-        pictures = _pictures(transform, pair, determinant, warped, region)
+        pictures = overviews(transform, pair, determinant, warped, region)
     made = made or {}
     return ReportContent(
         images={side: _identity(pair, side) for side in ("fixed", "moving") if _of(pair, side)},
@@ -235,78 +200,3 @@ def _quality(
         segments |= segment_statistics(volume_of(placed), volume_of(determinant), moved, names)
     result["segments"] = segments or None
     return result, determinant
-
-
-def places_in(content: ReportContent, pair: FilePair) -> list[WorstPlace]:
-    """Where the transform looks worst."""
-    points = np.empty((0, 3)) if pair.landmarks is None else pair.landmarks.fixed
-    return worst_places(content.quality, content.landmarks, points)
-
-
-def with_places(
-    content: ReportContent,
-    transform: Transform,
-    pair: FilePair,
-    places: Sequence[WorstPlace],
-    warped: Image | None = None,
-) -> ReportContent:
-    """The page with a picture of each place, where there are pictures.
-
-    Args:
-        warped: The moving image on the fixed one's grid, where it is known.
-    """
-    if pair.fixed is None or pair.moving is None or not places:
-        return content
-    grid = pair.fixed.grid
-    with torch.no_grad():
-        warped = warped_image(pair.moving, transform, grid) if warped is None else warped
-    fixed, after = (image.data.cpu().numpy() for image in (finite(pair.fixed), warped))
-    added = [
-        _picture(_titled(place), fixed, after, grid, slice_pictures.near(grid, place.point))
-        for place in places
-    ]
-    return replace(content, pictures=[*content.pictures, *added])
-
-
-def _titled(place: WorstPlace) -> str:
-    return place.title if place.where in place.title else f"{place.title} ({place.where})"
-
-
-def _pictures(
-    transform: Transform,
-    pair: FilePair,
-    determinant: Image | None,
-    warped: Image | None,
-    region: Image | None,
-) -> list[Picture]:
-    """Overviews of the body or, where that is much smaller, of the region: before, after, J."""
-    if pair.fixed is None or pair.moving is None:
-        return []
-    grid = pair.fixed.grid
-    clamped = finite(pair.moving)
-    if warped is None:
-        warped = warped_image(pair.moving, transform, grid)
-    before = clamped.resampled(grid, fill=background(clamped))
-    fixed, first, after = (i.data.cpu().numpy() for i in (finite(pair.fixed), before, warped))
-    inside = None
-    if region is not None and region.grid.same_as(grid):
-        inside = region.data.cpu().numpy() != 0
-    place = slice_pictures.overview(fixed, grid, inside)
-    result = [
-        _picture("Before registration", fixed, first, grid, place),
-        _picture("After registration", fixed, after, grid, place),
-    ]
-    if determinant is not None:
-        picture = slice_pictures.jacobian_picture(fixed, determinant.data.numpy(), grid, place)
-        result.append(Picture("Volume change", picture, _JACOBIAN))
-    return result
-
-
-def _picture(title: str, fixed: np.ndarray, other: np.ndarray, grid: Any, place: Any) -> Picture:
-    png = slice_pictures.overlay_picture(fixed, other, grid, place)
-    return Picture(title, png, f"{title}. {_OVERLAY}")
-
-
-def named(path: str | Path, patient: Mapping[str, str]) -> dict[str, str]:
-    """What a page that may show names says of an image's file."""
-    return {"name": Path(path).name, **patient}

@@ -64,8 +64,8 @@ table.wide th { text-align: left; } td.state { text-align: left; }
 .tick { display: inline-block; width: .9em; height: .9em; margin: 0 .35em 0 .6em;
   border: 1px solid var(--text); vertical-align: -.1em; }
 td .tick:first-child { margin-left: 0; }
-.line { display: block; height: 1.7em; border-bottom: 1px solid var(--soft); }
-.form td { border: 0; vertical-align: bottom; } .form td.words { width: 12rem; }
+.line { display: block; height: 1.2em; margin-bottom: .7em; border-bottom: 1px solid var(--soft); }
+.form td { border: 0; vertical-align: top; padding-top: .5rem; } .form td.words { width: 12rem; }
 .form td + td { max-width: none; }
 .decision { margin: 1.5rem 0; padding: .2rem 1rem 1rem; border: 2px solid var(--text); }
 .decision h2 { border: 0; margin: .4rem 0; } .choices { list-style: none; padding: 0; }
