@@ -216,11 +216,11 @@ def test_places_radius_and_weight_are_checked(pair, changes, sentence):
 
 
 def test_landmarks_beside_are_named_where_they_fit_clearly_worse():
-    before, after = np.array([1.0, 1.2, 2.0, np.nan]), np.array([1.7, 1.25, 1.0, np.nan])
+    before, after = np.array([1.0, 1.4, 2.0, np.nan]), np.array([1.7, 1.25, 1.0, np.nan])
     assert worsened(["a", "b", "c", "d"], before, after) == [
         "Landmark a nearby fits worse than before (1.00 mm before, 1.70 mm after): check the "
         "landmark that drove this, and these."
     ]
     both = worsened(["a", "b"], before[:2], after[:2] + 1)
-    assert both[0].startswith("Landmarks a, b nearby fit worse than before (1.10 mm before, 2.48")
+    assert both[0].startswith("Landmarks a, b nearby fit worse than before (1.20 mm before, 2.48")
     assert worsened(["b", "c"], before[1:3], after[1:3]) == []
