@@ -20,7 +20,7 @@ the second time it sees what the first left. A Gaussian of one of its voxels smo
 
 What it takes from others: correlation and warping of features (PWC-Net: Sun et al., CVPR 2018), the
 mean over probabilities of displacements (Heinrich, MICCAI 2019), composition level by level
-(mlVIRNET: Hering et al., BVM 2019).
+(mlVIRNET: Hering et al., MICCAI 2019).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""mlVIRNET (Hering et al., BVM 2019)."""
+"""mlVIRNET (Hering et al., MICCAI 2019)."""

@@ -48,7 +48,7 @@ class VirnetRegistration(Method):
         description="Three small networks that find the lungs' motion from coarse to fine.",
         anatomy="lungs, inhale and exhale",
         modality="CT, both images, Hounsfield units",
-        citation="Hering, Kuckertz, Heldmann & Heinrich, BVM 2019.",
+        citation="Hering, van Ginneken & Heldmann, MICCAI 2019.",
         licence="see the weights' model card",
         expected_time="5 s for a chest CT at 2 mm (1 CPU core)",
         expected_error=stated_error("mlvirnet", "its paper: 2.2 mm on DIR-Lab 4D-CT"),

@@ -1,4 +1,4 @@
-"""mlVIRNET: one small U-Net a resolution level (Hering et al., BVM 2019).
+"""mlVIRNET: one small U-Net a resolution level (Hering et al., MICCAI 2019).
 
 Each level, width w = 16, convolutions 3^3 with padding, each with batch norm and ReLU:
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 REGNET = "Sokooti et al., MICCAI 2017, Table 1 (SPREAD, not public)"
 EPPENHOF = "Eppenhof & Pluim, IEEE TMI, Tables II and III (DIR-Lab 4DCT)"
 SVFNET = "Rohe et al., MICCAI 2017, Figure 3 and text (187 cardiac MRI)"
-VIRNET = "Hering et al., BVM 2019, Table 1 and text (DIR-Lab 4DCT)"
+VIRNET = "Hering et al., MICCAI 2019, Table 1 and text (DIR-Lab 4DCT)"
 OBSERVERS = "Castillo et al. 2009 (DIR-Lab 4DCT)"
 PTV = "Vishnevskiy et al. 2017 (DIR-Lab 4DCT, voxels as published)"
 IDIR = "Wolterink et al. 2022 (DIR-Lab 4DCT, voxels as published)"

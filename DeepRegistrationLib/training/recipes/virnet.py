@@ -1,4 +1,4 @@
-"""mlVIRNET (Hering et al., BVM 2019): three U-Nets, trained one after the other."""
+"""mlVIRNET (Hering et al., MICCAI 2019): three U-Nets, trained one after the other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class VirnetRecipe(Recipe):
     name = "mlvirnet"
     title = "mlVIRNET for inhale and exhale lung CT"
     method = "mlvirnet"
-    citation = "Hering A, Kuckertz S, Heldmann S, Heinrich MP. mlVIRNET. BVM 2019"
+    citation = "Hering A, van Ginneken B, Heldmann S. mlVIRNET. MICCAI 2019"
     criterion: ClassVar[str] = "tre"
 
     iterations: int = parameter(60_000, "75 epochs [paper] of 800 pairs.", minimum=1)
