@@ -92,6 +92,10 @@ def _structures(overlap: Mapping[str, Any] | None, allowed: Tolerance) -> Iterat
             yield Item(heading, "missing from one image", limit, MISSING)
             continue
         dice, distance = after["dice"], after["mean_surface_distance"]
+        if values.get("drove"):
+            found = f"it drove the registration: no proof ({dice:.2f}, {distance:.2f} mm)"
+            yield Item(heading, found, limit, MISSING)
+            continue
         kept = dice >= DICE and distance <= allowed.limit
         yield Item(heading, f"{dice:.2f}, {distance:.2f} mm", limit, KEPT if kept else EXCEEDED)
 

@@ -305,6 +305,9 @@ def test_the_checklist_follows_the_measures():
     worse = {item.title: item.state for item in checklist(quality, [1.0, 3.1], identified=True)}
     assert worse["Target registration error at landmarks"] == "exceeded"
     assert worse["Images and transform are identified"] == "kept"
+    driven = {**quality, "overlap": {"1": {"after": after, "drove": True}}}
+    (found,) = (item for item in checklist(driven) if item.title == f"{structures}, label 1")
+    assert found.state == "not measured" and "drove the registration: no proof" in found.found
     empty = [item.state for item in checklist({})]
     assert "kept" not in empty and "exceeded" not in empty
 
