@@ -12,12 +12,21 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.finding import called
+from DeepRegistrationLib.evaluation.landmarks import error_statistics
 from DeepRegistrationLib.images.atomic_output import atomic_file
-from DeepRegistrationLib.reports.content import Picture, ReportContent
+from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportContent
 from DeepRegistrationLib.reports.html_identity import image_table, shown_date, transform_rows
-from DeepRegistrationLib.reports.html_landmarks import STATISTICS, counted_errors, figures_of
+from DeepRegistrationLib.reports.html_landmarks import STATISTICS, figures_of
 from DeepRegistrationLib.reports.html_measures import regions
-from DeepRegistrationLib.reports.html_parts import caption, framed, nested, number, section, table
+from DeepRegistrationLib.reports.html_parts import (
+    caption,
+    framed,
+    nested,
+    number,
+    section,
+    segment,
+    table,
+)
 from DeepRegistrationLib.reports.html_report import page, verdict_box
 from DeepRegistrationLib.reports.svg_plots import boxes_svg, cumulative_svg
 
@@ -91,7 +100,11 @@ def _words(rows: list[list[str]], title: str) -> str:
 
 def _figures(pair: Pair) -> str:
     """All numbers that there are of either, and the difference."""
-    first, second = (dict(_numbers(content)) for content in pair)
+    residuals = _counted_residuals(pair)
+    first, second = (
+        {**_landmark_numbers(residuals.get(name)), **dict(_numbers(content.quality))}
+        for name, content in zip(NAMES, pair, strict=True)
+    )
     rows = []
     for name in dict.fromkeys([*first, *second]):
         a, b = first.get(name), second.get(name)
@@ -99,12 +112,15 @@ def _figures(pair: Pair) -> str:
     return section("In numbers", table(["", *NAMES, "B - A"], rows, "")) if rows else ""
 
 
-def _numbers(content: ReportContent) -> Iterator[tuple[str, float | None]]:
-    quality, landmarks = content.quality, content.landmarks
-    if landmarks is not None and landmarks.registered:
-        yield "landmarks", float(landmarks.statistics["n"])
-        for key, title in STATISTICS.items():
-            yield f"landmark error, {title}, mm", landmarks.statistics["after"][key]
+def _landmark_numbers(residuals: np.ndarray | None) -> dict[str, float]:
+    if residuals is None:
+        return {}
+    statistics = error_statistics(residuals)
+    errors = {f"landmark error, {title}, mm": statistics[key] for key, title in STATISTICS.items()}
+    return {"landmarks": float(len(residuals)), **errors}
+
+
+def _numbers(quality: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     for place, (jacobian, moved) in regions(quality).items():
         yield f"folding, %, {place}", jacobian["percent_nonpositive"]
         for key, title in _JACOBIAN.items():
@@ -113,7 +129,7 @@ def _numbers(content: ReportContent) -> Iterator[tuple[str, float | None]]:
             yield f"{title}, {place}", moved.get(key)
     for name, values in (quality.get("overlap") or {}).items():
         for key, title in _OVERLAP.items():
-            yield f"{title}, {called(name)}", nested(values, "after", key)
+            yield f"{title}, {segment(called(name), values)}", nested(values, "after", key)
     yield from _agreement(quality)
 
 
@@ -154,13 +170,35 @@ def _figure(picture: Picture, name: str) -> str:
     )
 
 
-def _landmarks(pair: Pair) -> str:
-    errors = {
-        name: counted_errors(content.landmarks)["after"]
+def _counted_residuals(pair: Pair) -> dict[str, np.ndarray]:
+    """T(fixed) - moving by transform, at the landmarks that count with both.
+
+    What drove one of them proves nothing of it, and would only be held against the other.
+    """
+    landmarks = {
+        name: content.landmarks
         for name, content in zip(NAMES, pair, strict=True)
         if content.landmarks is not None and content.landmarks.registered
     }
-    errors = {name: values for name, values in errors.items() if len(values)}
+    both = _same_landmarks(pair)
+    counted = {name: one.counted for name, one in landmarks.items()}
+    if both is not None:
+        counted = dict.fromkeys(NAMES, both[0].counted & both[1].counted)
+    found = {name: one.residual[counted[name]] for name, one in landmarks.items()}
+    return {name: residuals for name, residuals in found.items() if len(residuals)}
+
+
+def _same_landmarks(pair: Pair) -> tuple[LandmarkErrors, LandmarkErrors] | None:
+    """Those of both where they are the same ones and both transforms are known there."""
+    one, other = (content.landmarks for content in pair)
+    if one is None or other is None or not (one.registered and other.registered):
+        return None
+    return (one, other) if list(one.labels) == list(other.labels) else None
+
+
+def _landmarks(pair: Pair) -> str:
+    residuals = _counted_residuals(pair)
+    errors = {name: np.linalg.norm(vectors, axis=1) for name, vectors in residuals.items()}
     if not errors:
         return ""
     key = "".join(f'<span class="key {name}"></span>{name}' for name in errors)
@@ -173,13 +211,10 @@ def _landmarks(pair: Pair) -> str:
 
 def _rows(pair: Pair) -> str:
     """The error of each landmark under both."""
-    both = [content.landmarks for content in pair]
-    if any(one is None or not one.registered for one in both):
+    both = _same_landmarks(pair)
+    if both is None:
         return ""
     one, other = both
-    assert one is not None and other is not None
-    if list(one.labels) != list(other.labels):
-        return ""
     counted = one.counted & other.counted
     rows = [
         [name, *(number(float(value)) for value in values)]

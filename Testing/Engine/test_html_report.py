@@ -16,6 +16,7 @@ import pytest
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import paired_errors
 from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.reports.html_comparison import comparison_page
 from DeepRegistrationLib.reports.html_report import (
     LandmarkErrors,
     Picture,
@@ -299,3 +300,21 @@ def test_landmarks_that_drove_the_deformation_are_marked_in_their_rows(content):
     rows = page[page.index("Landmarks one by one") :].split("<tr")
     (marked,) = (row for row in rows if "<td>yes</td>" in row)
     assert "<td>L3</td>" in marked and 'class="out"' in marked and "<td>1.25</td>" in marked
+
+
+def test_a_comparison_counts_no_landmark_that_drove_either(content, landmarks):
+    counted = landmarks.counted & (np.arange(20) != 7)
+    residual = landmarks.residual.copy()
+    residual[7] = (0.0, 0.0, 90.0)  # what drove A is far off under B
+    driven = replace(landmarks, counted=counted, drove=np.arange(20) == 7)
+    other = replace(landmarks, residual=residual, after=np.linalg.norm(residual, axis=1))
+    overlap = {"heart": {"after": {"dice": 0.99, "mean_surface_distance": 0.1}}}
+    marked = {"heart": {**overlap["heart"], "drove": True}}
+    quality = {"similarity": None}
+    first = replace(content, landmarks=driven, quality={**quality, "overlap": marked})
+    second = replace(content, landmarks=other, quality={**quality, "overlap": overlap})
+    for pair in ((first, second), (second, first)):
+        text = Page(comparison_page(*pair)).text
+        assert "landmarks18.0018.000.00" in text  # cells, joined
+        assert "landmark error, max, mm2.002.000.00" in text
+        assert "Dice, heart (drove it: no proof)" in text
