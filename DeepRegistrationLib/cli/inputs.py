@@ -32,6 +32,8 @@ from DeepRegistrationLib.transforms import Transform, read_transform
 
 T = TypeVar("T")
 
+_TRANSFORM, _INVERSE = "transform.h5", "inverse.h5"  # as ``result_files.RESULTS`` has them
+
 
 def load_image(path: str, series: Sequence[str] = (), frame: int | None = None) -> Image:
     """Read an image; ITK's own messages stay away."""
@@ -157,9 +159,17 @@ def load_guide_labels(arguments: argparse.Namespace) -> tuple[Labels, Labels] | 
 
 
 def driving_beside(transform: str) -> LandmarkPairs | None:
-    """The landmark pairs that drove a transform which ``deepreg`` wrote; None for none."""
+    """The landmark pairs that drove a transform which ``deepreg`` wrote; None for none.
+
+    Of the inverse, the fixed points are the moving ones of the transform.
+    """
     record = _beside(transform, DRIVING_FILE)
-    return None if record is None else read_driving(record)
+    if record is None:
+        return None
+    pairs = read_driving(record)
+    if Path(transform).name == _INVERSE:
+        return replace(pairs, fixed=pairs.moving, moving=pairs.fixed)
+    return pairs
 
 
 def driving_labels_beside(transform: str) -> tuple[str, ...]:
@@ -183,7 +193,7 @@ def _beside(transform: str, name: str) -> Path | None:
     """A record beside a transform of ours, where there is one."""
     path = Path(transform)
     record = path.with_name(name)
-    return record if path.name == "transform.h5" and record.is_file() else None
+    return record if path.name in (_TRANSFORM, _INVERSE) and record.is_file() else None
 
 
 def kept_region(transform: str, fixed: Image | None) -> Region | None:
@@ -193,7 +203,7 @@ def kept_region(transform: str, fixed: Image | None) -> Region | None:
     """
     path = Path(transform)
     report, mask = path.with_name("report.json"), path.with_name(MASK_FILE)
-    if path.name != "transform.h5" or not (report.is_file() and mask.is_file()):
+    if path.name != _TRANSFORM or not (report.is_file() and mask.is_file()):
         return None
     try:
         source = json.loads(report.read_text(encoding="utf-8"))["region"]["source"]

@@ -266,6 +266,29 @@ def test_commands_drive_measure_apart_and_remember(files, pair, tmp_path, capsys
     assert any(f"5 of the {count} given to measure it" in note for note in report["notes"])
 
 
+def test_what_drove_a_transform_is_no_proof_of_its_inverse_either(tmp_path, capsys):
+    fixed, shift = (
+        np.array([[10.0, 0.0, 0.0], [40.0, 5.0, 0.0], [5.0, 50.0, 9.0]]),
+        (30.0, 0.0, 0.0),
+    )
+    write_driving(
+        LandmarkPairs(["a", "b"], fixed[:2], fixed[:2] + shift), tmp_path / "driving_landmarks.csv"
+    )
+    write_transform(Affine(translation=tuple(-v for v in shift)), tmp_path / "inverse.h5")
+    write_landmarks(fixed + shift, tmp_path / "ours.csv")
+    write_landmarks(fixed, tmp_path / "theirs.csv")
+    lists = (
+        "--fixed-landmarks",
+        tmp_path / "ours.csv",
+        "--moving-landmarks",
+        tmp_path / "theirs.csv",
+    )
+    assert main(["evaluate", str(tmp_path / "inverse.h5"), *map(str, lists)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["tre"]["n"] == 1
+    assert report["driving"]["residual_mm"] == pytest.approx([0.0, 0.0], abs=1e-4)
+
+
 def test_only_landmarks_that_drove_give_no_error_at_all(files, tmp_path, capsys):
     out = tmp_path / "out"
     images = files["f.nii.gz"], files["m.nii.gz"]
