@@ -55,11 +55,13 @@ def _image_rows(content: ReportContent, side: str) -> dict[str, str]:
     uids = {f"{name} UID": uid for name, uid in image.uids.items()}
     if not uids:
         uids = {"DICOM": "not read from DICOM: no UIDs"}
+    bent = {"SHA-256 of what bends it": image.bending} if image.bending else {}
     return {
         **image.names,
         **uids,
         **_grid_rows(image.grid),
         "SHA-256 of the voxels": image.checksum,
+        **bent,
     }
 
 

@@ -36,12 +36,14 @@ class ImageIdentity:
         checksum: Of its voxels.
         uids: By ``series``, ``study`` and ``frame of reference``, where it comes from DICOM.
         names: What else tells it from others, and the patient, as far as the user wants it shown.
+        bending: Checksum of the transform that bends it in the scene; "" for none.
     """
 
     grid: Grid
     checksum: str
     uids: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    bending: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,10 @@ def subject_checksum(
     fixed: ImageIdentity, moving: ImageIdentity, transform: TransformIdentity
 ) -> str:
     """What a decision is about: voxels and geometry of both images, and the transform."""
-    lines = [f"{image.checksum} {geometry_text(image.grid)}" for image in (fixed, moving)]
+    lines = [
+        f"{image.checksum} {geometry_text(image.grid)} {image.bending}".rstrip()
+        for image in (fixed, moving)
+    ]
     return hashlib.sha256("\n".join([*lines, transform.checksum]).encode()).hexdigest()
 
 

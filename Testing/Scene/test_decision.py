@@ -77,7 +77,7 @@ def test_a_decision_holds_in_the_scene_that_was_saved_and_loaded(scene, nodes, w
     assert decision.holds_for(subject(again))
 
 
-@pytest.mark.parametrize("what", ["vector", "voxel", "origin", "parent"])
+@pytest.mark.parametrize("what", ["vector", "voxel", "origin", "parent", "bend"])
 def test_a_decision_does_not_hold_when_anything_has_changed(scene, nodes, field, what, tmp_path):
     decision = decide(nodes)
     fixed, moving, transform = nodes
@@ -91,6 +91,9 @@ def test_a_decision_does_not_hold_when_anything_has_changed(scene, nodes, field,
         scalars.SetTuple1(77, scalars.GetTuple1(77) + 1)
     elif what == "origin":
         moving.SetOrigin(*(np.array(moving.GetOrigin()) + [0, 0, 0.1]))
+    elif what == "bend":
+        bent = transform_node_from(field, scene, "another deformation")
+        fixed.SetAndObserveTransformNodeID(bent.GetID())
     else:
         shift = AffineMap(np.eye(3), np.array([0.0, 0.0, 5.0]))
         fixed.SetAndObserveTransformNodeID(transform_node_from(shift, scene, "table").GetID())

@@ -150,8 +150,18 @@ def map_from_node(
             f"{role[0].upper()}{role[1:]} {node.GetName()!r} has to be sampled on a grid; give the "
             "fixed volume too."
         )
+    return sampled_map(general, grid, node.GetName())
+
+
+def sampled_map(general: vtk.vtkAbstractTransform, grid: Grid, name: str) -> StoredField:
+    """A transform of RAS points as a field that is sampled when it is handed over.
+
+    Args:
+        grid: Which the samples cover.
+        name: What it is called where it changes meanwhile.
+    """
     samples = grid.with_spacing(spacing_of_samples(grid))
-    return _stored(samples, lambda: _sampled(general, samples, node.GetName()))
+    return _stored(samples, lambda: _sampled(general, samples, name))
 
 
 def _stored(grid: Grid, make: Callable[[], Iterator[np.ndarray]]) -> StoredField:

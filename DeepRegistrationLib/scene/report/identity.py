@@ -20,8 +20,9 @@ from DeepRegistrationLib.reports.identity import (
     kind_of,
 )
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
+from DeepRegistrationLib.scene.nodes.coordinates import linear_matrix, placement
 from DeepRegistrationLib.scene.nodes.provenance import origin_in_words
-from DeepRegistrationLib.scene.nodes.transforms import map_from_node
+from DeepRegistrationLib.scene.nodes.transforms import map_from_node, sampled_map
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, grid_of, voxels_of
 
 _PATIENT = {
@@ -40,13 +41,15 @@ class Subject:
 
     Attributes:
         voxels: By ``fixed`` and ``moving``, views of the nodes' memory.
-        images: Their identities, yet without checksum.
+        images: Their identities, yet without checksums.
+        bending: By side, the transform that bends a volume where it is under one.
         parts: The transform from fixed to moving points.
         transform: Its identity, yet without checksum.
     """
 
     voxels: Mapping[str, np.ndarray]
     images: Mapping[str, ImageIdentity]
+    bending: Mapping[str, GivenMap]
     parts: tuple[GivenMap, ...]
     transform: TransformIdentity
 
@@ -57,6 +60,9 @@ class Subject:
         images = {}
         for side, image in self.images.items():
             images[side] = replace(image, checksum=(yield from hashing_voxels(self.voxels[side])))
+            if side in self.bending:
+                bending = yield from hashing_map([self.bending[side]])
+                images[side] = replace(images[side], bending=bending)
         return images, replace(self.transform, checksum=(yield from hashing_map(self.parts)))
 
 
@@ -92,7 +98,12 @@ def subject_of(fixed, moving, transform, *, identified: bool = False) -> Subject
         {"node": transform.GetName()} if identified else {},
     )
     voxels = {side: voxels_of(node) for side, node in sides.items()}
-    return Subject(voxels, images, (part,), described)
+    bending = {}
+    for side, node in sides.items():
+        above = placement(node, taken_as_identity(node, transform))
+        if linear_matrix(above) is None:
+            bending[side] = sampled_map(above, images[side].grid, node.GetName())
+    return Subject(voxels, images, bending, (part,), described)
 
 
 def patient_words(*nodes) -> set[str]:
