@@ -6,7 +6,9 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.reports.decision import CHOICES
 from DeepRegistrationLib.reports.html_identity import shown_date
+from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.provenance import decision_about
+from DeepRegistrationLib.scene.nodes.volumes import grid_of
 from DeepRegistrationLib.scene.runs.report import DecisionRequest
 from DeepRegistrationPanel.runbar import RunBar
 
@@ -94,11 +96,17 @@ class DecisionBox:
         )
 
     def _now(self):
-        """When voxels, geometry and transform were last changed."""
+        """When voxels and transform were last changed, and where the volumes lie."""
         p = self._panel.parameters
         volumes = [
-            (node.GetID(), node.GetImageData().GetMTime(), node.GetOrigin(), node.GetSpacing())
+            (node.GetID(), node.GetImageData().GetMTime(), _place(node, p.transform))
             for node in (p.fixedVolume, p.movingVolume)
             if node.GetImageData() is not None
         ]
         return (*volumes, p.transform.GetTransformToWorldMTime())
+
+
+def _place(node, transform):
+    """Where the scene shows a volume without the transform; of a bent one, since when."""
+    grid = grid_of(node, taken_as_identity(node, transform))
+    return node.GetParentTransformNode().GetTransformToWorldMTime() if grid is None else grid

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+import vtk
 from pairs import add_landmarks, add_pair, add_true_transform
 from SlicerHost import qtmodule
 
@@ -211,6 +212,30 @@ def test_a_decision_is_recorded_and_told(slicer_host, panel, section):
     assert said.startswith("Accepted with limits by R. Viewer") and said.endswith("lungs only")
     assert section.ui.decisionBox.title == "Decision: Accepted with limits"
     moving = panel.parameters.movingVolume
+    moving.SetAndObserveTransformNodeID(transform.GetID())  # shown registered: nothing else
+    panel.update()
+    assert section.ui.decisionText.text == said
+    moving.SetAndObserveTransformNodeID(None)
+    directions = vtk.vtkMatrix4x4()
+    moving.GetIJKToRASDirectionMatrix(directions)
+    turned = vtk.vtkMatrix4x4()
+    turned.DeepCopy(directions)
+    for k in range(3):
+        turned.SetElement(k, 0, -directions.GetElement(k, 0))
+    moving.SetIJKToRASDirectionMatrix(turned)
+    panel.update()
+    assert "Something has changed since" in section.ui.decisionText.text
+    moving.SetIJKToRASDirectionMatrix(directions)
+    panel.update()
+    assert section.ui.decisionText.text == said
+    shift = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(2, 3, 5.0)
+    shift.SetMatrixTransformToParent(matrix)
+    panel.parameters.fixedVolume.SetAndObserveTransformNodeID(shift.GetID())
+    panel.update()
+    assert "Something has changed since" in section.ui.decisionText.text
+    panel.parameters.fixedVolume.SetAndObserveTransformNodeID(None)
     moving.SetOrigin(*(value + 1 for value in moving.GetOrigin()))
     panel.update()
     assert "Something has changed since" in section.ui.decisionText.text
