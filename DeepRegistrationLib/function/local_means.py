@@ -21,12 +21,16 @@ class LocalMeans:
         inside: bool [z, y, x].
         grid: Of the mask.
         resolution: Full width of the window at half its height, mm; 0: no smoothing.
+
+    Attributes:
+        share: Of each window, what lies in the mask: float32 [z, y, x], 0 to 1.
     """
 
     def __init__(self, inside: np.ndarray, grid: Grid, resolution: float) -> None:
         self.inside = inside
         self._sigma = tuple(resolution / _FWHM / s for s in grid.spacing[::-1])
-        self._weight = np.maximum(self._smooth(inside.astype(np.float32)), 1e-6)
+        self.share = self._smooth(inside.astype(np.float32))
+        self._weight = np.maximum(self.share, 1e-6)
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """float32 [z, y, x] of values [z, y, x]; outside the mask they may be anything."""

@@ -2,7 +2,8 @@
 
 The voxels of the myocardium at end-diastole are material points X. Each, with neighbors a short way
 along its own radial, circumferential and longitudinal direction e, is followed through the frames
-by registrations, x_t = T_t(...T_1(X)). With the deformation gradient F = dx/dX, the Green-Lagrange
+by registrations: of each frame to end-diastole, x_t = T_t(X), or of each to the one before,
+x_t = T_t(...T_1(X)). With the deformation gradient F = dx/dX, the Green-Lagrange
 strain E = (F'F - I) / 2 gives along e
 
     e'E e = (|F e|^2 - 1) / 2,
@@ -10,8 +11,9 @@ strain E = (F'F - I) / 2 gives along e
 relative to end-diastole: negative where muscle is shorter, positive where the wall is thicker. (The
 percentage that a muscle shortens by, engineering strain, is sqrt(1 + 2 e'E e) - 1.)
 
-A cine series covers a whole beat, so the last frame leads back to the first and every point has to
-come home. What is missing is drift: it is measured, and taken back evenly over the frames.
+A cine series covers a whole beat, so from frame to frame the last one leads back to the first and
+every point has to come home. What is missing is drift: it is measured, and taken back evenly over
+the frames.
 """
 
 from __future__ import annotations

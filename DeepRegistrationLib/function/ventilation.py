@@ -70,7 +70,8 @@ class Ventilation:
     """Maps on the fixed image's grid, 0 outside the lungs, and regions.
 
     Attributes:
-        maps: For each of :data:`MEASURES`.
+        maps: For each of :data:`MEASURES`; those that rest on densities are 0 also in vessels,
+            lesions and next to the pleura, where a window holds nothing else.
         relative: ``volume`` over its value in the whole lungs.
         reliable: uint8, 1 where at least half of a window rests on voxels with a trustworthy
             correspondence.
@@ -221,20 +222,18 @@ def _lungs(fixed: Image, given: Image | None, notes: list[str]) -> Image:
 
 def _phase(said: str, change: float, moving: Image) -> str:
     """Which phase the fixed image is, by what was said and by the moving lungs' larger volume."""
-    if said == "auto":
-        if abs(change) < _LEAST:
-            raise RegistrationError(
-                f"The lungs' volume changes by only {change:+.1%} from the fixed to the moving "
-                "image, so there is no breath to measure; give an exhale and an inhale scan."
-            )
-        return "exhale" if change > 0 else "inhale"
-    if (change if said == "inhale" else -change) > _AGAINST:
+    if said != "auto" and (change if said == "inhale" else -change) > _AGAINST:
         raise RegistrationError(
             f"The fixed image was said to be the {said}, but by the transform the lungs' volume "
             f"changes by {change:+.0%} from it to {moving.name}; exchange the images or say that "
             f"the fixed one is the {'exhale' if said == 'inhale' else 'inhale'}."
         )
-    return said
+    if abs(change) < _LEAST:
+        raise RegistrationError(
+            f"The lungs' volume changes by only {change:+.1%} from the fixed to the moving "
+            "image, so there is no breath to measure; give an exhale and an inhale scan."
+        )
+    return "exhale" if change > 0 else "inhale"
 
 
 def _resolution(given: float | None, bands: SliceBands | None, notes: list[str]) -> float:

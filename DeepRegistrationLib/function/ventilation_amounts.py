@@ -21,6 +21,7 @@ RELIABLE = 0.5
 """Share of a window, or of a region, that has to be reliable."""
 
 _SMALL = 1e-6
+_LEAST = 0.05  # of a window: less lung with comparable densities tells nothing
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,17 @@ class Amounts:
         self.mass_factor = tissue[1] / tissue[0] if tissue[0] > 0 else None
 
     def fields(self, everywhere: LocalMeans, parenchyma: LocalMeans) -> dict[str, np.ndarray]:
-        """The maps on the samples' grid, of means in the lungs and where densities count."""
+        """The maps on the samples' grid, of means in the lungs and where densities count.
+
+        All but ``volume`` are 0 where a window holds next to nothing of the latter.
+        """
         volumes = [everywhere(v) for v in self.volumes]
         held = [parenchyma(v) for v in self.volumes]
         gas = [parenchyma(v * s) for v, s in zip(self.volumes, self.shares, strict=True)]
         shares = [parenchyma(s) for s in self.shares]
-        return self._measures(volumes, held, gas, shares)
+        found = self._measures(volumes, held, gas, shares)
+        known = parenchyma.share > _LEAST
+        return {name: v if name == "volume" else np.where(known, v, 0) for name, v in found.items()}
 
     def region(self, inside: np.ndarray, whole: RegionVentilation | None) -> RegionVentilation:
         """Of the samples in a mask; relative to the whole lungs."""

@@ -91,6 +91,29 @@ def test_a_mass_that_differs_is_corrected_in_the_density_and_said():
     assert found.whole.values["volume"] == pytest.approx(plain["volume"], abs=0.002)
 
 
+@pytest.mark.parametrize("resolution", [0.0, 20.0])
+def test_maps_of_densities_are_0_where_no_density_counts(resolution):
+    fixed, lungs = chest.scan(True)
+    moving, mask = chest.scan(False)
+    heavier = torch.where(mask.data > 0, (moving.data + 1000) * 1.1 - 1000, moving.data)
+    x, y, z = chest.GRID.points().unbind(-1)
+    lesion = ((x - 60) ** 2 + y**2 + z**2 < 45**2) & (lungs.data > 0)
+    fixed = replace(fixed, data=torch.where(lesion, 30.0, fixed.data))
+    found = ventilation(
+        fixed,
+        replace(moving, data=heavier),
+        chest.motion(to_exhale=False),
+        lungs=lungs,
+        resolution=resolution,
+    )
+    middle = np.unravel_index(int(((x - 60) ** 2 + y**2 + z**2).argmin()), lesion.shape)
+    for name in ("gas", "density", "mass"):
+        values = found.maps[name].data
+        assert float(values[middle]) == 0
+        assert float(values.abs().max()) < 2, name
+    assert float(found.maps["volume"].data[middle]) > 0.05
+
+
 def test_registration_finds_the_ventilation_of_the_phantom():
     pair = thorax((104, 84, 94), (3.0, 3.0, 3.0), motion=20.0, seed=3)
     result = register(pair.fixed, pair.moving, parameters={"sliding": False})
@@ -152,6 +175,8 @@ def test_bad_input_is_refused_in_a_sentence():
     field = chest.motion(to_exhale=True)
     with pytest.raises(RegistrationError, match="no breath"):
         ventilation(fixed, fixed, Affine(), lungs=lungs)
+    with pytest.raises(RegistrationError, match="no breath"):  # and nothing to be relative to
+        ventilation(fixed, fixed, Affine(), lungs=lungs, fixed_phase="inhale")
     with pytest.raises(RegistrationError, match="exchange the images"):
         ventilation(fixed, moving, field, lungs=lungs, fixed_phase="exhale")
     with pytest.raises(RegistrationError, match="choose auto"):
