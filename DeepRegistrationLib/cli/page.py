@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from DeepRegistrationLib.reports.file_report import identity_of_transform
 from DeepRegistrationLib.reports.identity import TransformIdentity, file_checksum
 from DeepRegistrationLib.transforms import Transform
 
+_KINDS = ("", "_mask", "_labels", "_landmarks")
+_READ = ("transform", "compare", *(f"{side}{k}" for side in ("fixed", "moving") for k in _KINDS))
 UNKNOWN_ORIGIN = "read from a file; how it was made is not known"
 
 
@@ -40,10 +43,7 @@ def check_page_options(arguments: argparse.Namespace) -> None:
         given.append("--patient-data")
     if given and arguments.report is None:
         raise RegistrationError(f"{given[0]} is about the page; say with --report where it goes.")
-    if arguments.report and arguments.report in (arguments.output, arguments.transform):
-        raise RegistrationError(
-            f"{arguments.report} is given twice; choose another name for the page."
-        )
+    _check_inputs_survive(arguments)
     if arguments.decision is None:
         alone = next((name for name, value in words.items() if value is not None), None)
         if alone is not None:
@@ -58,6 +58,18 @@ def check_page_options(arguments: argparse.Namespace) -> None:
             "A decision is about a transform of two images; give --fixed and --moving too."
         )
     check_decision(arguments.decision, arguments.reviewer or "", arguments.comment or "")
+
+
+def _check_inputs_survive(arguments: argparse.Namespace) -> None:
+    """Refuse a page or a report that would replace a file that is read, or each other."""
+    read = [getattr(arguments, name) for name in _READ]
+    taken = {os.path.realpath(path) for path in read if path is not None}
+    for path in (arguments.output, arguments.report):
+        if path is None:
+            continue
+        if os.path.realpath(path) in taken:
+            raise RegistrationError(f"{path} is given twice; choose another name to write to.")
+        taken.add(os.path.realpath(path))
 
 
 def file_pair(

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import dicom_pair
 import numpy as np
@@ -266,6 +267,22 @@ def test_options_of_the_page_need_the_page(pair, shift, written, tmp_path, capsy
     line = trivial.register(*pair, tmp_path / "out", "--patient-data")
     assert main([str(v) for v in line]) == 2
     assert_says(capsys.readouterr().err, "give --report too")
+
+
+@pytest.mark.parametrize("option", ["--report", "--output"])
+def test_what_is_read_is_not_written_over(pair, written, landmarks, tmp_path, capsys, option):
+    read = [written, *pair, *(Path(path) for path in landmarks[1::2])]
+    before = [path.read_bytes() for path in read]
+    images = ["--fixed", pair[0], "--moving", pair[1], *landmarks]
+    for path in read:
+        same = f"{path.parent}/./{path.name}"  # the same file, written differently
+        line = ["evaluate", written, *images, option, same]
+        assert main([str(word) for word in line]) == 2
+        assert_says(capsys.readouterr().err, "is given twice; choose another name")
+    assert [path.read_bytes() for path in read] == before
+    same = str(tmp_path / "one")
+    line = ["evaluate", written, *images, "--report", same, "--output", same]
+    assert main([str(word) for word in line]) == 2
 
 
 NUMBERS = json.dumps(dict.fromkeys(("choice", "reviewer", "comment", "date", "subject"), 1))
