@@ -19,9 +19,8 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.reports.bulls_eye import bulls_eye_svg
 from DeepRegistrationLib.reports.curves_svg import curves_svg
-from DeepRegistrationLib.reports.html_parts import section, table
+from DeepRegistrationLib.reports.html_parts import page, section, table
 from DeepRegistrationLib.reports.map_pictures import gradient_css, map_png
-from DeepRegistrationLib.reports.report_style import STYLE
 
 LIMITS = {"radial": 1.0, "circumferential": 0.3, "longitudinal": 0.3}
 """Of the bull's eyes' color scales."""
@@ -154,20 +153,6 @@ def write_table(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]
 def notes_html(notes: Sequence[str]) -> str:
     """Sentences, one a paragraph."""
     return "".join(f"<p>{escape(note)}</p>" for note in notes)
-
-
-def page(title: str, body: str) -> str:
-    """A page in the report's style."""
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n"
-        '<p class="notice">Not a medical device. For research; check every result.</p>\n'
-        f"{body}</body>\n</html>\n"
-    )
 
 
 def _percent(value: float) -> str:

@@ -27,7 +27,7 @@ from DeepRegistrationLib.reports.html_parts import (
     segment,
     table,
 )
-from DeepRegistrationLib.reports.html_report import page, verdict_box
+from DeepRegistrationLib.reports.html_report import report_page, verdict_box
 from DeepRegistrationLib.reports.svg_plots import boxes_svg, cumulative_svg
 
 NAMES = ("A", "B")
@@ -67,7 +67,7 @@ def comparison_page(first: ReportContent, second: ReportContent) -> str:
                 "transforms of the same pair."
             )
     blocks = (_verdicts, _identity, _figures, _pictures, _landmarks, _rows)
-    return page("Two deformable registrations compared", "".join(b(pair) for b in blocks))
+    return report_page("Two deformable registrations compared", "".join(b(pair) for b in blocks))
 
 
 def _verdicts(pair: Pair) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.evaluation.finding import region_in_words
+from DeepRegistrationLib.reports.report_style import STYLE
 
 _OVERLAP = {
     "dice": "Dice",
@@ -17,6 +18,30 @@ _OVERLAP = {
 }
 _WHEN = ("before", "after")
 _SHORT = 25  # rows; a page holds some 45
+
+
+def page(
+    title: str, body: str, *, name: str = "", head: str = "", style: str = "", footer: str = ""
+) -> str:
+    """A whole page around what it says, without scripts and without anything from the network.
+
+    Args:
+        title: Its heading.
+        body: HTML.
+        name: Of the browser's window; the title when omitted.
+        head, style, footer: HTML and CSS to be added; the footer is a sentence.
+    """
+    end = f"<footer>{escape(footer)}</footer>\n" if footer else ""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"{head}<title>{escape(name or title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n"
+        f"<body>\n<h1>{escape(title)}</h1>\n"
+        '<p class="notice">Not a medical device. For research; check every result.</p>\n'
+        f"{body}{end}</body>\n</html>\n"
+    )
 
 
 def section(title: str, body: str) -> str:

@@ -29,11 +29,15 @@ from DeepRegistrationLib.reports.html_measures import (
     images_block,
     uncertainty_block,
 )
-from DeepRegistrationLib.reports.html_parts import nested, number, pairs_table, section
-from DeepRegistrationLib.reports.report_style import STYLE
+from DeepRegistrationLib.reports.html_parts import nested, number, page, pairs_table, section
 from DeepRegistrationLib.reports.verdict import Verdict
 
 __all__ = ["BLOCKS", "LandmarkErrors", "Picture", "ReportContent", "html_page", "write_html"]
+
+_FOOTER = (
+    "A transform T maps points of the fixed image to the moving image, LPS mm. J = det(dT/dx): "
+    "above 1 the tissue is larger in the moving image, 0 and below is folding."
+)
 
 
 def write_html(content: ReportContent, path: str | Path) -> None:
@@ -51,24 +55,12 @@ def html_page(content: ReportContent) -> str:
     kept = ""
     if content.decision is not None:
         kept = f'<meta name="{META}" content="{escape(content.decision.text())}">\n'
-    return page("Deformable registration: report", "".join(b(content) for b in BLOCKS), kept)
+    return report_page("Deformable registration: report", "".join(b(content) for b in BLOCKS), kept)
 
 
-def page(title: str, body: str, head: str = "") -> str:
-    """A whole page around what it says."""
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"{head}<title>Registration report</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n"
-        '<p class="notice">Not a medical device. For research; check every result.</p>\n'
-        f"{body}"
-        "<footer>A transform T maps points of the fixed image to the moving image, LPS mm. "
-        "J = det(dT/dx): above 1 the tissue is larger in the moving image, 0 and below is folding."
-        "</footer>\n</body>\n</html>\n"
-    )
+def report_page(title: str, body: str, head: str = "") -> str:
+    """A page about a registration, or several, around what it says."""
+    return page(title, body, name="Registration report", head=head, footer=_FOOTER)
 
 
 def verdict_block(content: ReportContent) -> str:

@@ -8,8 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from DeepRegistrationLib.reports.html_parts import caption, pairs_table, section
-from DeepRegistrationLib.reports.report_style import STYLE
+from DeepRegistrationLib.reports.html_parts import caption, page, pairs_table, section
 from DeepRegistrationLib.studies.benchmark import plots
 from DeepRegistrationLib.studies.benchmark.journal import Row
 from DeepRegistrationLib.studies.benchmark.protocol import BEFORE, Protocol
@@ -29,6 +28,12 @@ _MORE_STYLE = """
 svg { max-width: 46rem; } svg text { stroke: none; } td.source { color: var(--soft);
   white-space: normal; } .failed { color: var(--problem); } tr.published td { color: var(--soft); }
 """
+_FOOTER = (
+    "A transform T maps points of the fixed image to the moving image, LPS mm. TRE = |T(x) - y| at "
+    "landmarks x, y; errors are T(x) - y. J = det(dT/dx); J <= 0 is folding. Intervals hold the "
+    "mean with 95 % (percentile bootstrap over pairs). Landmarks and labels are read after a "
+    "method has ended."
+)
 _LARGE_BEFORE = ("tre", "snapped", "mae")
 _MOST_LABELS = 6
 _MOST_NAMES = 4  # that have room below the boxes
@@ -66,19 +71,12 @@ def html_page(
         _failures(rows),
         section("How it was made", pairs_table(about)),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Registration benchmark</title>\n<style>{STYLE}{_MORE_STYLE}</style>\n</head>\n"
-        "<body>\n<h1>Deformable registration: benchmark</h1>\n"
-        '<p class="notice">Not a medical device. For research; check every result.</p>\n'
-        f"{_figures(rows)}{''.join(parts)}"
-        "<footer>A transform T maps points of the fixed image to the moving image, LPS mm. TRE = "
-        "|T(x) - y| at landmarks x, y; errors are T(x) - y. J = det(dT/dx); J <= 0 is folding. "
-        "Intervals hold the mean with 95 % (percentile bootstrap over pairs). Landmarks and labels "
-        "are read after a method has ended.</footer>\n</body>\n</html>\n"
+    return page(
+        "Deformable registration: benchmark",
+        f"{_figures(rows)}{''.join(parts)}",
+        name="Registration benchmark",
+        style=_MORE_STYLE,
+        footer=_FOOTER,
     )
 
 
