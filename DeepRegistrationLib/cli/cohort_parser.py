@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from typing import Any
 
+from DeepRegistrationLib.cli.shared_options import add_method_options
 
-def add_cohort(
-    commands: Any, add_method_options: Callable[[argparse.ArgumentParser], None]
-) -> None:
+
+def add_cohort(commands: Any) -> None:
     """Add the command; its method, quality, device ... are those of ``deepreg register``."""
     parser = commands.add_parser(
         "cohort",

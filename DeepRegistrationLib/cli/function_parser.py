@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from typing import Any
 
-Options = Callable[[argparse.ArgumentParser], None]
+from DeepRegistrationLib.cli.shared_options import add_registration_options, add_series_options
 
 
-def add_ventilation(commands: Any, add_method_options: Options, add_series: Options) -> None:
+def add_ventilation(commands: Any) -> None:
     """Add the command; its method, quality, device ... are those of ``deepreg register``."""
     parser = commands.add_parser(
         "ventilation",
@@ -44,12 +42,12 @@ def add_ventilation(commands: Any, add_method_options: Options, add_series: Opti
         type=float,
         help="of the maps (default: 20, more where a helical scan left bands)",
     )
-    add_method_options(parser)
-    add_series(parser)
+    add_registration_options(parser)
+    add_series_options(parser)
     parser.set_defaults(command="function:write_ventilation")
 
 
-def add_strain(commands: Any, add_method_options: Options, add_series: Options) -> None:
+def add_strain(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "strain",
@@ -84,6 +82,6 @@ def add_strain(commands: Any, add_method_options: Options, add_series: Options) 
         action="store_true",
         help="the series is no whole beat: its end does not lead back to its beginning",
     )
-    add_method_options(parser)
-    add_series(parser)
+    add_registration_options(parser)
+    add_series_options(parser)
     parser.set_defaults(command="function:write_strain")

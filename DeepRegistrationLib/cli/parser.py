@@ -13,12 +13,17 @@ from DeepRegistrationLib.cli.function_parser import add_strain, add_ventilation
 from DeepRegistrationLib.cli.guide_parser import add_guide_label_options, add_guide_options
 from DeepRegistrationLib.cli.interchange_parser import add_convert
 from DeepRegistrationLib.cli.page_parser import add_evaluate_page, add_register_page
+from DeepRegistrationLib.cli.shared_options import (
+    add_device_option,
+    add_landmark_options,
+    add_method_options,
+    add_series_options,
+    add_strict_option,
+)
 from DeepRegistrationLib.cli.weights_parser import add_export, add_weights
 from DeepRegistrationLib.errors import printable
-from DeepRegistrationLib.options import QUALITIES, RegistrationOptions
 
 PROGRAM = "deepreg"
-DEFAULTS = RegistrationOptions()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,17 +49,17 @@ def build_parser() -> argparse.ArgumentParser:
     _add_apply(commands)
     add_convert(commands)
     _add_lungs(commands)
-    add_ventilation(commands, _add_registration_options, add_series_options)
-    add_strain(commands, _add_registration_options, add_series_options)
+    add_ventilation(commands)
+    add_strain(commands)
     _add_demo(commands)
     _add_atlas(commands)
-    add_cohort(commands, _add_method_options)
+    add_cohort(commands)
     _add_train(commands)
     add_export(commands)
     add_dataset(commands)
     add_phantom(commands)
     add_benchmark(commands)
-    add_weights(commands, _add_landmark_options)
+    add_weights(commands)
     methods = commands.add_parser("methods", help="list the registration methods")
     methods.add_argument("--json", action="store_true", help="all fields, as JSON")
     methods.set_defaults(command="information:list_methods")
@@ -77,7 +82,7 @@ def _add_register(commands: Any) -> None:
     parser.add_argument("fixed", metavar="FIXED", help="image file or folder of a DICOM series")
     parser.add_argument("moving", metavar="MOVING", help="image file or folder of a DICOM series")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    _add_method_options(parser)
+    add_method_options(parser)
     parser.add_argument(
         "--no-images",
         action="store_true",
@@ -102,9 +107,9 @@ def _add_register(commands: Any) -> None:
     )
     add_guide_options(parser)
     add_guide_label_options(parser)
-    _add_landmark_options(parser)
+    add_landmark_options(parser)
     add_register_page(parser)
-    _add_strict_option(parser)
+    add_strict_option(parser)
     add_series_options(parser)
     parser.set_defaults(command="register:register_files")
 
@@ -136,99 +141,12 @@ def _add_improve(commands: Any) -> None:
     parser.add_argument(
         "--fixed-mask", metavar="FILE", help="mask of FIXED; only voxels other than 0 count"
     )
-    _add_device_option(parser)
-    _add_landmark_options(parser)
-    _add_strict_option(parser)
+    add_device_option(parser)
+    add_landmark_options(parser)
+    add_strict_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
     add_series_options(parser)
     parser.set_defaults(command="improve:improve_files")
-
-
-def _add_strict_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="end with exit code 3 where the verdict finds fault with the result (it is written)",
-    )
-
-
-def _add_method_options(parser: argparse.ArgumentParser) -> None:
-    _add_registration_options(parser)
-    parser.add_argument("--inverse", action="store_true", help="also write the inverse transform")
-    parser.add_argument(
-        "--displacement",
-        action="store_true",
-        help="also write a map of how far each point moves, in mm",
-    )
-
-
-def _add_registration_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--method", default=DEFAULTS.method, help="see 'deepreg methods' (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--quality",
-        choices=QUALITIES,
-        default=DEFAULTS.quality,
-        help="trades time for accuracy (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        dest="parameters",
-        action="append",
-        default=[],
-        help="change a parameter of the method; may be repeated",
-    )
-    _add_device_option(parser)
-    parser.add_argument(
-        "--refine",
-        action="store_true",
-        help="improve the method's result by instance optimization on this pair",
-    )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=DEFAULTS.seed,
-        help="same seed, same result (default: %(default)s)",
-    )
-    parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
-
-
-def add_series_options(parser: argparse.ArgumentParser) -> None:
-    """Which image of a DICOM folder, or of a 4D file, is meant."""
-    parser.add_argument(
-        "--series",
-        metavar="ID",
-        action="append",
-        default=[],
-        help="DICOM series in a folder that holds several: its number in the list that the error "
-        "message shows, or its UID; may be given once for each image, in their order",
-    )
-    parser.add_argument(
-        "--frame",
-        metavar="N",
-        action="append",
-        type=int,
-        default=[],
-        help="time point of an image that has several, from 1; may be given once for each image",
-    )
-
-
-def _add_device_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--device", default=DEFAULTS.device, help="auto, cpu or cuda (default: %(default)s)"
-    )
-
-
-def _add_landmark_options(parser: argparse.ArgumentParser) -> None:
-    for side in ("fixed", "moving"):
-        parser.add_argument(
-            f"--{side}-landmarks",
-            metavar="FILE",
-            help=f"points in the {side} image, for the report only (never seen by the method): CSV "
-            "of LPS x,y,z in mm, or Slicer's .fcsv or .mrk.json",
-        )
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -241,14 +159,14 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("transform", metavar="TRANSFORM", help=".h5, .tfm or displacement image")
     parser.add_argument("--fixed", metavar="FILE", help="fixed image")
     parser.add_argument("--moving", metavar="FILE", help="moving image")
-    _add_landmark_options(parser)
+    add_landmark_options(parser)
     parser.add_argument("--fixed-mask", metavar="FILE", help="measure inside this mask")
     parser.add_argument("--moving-mask", metavar="FILE", help="for the overlap of the masks")
     parser.add_argument("--fixed-labels", metavar="FILE", help="label map of the fixed image")
     parser.add_argument("--moving-labels", metavar="FILE", help="label map of the moving image")
     parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
     add_evaluate_page(parser)
-    _add_strict_option(parser)
+    add_strict_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
     add_series_options(parser)
     parser.set_defaults(command="evaluate:evaluate_files")
@@ -313,7 +231,7 @@ def _add_demo(commands: Any) -> None:
     parser.add_argument(
         "--spacing", type=float, default=2.0, help="voxel size in mm, 1 to 8 (default: 2)"
     )
-    _add_method_options(parser)
+    add_method_options(parser)
     parser.set_defaults(command="register:run_demo")
 
 
@@ -330,7 +248,7 @@ def _add_atlas(commands: Any) -> None:
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
     parser.add_argument("--mask", metavar="FILE", help="mask of the heart in IMAGE")
     parser.add_argument("--method", metavar="NAME", default="svfnet", help="default: %(default)s")
-    _add_device_option(parser)
+    add_device_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
     add_series_options(parser)
     parser.set_defaults(command="atlas:segment_image")
@@ -371,6 +289,6 @@ def _add_train(commands: Any) -> None:
         default=[],
         help="change a value of the recipe; may be repeated",
     )
-    _add_device_option(parser)
+    add_device_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
     parser.set_defaults(command="train:train_recipe")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from typing import Any
 
+from DeepRegistrationLib.cli.shared_options import add_landmark_options
 
-def add_weights(
-    commands: Any, add_landmark_options: Callable[[argparse.ArgumentParser], None]
-) -> None:
+
+def add_weights(commands: Any) -> None:
     """``deepreg weights``."""
     weights = commands.add_parser("weights", help="list the trained weights")
     weights.add_argument("--json", action="store_true", help="whole model cards, as JSON")
