@@ -42,11 +42,8 @@ from DeepRegistrationLib.reports.file_pictures import places_in, with_places
 from DeepRegistrationLib.reports.file_report import file_content
 from DeepRegistrationLib.reports.html_comparison import write_comparison
 from DeepRegistrationLib.reports.html_report import write_html
-from DeepRegistrationLib.reports.report import (
-    evaluation_and_measures,
-    report_text,
-    write_report,
-)
+from DeepRegistrationLib.reports.plain_report import report_text, write_report
+from DeepRegistrationLib.reports.report import evaluation_and_measures
 from DeepRegistrationLib.reports.summary import summary_lines
 from DeepRegistrationLib.reports.worst_places import places_of_both
 from DeepRegistrationLib.transforms import Transform

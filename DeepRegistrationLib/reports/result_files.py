@@ -15,12 +15,8 @@ from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.registration.engine import Registration
-from DeepRegistrationLib.reports.report import (
-    DRIVING_FILE,
-    DRIVING_LABELS_FILE,
-    MASK_FILE,
-    write_report,
-)
+from DeepRegistrationLib.reports.plain_report import write_report
+from DeepRegistrationLib.reports.report import DRIVING_FILE, DRIVING_LABELS_FILE, MASK_FILE
 from DeepRegistrationLib.transforms import write_transform
 from DeepRegistrationLib.transforms.warping import in_type_of
 

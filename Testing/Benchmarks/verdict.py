@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from DeepRegistrationLib.evaluation.measures import measure
-from DeepRegistrationLib.reports.report import json_safe
+from DeepRegistrationLib.reports.plain_report import json_safe
 from DeepRegistrationLib.transforms import Transform, read_transform, write_transform
 from Testing.Benchmarks.verdict_failures import results
 from Testing.Benchmarks.verdict_pairs import Source, sources

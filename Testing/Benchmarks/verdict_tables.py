@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.reports.alignment_findings import AREA_MM, SHIFT_MM
-from DeepRegistrationLib.reports.report import without_places
+from DeepRegistrationLib.reports.plain_report import without_places
 from DeepRegistrationLib.reports.verdict import Verdict, faulty, verdict
 from Testing.Benchmarks.machine import machine
 

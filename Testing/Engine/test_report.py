@@ -12,7 +12,8 @@ from test_evaluation import GRID, image, noisy_pair, two_label_maps
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import background, finite
 from DeepRegistrationLib.registration.engine import Registration
-from DeepRegistrationLib.reports.report import build_report, evaluation_report, json_safe
+from DeepRegistrationLib.reports.plain_report import json_safe
+from DeepRegistrationLib.reports.report import build_report, evaluation_report
 from DeepRegistrationLib.reports.summary import summary
 from DeepRegistrationLib.transforms import Affine, DisplacementField, Inversion, jacobian, warp
 

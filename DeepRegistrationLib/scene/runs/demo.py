@@ -17,7 +17,8 @@ from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.images.atomic_output import atomic_folder
 from DeepRegistrationLib.methods import method_names
 from DeepRegistrationLib.progress import shown_progress
-from DeepRegistrationLib.reports.report import build_report, write_report
+from DeepRegistrationLib.reports.plain_report import write_report
+from DeepRegistrationLib.reports.report import build_report
 from DeepRegistrationLib.reports.summary import summary
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.logic import RegistrationLogic, RegistrationResult

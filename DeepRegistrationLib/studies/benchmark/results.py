@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from DeepRegistrationLib.images.atomic_output import atomic_folder
-from DeepRegistrationLib.reports.report import json_safe, versions
+from DeepRegistrationLib.reports.plain_report import json_safe
+from DeepRegistrationLib.reports.report import versions
 from DeepRegistrationLib.studies.benchmark.html import html_page
 from DeepRegistrationLib.studies.benchmark.journal import Row
 from DeepRegistrationLib.studies.benchmark.protocol import BEFORE, PROTOCOLS

@@ -21,7 +21,8 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.reports.overlays import overlay_png
-from DeepRegistrationLib.reports.report import REPORTED, json_safe
+from DeepRegistrationLib.reports.plain_report import json_safe
+from DeepRegistrationLib.reports.report import REPORTED
 from DeepRegistrationLib.studies.benchmark.input_cache import Reader, require_finder, require_labels
 from DeepRegistrationLib.studies.benchmark.journal import NAME, Journal, Row
 from DeepRegistrationLib.studies.benchmark.loading import PairImages, everywhere, load_pair
