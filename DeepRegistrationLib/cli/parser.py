@@ -131,7 +131,7 @@ def _add_improve(commands: Any) -> None:
         type=float,
         default=30.0,
         metavar="MM",
-        help="how far around them the transform may change (default: %(default)g mm)",
+        help="how far around them the transform may change, up to 200 mm (default: %(default)g mm)",
     )
     parser.add_argument(
         "--leave-one-out",

@@ -26,7 +26,12 @@ from DeepRegistrationLib.methods.optimize.local import Balls, Correction, boxed
 from DeepRegistrationLib.methods.optimize.presets import PRESETS, Level, OptimizationPreset
 from DeepRegistrationLib.options import check_weight
 from DeepRegistrationLib.progress import Progress, part, silent
-from DeepRegistrationLib.registration.improvement_notes import REDUCED, contradictions, unreached
+from DeepRegistrationLib.registration.improvement_notes import (
+    LARGEST_RADIUS,
+    REDUCED,
+    contradictions,
+    unreached,
+)
 from DeepRegistrationLib.registration.validation import check_pair
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform
 from DeepRegistrationLib.transforms.composite import split_affine
@@ -81,7 +86,7 @@ def improve(
         places: Points of the fixed image around which to look, [k, 3]; the fixed landmarks when
             omitted.
         weight: Of the landmarks: 1 where they are trusted to 1 mm, 4 to 0.5 mm, 0.25 to 2 mm.
-        radius: How far from a place the deformation may change, mm.
+        radius: How far from a place the deformation may change, mm, up to 200.
         fixed_mask: Where the fixed image counts; the lungs in chest CT when omitted.
         device: ``auto``, ``cpu`` or ``cuda``.
         progress: Called with (fraction, stage); may raise ``Cancelled``.
@@ -94,6 +99,11 @@ def improve(
     check_weight(weight)
     if not 0 < radius < np.inf:
         raise RegistrationError(f"The radius is {radius:g} mm; give a number above 0.")
+    if radius > LARGEST_RADIUS:
+        raise RegistrationError(
+            f"The radius is {radius:g} mm; an improvement is local: give {LARGEST_RADIUS:g} mm at "
+            "most, or let the landmarks drive a whole registration."
+        )
     check_pair(fixed, moving, fixed_mask, initial=transform)
     where = choose_device(device)[0]
     notes = list(driving.notes)

@@ -9,6 +9,7 @@ import numpy as np
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 
 REDUCED = "The correction was made smaller, as the deformation would have folded."
+LARGEST_RADIUS = 200.0  # mm: as memory for the grid that holds the balls grows with its cube
 _MISSED = 2.0  # times what a landmark is trusted to: further away it was not reached
 _STEEPEST = 2.5  # radius over pull, below which a deformation would have to fold
 _FARTHER = 0.3  # mm by which a landmark beside may fit worse without a word
@@ -38,11 +39,13 @@ def unreached(
                 "had no influence."
             )
         elif after[row] > _MISSED / weight**0.5:
-            why = "images and landmark disagree there"
-            if _STEEPEST * before[row] > radius:
+            why, needed = "images and landmark disagree there", _STEEPEST * before[row]
+            if needed > LARGEST_RADIUS:
+                why = "that is too far for an improvement; let the pairs drive a whole registration"
+            elif needed > radius:
                 why = (
                     f"to move it by {before[row]:.0f} mm without folding takes a radius of about "
-                    f"{_STEEPEST * before[row]:.0f} mm"
+                    f"{needed:.0f} mm"
                 )
             notes.append(
                 f"Landmark pair {label} was not reached: {after[row]:.1f} mm are left of "

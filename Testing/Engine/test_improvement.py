@@ -8,9 +8,10 @@ import torch
 
 from DeepRegistrationLib import RegistrationError, improve, leave_one_out
 from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.methods.optimize.unfolding import smallest_jacobian
-from DeepRegistrationLib.registration.improvement_notes import worsened
+from DeepRegistrationLib.registration.improvement_notes import unreached, worsened
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField
 
 FAULT = np.array([5.0, -5.0, 4.0])  # mm, 8.1 of them at its middle
@@ -52,6 +53,19 @@ def found(pair, row):
     start = faulty(pair, middle)
     driving = pair.fixed_landmarks[[row]], pair.moving_landmarks[[row]]
     return start, middle, improve(pair.fixed, pair.moving, start, driving, radius=RADIUS)
+
+
+def test_a_radius_beyond_all_images_is_refused_before_its_grid_is_made(pair):
+    driving = pair.fixed_landmarks[:1], pair.moving_landmarks[:1]
+    with pytest.raises(RegistrationError, match="local: give 200 mm at most"):
+        improve(pair.fixed, pair.moving, pair.transform, driving, radius=1000.0)
+
+
+def test_a_pair_too_far_for_any_radius_drives_a_whole_registration():
+    one = np.zeros((1, 3))
+    pairs = LandmarkPairs(["far"], one, one)
+    (note,) = unreached(pairs, one, np.array([100.0]), np.array([90.0]), 1.0, RADIUS)
+    assert "let the pairs drive a whole registration" in note
 
 
 def around(middle, radius):
