@@ -7,7 +7,6 @@ or an argument of the same name.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
@@ -74,28 +73,32 @@ class RegistrationOptions:
                 f"The seed is {self.seed!r}; give a whole number from 0 to {LARGEST_SEED}."
             )
         check_weight(self.landmark_weight)
-        if not _positive(self.label_weight):
+        if not _weighs(self.label_weight):
             raise RegistrationError(
-                f"The weight of the segments is {self.label_weight!r}; give a number above 0."
+                f"The weight of the segments is {self.label_weight!r}; give a number above 0, "
+                f"up to {_HEAVIEST:g}."
             )
+
+
+_HEAVIEST = 100.0  # landmarks trusted to 0.1 mm; beyond, the images would not count at all
 
 
 def check_weight(weight: float) -> None:
     """Check the weight of landmark pairs.
 
     Raises:
-        RegistrationError: It is not a number above 0.
+        RegistrationError: It is not a number above 0, up to 100.
     """
-    if not _positive(weight):
+    if not _weighs(weight):
         raise RegistrationError(
-            f"The weight of the landmarks is {weight!r}; give a number above 0, as 1 / (mm to "
-            "which they are trusted)^2."
+            f"The weight of the landmarks is {weight!r}; give a number above 0, up to "
+            f"{_HEAVIEST:g}, as 1 / (mm to which they are trusted)^2."
         )
 
 
-def _positive(value: object) -> bool:
+def _weighs(value: object) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 < value < math.inf  # type: ignore[operator]
+    return number and 0 < value <= _HEAVIEST  # type: ignore[operator]
 
 
 @dataclass(frozen=True)

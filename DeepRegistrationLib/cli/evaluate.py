@@ -31,7 +31,7 @@ from DeepRegistrationLib.cli.page import (
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
-from DeepRegistrationLib.images.atomic_output import atomic_file
+from DeepRegistrationLib.images.atomic_output import atomic_file, check_file
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.labels import paired
@@ -93,6 +93,9 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise RegistrationError(
             "Only one label map was given; give both --fixed-labels and --moving-labels."
         )
+    for path in (arguments.report, arguments.output):
+        if path is not None:
+            check_file(path)
     if not any(
         (arguments.fixed, arguments.fixed_landmarks, arguments.fixed_labels, arguments.fixed_mask)
     ):
@@ -124,6 +127,11 @@ def _load(arguments: argparse.Namespace) -> _Inputs:
     notes = [note for image in images if image is not None for note in image.notes]
     if labels[0] is not None and labels[1] is not None:
         ours, theirs, names = paired(labels[0], labels[1])
+        if not _numbers(ours) & _numbers(theirs):
+            raise RegistrationError(
+                f"{arguments.fixed_labels} and {arguments.moving_labels} have no structure of the "
+                "same name, or number; give the structures that belong together the same name."
+            )
         given |= {"fixed_labels": ours, "moving_labels": theirs, "label_names": names}
     references = [
         image
@@ -134,6 +142,10 @@ def _load(arguments: argparse.Namespace) -> _Inputs:
     notes += () if landmarks is None else landmarks.notes
     grid = references[0].grid if references else None
     return _Inputs(fixed, moving, landmarks, given, notes, grid)
+
+
+def _numbers(layers: list[Image]) -> set[int]:
+    return {int(number) for layer in layers for number in torch.unique(layer.data)} - {0}
 
 
 def _evaluated(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.cli.inputs import (
+    check_inputs_survive,
     choice,
     load_image,
     load_labels,
@@ -21,7 +22,7 @@ from DeepRegistrationLib.cli.inputs import (
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.heart_segments import SEGMENT_NAMES
 from DeepRegistrationLib.function.phases import ventilation_curves
-from DeepRegistrationLib.function.strain import strain
+from DeepRegistrationLib.function.strain import DIRECTIONS, strain
 from DeepRegistrationLib.function.ventilation import ventilation
 from DeepRegistrationLib.function.ventilation_amounts import MEASURES
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
@@ -40,11 +41,20 @@ from DeepRegistrationLib.reports.function_page import (
 )
 from DeepRegistrationLib.transforms import write_transform
 
+_TABLES = ("curves.csv", "report.html")
+_VENTILATION = (*_TABLES, "regions.csv", "transform.h5") + tuple(
+    f"{name}.nii.gz" for name in (*MEASURES, "relative", "reliable", "lungs")
+)
+_STRAIN = (*_TABLES, "segments.csv", "labels.nii.gz") + tuple(
+    f"{name}{ending}" for name in DIRECTIONS for ending in (".nii.gz", ".svg")
+)
+
 
 def write_ventilation(arguments: argparse.Namespace) -> None:
     """``deepreg ventilation``: of a pair, or over all phases."""
     options = registration_options(arguments)
-    check_folder(arguments.output)
+    given = [arguments.transform, arguments.lungs, arguments.regions]
+    _check_output(arguments, _VENTILATION, given)
     if len(arguments.images) == 2:
         _write_pair(arguments, options)
     else:
@@ -91,7 +101,7 @@ def _write_pair(arguments: argparse.Namespace, options: RegistrationOptions) -> 
     ]
     head = ["region", "exhale_ml", "inhale_ml", *MEASURES]
     head += [f"relative_{name}" for name in found.whole.relative] + ["reliable_percent"]
-    with atomic_folder(arguments.output) as folder, native_silence():
+    with atomic_folder(arguments.output, owned=_VENTILATION) as folder, native_silence():
         for name, image in {**found.maps, "relative": found.relative}.items():
             write_image(image, folder / f"{name}.nii.gz")
         write_image(found.reliable, folder / "reliable.nii.gz")
@@ -104,11 +114,11 @@ def _write_pair(arguments: argparse.Namespace, options: RegistrationOptions) -> 
 
 
 def _write_phases(arguments: argparse.Namespace, options: RegistrationOptions) -> None:
-    for name in ("transform", "lungs", "regions"):
-        if getattr(arguments, name) is not None:
+    for name in ("transform", "lungs", "regions", "resolution", "fixed_phase"):
+        if getattr(arguments, name) not in (None, "auto"):
             raise RegistrationError(
-                f"--{name} is for two images, FIXED and MOVING; a 4D image is registered phase by "
-                "phase."
+                f"--{name.replace('_', '-')} is for two images, FIXED and MOVING; a "
+                "4D image is registered phase by phase."
             )
     phases = _series(arguments)
     with shown_progress(arguments.quiet) as progress, torch.no_grad():
@@ -116,7 +126,7 @@ def _write_phases(arguments: argparse.Namespace, options: RegistrationOptions) -
     rows = [[name, *(round(float(v), 1) for v in values)] for name, values in found.regions.items()]
     rows.append(["reliable_percent", *(round(float(v), 1) for v in found.reliable_percent)])
     head = ["volume_ml", *(f"phase_{k}" for k in range(len(phases)))]
-    with atomic_folder(arguments.output) as folder:
+    with atomic_folder(arguments.output, owned=_VENTILATION) as folder:
         write_table(folder / "curves.csv", head, rows)
         (folder / "report.html").write_text(curves_page(found), encoding="utf-8")
     largest = max(found.ventilation()["lungs"])
@@ -126,7 +136,11 @@ def _write_phases(arguments: argparse.Namespace, options: RegistrationOptions) -
 def write_strain(arguments: argparse.Namespace) -> None:
     """``deepreg strain``: over a cine series."""
     options = registration_options(arguments)
-    check_folder(arguments.output)
+    _check_output(arguments, _STRAIN, [arguments.labels])
+    if arguments.labels is not None and arguments.reference is None:
+        raise RegistrationError(
+            "--labels belongs to one frame; say with --reference which one, counted from 0."
+        )
     frames = _series(arguments)
     labels = load_optional(load_image, arguments.labels)
     with shown_progress(arguments.quiet) as progress, torch.no_grad():
@@ -157,7 +171,7 @@ def write_strain(arguments: argparse.Namespace) -> None:
     ]
     head = ["frame", *drawn, "cavity_ml", "segmented_ml"]
     head += [f"{d}_{n}" for d in drawn for n in SEGMENT_NAMES]
-    with atomic_folder(arguments.output) as folder, native_silence():
+    with atomic_folder(arguments.output, owned=_STRAIN) as folder, native_silence():
         for name in drawn:
             write_image(found.maps[name], folder / f"{name}.nii.gz")
             (folder / f"{name}.svg").write_text(strain_svg(found, name), encoding="utf-8")
@@ -170,9 +184,20 @@ def write_strain(arguments: argparse.Namespace) -> None:
     _say(arguments, [], [*found.notes, text])
 
 
+def _check_output(
+    arguments: argparse.Namespace, owned: tuple[str, ...], given: list[str | None]
+) -> None:
+    """Check the output folder, and that no result would replace a file that is read."""
+    check_folder(arguments.output, owned=owned)
+    written = (Path(arguments.output) / name for name in owned)
+    check_inputs_survive(written, [*arguments.images, *given])
+
+
 def _series(arguments: argparse.Namespace) -> list[Image]:
     """The frames of one 4D file or folder, or of several files."""
     paths = arguments.images
+    if len(paths) == 1 and arguments.frame:
+        raise RegistrationError("--frame picks one time point, but all are needed; leave it out.")
     with native_silence():
         if len(paths) == 1:
             return read_sequence(paths[0], series=series_at(arguments, 0))

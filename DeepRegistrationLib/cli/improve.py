@@ -20,8 +20,9 @@ from DeepRegistrationLib.cli.inputs import (
     load_transform,
     with_earlier,
 )
-from DeepRegistrationLib.cli.register import check_inputs_survive, tell
+from DeepRegistrationLib.cli.register import check_folder_survives, tell
 from DeepRegistrationLib.cli.terminal import warned
+from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.evaluation.driving_pairs import split
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
@@ -51,7 +52,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
     """``deepreg improve``; returns the exit code."""
     started = time.perf_counter()
     check_folder(arguments.output, owned=RESULTS)
-    check_inputs_survive(arguments, ("fixed", "moving", "transform", "fixed_mask"))
+    check_folder_survives(arguments, ("fixed", "moving", "transform", "fixed_mask"))
     check_landmark_options(arguments)
     fixed = load_image(arguments.fixed, *choice(arguments, 0))
     moving = load_image(arguments.moving, *choice(arguments, 1))
@@ -91,7 +92,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
                 "deepregistration": __version__,
                 "method": "improve",
                 "parameters": {"radius": arguments.radius, "weight": arguments.landmark_weight},
-                "device": arguments.device,
+                "device": str(choose_device(arguments.device)[0]),
             },
         )
         result = with_earlier(result, arguments.transform)

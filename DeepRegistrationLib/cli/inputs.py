@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,6 +115,16 @@ def registration_options(arguments: argparse.Namespace) -> RegistrationOptions:
     return options
 
 
+def check_inputs_survive(written: Iterable[str | Path], read: Iterable[str | None]) -> None:
+    """Refuse an output that would replace a file which is read, under whatever name."""
+    results = {os.path.realpath(path) for path in written}
+    for given in read:
+        if given is not None and os.path.realpath(given) in results:
+            raise RegistrationError(
+                f"{given} would be overwritten by a result; choose another place for the output."
+            )
+
+
 def check_landmark_options(arguments: argparse.Namespace) -> None:
     """Landmarks are given for both images or for none."""
     if (arguments.fixed_landmarks is None) != (arguments.moving_landmarks is None):
@@ -141,6 +152,15 @@ def landmark_arguments(pairs: LandmarkPairs | None) -> dict[str, Any]:
         "moving_landmarks": pairs.moving,
         "notes": pairs.notes,
     }
+
+
+def check_guide_options(arguments: argparse.Namespace) -> None:
+    """A weight is given with what it is the weight of."""
+    for option, weight in (("guide", "landmark_weight"), ("guide_labels", "label_weight")):
+        given = getattr(arguments, weight) != getattr(RegistrationOptions, weight)
+        if given and getattr(arguments, option) is None:
+            names = (f"--{name.replace('_', '-')}" for name in (weight, option))
+            raise RegistrationError("{} is the weight of {}; give both.".format(*names))
 
 
 def load_guide(arguments: argparse.Namespace, fixed: Image, moving: Image) -> LandmarkPairs | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.cli.inputs import (
+    check_guide_options,
+    check_inputs_survive,
     check_landmark_options,
     choice,
     landmark_arguments,
@@ -58,8 +59,9 @@ def register_files(arguments: argparse.Namespace) -> int:
     options = registration_options(arguments)
     owned = (*RESULTS, *UNCERTAINTY.values(), PAGE)
     check_folder(arguments.output, owned=owned)
-    check_inputs_survive(arguments)
+    check_folder_survives(arguments)
     check_landmark_options(arguments)
+    check_guide_options(arguments)
     if arguments.patient_data and not arguments.report:
         raise RegistrationError("--patient-data is about the page; give --report too.")
     fixed = load_image(arguments.fixed, *choice(arguments, 0))
@@ -167,21 +169,16 @@ def wanted_outputs(arguments: argparse.Namespace) -> Outputs:
     return Outputs(**values_in(Outputs, arguments)) | REPORTED
 
 
-def check_inputs_survive(
+def check_folder_survives(
     arguments: argparse.Namespace,
     names: tuple[str, ...] = ("fixed", "moving", "fixed_mask", "moving_mask", "initial"),
 ) -> None:
     """Refuse an output folder in which a result would replace a file that is read."""
     written = (*RESULTS, *UNCERTAINTY.values(), PAGE)
-    results = {os.path.realpath(Path(arguments.output) / name) for name in written}
-    others = [arguments.fixed_landmarks, arguments.moving_landmarks, *(arguments.guide or ())]
-    others += getattr(arguments, "guide_labels", None) or ()
-    for given in (*(getattr(arguments, name) for name in names), *others):
-        if given is not None and os.path.realpath(given) in results:
-            raise RegistrationError(
-                f"{given} would be overwritten by a result of the same name; choose another "
-                "output folder."
-            )
+    given = [getattr(arguments, name) for name in names]
+    given += [arguments.fixed_landmarks, arguments.moving_landmarks, *(arguments.guide or ())]
+    given += getattr(arguments, "guide_labels", None) or ()
+    check_inputs_survive((Path(arguments.output) / name for name in written), given)
 
 
 def tell(arguments: argparse.Namespace, report: dict[str, Any]) -> None:

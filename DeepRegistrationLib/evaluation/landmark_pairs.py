@@ -28,7 +28,7 @@ class LandmarkPairs:
     """Corresponding points.
 
     Attributes:
-        labels: Of the fixed points.
+        labels: Of the fixed points; of a file, the row from 1 where a point has none.
         fixed, moving: LPS mm, [n, 3]; row i of one matches row i of the other.
         notes: Sentences about points that do not count.
     """
@@ -136,7 +136,7 @@ def read_landmark_pairs(
     if len(first) == 0:
         raise RegistrationError(f"{names} hold no pair of selected landmarks.")
     pairs = LandmarkPairs(
-        [one.labels[row] for row in first],
+        [one.labels[row] or str(row + 1) for row in first],
         one.points[first],
         other.points[second],
         tuple(_notes(len(kept) - len(first), (one, other), pairing)),

@@ -25,6 +25,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.heart_segments import (
     SEGMENT_NAMES,
     HeartPoints,
@@ -140,7 +141,7 @@ def strain(
 
     Raises:
         RegistrationError: Fewer than two frames, frames of different size, no heart that could be
-            segmented, or a segmentation without what is needed.
+            segmented, a segmentation without what is needed, or no contraction from the reference.
     """
     frames = list(frames)
     check_frames(frames, reference, labels, tracking)
@@ -169,6 +170,12 @@ def strain(
     segmented = np.array([np.nan if one is None else cavity_ml(one) for one in shown])
     segmented[0] = cavity_ml(labels)
     lowest = int(np.argmin(volumes))
+    if lowest == 0:
+        raise RegistrationError(
+            f"By the deformation, the cavity is smallest in frame {reference}, which was taken for "
+            "end-diastole, so there is no contraction to measure; give another reference frame and "
+            "its segmentation."
+        )
     drift, across = _drift(missing, heart, muscle)
     result = Strain(
         reference=reference,

@@ -73,12 +73,23 @@ def atomic_folder(
 def atomic_file(target: str | Path, *, needed: int = 0) -> Iterator[Path]:
     """As :func:`atomic_folder`, for a single file: gives the path to write to."""
     target = Path(target)
-    if os.path.isdir(target):
-        raise RegistrationError(f"{target} is a folder; name the file to write.")
-    with _explained(target), contextlib.suppress(FileNotFoundError):
-        os.lstat(target)  # its name may be too long
+    check_file(target)
     with atomic_folder(target.parent, needed=needed) as partial:
         yield partial / target.name
+
+
+def check_file(target: str | Path) -> None:
+    """Check, before any work is done, that an output file can be written.
+
+    Raises:
+        RegistrationError: As :func:`atomic_file`.
+    """
+    target = Path(target)
+    if os.path.isdir(target):
+        raise RegistrationError(f"{target} is a folder; name the file to write.")
+    with _explained(target), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(target)  # its name may be too long
+    check_folder(target.parent)
 
 
 def check_folder(target: str | Path, needed: int = 0, owned: Sequence[str] = ()) -> Path:

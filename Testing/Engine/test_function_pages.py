@@ -117,6 +117,43 @@ def test_strain_writes_maps_tables_and_bulls_eyes(tmp_path, capsys):
     assert "at least two frames" in capsys.readouterr().err
 
 
+def test_no_result_replaces_an_input_nor_stays_of_another_run(breath, capsys):
+    images = breath / "inhale.nii.gz", breath / "exhale.nii.gz"
+    lungs = breath / "out" / "lungs.nii.gz"
+    lungs.parent.mkdir()
+    lungs.write_bytes((breath / "inhale_lungs.nii.gz").read_bytes())
+    given = ["--transform", breath / "motion.h5", "-o", breath / "out"]
+    assert run("ventilation", *images, "--lungs", lungs, *given) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    (breath / "out" / "labels.nii.gz").symlink_to(lungs)
+    assert run("strain", *images, "--labels", lungs, "--reference", 0, "-o", breath / "out") == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert {path.name for path in (breath / "out").iterdir()} == {"labels.nii.gz", "lungs.nii.gz"}
+    (breath / "out" / "curves.csv").write_text("of another run")
+    assert run("ventilation", *images, "--lungs", breath / "inhale_lungs.nii.gz", *given) == 0
+    assert not (breath / "out" / "curves.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("ventilation", 3, "--resolution", 3), "--resolution is for two images"),
+        (("ventilation", 3, "--fixed-phase", "inhale"), "--fixed-phase is for two images"),
+        (("ventilation", 1, "--frame", 1), "all are needed"),
+        (("strain", 1, "--frame", 1), "all are needed"),
+        (("strain", 2, "--labels", "image"), "say with --reference which"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(tmp_path, words, says, capsys):
+    image = tmp_path / "image.nii.gz"
+    sitk.WriteImage(sitk.Image(4, 4, 4, sitk.sitkInt16), str(image))
+    command, count, *options = words
+    options = [image if option == "image" else option for option in options]
+    assert run(command, *[image] * count, *options, "-o", tmp_path / "out") == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_segment_has_its_place_in_the_bulls_eye():
     values = [k / 100 for k in range(1, 18)]
     root = ElementTree.fromstring(bulls_eye_svg(values, "test", 0.3))

@@ -241,7 +241,7 @@ def test_commands_drive_measure_apart_and_remember(files, pair, tmp_path, capsys
     fast = "--quality", "fast", "--set", "iterations=0.5"
     assert main(["register", *images, "-o", str(out), *guide, *lists, *fast]) == 0
     said = capsys.readouterr().out
-    assert "no proof" in said
+    assert "drove the registration (1, 2, 3): no proof" in said
     report = json.loads((out / "report.json").read_text())
     count = len(pair.fixed_landmarks)
     assert report["tre"]["n"] == count - 3
@@ -256,6 +256,7 @@ def test_commands_drive_measure_apart_and_remember(files, pair, tmp_path, capsys
     two = "--guide", str(tmp_path / "f2.csv"), str(tmp_path / "m2.csv")
     assert main([*words, *two, *lists, "--leave-one-out", "--radius", "40"]) == 0
     report = json.loads((better / "report.json").read_text())
+    assert report["device"] in ("cpu", "cuda")
     assert report["tre"]["n"] == count - 5  # those of the start and of the improvement
     assert [e is not None for e in report["driving"]["left_out_mm"]] == [True] * 2 + [False] * 3
 
@@ -287,6 +288,22 @@ def test_what_drove_a_transform_is_no_proof_of_its_inverse_either(tmp_path, caps
     report = json.loads(capsys.readouterr().out)
     assert report["tre"]["n"] == 1
     assert report["driving"]["residual_mm"] == pytest.approx([0.0, 0.0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--landmark-weight", "2"), "is the weight of --guide; give both"),
+        (("--label-weight", "2"), "is the weight of --guide-labels; give both"),
+        (("--guide", "f3.csv", "m3.csv", "--landmark-weight", "1e30"), "above 0, up to 100"),
+    ],
+)
+def test_a_weight_of_nothing_or_beyond_all_measure_is_refused(
+    files, tmp_path, options, says, capsys
+):
+    words = [files.get(word, word) for word in ("f.nii.gz", "m.nii.gz", *options)]
+    assert main(["register", *words, "-o", str(tmp_path / "out")]) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_only_landmarks_that_drove_give_no_error_at_all(files, tmp_path, capsys):

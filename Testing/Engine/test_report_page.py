@@ -257,6 +257,32 @@ def test_what_is_no_decision_has_its_sentence(pair, written, tmp_path, options, 
     assert not page.exists()
 
 
+@pytest.mark.parametrize("option", ["--report", "--output"])
+def test_a_folder_is_no_page_and_nothing_else_is_written(pair, written, tmp_path, option, capsys):
+    (tmp_path / "folder").mkdir()
+    other = "--output" if option == "--report" else "--report"
+    words = ["evaluate", written, "--fixed", pair[0], "--moving", pair[1]]
+    words += [option, tmp_path / "folder", other, tmp_path / "x"]
+    assert main([str(word) for word in words]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_labels_without_a_common_structure_are_no_overlap(pair, written, tmp_path, capsys):
+    for name, number in (("one", 1), ("seven", 7)):
+        image = sitk.ReadImage(str(pair[0]))
+        labels = sitk.Cast(image != 0, sitk.sitkUInt8) * number
+        sitk.WriteImage(labels, str(tmp_path / f"{name}.nii.gz"))
+    given = [
+        "--fixed-labels",
+        tmp_path / "one.nii.gz",
+        "--moving-labels",
+        tmp_path / "seven.nii.gz",
+    ]
+    assert main([str(word) for word in ("evaluate", written, *given)]) == 2
+    assert "no structure of the same name, or number" in capsys.readouterr().err
+
+
 def test_options_of_the_page_need_the_page(pair, shift, written, tmp_path, capsys):
     images = ("--fixed", str(pair[0]), "--moving", str(pair[1]))
     assert main(["evaluate", str(written), *images, "--decision", "accept"]) == 2

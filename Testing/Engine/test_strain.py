@@ -221,6 +221,12 @@ def test_strain_of_the_beating_phantom():
     assert float(shown.mean()) == pytest.approx(found.whole["radial"][1], abs=0.01)
 
 
+def test_a_reference_at_end_systole_is_refused():
+    phantom = cine(2, (80, 76, 11), (2.5, 2.5, 8.0), seed=3)
+    with pytest.raises(RegistrationError, match="smallest in frame 1, which was taken for"):
+        strain(phantom.frames, reference=1, labels=phantom.labels[1])
+
+
 def test_bad_input_is_refused_in_a_sentence():
     labels = ventricle()
     frame = Image(labels.data.float(), labels.grid, "frame")
