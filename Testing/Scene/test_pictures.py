@@ -16,7 +16,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.registration.numpy_interface import outcome_of
 from DeepRegistrationLib.scene.nodes import annotations
 from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
-from DeepRegistrationLib.scene.report import pictures
+from DeepRegistrationLib.scene.report import panels, pictures
 from DeepRegistrationLib.scene.report.private_scene import PrivateScene, view_position_of
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.views import offscreen_views
@@ -89,9 +89,9 @@ def test_the_overlay_is_green_and_magenta_before_and_gray_after(shifted):
 def test_slices_are_named_by_their_position_as_slicer_writes_it(scene, monkeypatch):
     volume = volume_node_from_image(block((0.0, 0.0, 0.0)), scene)
     written = []
-    monkeypatch.setattr(pictures, "draw_text", lambda pixels, text, *_, **__: written.append(text))
-    panels = [np.zeros((PANEL, PANEL, 3), np.uint8)] * 3
-    pictures.label(panels, view_position_of(volume, np.array([-60.0, -7.0, 3.0])))  # RAS
+    monkeypatch.setattr(panels, "draw_text", lambda pixels, text, *_, **__: written.append(text))
+    slices = [np.zeros((PANEL, PANEL, 3), np.uint8)] * 3
+    panels.label(slices, view_position_of(volume, np.array([-60.0, -7.0, 3.0])))  # RAS
     assert {"Axial, S 3 mm", "Coronal, P 7 mm", "Sagittal, L 60 mm"} <= set(written)
 
 

@@ -9,12 +9,11 @@ from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes import colors
 from DeepRegistrationLib.scene.nodes.annotations import color_bar
 from DeepRegistrationLib.scene.nodes.coordinates import parents_of
+from DeepRegistrationLib.scene.report.panels import framed, label
 from DeepRegistrationLib.scene.report.pictures import (
     Steps,
     colors_of,
     display_window,
-    framed,
-    label,
 )
 from DeepRegistrationLib.scene.report.private_scene import PrivateScene, ViewPosition
 

@@ -15,20 +15,18 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-from DeepRegistrationLib.evaluation.finding import coordinate
 from DeepRegistrationLib.scene.nodes import colors
 from DeepRegistrationLib.scene.nodes.annotations import (
     GRAY,
     Color,
-    blank,
     color_bar,
     draw_key,
     draw_text,
 )
 from DeepRegistrationLib.scene.nodes.coordinates import between, map_points, parents_of
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
+from DeepRegistrationLib.scene.report.panels import TITLE_HEIGHT, framed, label
 from DeepRegistrationLib.scene.report.private_scene import (
-    ORIENTATIONS,
     PrivateScene,
     ViewPosition,
     view_position_of,
@@ -43,12 +41,6 @@ TITLES = {
     "grid": "Deformation of the registered image",
 }
 
-_GAP = 6  # pixels
-_TITLE = 48  # height of the band above the panels
-
-# What lies left, right, above and below in Slicer's slice views.
-_LETTERS = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}
-
 _GREEN: Color = (0.1, 0.9, 0.1)
 _MAGENTA: Color = (0.95, 0.1, 0.95)
 _AGREE: Color = (0.75, 0.75, 0.75)
@@ -57,9 +49,6 @@ _GRID_MM = 10.0  # distance of the lines
 _GRID_STEP = 2.5  # mm from point to point along a line
 _LATTICE = 16  # points a side at which the displacement is looked up
 _GRID_MARGIN = 0.3  # rendered around the picture: lines move in from there
-
-_CROSS = (6, 18)  # pixels from the middle: where the arms of a cross begin and end
-_MARK = (255, 220, 0)
 
 _LUNG_WINDOW = (-1100.0, 300.0)  # HU: vessels, fissures and the chest wall all show
 
@@ -116,7 +105,7 @@ class Overlay:
         label(panels, place)
         picture = framed(panels, title)
         key = [(_GREEN, "fixed only"), (_MAGENTA, "moving only"), (_AGREE, "both agree")]
-        draw_key(picture, key, picture.shape[1] - 16, _TITLE // 2)
+        draw_key(picture, key, picture.shape[1] - 16, TITLE_HEIGHT // 2)
         return picture
 
 
@@ -297,41 +286,6 @@ def display_window(volume) -> tuple[float, float]:
         return _LUNG_WINDOW
     low, high = np.percentile(values, (1, 99.5))
     return float(low), float(max(high, low + 1e-3))
-
-
-def label(panels: list[np.ndarray], place: ViewPosition) -> None:
-    """Write each slice's name, position and the body's directions on it."""
-    for pixels, (orientation, letters) in zip(panels, _LETTERS.items(), strict=True):
-        size = len(pixels)
-        middle, end = size / 2, size - 8
-        if place.marked:
-            _draw_cross(pixels)
-        axis = ORIENTATIONS[orientation]
-        at = coordinate((-1, -1, 1)[axis] * place.slices[axis], axis)  # RAS to LPS
-        draw_text(pixels, f"{orientation}, {at} mm", (10, 18), size=12)
-        anchors = ((8, middle), (end, middle), (middle, 16), (middle, size - 16))
-        for letter, anchor, align in zip(letters, anchors, (0, 1, 0.5, 0.5), strict=True):
-            draw_text(pixels, letter, anchor, size=15, color=GRAY, align=(align, 0.5), bold=True)
-
-
-def _draw_cross(pixels: np.ndarray) -> None:
-    """Four arms around the middle, which itself stays free."""
-    middle = len(pixels) // 2
-    begin, end = _CROSS
-    for arm in (slice(middle - end, middle - begin), slice(middle + begin, middle + end)):
-        pixels[arm, middle] = pixels[middle, arm] = _MARK
-
-
-def framed(panels: list[np.ndarray], title: str) -> np.ndarray:
-    """The panels side by side under a title."""
-    width = sum(panel.shape[1] for panel in panels) + _GAP * (len(panels) - 1)
-    picture = blank(width, len(panels[0]) + _TITLE)
-    left = 0
-    for panel in panels:
-        picture[_TITLE:, left : left + panel.shape[1]] = panel
-        left += panel.shape[1] + _GAP
-    draw_text(picture, title, (16, _TITLE // 2), size=17, bold=True)
-    return picture
 
 
 def colors_of(table) -> np.ndarray:
