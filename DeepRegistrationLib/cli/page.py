@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from DeepRegistrationLib.cli.inputs import choice
+from DeepRegistrationLib.cli.inputs import check_inputs_survive, choice
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.images.dicom.identity import dicom_identity
@@ -43,7 +43,12 @@ def check_page_options(arguments: argparse.Namespace) -> None:
         given.append("--patient-data")
     if given and arguments.report is None:
         raise RegistrationError(f"{given[0]} is about the page; say with --report where it goes.")
-    _check_inputs_survive(arguments)
+    written = [path for path in (arguments.output, arguments.report) if path is not None]
+    check_inputs_survive(written, [getattr(arguments, name) for name in _READ])
+    if len({os.path.realpath(path) for path in written}) < len(written):
+        raise RegistrationError(
+            f"{arguments.report} is given twice; choose another name for the page."
+        )
     if arguments.decision is None:
         alone = next((name for name, value in words.items() if value is not None), None)
         if alone is not None:
@@ -58,18 +63,6 @@ def check_page_options(arguments: argparse.Namespace) -> None:
             "A decision is about a transform of two images; give --fixed and --moving too."
         )
     check_decision(arguments.decision, arguments.reviewer or "", arguments.comment or "")
-
-
-def _check_inputs_survive(arguments: argparse.Namespace) -> None:
-    """Refuse a page or a report that would replace a file that is read, or each other."""
-    read = [getattr(arguments, name) for name in _READ]
-    taken = {os.path.realpath(path) for path in read if path is not None}
-    for path in (arguments.output, arguments.report):
-        if path is None:
-            continue
-        if os.path.realpath(path) in taken:
-            raise RegistrationError(f"{path} is given twice; choose another name to write to.")
-        taken.add(os.path.realpath(path))
 
 
 def file_pair(

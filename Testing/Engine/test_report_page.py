@@ -304,7 +304,7 @@ def test_what_is_read_is_not_written_over(pair, written, landmarks, tmp_path, ca
         same = f"{path.parent}/./{path.name}"  # the same file, written differently
         line = ["evaluate", written, *images, option, same]
         assert main([str(word) for word in line]) == 2
-        assert_says(capsys.readouterr().err, "is given twice; choose another name")
+        assert_says(capsys.readouterr().err, "would be overwritten")
     assert [path.read_bytes() for path in read] == before
     same = str(tmp_path / "one")
     line = ["evaluate", written, *images, "--report", same, "--output", same]
