@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 
@@ -25,6 +24,8 @@ def body_box(data: np.ndarray, spacing: tuple[float, float, float]) -> tuple[sli
         data: [z, y, x].
         spacing: x, y, z, mm.
     """
+    from scipy import ndimage  # an open panel does not need it
+
     steps = [max(1, round(_COARSE / s)) for s in spacing[::-1]]
     coarse = np.asarray(data[tuple(slice(None, None, step) for step in steps)], np.float32)
     offset = hounsfield_offset(np.asarray(data))

@@ -35,7 +35,7 @@ from DeepRegistrationLib.reports.identity import kind_of, map_checksum
 from DeepRegistrationLib.reports.plain_report import describe, json_safe, without_places
 from DeepRegistrationLib.reports.verdict import verdict
 from DeepRegistrationLib.transforms import Transform
-from DeepRegistrationLib.transforms.tensors import parts_of
+from DeepRegistrationLib.transforms.tensors import parts_of, storable
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.registration.engine import Registration
@@ -102,10 +102,10 @@ def report_and_measures(
     Returns:
         The report and, second, the measures that it is made of, with positions in the images. The
         report: ``versions``, ``method`` (that ran; ``asked_for`` may be ``auto``), ``refine``,
-        ``quality``,
-        ``parameters``, ``device``, ``device_reason``, ``seed``, ``date``, ``weights`` (SHA-256 by
-        name), ``transform`` (``kind``, ``sha256``: see :mod:`identity`), ``seconds`` (by stage, and
-        ``total``), ``peak_memory_mb``, ``fixed`` and ``moving`` (name, size, spacing), and of
+        ``quality``, ``parameters``, ``device``, ``device_reason``, ``seed``, ``date``, ``weights``
+        (SHA-256 by name), ``transform`` (``kind``, ``sha256``: see :mod:`identity`; None where no
+        file can hold it), ``seconds`` (by stage, and ``total``), ``peak_memory_mb``, ``fixed`` and
+        ``moving`` (name, size, spacing), and of
         :func:`measure`: ``region``, ``tre``, ``swapped``, ``jacobian``, ``similarity``,
         ``overlap``, ``alignment``, ``voxel_mm``; ``verdict`` (``level``, ``headline``,
         ``findings``, see :mod:`verdict`); ``inverse_consistency`` where the inverse was asked for
@@ -142,6 +142,7 @@ def report_and_measures(
         measured["uncertainty"] = uncertainty_statistics(
             registration.uncertainty, region, measured["voxel_mm"]
         )
+    measured["inverse_consistency"] = None
     if registration.inverse is not None:
         measured["inverse_consistency"] = inverse_consistency(
             registration.transform,
@@ -198,6 +199,7 @@ def evaluation_and_measures(
     more["driving_labels"] = driving_labels
     measured = measure(transform, fixed=fixed, moving=moving, region=region, **more)
     apart = [*apart, *note_on_labels(driving_labels)]
+    measured["inverse_consistency"] = None
     if fixed is not None and moving is not None:
         measured["inverse_consistency"] = inverse_consistency(
             transform, None, fixed.grid, moving.grid, region.mask
@@ -240,7 +242,7 @@ def _assembled(
     notes: Sequence[str],
 ) -> dict[str, Any]:
     known = {} if registration is None else registration.provenance
-    parts = parts_of(transform)
+    parts = parts_of(transform) if storable(transform) else None
     inverse = None if registration is None else registration.inverse
     residual = inverse and {
         "mean": inverse.residual_mean,
@@ -259,7 +261,7 @@ def _assembled(
         "seed": known.get("seed"),
         "date": known.get("date"),
         "weights": known.get("weights", {}),
-        "transform": {"kind": kind_of(parts), "sha256": map_checksum(parts)},
+        "transform": parts and {"kind": kind_of(parts), "sha256": map_checksum(parts)},
         "seconds": {**seconds, "total": sum(seconds.values())} if seconds else {},
         "peak_memory_mb": known.get("peak_memory_mb"),
         "fixed": describe(fixed),

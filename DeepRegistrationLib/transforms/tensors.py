@@ -57,10 +57,17 @@ def map_of(transform: Affine | DisplacementField) -> Map:
     return FieldMap(transform.vectors.detach().float().cpu().numpy(), transform.grid)
 
 
-def parts_of(transform: Transform) -> list[Map]:
-    """Any transform as plain data, in the order of application; neighboring affines are one.
+def storable(transform: Transform) -> bool:
+    """Whether a file can hold it: not so a motion that is given by a formula, as of a phantom."""
+    known = Affine, DisplacementField, VelocityField
+    return all(isinstance(member, known) for member in transform.members)
 
-    This is what a file holds of it, so that it is the same before and after it was written.
+
+def parts_of(transform: Transform) -> list[Map]:
+    """A :func:`storable` transform as plain data, in the order of application.
+
+    Neighboring affines are one. This is what a file holds of it, so that it is the same before and
+    after it was written.
     """
     parts: list[Map] = []
     affine: Affine | None = None
