@@ -80,19 +80,24 @@ class Amounts:
         return {name: v if name == "volume" else np.where(known, v, 0) for name, v in found.items()}
 
     def region(self, inside: np.ndarray, whole: RegionVentilation | None) -> RegionVentilation:
-        """Of the samples in a mask; relative to the whole lungs."""
-        used = inside & self._samples.parenchyma
-        if not used.any():
-            used = inside
+        """Of the samples in a mask; relative to the whole lungs.
+
+        All but ``volume`` is NaN where no density counts, as in a region of vessels alone.
+        """
         volumes = [v[inside].sum(dtype=np.float64) for v in self.volumes]
+        used = inside & self._samples.parenchyma
         held = [v[used].sum(dtype=np.float64) for v in self.volumes]
         gas = [
             (v[used] * s[used]).sum(dtype=np.float64)
             for v, s in zip(self.volumes, self.shares, strict=True)
         ]
-        shares = [s[used].mean(dtype=np.float64) for s in self.shares]
+        shares = [s[used].sum(dtype=np.float64) / max(int(used.sum()), 1) for s in self.shares]
         found = self._measures(volumes, held, gas, shares)
-        values = {name: float(value) for name, value in found.items()}
+        known = bool(used.any())
+        values = {
+            name: float(value) if known or name == "volume" else float("nan")
+            for name, value in found.items()
+        }
         of = values if whole is None else whole.values
         ml = float(np.prod(self._samples.grid.spacing)) / 1000
         exhale, inhale = (float(v) * ml for v in volumes)

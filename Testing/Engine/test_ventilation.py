@@ -91,6 +91,25 @@ def test_a_mass_that_differs_is_corrected_in_the_density_and_said():
     assert found.whole.values["volume"] == pytest.approx(plain["volume"], abs=0.002)
 
 
+def test_a_region_without_a_density_that_counts_has_a_volume_alone():
+    fixed, lungs = chest.scan(True)
+    moving, _ = chest.scan(False)
+    x, y, z = chest.GRID.points().unbind(-1)
+    lesion = ((x - 60) ** 2 + y**2 + z**2 < 30**2) & (lungs.data > 0)
+    found = ventilation(
+        replace(fixed, data=torch.where(lesion, 30.0, fixed.data)),
+        moving,
+        chest.motion(to_exhale=False),
+        lungs=lungs,
+        regions=[replace(lungs, data=lesion.int())],
+        region_names={1: "Lesion"},
+    )
+    region = found.regions["Lesion"]
+    assert region.values["volume"] > 0.05
+    assert all(np.isnan(region.values[name]) for name in ("gas", "density", "mass"))
+    assert np.isnan(region.relative["gas"]) and region.relative["volume"] > 0
+
+
 @pytest.mark.parametrize("resolution", [0.0, 20.0])
 def test_maps_of_densities_are_0_where_no_density_counts(resolution):
     fixed, lungs = chest.scan(True)
