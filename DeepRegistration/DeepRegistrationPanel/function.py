@@ -1,6 +1,7 @@
 """Ventilation of the chosen pair: measured, put into words and a table, and shown over the CT."""
 
 from html import escape
+from math import isfinite
 
 import slicer
 from slicer.i18n import tr as _
@@ -123,14 +124,18 @@ class FunctionSection(Section):
         return [node for node in nodes if node.IsMappedInLayout() and node not in moving]
 
 
+def _number(value, digits):
+    return f"{value:.{digits}f}" if isfinite(value) else "–"  # a region without density
+
+
 def _tableHtml(rows):
     head = (_("region"), _("volume, %"), _("gas, %"), _("relative"), _("reliable, %"))
     cells = [
         (
             escape(row["name"]),
-            f"{100 * row['volume']:.1f}",
-            f"{100 * row['gas']:.1f}",
-            f"{row['relative']:.2f}",
+            _number(100 * row["volume"], 1),
+            _number(100 * row["gas"], 1),
+            _number(row["relative"], 2),
             f"{row['reliable_percent']:.0f}",
         )
         for row in rows

@@ -105,3 +105,11 @@ def test_images_without_a_breath_are_refused_and_the_scene_stays(
     assert "no breath to measure" in section.ui.statusText.text
     assert contents() == before
     assert not section.ui.regionsText.visible
+
+
+def test_a_region_without_a_density_that_counts_shows_a_dash(panel):
+    from DeepRegistrationPanel.function import _tableHtml
+
+    row = {"name": "Lesion", "volume": 0.1, "gas": np.nan, "relative": 0.5, "reliable_percent": 0.0}
+    table = _tableHtml([row])
+    assert "nan" not in table and ">10.0<" in table and ">–<" in table and ">0.50<" in table
