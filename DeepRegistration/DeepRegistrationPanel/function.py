@@ -32,16 +32,6 @@ class FunctionSection(Section):
         ui.showButton.connect("toggled(bool)", self._onShow)
         ui.undoButton.connect("clicked(bool)", self._onUndo)
 
-    @property
-    def running(self):
-        """Whether ventilation is being measured."""
-        return self.bar.running
-
-    @property
-    def run(self):
-        """The last run, or None."""
-        return self.bar.run
-
     def update(self):
         self.bar.update(self._reason())
         self.ui.statusText.visible = bool(self.ui.statusText.text)

@@ -55,18 +55,13 @@ class QualitySection(Section):
         self._copying.enable(False)
         super().disconnect()
 
-    @property
-    def measuring(self):
-        """Whether a measurement is under way."""
-        return self.bar.running
-
     def update(self):
         measurement, reason, p = self.panel.measurement, self._reason(), self.parameters
         both = None not in (p.fixedSegmentation, p.movingSegmentation)
         self.ui.drivenSegmentsBox.visible = both
-        if self.measuring and self.parameters.transform is None:  # undone, or removed
+        if self.running and self.parameters.transform is None:  # undone, or removed
             self.bar.run.cancel()
-        if not self.measuring:
+        if not self.running:
             if reason:
                 self.bar.outcome.clear()
             if measurement.outdated:
@@ -84,7 +79,7 @@ class QualitySection(Section):
 
     def onStarting(self):
         self._startTimer.stop()
-        if self.measuring:
+        if self.running:
             self.bar.run.cancel()
 
     def onLandmarks(self, state):
@@ -113,7 +108,7 @@ class QualitySection(Section):
         return self.panel.runner.reason
 
     def _measure(self):
-        if self.parameters is None or self.measuring or self._reason():
+        if self.parameters is None or self.running or self._reason():
             return
         p = self.parameters
         options = measuredWith(p, p.transform)

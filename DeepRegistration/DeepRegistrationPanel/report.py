@@ -32,15 +32,10 @@ class ReportSection(Section):
         self._subject = None  # of the measurement that the report begins with
         self._decision = DecisionBox(self)
 
-    @property
-    def saving(self):
-        """Whether a report is being made."""
-        return self.bar.running
-
     def update(self):
         self.bar.update(self._reason(), self._hint())
-        self.ui.identifyBox.enabled = not self.saving
-        self.ui.comparedSelector.enabled = not self.saving
+        self.ui.identifyBox.enabled = not self.running
+        self.ui.comparedSelector.enabled = not self.running
         self._decision.update()
 
     def onRegistered(self, result):

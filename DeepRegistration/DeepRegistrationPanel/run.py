@@ -46,16 +46,6 @@ class RunSection(Section):
         self._shortcut = None
         self._entered = False
 
-    @property
-    def running(self):
-        """Whether what the bar shows is under way."""
-        return self.bar.running
-
-    @property
-    def run(self):
-        """The run that the bar shows, or showed last."""
-        return self.bar.run
-
     def onEnter(self):
         """Ctrl+R registers while the module is shown."""
         self._entered = True

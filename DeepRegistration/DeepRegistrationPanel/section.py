@@ -25,9 +25,11 @@ class Section:
     Attributes:
         uiName: Its file in Resources/UI, without the ending.
         widget, ui: The loaded widget, and its children by name.
+        bar: The ``RunBar`` of a section that starts what takes time, or None.
     """
 
     uiName = ""
+    bar = None
 
     def __init__(self, panel):
         self.panel = panel
@@ -50,6 +52,16 @@ class Section:
     def parameters(self):
         """The parameter node, or None while a scene is closed or read."""
         return self.panel.parameters
+
+    @property
+    def running(self):
+        """Whether a run that this section's bar shows is under way."""
+        return self.bar is not None and self.bar.running
+
+    @property
+    def run(self):
+        """The run that this section's bar shows, or showed last; None: there was none."""
+        return None if self.bar is None else self.bar.run
 
     def connect(self):
         """Follow ``self.parameters``, which has just come."""

@@ -33,16 +33,6 @@ class SequencesSection(Section):
         self.ui.undoButton.connect("clicked(bool)", self._onUndo)
         self.ui.plotButton.connect("clicked(bool)", self._onPlot)
 
-    @property
-    def running(self):
-        """Whether frames are being registered."""
-        return self.bar.running
-
-    @property
-    def run(self):
-        """The last run, or None."""
-        return self.bar.run
-
     def update(self):
         p, running = self.parameters, self.running
         count = 0 if p.sequence is None else p.sequence.GetNumberOfDataNodes()

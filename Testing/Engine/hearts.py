@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from references import rotation
 
+from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.image import Image, write_image
 
 
 def stack_grid(turn: float = 0.0, shift=(0.0, 0.0, 0.0), pixels: int = 72) -> Grid:
@@ -46,3 +47,16 @@ def heart_picture(labels: Image, seed: int = 0) -> Image:
     noise = np.random.default_rng(seed).normal(0, 8, labels.grid.shape)
     values = np.array([40.0, 220.0, 110.0, 240.0])[labels.data.numpy()] + noise
     return Image(torch.from_numpy(values.astype(np.float32)), labels.grid, "heart")
+
+
+def heart_cases(folder, split: str, labels_of, count: int = 2) -> list[Case]:
+    """Pictures and labels on disk; ``labels_of(number)`` draws those of a case."""
+    folder.mkdir(exist_ok=True)
+    found = []
+    for number in range(count):
+        labels = labels_of(number)
+        paths = folder / f"{split}{number}.nii.gz", folder / f"{split}{number}_labels.nii.gz"
+        write_image(heart_picture(labels, number), paths[0])
+        write_image(labels, paths[1])
+        found.append(Case(f"{split}{number}", split, paths[0], None, paths[1]))
+    return found

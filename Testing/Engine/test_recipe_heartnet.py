@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from hearts import heart_labels, heart_picture, stack_grid
+from hearts import heart_cases, heart_labels, stack_grid
 
 from DeepRegistrationLib.data.cases import Case
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.image import write_image
 from DeepRegistrationLib.methods.heart.network import MULTIPLE, HeartNet
 from DeepRegistrationLib.training.loop import train
 from DeepRegistrationLib.training.recipes import make_recipe
@@ -14,16 +13,12 @@ from DeepRegistrationLib.training.recipes import make_recipe
 PLAIN = {"bias_field": 0.0, "contrast": 0.0, "noise": 0.0, "random_shapes": 0.0, "cropped": 0.0}
 
 
-def cases(folder, split, count=2):
-    folder.mkdir(exist_ok=True)
-    found = []
-    for number in range(count):
-        labels = heart_labels(stack_grid(), shift=(10.0 * number, 0, 0))
-        paths = folder / f"{split}{number}.nii.gz", folder / f"{split}{number}_labels.nii.gz"
-        write_image(heart_picture(labels, number), paths[0])
-        write_image(labels, paths[1])
-        found.append(Case(f"{split}{number}", split, paths[0], None, paths[1]))
-    return found
+def labels_of(number):
+    return heart_labels(stack_grid(), shift=(10.0 * number, 0, 0))
+
+
+def cases(folder, split):
+    return heart_cases(folder, split, labels_of)
 
 
 def recipe(**values):

@@ -16,7 +16,9 @@ MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistr
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_type=ImportError)
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
+import slicer  # noqa: E402
 from node_selectors import selector_of_volumes  # noqa: E402
+from pairs import add_pair  # noqa: E402
 from SlicerHost import ctkmodule, mrmlwidgets, qtmodule, signals, slicer_source  # noqa: E402
 
 from DeepRegistrationLib.scene.nodes.application import Application  # noqa: E402
@@ -100,3 +102,23 @@ def opened(slicer_host, panel):
         return section
 
     return unfold
+
+
+@pytest.fixture
+def panel_with_pair(slicer_host):
+    """The panel with a pair of volumes chosen, and shown in views that can be clicked."""
+    if slicer_host.rendering_problem:
+        pytest.skip(slicer_host.rendering_problem)
+    panel = slicer_host.load_module(MODULE).panel
+    fixed, _moving = add_pair(panel.parameters)
+    slicer.util.setSliceViewerLayers(background=fixed, fit=True)
+    slicer_host.process_events(0.05)
+    return panel
+
+
+@pytest.fixture
+def run(panel):
+    """The section that registers."""
+    from DeepRegistrationPanel.run import RunSection
+
+    return panel.section(RunSection)

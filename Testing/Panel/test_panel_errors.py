@@ -201,7 +201,7 @@ def test_a_measurement_lists_the_estimate_and_the_verdict_says_what_it_is_worth(
     quality.ui.qualityButton.collapsed = False
     laid_out(slicer_host, quality.ui.measureButton)
     slicer_host.click(quality.ui.measureButton)
-    slicer_host.process_events(until=lambda: not quality.measuring)
+    slicer_host.process_events(until=lambda: not quality.running)
     assert quality.ui.statusText.text == ""
     words = " ".join(re.sub("<[^>]*>|&nbsp;", " ", quality.ui.tablesText.text).split())
     assert "Error estimate, mm median 95 % max combined 1.00 1.00 1.00" in words

@@ -46,13 +46,6 @@ def results(slicer_host, panel):
 
 
 @pytest.fixture
-def run(panel):
-    from DeepRegistrationPanel.run import RunSection
-
-    return panel.section(RunSection)
-
-
-@pytest.fixture
 def read(slicer_host, run, results):
     """Press Import, choose these files, and wait; what is said then."""
 
@@ -247,7 +240,7 @@ def test_maps_and_quality_of_an_imported_transform(
     for parent in (other, None):
         moving.SetAndObserveTransformNodeID(parent and parent.GetID())
         click(quality.ui.measureButton)
-        slicer_host.process_events(until=lambda: not quality.measuring)
+        slicer_host.process_events(until=lambda: not quality.running)
         measured.append(panel.measurement.measures)
     assert measured[0]["similarity"] == measured[1]["similarity"]
     assert measured[0]["jacobian"]["mean"] == pytest.approx(np.linalg.det(MATRIX), abs=1e-4)

@@ -26,13 +26,6 @@ def inputs(slicer_host, panel):
     return found
 
 
-@pytest.fixture
-def run(panel):
-    from DeepRegistrationPanel.run import RunSection
-
-    return panel.section(RunSection)
-
-
 @pytest.fixture(scope="module")
 def chest():
     """Fine enough for lungs to be found."""

@@ -125,7 +125,7 @@ def test_the_next_registration_does_not_wait_for_the_measurement(slicer_host, pa
     panel.parameters.method = "affine"
     register(slicer_host, panel)
     quality, run = section(panel, "Quality"), section(panel, "Run")
-    slicer_host.process_events(until=lambda: quality.measuring)
+    slicer_host.process_events(until=lambda: quality.running)
     job = quality.bar.run._job
     click(run.ui.registerButton)
     assert job.finished or job.cancel_asked_at is not None
@@ -138,9 +138,9 @@ def test_undoing_the_registration_ends_its_measurement(slicer_host, panel):
     panel.parameters.method = "affine"
     register(slicer_host, panel)
     quality = section(panel, "Quality")
-    slicer_host.process_events(until=lambda: quality.measuring)
+    slicer_host.process_events(until=lambda: quality.running)
     panel.undoResult()
-    slicer_host.process_events(until=lambda: not quality.measuring)
+    slicer_host.process_events(until=lambda: not quality.running)
     assert panel.measurement.measures is None
     assert not quality.ui.verdictText.visible
 
@@ -151,11 +151,11 @@ def test_a_scene_that_is_closed_at_the_end_of_a_registration_is_not_measured(sli
     register(slicer_host, panel)
     slicer.mrmlScene.Clear(False)
     slicer_host.process_events(0.3)
-    assert not section(panel, "Quality").measuring
+    assert not section(panel, "Quality").running
 
 
 def test_choosing_another_transform_measures_nothing_by_itself(slicer_host, panel):
     add_pair(panel.parameters)
     add_true_transform(panel.parameters)
     slicer_host.process_events(0.2)
-    assert not section(panel, "Quality").measuring
+    assert not section(panel, "Quality").running

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from pairs import add_landmarks, add_pair, phantom
+from pairs import add_landmarks, phantom
 from placing import (
     add_list,
     interaction,
@@ -29,14 +29,8 @@ FOUR_UP = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
 
 
 @pytest.fixture
-def panel(slicer_host):
-    if slicer_host.rendering_problem:
-        pytest.skip(slicer_host.rendering_problem)
-    panel = slicer_host.load_module(MODULE).panel
-    fixed, _moving = add_pair(panel.parameters)
-    slicer.util.setSliceViewerLayers(background=fixed, fit=True)
-    slicer_host.process_events(0.05)
-    return panel
+def panel(panel_with_pair):
+    return panel_with_pair
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def add_lungs(parameters) -> None:
 
 def measure(host, section) -> None:
     host.click(section.ui.measureButton)
-    host.process_events(until=lambda: not section.measuring)
+    host.process_events(until=lambda: not section.running)
 
 
 def words(html: str) -> str:
@@ -127,7 +127,7 @@ def test_cancel_ends_the_measurement(slicer_host, panel, section):
     slicer_host.click(section.ui.measureButton)
     assert section.ui.measureButton.text == "Cancel"
     slicer_host.click(section.ui.measureButton)
-    slicer_host.process_events(until=lambda: not section.measuring)
+    slicer_host.process_events(until=lambda: not section.running)
     assert "Canceled" in section.ui.statusText.text
     assert panel.measurement.measures is None
     assert section.ui.measureButton.text == "Measure" and section.ui.measureButton.enabled
@@ -215,7 +215,7 @@ def test_the_fast_part_stays_when_the_rest_fails(panel, section, monkeypatch):
     section.ui.measureButton.click()
     jobs[0].state = State.RUNNING
     jobs[0].advanced(MEASURES | {"pending": ["inverse consistency"]})
-    assert section.measuring and "Jacobian J" in section.ui.tablesText.text
+    assert section.running and "Jacobian J" in section.ui.tablesText.text
     jobs[0].failed("memory", "The memory was not enough.")
     assert section.ui.statusText.text == "The memory was not enough."
     assert "Jacobian J" in section.ui.tablesText.text and not panel.measurement.complete
@@ -247,7 +247,7 @@ def test_closing_the_scene_while_measuring_drops_the_result(slicer_host, panel, 
     add_true_transform(panel.parameters)
     slicer_host.click(section.ui.measureButton)
     slicer.mrmlScene.Clear(False)
-    slicer_host.process_events(until=lambda: not section.measuring)
+    slicer_host.process_events(until=lambda: not section.running)
     assert panel.measurement.measures is None and section.ui.tablesText.text == ""
     assert not section.ui.measureButton.enabled
 
@@ -258,5 +258,5 @@ def test_an_empty_segmentation_is_refused_in_one_sentence(slicer_host, panel, se
     empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty")
     panel.parameters.fixedSegmentation = empty
     slicer_host.click(section.ui.measureButton)
-    assert not section.measuring
+    assert not section.running
     assert "fixed segmentation" in section.ui.statusText.text

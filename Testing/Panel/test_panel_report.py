@@ -43,7 +43,7 @@ def target(slicer_host, panel, section, tmp_path) -> Path:
 
 def save(host, section) -> None:
     host.click(section.ui.saveReportButton)
-    host.process_events(until=lambda: not section.saving)
+    host.process_events(until=lambda: not section.running)
 
 
 def state_of_scene() -> dict:
@@ -74,7 +74,7 @@ def test_slicer_goes_on_while_the_report_is_made(slicer_host, panel, section, ta
     timer = qtmodule.make_qt_module().QTimer()
 
     def beat() -> None:
-        if section.saving:
+        if section.running:
             turns.append(1)
             progress.append(section.ui.reportBar.value)
 
@@ -84,7 +84,7 @@ def test_slicer_goes_on_while_the_report_is_made(slicer_host, panel, section, ta
     before = state_of_scene()
     slicer_host.click(section.ui.saveReportButton)
     assert section.ui.reportBar.visible and not target.exists()
-    slicer_host.process_events(until=lambda: not section.saving)
+    slicer_host.process_events(until=lambda: not section.running)
     timer.stop()
     assert len(turns) > 30  # five pictures of three slices, in steps
     assert progress == sorted(progress) and len(set(progress)) > 15
@@ -120,7 +120,7 @@ def test_cancel_leaves_no_file_and_the_scene_as_it_was(slicer_host, panel, secti
     slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20)
     assert section.ui.saveReportButton.text == "Cancel"
     slicer_host.click(section.ui.saveReportButton)
-    slicer_host.process_events(until=lambda: not section.saving)
+    slicer_host.process_events(until=lambda: not section.running)
     assert "no file was written" in section.ui.reportStatusText.text
     slicer_host.process_events(0.1)
     assert list(target.parent.iterdir()) == [] and qtmodule.modal.opened == []
@@ -134,7 +134,7 @@ def test_cancel_on_the_way_writes_no_file(slicer_host, panel, section, target):
     slicer_host.click(section.ui.saveReportButton)
     slicer_host.process_events(until=lambda: section.ui.reportBar.value > 40)
     slicer_host.click(section.ui.saveReportButton)
-    slicer_host.process_events(until=lambda: not section.saving)  # a measurement ends a bit later
+    slicer_host.process_events(until=lambda: not section.running)  # a measurement ends a bit later
     assert "no file was written" in section.ui.reportStatusText.text
     assert list(target.parent.iterdir()) == []
 
@@ -143,7 +143,7 @@ def test_closing_the_scene_drops_the_report(slicer_host, panel, section, target)
     slicer_host.click(section.ui.saveReportButton)
     slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20)
     slicer.mrmlScene.Clear(False)
-    assert not section.saving
+    assert not section.running
     slicer_host.process_events(0.1)
     assert list(target.parent.iterdir()) == [] and qtmodule.modal.opened == []
     assert section.ui.saveReportButton.text == "Save report..."
@@ -156,7 +156,7 @@ def test_undoing_the_registration_meanwhile_does_not_harm_the_report(
     slicer_host.click(section.ui.saveReportButton)
     slicer_host.process_events(until=lambda: section.ui.reportBar.value > 20)
     slicer.mrmlScene.RemoveNode(panel.parameters.transform)
-    slicer_host.process_events(until=lambda: not section.saving)
+    slicer_host.process_events(until=lambda: not section.running)
     assert "0 of 100 landmarks above 5 mm" in target.read_text(encoding="utf-8")
 
 

@@ -24,13 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "DeepRegistration" / "DeepRegistration.py"
 
 
-@pytest.fixture
-def run(panel):
-    from DeepRegistrationPanel.run import RunSection
-
-    return panel.section(RunSection)
-
-
 def press(widget) -> None:
     """A click with the left mouse button, once the layout has given the widget its place."""
     target = unwrap(widget)

@@ -68,7 +68,7 @@ def test_folding_is_said_as_soon_as_it_is_known_and_not_before(
     )
     slicer_host.process_events(until=lambda: seen)
     assert len(seen[0]) == 2 and "No folding in the" in said(run)
-    slicer_host.process_events(until=lambda: not quality.measuring)
+    slicer_host.process_events(until=lambda: not quality.running)
     assert seen[-1] == [] and said(run).count("No folding in the") == 1
     assert "not known yet" not in said(run) and "Registered in" in said(run)
 

@@ -23,6 +23,7 @@ from DeepRegistrationLib.scene.logic import RegistrationLogic  # noqa: E402
 from DeepRegistrationLib.scene.nodes.application import Application  # noqa: E402
 from DeepRegistrationLib.scene.nodes.coordinates import matrix_to_vtk  # noqa: E402
 from DeepRegistrationLib.transforms import DisplacementField, Transform  # noqa: E402
+from DeepRegistrationLib.worker import EngineProcess, PipeTransport  # noqa: E402
 
 
 class Messages:
@@ -136,6 +137,17 @@ def transport():
 def engine(transport, tmp_path):
     with engine_in(tmp_path, transport) as engine:
         yield engine
+
+
+@pytest.fixture(scope="module")
+def warm_engine(tmp_path_factory):
+    """One process of the real engine for all tests of a file, and its transport."""
+    transport = PipeTransport()
+    engine = EngineProcess(transport, root=tmp_path_factory.mktemp("engine"))
+    engine.transport = transport
+    yield engine
+    engine.close()
+    transport.wait(lambda: not engine.running)
 
 
 @pytest.fixture

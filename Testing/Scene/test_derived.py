@@ -15,20 +15,9 @@ from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node, volume_node_from_image
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
 from DeepRegistrationLib.scene.runs.run import Run
-from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
+from DeepRegistrationLib.worker import State
 
 MATRIX = np.array([[1.1, 0.1, 0, 3.0], [0, 0.9, 0, -2.0], [0, 0.05, 1.0, 1.0], [0, 0, 0, 1.0]])
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    """One warm process for all tests of this file."""
-    transport = PipeTransport()
-    engine = EngineProcess(transport, root=tmp_path_factory.mktemp("engine"))
-    engine.transport = transport
-    yield engine
-    engine.close()
-    transport.wait(lambda: not engine.running)
 
 
 @pytest.fixture
@@ -52,21 +41,21 @@ def transform(scene):
     return node
 
 
-def derive(scene, engine, kind, transform, pair):
-    run = Run(engine, DerivedRequest(scene, transform, *pair, kind))
-    assert engine.transport.wait(lambda: run.tick() or run.finished)
+def derive(scene, warm_engine, kind, transform, pair):
+    run = Run(warm_engine, DerivedRequest(scene, transform, *pair, kind))
+    assert warm_engine.transport.wait(lambda: run.tick() or run.finished)
     assert run.state is State.DONE, run.message
     return run.result
 
 
-def test_the_jacobian_of_a_linear_transform_is_its_determinant(scene, engine, transform, pair):
-    node = derive(scene, engine, "jacobian", transform, pair).node
+def test_the_jacobian_of_a_linear_transform_is_its_determinant(scene, warm_engine, transform, pair):
+    node = derive(scene, warm_engine, "jacobian", transform, pair).node
     assert np.allclose(slicer.util.arrayFromVolume(node), np.linalg.det(MATRIX), atol=1e-4)
     assert outputs_of(transform)["jacobian"] is node
 
 
-def test_the_displacement_is_the_distance_that_points_move(scene, engine, transform, pair):
-    node = derive(scene, engine, "displacement", transform, pair).node
+def test_the_displacement_is_the_distance_that_points_move(scene, warm_engine, transform, pair):
+    node = derive(scene, warm_engine, "displacement", transform, pair).node
     k, j, i = 3, 4, 5
     to_ras = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(to_ras)
@@ -75,9 +64,9 @@ def test_the_displacement_is_the_distance_that_points_move(scene, engine, transf
     assert slicer.util.arrayFromVolume(node)[k, j, i] == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_warped_volume_is_what_simpleitk_resamples(scene, engine, transform, pair):
+def test_the_warped_volume_is_what_simpleitk_resamples(scene, warm_engine, transform, pair):
     pair[1].SetAndObserveTransformNodeID(transform.GetID())
-    node = derive(scene, engine, "warped", transform, pair).node
+    node = derive(scene, warm_engine, "warped", transform, pair).node
     volume = volume_from_node(pair[1], "moving", ignoring=transform)
     image = sitk.GetImageFromArray(np.array(volume.data))
     image.SetSpacing(volume.grid.spacing)
@@ -96,17 +85,17 @@ def test_the_warped_volume_is_what_simpleitk_resamples(scene, engine, transform,
     assert np.abs(made - reference)[inside].max() < 1e-3
 
 
-def test_made_again_it_updates_its_node_and_undo_takes_it_back(scene, engine, transform, pair):
-    first = derive(scene, engine, "displacement", transform, pair)
-    again = derive(scene, engine, "displacement", transform, pair)
+def test_made_again_it_updates_its_node_and_undo_takes_it_back(scene, warm_engine, transform, pair):
+    first = derive(scene, warm_engine, "displacement", transform, pair)
+    again = derive(scene, warm_engine, "displacement", transform, pair)
     assert again.node is first.node
     first.record.undo()
     assert outputs_of(transform) == {}
 
 
-def test_a_transform_removed_meanwhile_is_said(scene, engine, transform, pair):
-    run = Run(engine, DerivedRequest(scene, transform, *pair, "jacobian"))
+def test_a_transform_removed_meanwhile_is_said(scene, warm_engine, transform, pair):
+    run = Run(warm_engine, DerivedRequest(scene, transform, *pair, "jacobian"))
     scene.RemoveNode(transform)
-    assert engine.transport.wait(lambda: run.tick() or run.finished)
+    assert warm_engine.transport.wait(lambda: run.tick() or run.finished)
     assert run.state is State.FAILED
     assert "The transform 'by hand' was removed" in run.message

@@ -13,22 +13,11 @@ from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest
 from DeepRegistrationLib.scene.runs.run import Run
-from DeepRegistrationLib.worker import EngineProcess, PipeTransport, State
+from DeepRegistrationLib.worker import State
 
 GRID = centered_grid((30, 28, 26), (3.0, 3.0, 3.0), (5, 6, 7), (10, 20, 30))
 SHIFT = np.array([4.0, -3.0, 2.0])  # LPS: what the moving image shows, and the transform does not
 FIXED = np.array([[5.0, 6.0, 7.0], [20.0, -3.0, 12.0]])  # LPS
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    """One warm process for all tests of this file."""
-    transport = PipeTransport()
-    engine = EngineProcess(transport, root=tmp_path_factory.mktemp("engine"))
-    engine.transport = transport
-    yield engine
-    engine.close()
-    transport.wait(lambda: not engine.running)
 
 
 @pytest.fixture
@@ -51,9 +40,9 @@ def request(scene, transform, volumes, **changes):
     return ImprovementRequest(scene, transform, *volumes, ["a", "b"], *lists, **changes)
 
 
-def improve(engine, asked):
-    run = Run(engine, asked)
-    assert engine.transport.wait(lambda: run.tick() or run.finished)
+def improve(warm_engine, asked):
+    run = Run(warm_engine, asked)
+    assert warm_engine.transport.wait(lambda: run.tick() or run.finished)
     assert run.state is State.DONE, run.message
     return run.result
 
@@ -63,9 +52,9 @@ def displaced(transform, points):
     return flipped(map_points(between(None, transform), flipped(points))) - points
 
 
-def test_the_transform_goes_where_image_and_landmarks_are(scene, engine, transform, volumes):
+def test_the_transform_goes_where_image_and_landmarks_are(scene, warm_engine, transform, volumes):
     volumes[1].SetAndObserveTransformNodeID(transform.GetID())
-    found = improve(engine, request(scene, transform, volumes, places=flipped(FIXED[:1])))
+    found = improve(warm_engine, request(scene, transform, volumes, places=flipped(FIXED[:1])))
     assert found.node is transform
     assert np.abs(displaced(transform, FIXED[:1]) - SHIFT).max() < 1
     assert found.before == pytest.approx(np.linalg.norm([SHIFT, SHIFT], axis=1), abs=1e-4)
@@ -81,24 +70,24 @@ def test_the_transform_goes_where_image_and_landmarks_are(scene, engine, transfo
 
 
 def test_one_undo_gives_the_earlier_transform_and_what_was_made_of_it(
-    scene, engine, transform, volumes
+    scene, warm_engine, transform, volumes
 ):
     jacobian = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Jacobian")
     transform.SetNodeReferenceID("DeepRegistration.Jacobian", jacobian.GetID())
-    found = improve(engine, request(scene, transform, volumes))
+    found = improve(warm_engine, request(scene, transform, volumes))
     assert not scene.IsNodePresent(jacobian)
     found.record.undo()
     assert np.abs(displaced(transform, FIXED)).max() == 0
     assert scene.IsNodePresent(jacobian)
 
 
-def test_each_pair_left_out_is_measured_when_asked(scene, engine, transform, volumes):
-    assert np.isnan(improve(engine, request(scene, transform, volumes)).left_out).all()
-    found = improve(engine, request(scene, transform, volumes, leftOut=True))
+def test_each_pair_left_out_is_measured_when_asked(scene, warm_engine, transform, volumes):
+    assert np.isnan(improve(warm_engine, request(scene, transform, volumes)).left_out).all()
+    found = improve(warm_engine, request(scene, transform, volumes, leftOut=True))
     assert np.isfinite(found.left_out).all()
 
 
-def test_a_linear_transform_is_refused(scene, engine, volumes):
+def test_a_linear_transform_is_refused(scene, warm_engine, volumes):
     node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "rigid")
     with pytest.raises(RegistrationError, match="'rigid' is a linear transform"):
-        Run(engine, request(scene, node, volumes))
+        Run(warm_engine, request(scene, node, volumes))
