@@ -9,6 +9,7 @@ import trivial
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.evaluation import write_landmarks
+from DeepRegistrationLib.transforms import Affine, write_transform
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,14 @@ def pair(tmp_path):
         values=np.random.default_rng(1).normal(-400, 200, (12, 14, 15)).astype(np.int16),
     )
     return fixed, moving
+
+
+@pytest.fixture
+def written(pair, tmp_path):
+    """A transform in a file, by itself."""
+    path = tmp_path / "T.h5"
+    write_transform(Affine(translation=(2.0, -1.0, 3.0)), path)
+    return path
 
 
 @pytest.fixture
