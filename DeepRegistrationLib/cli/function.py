@@ -22,13 +22,14 @@ from DeepRegistrationLib.cli.inputs import (
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.heart_segments import SEGMENT_NAMES
 from DeepRegistrationLib.function.phases import ventilation_curves
-from DeepRegistrationLib.function.strain import DIRECTIONS, strain
+from DeepRegistrationLib.function.strain import strain
+from DeepRegistrationLib.function.strain_result import DIRECTIONS
 from DeepRegistrationLib.function.ventilation import ventilation
 from DeepRegistrationLib.function.ventilation_amounts import MEASURES
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, read_sequence, write_image
-from DeepRegistrationLib.options import RegistrationOptions
+from DeepRegistrationLib.options import RegistrationOptions, values_in
 from DeepRegistrationLib.progress import part, shown_progress
 from DeepRegistrationLib.registration.engine import register
 from DeepRegistrationLib.reports.function_page import (
@@ -52,6 +53,8 @@ _STRAIN = (*_TABLES, "segments.csv", "labels.nii.gz") + tuple(
 
 def write_ventilation(arguments: argparse.Namespace) -> None:
     """``deepreg ventilation``: of a pair, or over all phases."""
+    if arguments.transform is not None:
+        _refuse_registering(arguments)
     options = registration_options(arguments)
     given = [arguments.transform, arguments.lungs, arguments.regions]
     _check_output(arguments, _VENTILATION, given)
@@ -125,7 +128,7 @@ def _write_phases(arguments: argparse.Namespace, options: RegistrationOptions) -
         found = ventilation_curves(phases, options, progress=progress)
     rows = [[name, *(round(float(v), 1) for v in values)] for name, values in found.regions.items()]
     rows.append(["reliable_percent", *(round(float(v), 1) for v in found.reliable_percent)])
-    head = ["volume_ml", *(f"phase_{k}" for k in range(len(phases)))]
+    head = ["volume_ml", *(f"phase_{k}" for k in range(1, len(phases) + 1))]
     with atomic_folder(arguments.output, owned=_VENTILATION) as folder:
         write_table(folder / "curves.csv", head, rows)
         (folder / "report.html").write_text(curves_page(found), encoding="utf-8")
@@ -137,17 +140,27 @@ def write_strain(arguments: argparse.Namespace) -> None:
     """``deepreg strain``: over a cine series."""
     options = registration_options(arguments)
     _check_output(arguments, _STRAIN, [arguments.labels])
-    if arguments.labels is not None and arguments.reference is None:
+    if arguments.reference is not None:
         raise RegistrationError(
-            "--labels belongs to one frame; say with --reference which one, counted from 0."
+            "--reference, which counted frames from 0, is now --end-diastole, which counts from 1."
+        )
+    if arguments.open and arguments.tracking != "frames":
+        raise RegistrationError(
+            "--open is for --tracking frames; frames that are all registered to end-diastole need "
+            "not lead back to it. Leave it out."
+        )
+    if arguments.labels is not None and arguments.end_diastole is None:
+        raise RegistrationError(
+            "--labels belongs to one frame; say with --end-diastole which one, counted from 1."
         )
     frames = _series(arguments)
+    reference = _end_diastole(arguments, len(frames))
     labels = load_optional(load_image, arguments.labels)
     with shown_progress(arguments.quiet) as progress, torch.no_grad():
         found = strain(
             frames,
             options,
-            reference=arguments.reference,
+            reference=reference,
             labels=labels,
             tracking=arguments.tracking,
             closed=False if arguments.open else None,
@@ -161,7 +174,7 @@ def write_strain(arguments: argparse.Namespace) -> None:
     ]
     curves = [
         [
-            int(frame),
+            int(frame) + 1,
             *(_rounded(found.whole[d][k]) for d in drawn),
             round(float(found.volumes_ml[k]), 2),
             _rounded(found.segmented_ml[k]),
@@ -182,6 +195,27 @@ def write_strain(arguments: argparse.Namespace) -> None:
     means = ", ".join(f"{name} {found.whole[name][last]:+.1%}" for name in drawn)
     text = f"At end-systole: {means}."
     _say(arguments, [], [*found.notes, text])
+
+
+def _refuse_registering(arguments: argparse.Namespace) -> None:
+    """Nothing is registered where a transform is given, so no option may say how."""
+    plain, names = RegistrationOptions(), {"parameters": "set"}
+    for name, value in values_in(RegistrationOptions, arguments).items():
+        if value not in (getattr(plain, name), []):
+            raise RegistrationError(
+                f"--{names.get(name, name)} says how to register, but --transform was given; leave "
+                "one of the two out."
+            )
+
+
+def _end_diastole(arguments: argparse.Namespace, count: int) -> int | None:
+    """The number of the end-diastolic frame, from 0."""
+    number: int | None = arguments.end_diastole
+    if number is None:
+        return None
+    if not 1 <= number <= count:
+        raise RegistrationError(f"There is no frame {number}; the frames are 1 to {count}.")
+    return number - 1
 
 
 def _check_output(

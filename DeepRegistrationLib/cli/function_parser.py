@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from typing import Any
 
 from DeepRegistrationLib.cli.shared_options import add_registration_options, add_series_options
@@ -60,22 +61,23 @@ def add_strain(commands: Any) -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="a 4D image, or its frames")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
     parser.add_argument(
-        "--reference",
+        "--end-diastole",
         metavar="N",
         type=int,
-        help="the end-diastolic frame, from 0 (default: that with the largest cavity)",
+        help="the end-diastolic frame, from 1 (default: that with the largest cavity)",
     )
+    parser.add_argument("--reference", type=int, help=SUPPRESS)  # counted from 0: refused
     parser.add_argument(
         "--labels",
         metavar="FILE",
-        help="segmentation of the reference frame: right ventricle 1, myocardium 2, left ventricle "
-        "3 (default: by a network)",
+        help="segmentation of the end-diastolic frame: right ventricle 1, myocardium 2, left "
+        "ventricle 3 (default: by a network)",
     )
     parser.add_argument(
         "--tracking",
         choices=("frames", "reference"),
         default="reference",
-        help="register all frames to the reference (default), or each to the one before (frames)",
+        help="register all frames to end-diastole (default), or each to the one before (frames)",
     )
     parser.add_argument(
         "--open",

@@ -67,13 +67,13 @@ def ventilation_curves(
         )
     if exhale is not None and not 0 <= exhale < len(phases):
         raise RegistrationError(
-            f"There is no phase {exhale}; the phases are 0 to {len(phases) - 1}."
+            f"There is no phase {exhale}; counted from 0, they are 0 to {len(phases) - 1}."
         )
     progress(0.0, "Looking for the lungs")
     notes: list[str] = []
     if exhale is None:
         exhale = int(np.argmin([require_lungs(image).evidence.liters for image in phases]))
-        notes.append(f"Phase {exhale} (counted from 0) has the smallest lungs: exhale.")
+        notes.append(f"Phase {exhale + 1} of {len(phases)} has the smallest lungs: exhale.")
     reference = phases[exhale]
     found = require_lungs(reference)
     assert found.mask is not None
@@ -90,7 +90,7 @@ def ventilation_curves(
     others = [k for k in range(len(phases)) if k != exhale]
     for done, k in enumerate(others):
         report = part(progress, done / len(others), (done + 1) / len(others))
-        result = register(reference, phases[k], options, progress=_titled(report, f"Phase {k}"))
+        result = register(reference, phases[k], options, progress=_titled(report, f"Phase {k + 1}"))
         samples = sampled(reference, phases[k], result.transform, found.mask, RESOLUTION)
         for name, mask in masks.items():
             volumes[name][k] = float(samples.jacobian[mask].sum(dtype=np.float64)) * ml

@@ -32,7 +32,7 @@ def check_frames(
         raise RegistrationError(f"There is no tracking {tracking!r}; choose {', '.join(TRACKING)}.")
     if reference is not None and not 0 <= reference < len(frames):
         raise RegistrationError(
-            f"There is no frame {reference}; the frames are 0 to {len(frames) - 1}."
+            f"There is no frame {reference}; counted from 0, they are 0 to {len(frames) - 1}."
         )
     if labels is not None and reference is None:
         raise RegistrationError("Labels were given; say which frame they belong to (reference).")
@@ -40,7 +40,7 @@ def check_frames(
     for number, frame in enumerate(frames):
         if not frame.grid.same_as(first, tolerance=_TOLERANCE):
             raise RegistrationError(
-                f"Frame {number} ({frame.name}) lies on another grid than the first; give the "
+                f"Frame {number + 1} ({frame.name}) lies on another grid than the first; give the "
                 "frames of one cine series."
             )
     given = None if labels is None else labels.grid
@@ -80,12 +80,15 @@ def end_diastole(
     if reference is None:
         sizes = [-1.0 if own is None else cavity_ml(own) for own, _ in found]
         reference = int(np.argmax(sizes))
-        notes.append(f"Frame {reference} (counted from 0) has the largest cavity: end-diastole.")
+        notes.append(
+            f"Frame {reference + 1} of {len(frames)} has the largest cavity: end-diastole."
+        )
     own, why = found[reference]
     if own is None:
         raise RegistrationError(
-            f"The heart could not be segmented in frame {reference}: {why}. Give a segmentation "
-            "(right ventricle 1, myocardium 2, left ventricle 3) of the end-diastolic frame."
+            f"The heart could not be segmented in frame {reference + 1}: {why}. Give a "
+            "segmentation (right ventricle 1, myocardium 2, left ventricle 3) of the end-diastolic "
+            "frame."
         )
     notes.append(
         "The myocardium was segmented at end-diastole by HeartSegNet, which was trained with "

@@ -12,7 +12,7 @@ import numpy as np
 
 from DeepRegistrationLib.function.heart_segments import SEGMENT_NAMES
 from DeepRegistrationLib.function.phases import PhaseCurves
-from DeepRegistrationLib.function.strain import DIRECTIONS, Strain
+from DeepRegistrationLib.function.strain_result import DIRECTIONS, Strain
 from DeepRegistrationLib.function.ventilation import Ventilation
 from DeepRegistrationLib.function.ventilation_amounts import MEASURES
 from DeepRegistrationLib.images.image import Image
@@ -86,10 +86,10 @@ def curves_page(found: PhaseCurves) -> str:
     curves = {name: 100 * values for name, values in found.ventilation().items()}
     rows = [[name, *(f"{value:.1f}" for value in values)] for name, values in curves.items()]
     rows.append(["reliable, % of the lungs", *(f"{v:.0f}" for v in found.reliable_percent)])
-    head = ["phase", *(str(k) for k in range(len(found.reliable_percent)))]
+    head = ["phase", *(str(k + 1) for k in range(len(found.reliable_percent)))]
     body = section("What was found", notes_html(found.notes)) + section(
         "Volume over the breath",
-        f"<figure>{curves_svg(curves, 'phase', 'volume change, %', 'Volume over the breath')}"
+        f"<figure>{curves_svg(curves, 'phase', 'volume change, %', 'Volume over the breath', 1)}"
         "</figure>" + table(head, rows, "Volume change since exhale, % of the volume at exhale"),
     )
     return page("Ventilation over a 4D-CT", body)

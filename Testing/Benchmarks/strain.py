@@ -18,7 +18,8 @@ import numpy as np
 
 from DeepRegistrationLib import read_image
 from DeepRegistrationLib.data.phantoms import CinePhantom, cine
-from DeepRegistrationLib.function.strain import DIRECTIONS, Strain, strain, strain_by
+from DeepRegistrationLib.function.strain import strain, strain_by
+from DeepRegistrationLib.function.strain_result import DIRECTIONS, Strain
 from DeepRegistrationLib.images.image import Image
 
 GROUPS = {

@@ -85,7 +85,7 @@ def test_ventilation_of_phases(tmp_path, capsys):
         run("ventilation", tmp_path / "4d.nii.gz", "-o", tmp_path / "out", "--quality", "fast") == 0
     )
     rows = {row["volume_ml"]: row for row in rows_of(tmp_path / "out" / "curves.csv")}
-    lungs = [float(rows["lungs"][f"phase_{k}"]) for k in range(3)]
+    lungs = [float(rows["lungs"][f"phase_{k}"]) for k in (1, 2, 3)]
     assert lungs == sorted(lungs, reverse=True)
     assert "polyline" in (tmp_path / "out" / "report.html").read_text("utf-8")
     capsys.readouterr()
@@ -102,9 +102,9 @@ def test_strain_writes_maps_tables_and_bulls_eyes(tmp_path, capsys):
         write_image(frame, tmp_path / f"{k}.nii.gz")
     write_image(phantom.labels[0], tmp_path / "labels.nii.gz")
     frames = [tmp_path / "0.nii.gz", tmp_path / "1.nii.gz"]
-    given = ["--labels", tmp_path / "labels.nii.gz", "--reference", 0, "--quality", "fast"]
+    given = ["--labels", tmp_path / "labels.nii.gz", "--end-diastole", 1, "--quality", "fast"]
     assert run("strain", *frames, *given, "-o", tmp_path / "out") == 0
-    assert "end-systole is frame 1" in capsys.readouterr().out
+    assert "end-systole is frame 2" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
         "radial.nii.gz", "radial.svg", "circumferential.nii.gz", "circumferential.svg",
@@ -126,12 +126,15 @@ def test_no_result_replaces_an_input_nor_stays_of_another_run(breath, capsys):
     assert run("ventilation", *images, "--lungs", lungs, *given) == 2
     assert "would be overwritten" in capsys.readouterr().err
     (breath / "out" / "labels.nii.gz").symlink_to(lungs)
-    assert run("strain", *images, "--labels", lungs, "--reference", 0, "-o", breath / "out") == 2
+    assert run("strain", *images, "--labels", lungs, "--end-diastole", 1, "-o", breath / "out") == 2
     assert "would be overwritten" in capsys.readouterr().err
     assert {path.name for path in (breath / "out").iterdir()} == {"labels.nii.gz", "lungs.nii.gz"}
     (breath / "out" / "curves.csv").write_text("of another run")
     assert run("ventilation", *images, "--lungs", breath / "inhale_lungs.nii.gz", *given) == 0
     assert not (breath / "out" / "curves.csv").exists()
+
+
+BENT = ("--transform", "image")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,17 @@ def test_no_result_replaces_an_input_nor_stays_of_another_run(breath, capsys):
         (("ventilation", 3, "--fixed-phase", "inhale"), "--fixed-phase is for two images"),
         (("ventilation", 1, "--frame", 1), "all are needed"),
         (("strain", 1, "--frame", 1), "all are needed"),
-        (("strain", 2, "--labels", "image"), "say with --reference which"),
+        (("strain", 2, "--labels", "image"), "say with --end-diastole which"),
+        (("strain", 2, "--reference", 0), "is now --end-diastole, which counts from 1"),
+        (("strain", 2, "--end-diastole", 0), "no frame 0; the frames are 1 to 2"),
+        (("strain", 2, "--end-diastole", 3), "no frame 3; the frames are 1 to 2"),
+        (("strain", 2, "--open"), "--open is for --tracking frames"),
+        (("ventilation", 2, *BENT, "--method", "corrnet"), "--method says how to register"),
+        (("ventilation", 2, *BENT, "--quality", "best"), "--quality says how to register"),
+        (("ventilation", 2, *BENT, "--set", "levels=3"), "--set says how to register"),
+        (("ventilation", 2, *BENT, "--refine"), "--refine says how to register"),
+        (("ventilation", 2, *BENT, "--seed", 3), "--seed says how to register"),
+        (("ventilation", 2, *BENT, "--device", "cpu"), "--device says how to register"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(tmp_path, words, says, capsys):

@@ -12,7 +12,8 @@ from DeepRegistrationLib import Grid, Image, RegistrationError
 from DeepRegistrationLib.data.phantoms import cine
 from DeepRegistrationLib.function import tracking
 from DeepRegistrationLib.function.heart_segments import SEGMENT_NAMES, heart_points
-from DeepRegistrationLib.function.strain import DIRECTIONS, strain, strain_by
+from DeepRegistrationLib.function.strain import strain, strain_by
+from DeepRegistrationLib.function.strain_result import DIRECTIONS
 from DeepRegistrationLib.transforms import Affine, Transform
 
 INNER, OUTER = 24.0, 34.0  # mm, of the wall at rest
@@ -223,7 +224,7 @@ def test_strain_of_the_beating_phantom():
 
 def test_a_reference_at_end_systole_is_refused():
     phantom = cine(2, (80, 76, 11), (2.5, 2.5, 8.0), seed=3)
-    with pytest.raises(RegistrationError, match="smallest in frame 1, which was taken for"):
+    with pytest.raises(RegistrationError, match="smallest in frame 2, which was taken for"):
         strain(phantom.frames, reference=1, labels=phantom.labels[1])
 
 
@@ -244,7 +245,7 @@ def test_bad_input_is_refused_in_a_sentence():
     small = replace(labels, data=labels.data[1:], grid=other.grid)
     with pytest.raises(RegistrationError, match="lies on another grid"):
         strain([frame, frame], reference=0, labels=small)
-    with pytest.raises(RegistrationError, match="could not be segmented in frame 0"):
+    with pytest.raises(RegistrationError, match="could not be segmented in frame 1"):
         strain([replace(frame, data=torch.zeros_like(frame.data))] * 2)
     for number, name in ((1, "right ventricle"), (2, "myocardium"), (3, "left ventricle")):
         without = torch.where(labels.data == number, 0, labels.data)

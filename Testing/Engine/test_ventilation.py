@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from DeepRegistrationLib import RegistrationError, RegistrationOptions, register
+from DeepRegistrationLib import RegistrationError, register
 from DeepRegistrationLib.data.phantoms import thorax
-from DeepRegistrationLib.function.local_means import LocalMeans, left_of_waves, resolution_for
 from DeepRegistrationLib.function.lung_regions import lung_regions
-from DeepRegistrationLib.function.phases import ventilation_curves
 from DeepRegistrationLib.function.slice_bands import find_slice_bands, without_surface
 from DeepRegistrationLib.function.ventilation import MEASURES, noise_floor, ventilation
-from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 from Testing.Engine import breathing_chest as chest
@@ -233,39 +230,6 @@ def test_given_regions_have_their_names():
     assert list(found.regions) == ["Right lung", "Left lung"]
 
 
-@pytest.mark.parametrize("turn", [(1, 1), (-1, -1), (-1, 1)])
-def test_sides_and_thirds_follow_the_patient_not_the_array(turn):
-    points = chest.GRID.points().numpy()
-    lungs = chest.in_lungs(*np.moveaxis(points, -1, 0))
-    axes = [k for k, sign in zip((2, 0), turn, strict=True) if sign < 0]
-    flipped = np.flip(lungs, axes)
-    low = np.array(chest.GRID.origin)
-    signs = np.array([turn[0], 1, turn[1]], float)
-    ends = low + chest.GRID.extent
-    grid = Grid(
-        chest.GRID.size,
-        chest.GRID.spacing,
-        tuple(np.where(signs > 0, low, ends)),
-        tuple(np.diag(signs).ravel()),
-    )
-    labels, names = lung_regions(flipped, grid)
-    assert len(names) == 6
-    number = next(k for k, name in names.items() if name == "right lung, upper third")
-    found = grid.to_physical(np.argwhere(labels == number)[:, ::-1])
-    assert (found[:, 0] < 0).all()
-    assert (found[:, 2] > 20).all()
-
-
-def test_lungs_that_touch_are_taken_apart_and_one_lung_stays_one():
-    points = chest.GRID.points().numpy()
-    x, y, z = np.moveaxis(points, -1, 0)
-    touching = chest.in_lungs(x, y, z) | ((np.abs(x) < 22) & (np.abs(y) < 6) & (np.abs(z) < 6))
-    _, names = lung_regions(touching, chest.GRID)
-    assert len(names) == 6
-    _, names = lung_regions(chest.in_lungs(x, y, z) & (x < 0), chest.GRID)
-    assert list(names.values()) == ["lung, lower third", "lung, middle third", "lung, upper third"]
-
-
 def helical(period: float, amplitude: float) -> tuple[Image, Image, DisplacementField]:
     """Exhale and inhale whose shift along z swings as a helical scan's."""
     field = chest.motion(to_exhale=False)
@@ -310,43 +274,6 @@ def test_a_flat_or_low_region_has_no_bands():
     assert bands is not None
     assert not bands.sure
     assert find_slice_bands(ones[:6], ones[:6] > 0, replace(chest.GRID, size=(72, 56, 6))) is None
-
-
-@pytest.mark.parametrize("period", [15.0, 30.0])
-def test_windows_leave_of_a_wave_what_is_said(period):
-    grid = Grid((20, 20, 120), (2.0, 2.0, 2.0))
-    z = np.arange(120) * 2.0
-    wave = np.broadcast_to(np.sin(2 * np.pi * z / period)[:, None, None], grid.shape)
-    smooth = LocalMeans(np.ones(grid.shape, bool), grid, 12.0)(wave)
-    left = smooth[30:90].std() / wave[30:90].std()
-    assert left == pytest.approx(left_of_waves(period, 12.0), abs=0.01)
-    assert left_of_waves(period, resolution_for(period, 0.1)) == pytest.approx(0.1)
-
-
-def test_windows_do_not_mix_in_what_is_outside_the_mask():
-    grid = Grid((24, 24, 24), (2.0, 2.0, 2.0))
-    inside = np.zeros(grid.shape, bool)
-    inside[6:18, 6:18, 6:18] = True
-    values = np.where(inside, 0.25, np.nan)
-    assert LocalMeans(inside, grid, 10.0)(values)[inside] == pytest.approx(0.25)
-
-
-def test_curves_over_the_phases_follow_the_phantoms_volumes():
-    options = {"spacing": (4.0, 4.0, 4.0), "size": (76, 62, 70), "seed": 4, "noise": 10.0}
-    pairs = [thorax(motion=motion, **options) for motion in (8.0, 20.0)]
-    inhale = pairs[0].fixed
-    fast = RegistrationOptions(quality="fast")
-    curves = ventilation_curves([inhale, pairs[0].moving, pairs[1].moving], fast)
-    assert curves.exhale == 2
-    masks = [pairs[0].fixed_lungs, pairs[0].moving_lungs, pairs[1].moving_lungs]
-    true = np.array([float(mask.data.sum()) for mask in masks])
-    assert curves.ventilation()["lungs"] == pytest.approx(true / true[2] - 1, abs=0.02)
-    assert curves.ventilation()["lungs"][2] == 0
-    assert len(curves.regions) == 7
-    with pytest.raises(RegistrationError, match="at least two phases"):
-        ventilation_curves([inhale])
-    with pytest.raises(RegistrationError, match="no phase 5"):
-        ventilation_curves([inhale, inhale], exhale=5)
 
 
 def test_the_noise_floor_falls_with_the_resolution():

@@ -1,0 +1,28 @@
+"""Volumes of the lungs over a breath against a phantom's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from DeepRegistrationLib import RegistrationError, RegistrationOptions
+from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.function.phases import ventilation_curves
+
+
+def test_curves_over_the_phases_follow_the_phantoms_volumes():
+    options = {"spacing": (4.0, 4.0, 4.0), "size": (76, 62, 70), "seed": 4, "noise": 10.0}
+    pairs = [thorax(motion=motion, **options) for motion in (8.0, 20.0)]
+    inhale = pairs[0].fixed
+    fast = RegistrationOptions(quality="fast")
+    curves = ventilation_curves([inhale, pairs[0].moving, pairs[1].moving], fast)
+    assert curves.exhale == 2
+    masks = [pairs[0].fixed_lungs, pairs[0].moving_lungs, pairs[1].moving_lungs]
+    true = np.array([float(mask.data.sum()) for mask in masks])
+    assert curves.ventilation()["lungs"] == pytest.approx(true / true[2] - 1, abs=0.02)
+    assert curves.ventilation()["lungs"][2] == 0
+    assert len(curves.regions) == 7
+    with pytest.raises(RegistrationError, match="at least two phases"):
+        ventilation_curves([inhale])
+    with pytest.raises(RegistrationError, match="no phase 5"):
+        ventilation_curves([inhale, inhale], exhale=5)
