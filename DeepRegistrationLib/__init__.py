@@ -36,6 +36,7 @@ _HOME = {
     "leave_one_out": "registration.improvement",
     "method_names": "methods",
     "read_image": "images.image",
+    "read_labels": "images.labels",
     "read_landmarks": "evaluation",
     "read_sequence": "images.image",
     "read_transform": "transforms",

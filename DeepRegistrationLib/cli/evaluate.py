@@ -34,7 +34,7 @@ from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.images.atomic_output import atomic_file, check_file
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.labels import paired
+from DeepRegistrationLib.images.labels import drawn_on_others, paired
 from DeepRegistrationLib.registration.validation import check_image, check_mask
 from DeepRegistrationLib.reports.content import ReportContent
 from DeepRegistrationLib.reports.file_pair import FilePair
@@ -113,8 +113,10 @@ def _load(arguments: argparse.Namespace) -> _Inputs:
         if image is not None:
             check_image(image)
     labels = [
-        load_optional(load_labels, path, *choice(arguments, place))
-        for place, path in enumerate((arguments.fixed_labels, arguments.moving_labels))
+        load_optional(load_labels, path, *choice(arguments, place), image and image.grid)
+        for place, (path, image) in enumerate(
+            ((arguments.fixed_labels, fixed), (arguments.moving_labels, moving))
+        )
     ]
     given: dict[str, Any] = {
         "fixed_mask": load_optional(load_image, arguments.fixed_mask),
@@ -125,6 +127,7 @@ def _load(arguments: argparse.Namespace) -> _Inputs:
             check_mask(mask, image)
     images = [*labels, given["fixed_mask"], given["moving_mask"]]
     notes = [note for image in images if image is not None for note in image.notes]
+    notes += drawn_on_others(labels, (fixed, moving))
     if labels[0] is not None and labels[1] is not None:
         ours, theirs, names = paired(labels[0], labels[1])
         if not _numbers(ours) & _numbers(theirs):

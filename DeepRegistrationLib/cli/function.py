@@ -69,7 +69,7 @@ def _write_pair(arguments: argparse.Namespace, options: RegistrationOptions) -> 
         load_image(path, *choice(arguments, k)) for k, path in enumerate(arguments.images)
     )
     lungs = load_optional(load_image, arguments.lungs)
-    regions = load_optional(load_labels, arguments.regions)
+    regions = load_optional(load_labels, arguments.regions, (), None, fixed.grid)
     layers, names = ([], {}) if regions is None else regions.numbered()
     notes: list[str] = [*fixed.notes, *moving.notes]
     with shown_progress(arguments.quiet) as progress, torch.no_grad():

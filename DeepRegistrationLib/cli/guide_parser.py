@@ -35,8 +35,8 @@ def add_guide_label_options(parser: argparse.ArgumentParser) -> None:
         "--guide-labels",
         nargs=2,
         metavar=("FIXED_LABELS", "MOVING_LABELS"),
-        help="segmentations or label maps of the two images: structures of the same name, or "
-        "number, drive the result; they do not count as proof of it",
+        help="segmentations, label maps or RTSTRUCT files of the two images: structures of the "
+        "same name, or number, drive the result; they do not count as proof of it",
     )
     parser.add_argument(
         "--label-weight",

@@ -42,10 +42,15 @@ def load_image(path: str, series: Sequence[str] = (), frame: int | None = None) 
         return read_image(path, series=series, frame=frame)
 
 
-def load_labels(path: str, series: Sequence[str] = (), frame: int | None = None) -> Labels:
-    """Read a label map or a segmentation."""
+def load_labels(
+    path: str,
+    series: Sequence[str] = (),
+    frame: int | None = None,
+    grid: Grid | None = None,
+) -> Labels:
+    """Read a label map, a segmentation, or contours onto ``grid``."""
     with native_silence():
-        return read_labels(path, series=series, frame=frame)
+        return read_labels(path, grid, series=series, frame=frame)
 
 
 def load_reference(path: str, series: Sequence[str] = (), frame: int | None = None) -> Image:
@@ -170,12 +175,14 @@ def load_guide(arguments: argparse.Namespace, fixed: Image, moving: Image) -> La
     return as_pairs(read_landmark_pairs(*arguments.guide), fixed.grid, moving.grid)
 
 
-def load_guide_labels(arguments: argparse.Namespace) -> tuple[Labels, Labels] | None:
+def load_guide_labels(
+    arguments: argparse.Namespace, fixed: Image, moving: Image
+) -> tuple[Labels, Labels] | None:
     """The segmentations whose structures shall drive a registration."""
     if arguments.guide_labels is None:
         return None
-    fixed, moving = (load_labels(path) for path in arguments.guide_labels)
-    return fixed, moving
+    ours, theirs = arguments.guide_labels
+    return load_labels(ours, grid=fixed.grid), load_labels(theirs, grid=moving.grid)
 
 
 def driving_beside(transform: str) -> LandmarkPairs | None:

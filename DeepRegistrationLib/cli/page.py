@@ -101,8 +101,11 @@ def _stand_ins(arguments: argparse.Namespace) -> dict[str, str]:
         "compare": "the other transform",
         "initial": "the initial transform",
     }
-    given = {key: getattr(arguments, key, None) for key in files}
-    return {Path(path).name: files[key] for key, path in given.items() if path is not None}
+    given = {files[key]: getattr(arguments, key, None) for key in files}
+    for key, what in (("guide", "driving landmarks"), ("guide_labels", "driving labels")):
+        names = f"the fixed {what}", f"the moving {what}"
+        given |= zip(names, getattr(arguments, key, None) or (), strict=False)
+    return {Path(path).name: name for name, path in given.items() if path is not None}
 
 
 def identity_of_file(

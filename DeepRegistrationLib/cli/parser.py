@@ -162,8 +162,9 @@ def _add_evaluate(commands: Any) -> None:
     add_landmark_options(parser)
     parser.add_argument("--fixed-mask", metavar="FILE", help="measure inside this mask")
     parser.add_argument("--moving-mask", metavar="FILE", help="for the overlap of the masks")
-    parser.add_argument("--fixed-labels", metavar="FILE", help="label map of the fixed image")
-    parser.add_argument("--moving-labels", metavar="FILE", help="label map of the moving image")
+    for side in ("fixed", "moving"):
+        what = f"label map, segmentation or RTSTRUCT of the {side} image"
+        parser.add_argument(f"--{side}-labels", metavar="FILE", help=what)
     parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
     add_evaluate_page(parser)
     add_strict_option(parser)

@@ -73,7 +73,7 @@ def register_files(arguments: argparse.Namespace) -> int:
     initial = load_optional(load_transform, arguments.initial, fixed.grid)
     pairs = load_landmarks(arguments, fixed, moving)
     guide = load_guide(arguments, fixed, moving)
-    guide_labels = load_guide_labels(arguments)
+    guide_labels = load_guide_labels(arguments, fixed, moving)
     seconds = {"read": time.perf_counter() - started}
     outputs = wanted_outputs(arguments)
     needed = output_size(fixed.grid, outputs)

@@ -17,22 +17,26 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.files.contours import FAR, signed_distance, without_copies
 from DeepRegistrationLib.files.dicom_objects import decimal, describe, references, save_object
 from DeepRegistrationLib.files.dicom_series import Series
 from DeepRegistrationLib.files.isolines import is_clockwise, isolines
 from DeepRegistrationLib.files.points import inverse_points, pull_back
-from DeepRegistrationLib.images.dicom.files import STRUCTURE_SET, load_pydicom, read_object
+from DeepRegistrationLib.images.contours import FAR, signed_distance
+from DeepRegistrationLib.images.dicom.files import STRUCTURE_SET, load_pydicom
+from DeepRegistrationLib.images.dicom.structures import (
+    CLOSED,
+    Contour,
+    StructureSet,
+    read_structure_set,
+    spacing_in_plane,
+)
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.damage import damage_explained
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.sampling import sample
 from DeepRegistrationLib.transforms import Transform
 
-CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # what Referenced SOP Class UID of a study has to be
-_LARGEST = 3000.0  # mm, of a structure
-_FINEST, _COARSEST = 0.5, 1.0  # mm, of the samples in a contour's plane
 
 
 def propagate_structures(
@@ -66,105 +70,34 @@ def propagate_structures(
 def _propagated(
     transform: Transform, source: str | Path, target: Series, path: str | Path, inverse: bool
 ) -> list[str]:
-    dataset = read_object(source)
-    name = Path(source).name
-    if str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
-        raise RegistrationError(f"{name} is not an RT Structure Set; give one (Modality RTSTRUCT).")
+    drawn = read_structure_set(source)
     if len(target.instances) != target.grid.size[2]:
         raise RegistrationError(
             "Structures need the slices of an image to be drawn on; give the folder of the image "
             "series with --reference."
         )
-    if target.uid in _drawn_on(dataset):
+    if target.uid in drawn.source.series:
         raise RegistrationError(
-            f"{name} was drawn on the reference itself; give the structures of the other image, or "
-            "the other image as the reference."
+            f"{Path(source).name} was drawn on the reference itself; give the structures of the "
+            "other image, or the other image as the reference."
         )
-    rois, notes = _drawn_once(_contours_of(dataset), _names_of(dataset))
-    _check_extent(rois, name)
-    closed = _propagate_closed(transform, rois, target.grid, inverse)
+    closed = _propagate_closed(transform, drawn, target.grid, inverse)
     moved = {
         number: closed.get(number, []) + _move_open(transform, contours, inverse)
-        for number, contours in rois.items()
+        for number, contours in drawn.rois.items()
     }
-    save_object(_structure_set(dataset, moved, target), path)
-    return notes + _notes(dataset, rois, moved, target)
-
-
-def _check_extent(rois: dict[int, list[Contour]], name: str) -> None:
-    """Refuse contours that no patient has: sampling them would take any amount of memory.
-
-    Raises:
-        RegistrationError: A structure is not finite, or larger than a patient.
-    """
-    for number, contours in rois.items():
-        points = np.concatenate([points for _, points in contours] or [np.zeros((1, 3))])
-        extent = np.ptp(points, axis=0).max() if np.isfinite(points).all() else np.inf
-        if not extent <= _LARGEST:
-            raise RegistrationError(
-                f"{name}: structure {number} is {extent / 1000:.3g} m large, so a point of it is "
-                "damaged or its unit is not mm; delete that structure, or export it again."
-            )
-
-
-def _drawn_on(dataset: Any) -> set[str]:
-    """UIDs of the series that a structure set refers to."""
-    return {
-        str(series.get("SeriesInstanceUID", ""))
-        for frame in dataset.get("ReferencedFrameOfReferenceSequence", None) or []
-        for study in frame.get("RTReferencedStudySequence", None) or []
-        for series in study.get("RTReferencedSeriesSequence", None) or []
-    }
-
-
-Contour = tuple[str, np.ndarray]
-"""Geometric type and points [n, 3] in LPS mm."""
-
-
-def _contours_of(dataset: Any) -> dict[int, list[Contour]]:
-    """Contours by ROI number."""
-    rois = {}
-    for item in dataset.get("ROIContourSequence", None) or []:
-        contours = []
-        for contour in item.get("ContourSequence", None) or []:
-            points = np.array([float(v) for v in contour.ContourData]).reshape(-1, 3)
-            contours.append((str(contour.ContourGeometricType), points))
-        rois[int(item.ReferencedROINumber)] = contours
-    return rois
-
-
-def _names_of(dataset: Any) -> dict[int, str]:
-    return {
-        int(item.ROINumber): str(item.get("ROIName", ""))
-        for item in dataset.get("StructureSetROISequence", None) or []
-    }
-
-
-def _drawn_once(
-    rois: dict[int, list[Contour]], names: dict[int, str]
-) -> tuple[dict[int, list[Contour]], list[str]]:
-    """Structures without contours that stand twice in the file, and a note on these."""
-    kept, twice = {}, []
-    for number, contours in rois.items():
-        closed = [points for kind, points in contours if kind in CLOSED and len(points) > 2]
-        once = {id(points) for points in without_copies(closed)}
-        copies = {id(points) for points in closed} - once
-        kept[number] = [c for c in contours if id(c[1]) not in copies]
-        if copies:
-            twice.append(f"{names.get(number, number)} ({len(copies)})")
-    notes = [f"duplicate contours count once: {', '.join(twice)}"] if twice else []
-    return kept, notes
+    save_object(_structure_set(drawn.dataset, moved, target), path)
+    return drawn.notes + _notes(drawn, moved, target)
 
 
 def _propagate_closed(
-    transform: Transform, rois: dict[int, list[Contour]], grid: Grid, inverse: bool
+    transform: Transform, drawn: StructureSet, grid: Grid, inverse: bool
 ) -> dict[int, list[Contour]]:
     """Closed contours in the slices of ``grid``."""
-    spacing = float(np.clip(min(grid.spacing[:2]), _FINEST, _COARSEST))
+    spacing = spacing_in_plane(grid)
     shapes = {}
-    for number, contours in rois.items():
-        outlines = [points for kind, points in contours if kind in CLOSED and len(points) > 2]
-        if outlines:
+    for number in drawn.rois:
+        if outlines := drawn.closed(number):
             shapes[number] = signed_distance(outlines, f"ROI {number}", spacing, grid.spacing[2])
     found: dict[int, list[tuple[bool, np.ndarray]]] = {number: [] for number in shapes}
     back = pull_back(transform, grid, inverse and bool(shapes))
@@ -261,12 +194,13 @@ def _contour(kind: str, points: np.ndarray, target: Series) -> Any:
     return item
 
 
-def _notes(
-    dataset: Any, before: dict[int, list[Contour]], after: dict[int, list[Contour]], target: Series
-) -> list[str]:
-    names = _names_of(dataset)
-    lost = [names.get(n, str(n)) for n, contours in before.items() if contours and not after[n]]
+def _notes(drawn: StructureSet, after: dict[int, list[Contour]], target: Series) -> list[str]:
+    lost = [
+        drawn.names.get(n, str(n))
+        for n, contours in drawn.rois.items()
+        if contours and not after[n]
+    ]
     notes = [f"outside the image, so without contours: {', '.join(lost)}"] if lost else []
-    if str(dataset.get("PatientID", "") or "") != target.patient:
+    if str(drawn.dataset.get("PatientID", "") or "") != target.patient:
         notes.append("the structures come from another patient ID than the reference's")
     return notes

@@ -13,6 +13,7 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.files import is_dicom
 from DeepRegistrationLib.images.dicom.reader import Read, read_dicom, read_dicom_sequence
+from DeepRegistrationLib.images.dicom.source import UNKNOWN, Source
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk import Unreadable, read_itk_image, reason
 from DeepRegistrationLib.images.guard.itk_warnings import itk_messages
@@ -39,12 +40,14 @@ class Image:
         grid: Where the voxels lie.
         name: What to call it in messages: the file's or node's name.
         notes: What a user should know about how it was read.
+        source: Its series and frame of reference, where it comes from DICOM.
     """
 
     data: torch.Tensor
     grid: Grid
     name: str = "image"
     notes: tuple[str, ...] = ()
+    source: Source = UNKNOWN
 
     def __post_init__(self) -> None:
         if tuple(self.data.shape) != self.grid.shape:
@@ -234,7 +237,8 @@ def read_file(path: Path) -> tuple[sitk.Image, list[str]]:
 
 def image_of_dicom(read: Read, path: Path) -> Image:
     """An Image of what was read of a DICOM file or folder."""
-    return Image(as_tensor(read.layers[0], path.name), read.grid, path.name, read.notes)
+    data = as_tensor(read.layers[0], path.name)
+    return Image(data, read.grid, path.name, read.notes, read.source)
 
 
 def _time_point(image: sitk.Image, frame: int, name: str) -> sitk.Image:

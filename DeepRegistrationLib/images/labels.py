@@ -17,6 +17,14 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.reader import read_dicom
+from DeepRegistrationLib.images.dicom.source import UNKNOWN, Source, other_image
+from DeepRegistrationLib.images.dicom.structures import (
+    label_maps,
+    read_structure_set,
+    structure_set_in,
+)
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.guard.damage import damage_explained
 from DeepRegistrationLib.images.guard.paths import require_readable
 from DeepRegistrationLib.images.image import (
     Image,
@@ -29,6 +37,7 @@ from DeepRegistrationLib.images.image import (
     set_geometry,
     write_sitk,
 )
+from DeepRegistrationLib.images.segment_names import common_numbers
 
 SEGMENTATION = ".seg.nrrd"
 
@@ -61,11 +70,18 @@ class Labels:
         layers: Whole numbers on one grid; 0 is the background.
         segments: Where the file names them.
         entries: What a ``.seg.nrrd`` says of all segments.
+        source: The image that they were drawn on, where a DICOM object says so.
     """
 
     layers: tuple[Image, ...]
     segments: tuple[Segment, ...] = ()
     entries: dict[str, str] = field(default_factory=dict)
+    source: Source = UNKNOWN
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.layers[0].name
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -93,22 +109,31 @@ class Labels:
 
 
 def read_labels(
-    path: str | Path, *, series: Sequence[str] = (), frame: int | None = None
+    path: str | Path,
+    grid: Grid | None = None,
+    *,
+    series: Sequence[str] = (),
+    frame: int | None = None,
 ) -> Labels:
-    """Read a label map, Slicer's ``.seg.nrrd`` or a DICOM segmentation.
+    """Read a label map, Slicer's ``.seg.nrrd``, a DICOM segmentation or an RT Structure Set.
 
     Args:
-        path, series, frame: As in :func:`DeepRegistrationLib.images.image.read_image`.
+        path: A file, or a folder with a DICOM object.
+        grid: Of the image that the contours of an RT Structure Set become labels of.
+        series, frame: As in :func:`DeepRegistrationLib.images.image.read_image`.
 
     Raises:
-        RegistrationError: As ``read_image``; fractions instead of whole numbers.
+        RegistrationError: As ``read_image``; fractions instead of whole numbers; contours without
+            a grid.
     """
     path = require_readable(path, folder=True)
+    if is_dicom_image(path) and (contours := structure_set_in(path)):
+        return _from_contours(contours, grid)
     if is_dicom_image(path):
         read = read_dicom(path, series, frame)
         tensors = [as_tensor(layer, path.name) for layer in read.layers]
         layers = [Image(tensor, read.grid, path.name, read.notes) for tensor in tensors]
-        found = Labels(tuple(layers), _segments_of(read.names or {}, layers))
+        found = Labels(tuple(layers), _segments_of(read.names or {}, layers), source=read.source)
     else:
         stored, notes = read_file(path)
         found = _from_nrrd(stored, path) or Labels((from_sitk(stored, path.name),))
@@ -182,21 +207,35 @@ def write_labels(labels: Labels, path: str | Path) -> list[str]:
 def paired(fixed: Labels, moving: Labels) -> tuple[list[Image], list[Image], dict[int, str]]:
     """Layers of two sides in which equal numbers mean the same structure, and names by number.
 
-    Segments are paired by their name where both sides have names, else labels by their number.
+    Segments are paired by their name (see :mod:`segment_names`) where both sides have names, else
+    labels by their number.
     """
     if not (fixed.segments and moving.segments):
         names = {s.value: s.name for s in (*fixed.segments, *moving.segments)}
         return list(fixed.layers), list(moving.layers), names
     ours, names = fixed.numbered()
     theirs, others = moving.numbered()
-    numbers = {name: number for number, name in names.items()}
-    for name in others.values():
-        numbers.setdefault(name, max(numbers.values()) + 1)
+    numbers, names = common_numbers(names, others)
     table = torch.zeros(max(others) + 1, dtype=torch.int32)
-    for number, name in others.items():
-        table[number] = numbers[name]
+    table[list(numbers)] = torch.tensor(list(numbers.values()), dtype=torch.int32)
     theirs = [replace(layer, data=table[layer.data.long()]) for layer in theirs]
-    return ours, theirs, {number: name for name, number in numbers.items()}
+    return ours, theirs, names
+
+
+def drawn_on_others(labels: Sequence[Labels | None], images: Sequence[Image | None]) -> list[str]:
+    """Sentences about labels of the fixed and the moving image that belong to other images.
+
+    Raises:
+        RegistrationError: They were drawn on the other one of the two.
+    """
+    notes = []
+    sources = [UNKNOWN if image is None else image.source for image in images]
+    for place, side in enumerate(("fixed", "moving")):
+        given = labels[place]
+        if given is not None:
+            own, other = sources[place], sources[1 - place]
+            notes += other_image(given.name, side, given.source, own, other)
+    return notes
 
 
 def _segments_of(names: dict[int, str], layers: Sequence[Image]) -> tuple[Segment, ...]:
@@ -206,6 +245,26 @@ def _segments_of(names: dict[int, str], layers: Sequence[Image]) -> tuple[Segmen
         holding = [k for k, layer in enumerate(layers) if bool((layer.data == value).any())]
         found.append(Segment(name, holding[0] if holding else 0, value))
     return tuple(found)
+
+
+def _from_contours(path: Path, grid: Grid | None) -> Labels:
+    """The structures of an RT Structure Set on a grid."""
+    if grid is None:
+        raise RegistrationError(
+            f"{path.name} holds contours, which become labels on the grid of their image only; "
+            "give that image too."
+        )
+    with damage_explained(path, "an RT Structure Set"):
+        structures = read_structure_set(path)
+        maps, names, notes = label_maps(structures, grid)
+    if not names:
+        why = f" ({'; '.join(notes)})" if notes else ""
+        raise RegistrationError(
+            f"{path.name} holds no structure with closed contours that can be drawn{why}."
+        )
+    said = tuple(f"{path.name}: {note}" for note in (*structures.notes, *notes))
+    layers = [Image(as_tensor(each, path.name), grid, path.name, said) for each in maps]
+    return Labels(tuple(layers), _segments_of(names, layers), source=structures.source)
 
 
 def _from_nrrd(stored: sitk.Image, path: Path) -> Labels | None:

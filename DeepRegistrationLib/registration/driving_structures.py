@@ -9,7 +9,7 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.labels import Labels, paired
+from DeepRegistrationLib.images.labels import Labels, drawn_on_others, paired
 from DeepRegistrationLib.methods.guide import Structures
 
 MOST = 24
@@ -19,7 +19,7 @@ MOST = 24
 def driving_structures(
     fixed: Labels | Image,
     moving: Labels | Image,
-    grids: tuple[Grid, Grid],
+    images: tuple[Image, Image],
     weight: float,
     notes: list[str],
 ) -> Structures:
@@ -30,20 +30,23 @@ def driving_structures(
 
     Args:
         fixed, moving: Segmentations or label maps, on any grid.
-        grids: Of the fixed and the moving image.
+        images: The fixed and the moving image.
         weight: See :class:`Structures`.
-        notes: Gets a sentence about structures of one side alone.
+        notes: Gets sentences about structures that are not used, and about those that seem to
+            belong to other images.
 
     Raises:
-        RegistrationError: They have none in common inside the images, or too many.
+        RegistrationError: They have none in common inside the images, or too many; they were drawn
+            on the other image.
     """
     sides = [side if isinstance(side, Labels) else Labels((side,)) for side in (fixed, moving)]
+    notes += [note for side in sides for note in side.notes]
+    notes += drawn_on_others(sides, images)
     *layers, names = paired(*sides)
-    found = [_present(side, grid) for side, grid in zip(layers, grids, strict=True)]
+    found = [_present(side, image.grid) for side, image in zip(layers, images, strict=True)]
     common = sorted(found[0].keys() & found[1].keys())
-    called = {
-        number: names.get(number, str(number)) for number in found[0].keys() | found[1].keys()
-    }
+    known = {*names, *found[0], *found[1]}
+    called = {number: names.get(number, str(number)) for number in known}
     if not common:
         raise RegistrationError(
             "The two segmentations have no structure of the same name, or number, inside both "
@@ -54,9 +57,12 @@ def driving_structures(
             f"{len(common)} structures are in both segmentations; at most {MOST} can drive a "
             "registration: leave the others out."
         )
-    alone = [called[number] for number in sorted(called.keys() - set(common))]
-    if alone:
-        notes.append(f"In one segmentation only, and so not used: {', '.join(alone)}.")
+    unused = [called[number] for number in sorted(known - set(common))]
+    if unused:
+        notes.append(
+            "Not used, as not in both segmentations under a name of their own and inside both "
+            f"images: {', '.join(unused)}."
+        )
     return Structures(
         tuple(called[number] for number in common),
         tuple(found[0][number] for number in common),

@@ -131,8 +131,8 @@ def register(
         pulled = Guide(driving.fixed, driving.moving, options.landmark_weight)
     structures = None
     if guide_labels is not None:
-        grids = fixed.grid, moving.grid
-        structures = driving_structures(*guide_labels, grids, options.label_weight, notes)
+        images = fixed, moving
+        structures = driving_structures(*guide_labels, images, options.label_weight, notes)
     run = Pipeline(
         fixed,
         moving,

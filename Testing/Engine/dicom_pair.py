@@ -54,10 +54,11 @@ def _patient(study: str, frame: str) -> pydicom.Dataset:
     return dataset
 
 
-def series(folder: Path, grid: Grid, study: str | None = None) -> Made:
+def series(folder: Path, grid: Grid, study: str | None = None, frame: str | None = None) -> Made:
     """Write an empty CT series on a right-handed grid, its files in shuffled order."""
     folder.mkdir()
-    made = Made(folder, grid, study or generate_uid(), generate_uid(), generate_uid(), [])
+    uids = study or generate_uid(), generate_uid(), frame or generate_uid()
+    made = Made(folder, grid, *uids, [])
     axes = np.reshape(grid.direction, (3, 3))
     for k in range(grid.size[2]):
         dataset = _patient(made.study, made.frame)
@@ -87,6 +88,7 @@ def structures(path: Path, made: Made, rois: dict[str, list[np.ndarray]], kinds=
     dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
     dataset.Modality, dataset.StructureSetLabel = "RTSTRUCT", "drawn"
     dataset.StructureSetDate = dataset.StructureSetTime = ""
+    dataset.ReferencedFrameOfReferenceSequence = [_reference(made)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
     dataset.RTROIObservationsSequence = []
     for number, (name, contours) in enumerate(rois.items(), 1):
@@ -107,6 +109,17 @@ def structures(path: Path, made: Made, rois: dict[str, list[np.ndarray]], kinds=
         dataset.ROIContourSequence.append(drawn)
         dataset.RTROIObservationsSequence.append(seen)
     return save(dataset, path)
+
+
+def _reference(made: Made) -> pydicom.Dataset:
+    series, study, frame = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    series.SeriesInstanceUID = made.uid
+    study.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.1"
+    study.ReferencedSOPInstanceUID = made.study
+    study.RTReferencedSeriesSequence = [series]
+    frame.FrameOfReferenceUID = made.frame
+    frame.RTReferencedStudySequence = [study]
+    return frame
 
 
 def dose(path: Path, made: Made, grid: Grid, gray: np.ndarray, **changes: object) -> Path:

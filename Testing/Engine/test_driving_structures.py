@@ -27,6 +27,7 @@ from DeepRegistrationLib.reports.verdict import verdict
 GRID = Grid((64, 60, 56), (3.0, 3.0, 3.0), (-94.0, -90.0, -80.0))
 MOVES, STAYS = np.array([-20.0, 10.0, 5.0]), np.array([40.0, -20.0, -10.0])  # mm, LPS
 SHIFT = np.array([20.0, -10.0, 10.0])
+BLANK = (Image(torch.zeros(GRID.shape), GRID),) * 2
 
 
 def ball(center, radius):
@@ -137,9 +138,10 @@ def test_structures_are_paired_by_name_over_layers_and_grids():
     ours = Labels((*layers,), (Segment("liver", 0, 1), Segment("spleen", 0, 2)))
     theirs = Labels((organs(SHIFT),), (Segment("spleen", 0, 2), Segment("kidney", 0, 1)))
     notes: list[str] = []
-    found = driving_structures(ours, theirs, (GRID, GRID), 1.0, notes)
+    found = driving_structures(ours, theirs, BLANK, 1.0, notes)
     assert found.names == ("spleen",)
-    assert notes == ["In one segmentation only, and so not used: liver, kidney."]
+    assert len(notes) == 1 and notes[0].startswith("Not used, as not in both segmentations")
+    assert notes[0].endswith(": liver, kidney.")
     fixed, moving = centers(found)
     assert fixed[0] == pytest.approx(STAYS, abs=0.5) and moving[0] == pytest.approx(STAYS, abs=0.5)
 
@@ -147,10 +149,10 @@ def test_structures_are_paired_by_name_over_layers_and_grids():
 def test_what_cannot_drive_is_refused_in_one_sentence():
     apart = Image(organs(0 * SHIFT).data * 3, GRID)
     with pytest.raises(RegistrationError, match="no structure of the same name"):
-        driving_structures(organs(SHIFT), apart, (GRID, GRID), 1.0, [])
+        driving_structures(organs(SHIFT), apart, BLANK, 1.0, [])
     many = Image(torch.arange(GRID.shape[0]).view(-1, 1, 1).expand(GRID.shape), GRID)
     with pytest.raises(RegistrationError, match=f"at most {MOST} can drive"):
-        driving_structures(many, many, (GRID, GRID), 1.0, [])
+        driving_structures(many, many, BLANK, 1.0, [])
     with pytest.raises(RegistrationError, match="weight of the segments is -1"):
         register(image(0), image(1), label_weight=-1)
 

@@ -9,10 +9,10 @@ from dicom_pair import FIXED, MAP, MOVING
 from references import wave_field
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.files.contours import filled, signed_distance, without_copies
 from DeepRegistrationLib.files.dicom_series import read_series
 from DeepRegistrationLib.files.isolines import isolines
 from DeepRegistrationLib.files.structures import propagate_structures
+from DeepRegistrationLib.images.contours import filled, signed_distance, without_copies
 from DeepRegistrationLib.transforms import Composite
 
 CENTER = np.array([4.0, -3.0, 40.0])

@@ -205,7 +205,10 @@ def test_a_dicom_segmentation_is_a_label_map(tmp_path):
     z, y, x = np.argwhere(masks[..., 1]).mean(axis=0)
     np.testing.assert_allclose(found, ORIGIN + [1.5 * x, 1.25 * y, 3 * z], atol=1e-3)
     assert int((image.data == 1).sum()) == masks[..., 0].sum()
-    assert [s.name for s in read_labels(path).segments] == ["part 1", "part 2"]
+    labels = read_labels(path)
+    assert [s.name for s in labels.segments] == ["part 1", "part 2"]
+    assert labels.source == read_image(tmp_path / "ct").source  # the series that it was drawn on
+    assert labels.source.series and labels.source.frames
 
 
 def test_overlapping_segments_of_dicom_stay_apart(tmp_path):

@@ -12,6 +12,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.frames import DicomFrame, is_segmentation
 from DeepRegistrationLib.images.dicom.pixels import read_values
 from DeepRegistrationLib.images.dicom.segmentation import read_segmentation
+from DeepRegistrationLib.images.dicom.source import UNKNOWN, Source, source_of
 from DeepRegistrationLib.images.dicom.stack import ON_A_PIXEL, Stack, make_stack
 from DeepRegistrationLib.images.dicom.volumes import DicomVolume, choose_volume, find_volumes
 from DeepRegistrationLib.images.geometry import Grid
@@ -28,6 +29,7 @@ class Read:
         notes: What a user should know.
         names: Of segments, by number.
         time: Of a frame of a sequence, as its header says.
+        source: Of an image, itself; of a segmentation, the image that it was drawn on.
     """
 
     layers: tuple[np.ndarray, ...]
@@ -35,6 +37,7 @@ class Read:
     notes: tuple[str, ...] = ()
     names: dict[int, str] | None = None
     time: str = ""
+    source: Source = UNKNOWN
 
 
 def read_dicom(path: Path, wanted: Sequence[str] = (), frame: int | None = None) -> Read:
@@ -51,8 +54,8 @@ def read_dicom(path: Path, wanted: Sequence[str] = (), frame: int | None = None)
     """
     volume = choose_volume(find_volumes(path), path, wanted)
     if is_segmentation(volume.first):
-        layers, grid, names = read_segmentation(volume.times[0])
-        return Read(tuple(layers), grid, names=names)
+        layers, grid, names, source = read_segmentation(volume.times[0])
+        return Read(tuple(layers), grid, names=names, source=source)
     if frame is None and len(volume.times) > 1:
         raise RegistrationError(_several_times(volume, path))
     if frame is not None and not 1 <= frame <= len(volume.times):
@@ -119,7 +122,9 @@ def _read_time(volume: DicomVolume, index: int, path: Path) -> Read:
     if volume.left_out:
         notes.append(f"{path.name}: {volume.left_out} localizer images in the series were left out")
     time = volume.values[index] if volume.values else ""
-    return Read((values,), grid, tuple(notes), time=time)
+    first = volume.first
+    source = source_of([volume.series], [first.text("FrameOfReferenceUID")])
+    return Read((values,), grid, tuple(notes), time=time, source=source)
 
 
 def straightened(stack: Stack, values: np.ndarray) -> tuple[np.ndarray, Grid]:

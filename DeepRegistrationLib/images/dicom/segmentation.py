@@ -12,19 +12,21 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.files import LABEL_MAP_SEGMENTATION, read_object
 from DeepRegistrationLib.images.dicom.frames import DicomFrame
 from DeepRegistrationLib.images.dicom.pixels import stored_values
+from DeepRegistrationLib.images.dicom.source import Source, drawn_on
 from DeepRegistrationLib.images.dicom.stack import places_along
 from DeepRegistrationLib.images.geometry import Grid
 
 
 def read_segmentation(
     frames: Sequence[DicomFrame],
-) -> tuple[list[np.ndarray], Grid, dict[int, str]]:
+) -> tuple[list[np.ndarray], Grid, dict[int, str], Source]:
     """The segments of one object.
 
     Planes in which a segment is empty may be missing from the file.
 
     Returns:
-        Label maps [z, y, x], several where segments overlap; their grid; names by number.
+        Label maps [z, y, x], several where segments overlap; their grid; names by number; the image
+        that they were drawn on.
 
     Raises:
         RegistrationError: Probabilities instead of labels, or planes that make no stack.
@@ -42,7 +44,7 @@ def read_segmentation(
         layer = np.zeros(grid.shape, stored.dtype)
         for frame, place in zip(frames, places, strict=True):
             layer[place] = stored[frame.number]
-        return [layer], grid, _names(dataset)
+        return [layer], grid, _names(dataset), drawn_on(dataset)
     planes: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
     for frame, place in zip(frames, places, strict=True):
         number = frame.number_of("ReferencedSegmentNumber")
@@ -51,12 +53,12 @@ def read_segmentation(
                 f"{first.file.name} does not say which segment its frames show; export it again."
             )
         planes[int(number)].append((place, stored[frame.number] != 0))
-    return _layers(planes, grid), grid, _names(dataset)
+    return packed(planes, grid), grid, _names(dataset), drawn_on(dataset)
 
 
-def _layers(planes: dict[int, list[tuple[int, np.ndarray]]], grid: Grid) -> list[np.ndarray]:
+def packed(planes: dict[int, list[tuple[int, np.ndarray]]], grid: Grid) -> list[np.ndarray]:
     """Segments in as few label maps as keep them apart, in the order of their numbers."""
-    kind = np.uint8 if max(planes) < 256 else np.uint16
+    kind = np.uint8 if max(planes, default=0) < 256 else np.uint16
     layers: list[np.ndarray] = []
     for number in sorted(planes):
         for layer in layers:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from DeepRegistrationLib.images.plain_data import GIVEN, LabelPair, Volume
+from DeepRegistrationLib.images.segment_names import common_numbers
 from DeepRegistrationLib.scene.landmarks.driving import segments_that_drove
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
@@ -151,12 +152,8 @@ def _renumbered(
     """The labels with the numbers that their names have in ``wanted``; new names follow."""
     if not names or not wanted:
         return layers, wanted or names
-    number_of = {name: number for number, name in wanted.items()}
-    for name in names.values():
-        number_of.setdefault(name, max(number_of.values()) + 1)
+    numbers, everything = common_numbers(wanted, names)
     table = np.zeros(max(names) + 1, np.int32)
-    for number, name in names.items():
-        table[number] = number_of[name]
-    everything = {number: name for name, number in number_of.items()}
+    table[list(numbers)] = list(numbers.values())
     renumbered = [Volume(table[layer.data], layer.grid, layer.name) for layer in layers]
     return renumbered, everything

@@ -1,0 +1,193 @@
+"""RT Structure Sets: their contours by name, and as label maps on the grid of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.contours import FAR, signed_distance, without_copies
+from DeepRegistrationLib.images.dicom.files import (
+    STRUCTURE_SET,
+    is_dicom,
+    optional_pydicom,
+    read_object,
+    regular_files,
+    sop_class,
+)
+from DeepRegistrationLib.images.dicom.segmentation import packed
+from DeepRegistrationLib.images.dicom.source import Source, drawn_on
+from DeepRegistrationLib.images.geometry import Grid
+
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+_LARGEST = 3000.0  # mm, of a structure
+_FINEST, _COARSEST = 0.5, 1.0  # mm, of the samples in a contour's plane
+
+Contour = tuple[str, np.ndarray]
+"""Geometric type and points [n, 3] in LPS mm."""
+
+
+@dataclass(frozen=True, eq=False)
+class StructureSet:
+    """What an RT Structure Set holds.
+
+    Attributes:
+        dataset: As pydicom has it.
+        rois: Contours by ROI number, those that stand twice in the file once.
+        names: By ROI number.
+        source: The image that they were drawn on.
+        notes: What a user should know.
+    """
+
+    dataset: Any
+    rois: dict[int, list[Contour]]
+    names: dict[int, str]
+    source: Source
+    notes: list[str] = field(default_factory=list)
+
+    def closed(self, number: int) -> list[np.ndarray]:
+        """The closed contours of an ROI."""
+        return [points for kind, points in self.rois[number] if kind in CLOSED and len(points) > 2]
+
+
+def structure_set_in(path: Path) -> Path | None:
+    """The RT Structure Set that a path means: the file, or the only one in a folder; None for none.
+
+    None too without pydicom, which images alone do not need.
+
+    Raises:
+        RegistrationError: A folder holds several.
+    """
+    if optional_pydicom() is None:
+        return None
+    if not path.is_dir():
+        return path if sop_class(path) == STRUCTURE_SET else None
+    found = [file for file in regular_files(path) if is_dicom(file)]
+    found = [file for file in found if sop_class(file) == STRUCTURE_SET]
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise RegistrationError(f"{path} holds several RT Structure Sets ({names}); give one file.")
+    return found[0] if found else None
+
+
+def read_structure_set(path: str | Path) -> StructureSet:
+    """Read the contours of an RT Structure Set.
+
+    Raises:
+        RegistrationError: It is none, or a structure is larger than a patient.
+    """
+    dataset = read_object(path)
+    name = Path(path).name
+    if str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
+        raise RegistrationError(f"{name} is not an RT Structure Set; give one (Modality RTSTRUCT).")
+    names = {
+        int(item.ROINumber): str(item.get("ROIName", ""))
+        for item in dataset.get("StructureSetROISequence", None) or []
+    }
+    rois, notes = _drawn_once(_contours_of(dataset), names)
+    _check_extent(rois, name)
+    return StructureSet(dataset, rois, names, drawn_on(dataset), notes)
+
+
+def label_maps(
+    structures: StructureSet, grid: Grid
+) -> tuple[list[np.ndarray], dict[int, str], list[str]]:
+    """The closed contours of a structure set on a grid.
+
+    A voxel belongs to a structure where its center lies inside an odd number of the structure's
+    contours. Between two planes of contours, and half their distance beyond the last ones, their
+    signed distances decide, so that the grid need not be the one that they were drawn on.
+
+    Returns:
+        Label maps [z, y, x], several where structures overlap; names by their values; notes on
+        what could not be drawn.
+    """
+    planes: dict[int, list[tuple[int, np.ndarray]]] = {}
+    names: dict[int, str] = {}
+    empty, notes = [], []
+    for roi in structures.rois:
+        name = structures.names.get(roi) or str(roi)
+        contours = structures.closed(roi)
+        if not contours:
+            empty.append(name)
+            continue
+        try:
+            inside = list(_inside(contours, name, grid))
+        except RegistrationError as error:
+            notes.append(f"{name} was not read: {error}")
+            continue
+        value = len(names) + 1
+        names[value], planes[value] = name, inside
+    if empty:
+        notes.append(f"without closed contours, and so not read: {', '.join(empty)}")
+    return packed(planes, grid), names, notes
+
+
+def spacing_in_plane(grid: Grid) -> float:
+    """Distance of the samples in a contour's plane that is fine enough for a grid, mm."""
+    return float(np.clip(min(grid.spacing[:2]), _FINEST, _COARSEST))
+
+
+def _inside(contours: list[np.ndarray], name: str, grid: Grid) -> Iterator[tuple[int, np.ndarray]]:
+    """The planes of a grid that a structure reaches, and where it is there: bool [y, x]."""
+    shape = signed_distance(contours, name, spacing_in_plane(grid), grid.spacing[2])
+    ends = np.array(np.meshgrid(*((0, n - 1) for n in shape.grid.size))).reshape(3, -1).T
+    corners = grid.to_index(shape.grid.to_physical(ends))
+    low = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
+    high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, grid.size)
+    if (high <= low).any():
+        return
+    box = grid.cropped(tuple(low), tuple(high))
+    inside = shape.resampled(box, fill=FAR).data.numpy() < 0
+    for k in np.flatnonzero(inside.any(axis=(1, 2))):
+        plane = np.zeros(grid.shape[1:], bool)
+        plane[low[1] : high[1], low[0] : high[0]] = inside[k]
+        yield int(low[2] + k), plane
+
+
+def _contours_of(dataset: Any) -> dict[int, list[Contour]]:
+    """Contours by ROI number."""
+    rois = {}
+    for item in dataset.get("ROIContourSequence", None) or []:
+        contours = []
+        for contour in item.get("ContourSequence", None) or []:
+            points = np.array([float(v) for v in contour.ContourData]).reshape(-1, 3)
+            contours.append((str(contour.ContourGeometricType), points))
+        rois[int(item.ReferencedROINumber)] = contours
+    return rois
+
+
+def _drawn_once(
+    rois: dict[int, list[Contour]], names: dict[int, str]
+) -> tuple[dict[int, list[Contour]], list[str]]:
+    """Structures without contours that stand twice in the file, and a note on these."""
+    kept, twice = {}, []
+    for number, contours in rois.items():
+        closed = [points for kind, points in contours if kind in CLOSED and len(points) > 2]
+        once = {id(points) for points in without_copies(closed)}
+        copies = {id(points) for points in closed} - once
+        kept[number] = [c for c in contours if id(c[1]) not in copies]
+        if copies:
+            twice.append(f"{names.get(number, number)} ({len(copies)})")
+    notes = [f"duplicate contours count once: {', '.join(twice)}"] if twice else []
+    return kept, notes
+
+
+def _check_extent(rois: dict[int, list[Contour]], name: str) -> None:
+    """Refuse contours that no patient has: sampling them would take any amount of memory.
+
+    Raises:
+        RegistrationError: A structure is not finite, or larger than a patient.
+    """
+    for number, contours in rois.items():
+        points = np.concatenate([points for _, points in contours] or [np.zeros((1, 3))])
+        extent = np.ptp(points, axis=0).max() if np.isfinite(points).all() else np.inf
+        if not extent <= _LARGEST:
+            raise RegistrationError(
+                f"{name}: structure {number} is {extent / 1000:.3g} m large, so a point of it is "
+                "damaged or its unit is not mm; delete that structure, or export it again."
+            )
