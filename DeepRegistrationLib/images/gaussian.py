@@ -10,15 +10,42 @@ from functools import lru_cache
 
 import torch
 
-Matrices = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]
+from DeepRegistrationLib.images.bands import Band, bands_of
+
+_HEIGHT = 24  # samples of a band: with fewer, and with more, it takes longer
+
+
+class AxisMatrix:
+    """A matrix along an axis whose rows follow its diagonal.
+
+    Args:
+        whole: [new samples, old samples].
+    """
+
+    def __init__(self, whole: torch.Tensor) -> None:
+        self.whole = whole
+        self.bands = bands_of(whole, _HEIGHT)
+        self.adjoint_bands = bands_of(whole.T, _HEIGHT)
+
+    def bands_for(self, values: torch.Tensor, adjoint: bool) -> list[Band]:
+        """What is multiplied with values, which come in any precision."""
+        if values.requires_grad and torch.is_grad_enabled():  # backward through parts is slow
+            whole = self.whole.T if adjoint else self.whole
+            bands = [Band(slice(0, whole.shape[1]), whole)]
+        else:
+            bands = self.adjoint_bands if adjoint else self.bands
+        return [Band(old, weights.to(values.dtype)) for old, weights in bands]
+
+
+Matrices = tuple[AxisMatrix | None, AxisMatrix | None, AxisMatrix | None]
 
 
 @lru_cache(maxsize=64)
-def _window_matrix(n: int, sigma: float, stride: int, device: str) -> torch.Tensor:
+def _window_matrix(n: int, sigma: float, stride: int, device: str) -> AxisMatrix:
     """Row-normalized Gaussian weights of the samples of an axis in each window."""
     weight = torch.exp(-0.5 * (distances(n, stride) / sigma) ** 2)
     weight[weight < 0.03] = 0.0  # 2.6 sigma
-    return (weight / weight.sum(1, keepdim=True)).float().to(device)
+    return AxisMatrix((weight / weight.sum(1, keepdim=True)).float().to(device))
 
 
 def distances(n: int, stride: int) -> torch.Tensor:
@@ -45,16 +72,26 @@ def window_matrices(
 
 
 def along_axes(values: torch.Tensor, matrices: Matrices, *, adjoint: bool = False) -> torch.Tensor:
-    """Products of [..., z, y, x] with a matrix, or its transpose, along each axis."""
-    x, y, z = (None if m is None else (m.T if adjoint else m).to(values.dtype) for m in matrices)
-    if x is not None:
-        values = values @ x.T
-    if y is not None:
-        values = y @ values
-    if z is not None:
-        flat = z @ values.flatten(-2)
-        values = flat.unflatten(-1, values.shape[-2:])
+    """Products of [..., z, y, x] with a matrix, or its transpose, along each axis.
+
+    Rows of x take longest: they come where a stride has left the fewest values.
+    """
+    for axis in (-1, -2, -3) if adjoint else (-3, -2, -1):
+        matrix = matrices[-1 - axis]
+        if matrix is not None:
+            values = _along(values, axis, matrix.bands_for(values, adjoint))
     return values
+
+
+def _along(values: torch.Tensor, axis: int, bands: list[Band]) -> torch.Tensor:
+    """Products of [..., z, y, x] with the bands of a matrix along one axis."""
+    if axis == -1:
+        parts = [values[..., old] @ weights.T for old, weights in bands]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+    rows = values if axis == -2 else values.flatten(-2)
+    parts = [weights @ rows[..., old, :] for old, weights in bands]
+    result = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+    return result if axis == -2 else result.unflatten(-1, values.shape[-2:])
 
 
 def gaussian_mean(

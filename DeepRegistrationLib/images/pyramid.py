@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from DeepRegistrationLib.images.bands import Band, bands_of
 from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
@@ -158,27 +158,14 @@ def _resampled(image: Image, grid: Grid, sigma: np.ndarray, interpolation: Inter
     return Image(found.movedim(0, 1).contiguous(), grid, image.name)
 
 
-class _Band(NamedTuple):
-    """Some new samples of an axis.
-
-    Attributes:
-        old: The old samples that they are made of.
-        weights: [new, old].
-    """
-
-    old: slice
-    weights: torch.Tensor
-
-
 @lru_cache(maxsize=64)
 def _axis_bands(
     n: int, m: int, sigma: float, interpolation: Interpolation, device: str
-) -> list[_Band]:
+) -> list[Band]:
     """Weights of the n old samples of an axis in its m new ones, ends on ends.
 
     They are near the diagonal of an [m, n] matrix, which holds what becomes of the unit vectors, in
-    float64 on the way. A CPU multiplies with few of its rows at once and leaves out the rest; for a
-    GPU the whole matrix is one product.
+    float64 on the way.
     """
     impulses = torch.eye(n, dtype=torch.float64)[:, None, None]
     impulses = gaussian_mean(impulses, (sigma, 0.0, 0.0))
@@ -188,11 +175,5 @@ def _axis_bands(
     index[:, 0] = torch.linspace(0, n - 1, m, dtype=torch.float64)
     found = sample_at_indices(impulses, index, interpolation=interpolation, fill=None)
     found[found.abs() < _NEGLIGIBLE] = 0.0
-    matrix = found.T.float()
-    height = max(_FEWEST_ROWS, round(_BAND * m / n)) if device == "cpu" else m
-    bands = []
-    for rows in matrix.split(height):
-        used = torch.nonzero(rows.any(dim=0))[:, 0]
-        old = slice(int(used[0]), int(used[-1]) + 1)
-        bands.append(_Band(old, rows[:, old].contiguous().to(device)))
-    return bands
+    height = max(_FEWEST_ROWS, round(_BAND * m / n))
+    return bands_of(found.T.float().to(device), height)

@@ -6,14 +6,19 @@ from functools import lru_cache
 
 import torch
 
-from DeepRegistrationLib.images.gaussian import along_axes, distances, window_matrices
+from DeepRegistrationLib.images.gaussian import (
+    AxisMatrix,
+    along_axes,
+    distances,
+    window_matrices,
+)
 from DeepRegistrationLib.images.reductions import mean, total
 
 
 @lru_cache(maxsize=64)
-def _hat_matrix(n: int, stride: int, device: str) -> torch.Tensor:
+def _hat_matrix(n: int, stride: int, device: str) -> AxisMatrix:
     """Linear interpolation of the samples of an axis at the centers of its windows."""
-    return (1 - distances(n, stride).abs()).clamp(min=0).float().to(device)
+    return AxisMatrix((1 - distances(n, stride).abs()).clamp(min=0).float().to(device))
 
 
 class LocalCorrelation:

@@ -122,7 +122,10 @@ def fitting(n, iterations):
 
 
 def test_an_iteration_of_the_optimization_launches_as_many_kernels_for_any_size():
-    """On a GPU a launch takes microseconds however small the image: 350 are about 2 ms."""
+    """On a GPU a launch takes microseconds however small the image: 350 are about 2 ms.
+
+    These images are so small that a window's matrix is one product, as on a GPU for all sizes.
+    """
     for n in (20, 28):
         fitting(n, 1)  # fills the cache of the windows' matrices
     launches = [fitting(n, 4).operations - fitting(n, 2).operations for n in (20, 28)]
