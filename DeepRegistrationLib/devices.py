@@ -1,7 +1,9 @@
-"""Which processor computes, and why; PyTorch is loaded when one is chosen, not before."""
+"""Which processor computes, and why, and memory; PyTorch is loaded when it is needed."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -10,6 +12,10 @@ from DeepRegistrationLib.errors import RegistrationError
 
 if TYPE_CHECKING:
     import torch
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_MAPPED = 64 << 20  # bytes from which an array comes from the system and goes back at once
+_KEPT = 256 << 20  # bytes of freed memory that are kept at most
 
 
 def check_device_name(wanted: str) -> None:
@@ -64,3 +70,23 @@ def peak_memory_mb(device: torch.device) -> dict[str, float]:
     if device.type == "cuda":
         result["gpu"] = torch.cuda.max_memory_allocated(device) / 1024**2
     return {name: round(value, 1) for name, value in result.items()}
+
+
+def keep_freed_memory() -> bool:
+    """Let this process use memory again that it has freed, instead of giving it back each time.
+
+    The system hands memory out in pages of zeros, and each array of a registration would be made of
+    new ones: a tenth of its time. For a process of our own; in Slicer's it would be Slicer's memory
+    too.
+
+    Returns:
+        Whether the C library can do that; that of Linux (glibc) can.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.gnu_get_libc_version  # noqa: B018 - musl has a mallopt that does nothing
+        thresholds = (_M_MMAP_THRESHOLD, _MAPPED), (_M_TRIM_THRESHOLD, _KEPT)
+        return all(library.mallopt(name, size) == 1 for name, size in thresholds)
+    return False

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from DeepRegistrationLib import __version__
+from DeepRegistrationLib.devices import keep_freed_memory
 from DeepRegistrationLib.errors import Cancelled, RegistrationError
 from DeepRegistrationLib.images.guard.locks import remove_folder
 from DeepRegistrationLib.images.guard.payload import pack, unpack, write_arrays
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> None:
     answers = _own_stdout()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
+    keep_freed_memory()
     folder = Path(arguments[0])
     try:
         Child(folder, answers).serve()

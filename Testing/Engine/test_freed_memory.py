@@ -1,0 +1,52 @@
+"""Freed memory is kept in processes of our own, and nowhere else."""
+
+import subprocess
+import sys
+
+import pytest
+
+_PROBE = """
+import resource, sys
+
+def touch():  # 40 MB, larger than what the C library keeps by itself
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytearray(b"1") * 40_000_000
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def probe(*_):
+    touch()
+    print(touch(), file=sys.stderr)
+"""
+_COMMAND = """
+import DeepRegistrationLib.__main__ as m
+m.main = probe
+m.command()
+"""
+_CHILD = """
+from DeepRegistrationLib.worker import child
+child.Child.serve = probe
+child.main(["nowhere"])
+"""
+_LIBRARY = """
+import DeepRegistrationLib.cli, DeepRegistrationLib.registration.engine
+DeepRegistrationLib.cli.main(["methods"])
+probe()
+"""
+
+
+def _faults(code: str) -> int:
+    """New pages that the second of two arrays took."""
+    done = subprocess.run([sys.executable, "-c", _PROBE + code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return int(done.stderr.split()[-1])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux' C library")
+@pytest.mark.parametrize("own", [_COMMAND, _CHILD])
+def test_the_command_and_the_worker_use_freed_memory_again(own):
+    assert _faults(own) < 100
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux' C library")
+def test_the_library_leaves_the_memory_of_its_process_alone():
+    assert _faults(_LIBRARY) > 5000
