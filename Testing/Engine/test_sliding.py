@@ -7,26 +7,18 @@ import pytest
 import SimpleITK as sitk
 import torch
 import trivial
-from scipy import ndimage
 
 from DeepRegistrationLib import register
 from DeepRegistrationLib.data.phantoms.thorax import thorax
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import make_parameters, method_class
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize import sliding
-from DeepRegistrationLib.methods.optimize.joining import covering, slid
 from DeepRegistrationLib.methods.optimize.motion_mask import cavity, motion_mask
 from DeepRegistrationLib.methods.optimize.presets import LUNG_CT
-from DeepRegistrationLib.methods.optimize.unfolding import (
-    LEAST,
-    corner_jacobians,
-    smallest_jacobian,
-    unfolded,
-)
+from DeepRegistrationLib.methods.optimize.unfolding import LEAST, smallest_jacobian
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,
@@ -34,8 +26,6 @@ from DeepRegistrationLib.transforms import (
     jacobian,
     write_transform,
 )
-
-GRID = Grid((48, 44, 40), (2.0, 2.5, 2.0), (-40.0, -50.0, -30.0))
 
 
 @pytest.fixture(scope="module")
@@ -121,69 +111,6 @@ def test_itk_maps_points_by_the_written_transform_as_we_do(pair, on, tmp_path):
     points = pair.fixed.grid.points()[8:-8:17, 8:-8:13, 8:-8:11].reshape(-1, 3).double()
     moved = np.array([read.TransformPoint(p) for p in points.tolist()])
     assert np.abs(moved - found(points).numpy()).max() < 0.05
-
-
-@pytest.mark.parametrize("angles", [(0.0, 0.0), (0.4, 0.3), (1.0, 0.7)])
-def test_half_spaces_that_slide_on_an_oblique_plane_are_exact_on_both_sides(angles):
-    a, b = angles
-    normal = torch.tensor([np.cos(a) * np.cos(b), np.sin(a) * np.cos(b), np.sin(b)]).float()
-    along = torch.linalg.cross(normal, torch.tensor([0.0, 0.6, 0.8]))
-    along = 14.0 * along / along.norm()
-    depth = (GRID.points() @ normal).contiguous()
-    inner = along[:, None, None, None].expand(3, *GRID.shape).contiguous()
-    outer = torch.zeros_like(inner)
-    keep = depth < 0
-    vectors = slid(inner, outer, depth, keep, GRID)
-    vectors = unfolded(vectors, inner, keep, GRID)
-    assert torch.equal(vectors[:, keep], inner[:, keep])
-    assert float(vectors[:, depth > 10.0].abs().max()) < 1e-4
-    assert min(float(j.min()) for j in corner_jacobians(vectors, GRID)) > LEAST
-
-
-def test_across_the_border_nothing_folds():
-    """Two halves that approach each other: the tissue between them is squeezed, not turned over."""
-    depth = GRID.points()[..., 0].contiguous()
-    inner = torch.zeros(3, *GRID.shape)
-    inner[0] = 12.0
-    vectors = slid(inner, torch.zeros_like(inner), depth, depth < 0, GRID)
-    assert float(smallest_jacobian(vectors, GRID).min()) > LEAST
-
-
-def test_a_fold_is_undone_and_what_is_kept_stays():
-    generator = torch.Generator().manual_seed(2)
-    base = torch.zeros(3, *GRID.shape)
-    vectors = base.clone()
-    vectors[:, 18:24, 18:24, 18:24] = 6 * torch.randn(3, 6, 6, 6, generator=generator)
-    keep = torch.zeros(GRID.shape, dtype=torch.bool)
-    keep[:, :, :20] = True
-    vectors[:, keep] = 0.0
-    assert float(smallest_jacobian(vectors, GRID).min()) < -1
-    found = unfolded(vectors.clone(), base, keep, GRID)
-    assert float(smallest_jacobian(found, GRID).min()) > LEAST
-    assert torch.equal(found[:, keep], base[:, keep])
-    assert torch.equal(found[:, :5], base[:, :5])
-
-
-def test_jacobians_of_an_affine_field_are_its_determinant_at_every_corner():
-    oblique = Grid((7, 6, 5), (2.0, 3.0, 1.5), (5.0, 1.0, 2.0), (0, -1, 0, 1, 0, 0, 0, 0, -1))
-    matrix = np.array([[1.1, 0.2, 0.0], [-0.1, 0.9, 0.3], [0.0, 0.1, 1.2]])
-    field = DisplacementField.of(Affine(matrix, (3.0, 0.0, -2.0)), oblique)
-    for corner in corner_jacobians(field.vectors, oblique):
-        assert np.allclose(corner.numpy(), np.linalg.det(matrix), atol=1e-4)
-
-
-def test_the_field_within_a_finer_mask_comes_from_covered_voxels_alone():
-    fine = Grid((95, 87, 79), (1.0, 1.25, 1.0), GRID.origin)
-    mask = torch.zeros(fine.shape, dtype=torch.uint8)
-    mask[30:50, 21:60, 33:71] = 1
-    mask[5, 5, 5] = 1
-    covered = covering(Image(mask, fine), GRID)
-    spoiled = DisplacementField(torch.where(covered, 1.0, 99.0).expand(3, *GRID.shape), GRID)
-    inside = spoiled.at_voxels(fine)[mask != 0] - fine.points()[mask != 0]
-    assert torch.allclose(inside, torch.ones_like(inside), atol=1e-4)
-    determinant = jacobian(spoiled, fine).data
-    assert torch.allclose(determinant[mask != 0], torch.ones(1), atol=1e-4)
-    assert covered.sum() < 1.4 * ndimage.binary_dilation(mask.numpy()).sum() / 8
 
 
 def test_the_motion_mask_holds_what_one_deformation_fits_and_the_cavity_where_none_does():
