@@ -23,7 +23,7 @@ class AutomaticText:
             return _("Choose two volumes to see here which method it uses.")
         anatomy = changedParameters(parameters).get("anatomy", "auto")
         nodes = [node for node in (fixed, moving, parameters.fixedMask) if node is not None]
-        key = (anatomy, *((node.GetID(), _changed(node)) for node in nodes))
+        key = (anatomy, *(changed(node) for node in nodes))
         if key != self._key:
             self._key = key
             try:
@@ -33,7 +33,7 @@ class AutomaticText:
         return "<b>" + _("For these volumes:") + "</b> " + html.escape(self._text)
 
 
-def _changed(node):
-    """When a node or its voxels changed last."""
+def changed(node):
+    """Which node, and when it or its voxels changed last."""
     image = node.GetImageData() if node.IsA("vtkMRMLVolumeNode") else None
-    return max(node.GetMTime(), image.GetMTime() if image is not None else 0)
+    return node.GetID(), max(node.GetMTime(), image.GetMTime() if image is not None else 0)

@@ -18,6 +18,7 @@ SECTIONS = [
     "quality",
     "report",
     "function",
+    "strain",
     "propagation",
     "sequences",
 ]

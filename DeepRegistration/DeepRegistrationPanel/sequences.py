@@ -9,6 +9,7 @@ from DeepRegistrationLib.scene.runs.sequences import SequenceRequest
 from DeepRegistrationPanel.parameters import chosenOptions
 from DeepRegistrationPanel.runbar import RunBar
 from DeepRegistrationPanel.section import Section
+from DeepRegistrationPanel.sequencechoice import browserOf
 
 # What a sentence under the button is about: with another choice it is no longer said.
 _ABOUT = ("sequence", "fixedFrame", "sequenceTransforms", "landmarkSequence", "fixedLandmarks")
@@ -41,8 +42,8 @@ class SequencesSection(Section):
         self.bar.update(self._missing(count))
         for widget in (self.ui.sequenceSelector, self.ui.frameBox, self.ui.transformsSelector):
             widget.enabled = not running
-        self.ui.shownButton.enabled = not running and _browserOf(p.sequence) is not None
-        browser = _browserOf(p.sequenceTransforms)
+        self.ui.shownButton.enabled = not running and browserOf(p.sequence) is not None
+        browser = browserOf(p.sequenceTransforms)
         self.ui.playButton.enabled = not running and browser is not None
         self.ui.playButton.checked = browser is not None and bool(browser.GetPlaybackActive())
         undoable = self._result is not None and self._result.record.undoable
@@ -67,7 +68,7 @@ class SequencesSection(Section):
         return self.panel.runner.reason
 
     def _onShown(self, _checked=False):
-        browser = _browserOf(self.parameters.sequence)
+        browser = browserOf(self.parameters.sequence)
         value = browser.GetMasterSequenceNode().GetNthIndexValue(browser.GetSelectedItemNumber())
         self.parameters.fixedFrame = max(
             0, self.parameters.sequence.GetItemNumberFromIndexValue(value, False)
@@ -76,7 +77,7 @@ class SequencesSection(Section):
     def _onRegister(self):
         p = self.parameters
         request = SequenceRequest(
-            slicer.mrmlScene, p.sequence, p.fixedFrame, _browserOf(p.sequence), chosenOptions(p)
+            slicer.mrmlScene, p.sequence, p.fixedFrame, browserOf(p.sequence), chosenOptions(p)
         )
         self.panel.tell("onStarting")
         self.bar.start(request, self._onRegistered)
@@ -84,10 +85,10 @@ class SequencesSection(Section):
     def _onRegistered(self, result):
         self._result, self._transformsBefore = result, self.parameters.sequenceTransforms
         self.parameters.sequenceTransforms = result.transforms
-        self.bar.say(_summary(result.transforms, _browserOf(result.transforms)))
+        self.bar.say(_summary(result.transforms, browserOf(result.transforms)))
 
     def _onPlay(self, checked):
-        browser = _browserOf(self.parameters.sequenceTransforms)
+        browser = browserOf(self.parameters.sequenceTransforms)
         if browser is not None:
             browser.SetPlaybackActive(checked)
 
@@ -117,13 +118,6 @@ class SequencesSection(Section):
         for node in (chart, *series, self._errors.table):
             scene.RemoveNode(node)
         self._errors = None
-
-
-def _browserOf(sequence):
-    """The sequence browser that plays a sequence, or None."""
-    if sequence is None:
-        return None
-    return slicer.modules.sequences.logic().GetFirstBrowserNodeForSequenceNode(sequence)
 
 
 def _frameSuffix(sequence, frame):

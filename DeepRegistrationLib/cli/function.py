@@ -20,10 +20,10 @@ from DeepRegistrationLib.cli.inputs import (
     series_at,
 )
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.function.heart_segments import SEGMENT_NAMES
 from DeepRegistrationLib.function.phases import ventilation_curves
+from DeepRegistrationLib.function.segment_names import SEGMENT_NAMES
 from DeepRegistrationLib.function.strain import strain
-from DeepRegistrationLib.function.strain_result import DIRECTIONS
+from DeepRegistrationLib.function.strain_result import DIRECTIONS, shown_directions
 from DeepRegistrationLib.function.ventilation import ventilation
 from DeepRegistrationLib.function.ventilation_amounts import MEASURES
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
@@ -34,7 +34,6 @@ from DeepRegistrationLib.progress import part, shown_progress
 from DeepRegistrationLib.registration.engine import register
 from DeepRegistrationLib.reports.function_page import (
     curves_page,
-    shown_directions,
     strain_page,
     strain_svg,
     ventilation_page,

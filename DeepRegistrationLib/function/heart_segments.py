@@ -24,20 +24,6 @@ from DeepRegistrationLib.methods.heart.preparation import (
     slice_axis,
 )
 
-SEGMENT_NAMES = {
-    **{
-        base + k: f"{level} {wall}"
-        for base, level in ((1, "basal"), (7, "mid"))
-        for k, wall in enumerate(
-            ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral",
-             "anterolateral")
-        )
-    },
-    **{13 + k: f"apical {wall}" for k, wall in enumerate(("anterior", "septal", "inferior",
-                                                          "lateral"))},
-    17: "apex",
-}  # fmt: skip
-
 _SIXTHS = (2, 1, 6, 5, 4, 3)  # from the middle of the septum towards the anterior wall, 60 degrees
 _QUARTERS = (14, 13, 16, 15)  # likewise, 90 degrees, the first around the middle of the septum
 _FEWEST = 3  # slices with cavity and muscle: of fewer there are no three levels

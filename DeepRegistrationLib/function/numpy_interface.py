@@ -1,14 +1,20 @@
-"""Ventilation from plain data to plain data, for the engine's process."""
+"""Ventilation and strain from plain data to plain data, for the engine's process."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from DeepRegistrationLib.function.strain import strain
+from DeepRegistrationLib.function.strain_result import shown_directions
 from DeepRegistrationLib.function.ventilation import ventilation
+from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import GivenMap, Volume
+from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms.tensors import image_of, mask_of, transform_of, volume_of
 
@@ -54,3 +60,65 @@ def ventilation_of(
         for name, region in {"both lungs": found.whole, **found.regions}.items()
     ]
     return {"map": Volume(values, shown.grid, "ventilation"), "rows": rows, "notes": found.notes}
+
+
+def strain_of(
+    frames: Sequence[Volume],
+    options: RegistrationOptions,
+    labels: Volume | None,
+    end_diastole: int | None,
+    transform: GivenMap | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Strain of the left ventricle over a cine series.
+
+    Args:
+        frames: Short-axis stacks of one beat, in order.
+        options: How to register.
+        labels: Of the end-diastolic frame (right ventricle 1, myocardium 2, left ventricle 3), on
+            any grid; found by HeartSegNet when None.
+        end_diastole: Its number, from 0; found when None.
+        transform: Of two frames, from the first to the second, see :func:`.strain.strain`.
+
+    Returns:
+        ``curves``: by frame, in the frames' order, ``radial``, ``circumferential`` (and
+        ``longitudinal`` where it is seen) as shares, and ``cavity_ml``; ``segments``: for each of
+        these directions the 17 values at end-systole, None where unknown; ``ejection_fraction``;
+        ``end_diastole`` and ``end_systole``, from 0; ``labels``: Volume of the end-diastolic frame;
+        ``trust``: a sentence; ``notes``: sentences.
+    """
+    images = [image_of(frame) for frame in frames]
+    with torch.no_grad():
+        found = strain(
+            images,
+            options,
+            reference=end_diastole,
+            labels=None if labels is None else _labels_on(labels, images[0].grid),
+            transform=None if transform is None else transform_of(transform),
+            progress=progress,
+        )
+    names = shown_directions(found)
+    curves = {**{name: found.whole[name] for name in names}, "cavity_ml": found.volumes_ml}
+    in_order = np.argsort(found.order)
+    return {
+        "curves": {name: [float(v) for v in values[in_order]] for name, values in curves.items()},
+        "segments": {
+            name: [float(v) if np.isfinite(v) else None for v in found.at(name, found.end_systole)]
+            for name in names
+        },
+        "ejection_fraction": found.ejection_fraction,
+        "end_diastole": found.reference,
+        "end_systole": found.end_systole,
+        "labels": volume_of(found.labels),
+        "trust": found.trust,
+        "notes": found.notes,
+    }
+
+
+def _labels_on(labels: Volume, grid: Grid) -> Image:
+    """By nearest neighbor, where they are on another grid."""
+    own = image_of(labels)
+    if own.grid.same_as(grid):
+        return own
+    placed = own.resampled(grid, interpolation="nearest", fill=0)
+    return Image(placed.data.to(own.data.dtype), grid, own.name)

@@ -25,14 +25,11 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.function.heart_segments import (
-    SEGMENT_NAMES,
-    HeartPoints,
-    cavity_ml,
-    heart_points,
-)
+from DeepRegistrationLib.function.heart_segments import HeartPoints, cavity_ml, heart_points
+from DeepRegistrationLib.function.segment_names import SEGMENT_NAMES
 from DeepRegistrationLib.function.strain_input import (
     check_frames,
+    check_pair,
     end_diastole,
     segmented_frame,
 )
@@ -57,6 +54,7 @@ def strain(
     labels: Image | None = None,
     tracking: Tracking = "reference",
     closed: bool | None = None,
+    transform: Transform | None = None,
     progress: Progress = silent,
 ) -> Strain:
     """Strain over a cine series, or between two of its frames.
@@ -71,6 +69,8 @@ def strain(
         tracking: See :data:`TRACKING`.
         closed: Whether the series is a whole beat, so that the last frame is followed by the first;
             when omitted, one of three frames or more is.
+        transform: Of two frames, from points of the first, which is end-diastole, to the second;
+            then nothing is registered.
         progress: Called with the fraction done.
 
     Raises:
@@ -78,24 +78,32 @@ def strain(
             segmented, a segmentation without what is needed, or no contraction from the reference.
     """
     frames = list(frames)
+    if transform is not None:
+        reference = check_pair(frames, reference)
     check_frames(frames, reference, labels, tracking)
     notes: list[str] = []
-    progress(0.0, "Looking for the heart")
-    found = [segmented_frame(frame) for frame in frames]
+    found = []
+    for k, frame in enumerate(frames):
+        progress(0.1 * k / len(frames), "Looking for the heart")
+        found.append(segmented_frame(frame))
     reference, labels = end_diastole(frames, found, reference, labels, notes)
     heart = heart_points(labels)
     closed = len(frames) > 2 if closed is None else closed
     order = np.roll(np.arange(len(frames)), -reference)
     material, muscle = _material(heart)
-    places, missing = tracked(
-        [frames[k] for k in order],
-        material,
-        options,
-        notes,
-        part(progress, 0.1, 0.95),
-        closed=closed,
-        to_reference=tracking == "reference",
-    )
+    if transform is not None:
+        here = material.neighbors()
+        places, missing = [here, moved(transform, here)], None
+    else:
+        places, missing = tracked(
+            [frames[k] for k in order],
+            material,
+            options,
+            notes,
+            part(progress, 0.1, 0.95),
+            closed=closed,
+            to_reference=tracking == "reference",
+        )
     gradients = [material.gradients(place) for place in places]
     factors = np.array([material.determinants(gradient) for gradient in gradients])
     values = np.array([_green_lagrange(g[muscle]) for g in gradients])

@@ -51,6 +51,16 @@ def check_frames(
         )
 
 
+def check_pair(frames: list[Image], reference: int | None) -> int:
+    """The end-diastolic frame where a transform leads from it to the only other one: the first."""
+    if len(frames) != 2 or reference not in (None, 0):
+        raise RegistrationError(
+            "A transform leads from end-diastole to one other frame; give these two frames, "
+            "end-diastole first, or leave the transform out."
+        )
+    return 0
+
+
 def segmented_frame(frame: Image) -> tuple[Image | None, str]:
     """A frame's labels, by the segmentation network; or why there are none."""
     try:

@@ -73,9 +73,33 @@ class Strain:
             return False
         return abs(_ejected(self.segmented_ml) - _ejected(self.volumes_ml)) <= _AGREE
 
+    @property
+    def trust(self) -> str:
+        """One sentence: how far the strain can be relied on."""
+        last = int(np.flatnonzero(self.order == self.end_systole)[0])
+        segmented, deformed = (_ejected(v) for v in (self.segmented_ml, self.volumes_ml))
+        doubts = []
+        if self.drift_mm is not None and self.drift_mm[1] > _DRIFT:
+            doubts.append("much drift after the beat")
+        if abs(segmented - deformed) > _AGREE:  # not so where one is not known
+            doubts.append("two ejection fractions that do not agree")
+        if abs(self.muscle[last] - 1) > _VOLUME:
+            doubts.append("a change of the muscle's volume")
+        if doubts:
+            return f"Do not rely on this strain: it shows {' and '.join(doubts)}."
+        return (
+            "No check speaks against this strain; read the means of walls and levels, as single "
+            "segments err by several percentage points."
+        )
+
     def at(self, direction: str, frame: int) -> np.ndarray:
         """The 17 segments' strain in a frame of the series: [17]."""
         return self.segments[direction][:, int(np.flatnonzero(self.order == frame)[0])]
+
+
+def shown_directions(found: Strain) -> list[str]:
+    """The directions that can be relied on: in thick slices not the longitudinal one."""
+    return [d for d in DIRECTIONS if d != "longitudinal" or found.longitudinal_seen]
 
 
 def _ejected(volumes: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""The bull's eye of the left ventricle's 17 segments, as SVG."""
+"""The bull's eye of the left ventricle's 17 segments, as SVG and as PNG."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from html import escape
 
 import numpy as np
 
+from DeepRegistrationLib.reports.overlays import png
+
+LIMITS = {"radial": 1.0, "circumferential": 0.3, "longitudinal": 0.3}
+"""Of the color scales."""
+
 _SIZE, _MIDDLE = 340, (150.0, 165.0)
 _RADII = (35.0, 70.0, 105.0, 140.0)  # of apex, apical, mid and basal ring
 _FIRST = {1: (60.0, 60.0), 7: (60.0, 60.0), 13: (45.0, 90.0)}  # segment, its start and its width
 _NONE = "#8a8f94"  # of a segment that is not known
+_FINER = 3  # pixels along each axis that one of the PNG file is the mean of
 
 
 def color(value: float, limit: float) -> str:
@@ -67,6 +73,40 @@ def bulls_eye_svg(values: Sequence[float], title: str, limit: float) -> str:
         f"{''.join(parts)}<g class='plain'>{names}{sides}</g>{''.join(steps)}"
         f"{_scale(limit)}</svg>"
     )
+
+
+def bulls_eye_png(
+    values: Sequence[float], limit: float, size: int, around: tuple[int, int, int]
+) -> bytes:
+    """The same without words, where no SVG can be shown.
+
+    Args:
+        values, limit: As for :func:`bulls_eye_svg`.
+        size: Edge in pixels.
+        around: Color around it.
+    """
+    count = size * _FINER
+    y, x = np.mgrid[:count, :count] - 0.5 * (count - 1)
+    radius = np.hypot(x, y) * 2 * _RADII[-1] / (count - 2 * _FINER)
+    angle = np.degrees(np.arctan2(-y, x))
+    ring = np.searchsorted(_RADII, radius)  # 0 the apex, 3 basal, 4 around
+    segment = np.where(ring == 0, 17, 0)
+    for first, own in ((1, 3), (7, 2), (13, 1)):
+        start, width = _FIRST[first]
+        number = first + ((angle - start) % 360 // width).astype(int)
+        segment = np.where(ring == own, number, segment)
+    shades = [around, *(_rgb(color(value, limit)) for value in values)]
+    picture = np.array(shades, float)[segment]
+    edge = np.zeros(segment.shape, bool)
+    for axis in (0, 1):
+        edge |= segment != np.roll(segment, 1, axis)
+    picture[edge | np.roll(edge, 1, 0) | np.roll(edge, 1, 1)] = _rgb("#444444")
+    small = picture.reshape(size, _FINER, size, _FINER, 3).mean(axis=(1, 3))
+    return png(np.rint(small).astype(np.uint8))
+
+
+def _rgb(code: str) -> tuple[int, int, int]:
+    return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
 
 
 def _sector(

@@ -10,20 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from DeepRegistrationLib.function.heart_segments import SEGMENT_NAMES
 from DeepRegistrationLib.function.phases import PhaseCurves
-from DeepRegistrationLib.function.strain_result import DIRECTIONS, Strain
+from DeepRegistrationLib.function.segment_names import SEGMENT_NAMES
+from DeepRegistrationLib.function.strain_result import Strain, shown_directions
 from DeepRegistrationLib.function.ventilation import Ventilation
 from DeepRegistrationLib.function.ventilation_amounts import MEASURES
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite
-from DeepRegistrationLib.reports.bulls_eye import bulls_eye_svg
+from DeepRegistrationLib.reports.bulls_eye import LIMITS, bulls_eye_svg
 from DeepRegistrationLib.reports.curves_svg import curves_svg
 from DeepRegistrationLib.reports.html_parts import page, section, table
 from DeepRegistrationLib.reports.map_pictures import gradient_css, map_png
-
-LIMITS = {"radial": 1.0, "circumferential": 0.3, "longitudinal": 0.3}
-"""Of the bull's eyes' color scales."""
 
 _SPREAD = (2.0, 98.0)  # percent of the map's values inside, for the limits of the picture
 
@@ -129,11 +126,6 @@ def strain_page(found: Strain) -> str:
         + section("Over the beat", f'<div class="plots">{plots}</div>')
         + section("Table", table(["", *drawn], rows, "Strain at end-systole, %")),
     )
-
-
-def shown_directions(found: Strain) -> list[str]:
-    """The directions that can be relied on: in thick slices not the longitudinal one."""
-    return [d for d in DIRECTIONS if d != "longitudinal" or found.longitudinal_seen]
 
 
 def strain_svg(found: Strain, direction: str) -> str:

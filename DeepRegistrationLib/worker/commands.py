@@ -149,3 +149,11 @@ def ventilation(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     from DeepRegistrationLib.function.numpy_interface import ventilation_of
 
     return ventilation_of(**request, progress=progress)
+
+
+@command
+def strain(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Strain over a cine series; the request is ``strain_of``'s arguments."""
+    from DeepRegistrationLib.function.numpy_interface import strain_of
+
+    return strain_of(**request, progress=progress)

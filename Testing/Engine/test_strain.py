@@ -11,7 +11,8 @@ import torch
 from DeepRegistrationLib import Grid, Image, RegistrationError
 from DeepRegistrationLib.data.phantoms import cine
 from DeepRegistrationLib.function import tracking
-from DeepRegistrationLib.function.heart_segments import SEGMENT_NAMES, heart_points
+from DeepRegistrationLib.function.heart_segments import heart_points
+from DeepRegistrationLib.function.segment_names import SEGMENT_NAMES
 from DeepRegistrationLib.function.strain import strain, strain_by
 from DeepRegistrationLib.function.strain_result import DIRECTIONS
 from DeepRegistrationLib.transforms import Affine, Transform

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from DeepRegistrationLib.methods.anatomy import Anatomy, look_at
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.hounsfield import hounsfield_offset
+from DeepRegistrationLib.methods.anatomy import CARDIAC_MRI, Anatomy, anatomy_of, look_at
 from DeepRegistrationLib.registration.method_choice import Choice, choose_method
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
@@ -25,3 +27,15 @@ def choice_for(fixedNode, movingNode, fixedMaskNode=None, anatomy: str = "auto")
     fixed = volume_from_node(fixedNode, "the fixed volume")
     moving = volume_from_node(movingNode, "the moving volume", ignoring=above)
     return choose_method(look_at(fixed, moving, mask_from_node(fixedMaskNode, "the fixed mask")))
+
+
+def may_be_one_heart(fixedNode, movingNode) -> bool:
+    """Whether two volume nodes look like frames of one cine series, by a cheap look."""
+    above = result_above(fixedNode, movingNode)
+    try:
+        fixed = volume_from_node(fixedNode, "the fixed volume")
+        moving = volume_from_node(movingNode, "the moving volume", ignoring=above)
+    except RegistrationError:
+        return False
+    ct = all(hounsfield_offset(volume.data) is not None for volume in (fixed, moving))
+    return anatomy_of(fixed, moving, ct=ct, density=None).name == CARDIAC_MRI

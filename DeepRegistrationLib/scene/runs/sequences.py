@@ -166,10 +166,16 @@ def transform_at(transforms, frame: int):
     return transforms.GetNthDataNode(frame)
 
 
+def frame_times(sequence) -> tuple[str, list[float]]:
+    """What a sequence's frames are ordered by, as ``time (s)``, and its value for each."""
+    name, unit = sequence.GetIndexName() or "frame", sequence.GetIndexUnit()
+    return f"{name} ({unit})" if unit else name, index_values(sequence).tolist()
+
+
 def index_values(sequence) -> np.ndarray:
-    """The sequence's index values as numbers: the frame numbers where they are texts."""
+    """The sequence's index values as numbers: the frames' numbers, from 1, where they are texts."""
     values = [sequence.GetNthIndexValue(k) for k in range(sequence.GetNumberOfDataNodes())]
     try:
         return np.array([float(value) for value in values])
     except ValueError:
-        return np.arange(len(values), dtype=float)
+        return np.arange(1.0, len(values) + 1)
