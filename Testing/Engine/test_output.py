@@ -77,8 +77,8 @@ def test_a_disk_that_fills_up_while_writing_leaves_nothing(good, refuse, tmp_pat
 def test_a_file_that_itk_cut_short_in_silence_is_noticed(good, refuse, tmp_path, monkeypatch):
     write = result_files.write_image
 
-    def cut(image, path):
-        write(image, path)
+    def cut(image, path, **scale):
+        write(image, path, **scale)
         with open(path, "rb+") as file:
             file.truncate(500)
 

@@ -44,3 +44,12 @@ def test_rounding_makes_no_fold_and_hides_none(result, tmp_path):
     write_results(result, result.warped, {}, tmp_path)
     found = values(tmp_path / "jacobian.nii.gz")
     assert np.array_equal(found <= 0, result.jacobian.data.numpy() <= 0)
+
+
+@pytest.mark.parametrize("extreme", [-9.0, 40.0])
+def test_values_beyond_16_bits_are_written_as_they_are(result, tmp_path, extreme):
+    result.jacobian.data[3, 4, 5] = extreme
+    write_results(result, result.warped, {}, tmp_path)
+    expected = result.jacobian.data.numpy()
+    found = values(tmp_path / "jacobian.nii.gz")
+    assert np.allclose(found, expected, atol=2.0**-14)
