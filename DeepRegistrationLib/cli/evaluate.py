@@ -11,8 +11,7 @@ import torch
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
-    driving_beside,
-    driving_labels_beside,
+    drove,
     kept_region,
     landmark_arguments,
     load_image,
@@ -156,14 +155,15 @@ def _evaluated(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The report of a transform, and the measures behind it."""
     points = landmark_arguments(inputs.landmarks)
+    driven = drove(path, transform)
     with torch.no_grad():
         return evaluation_and_measures(
             transform,
             fixed=inputs.fixed,
             moving=inputs.moving,
             kept=kept_region(path, inputs.fixed),
-            driving=driving_beside(path),
-            driving_labels=driving_labels_beside(path),
+            driving=driven.pairs,
+            driving_labels=driven.labels,
             **inputs.given,
             **(points | {"notes": inputs.notes}),
         )
@@ -204,7 +204,7 @@ def _content(
 ) -> tuple[ReportContent, FilePair]:
     """What the page says of a transform, and of which images."""
     labels = {key: inputs.given.get(key) for key in ("fixed_labels", "label_names")}
-    driving, images = driving_beside(judged.path), (inputs.fixed, inputs.moving)
+    driving, images = drove(judged.path, judged.transform).pairs, (inputs.fixed, inputs.moving)
     pair = file_pair(arguments, *images, inputs.landmarks, driving, **labels)
     made = report_beside(judged.path, judged.transform)
     described = identity_of_file(judged.path, judged.transform, made, arguments.patient_data)

@@ -95,7 +95,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
                 "device": str(choose_device(arguments.device)[0]),
             },
         )
-        result = with_earlier(result, arguments.transform)
+        result = with_earlier(result, arguments.transform, start)
         report = build_report(result, fixed, moving, **landmark_arguments(landmarks))
         write_results(result, moving, report, folder)
     tell(arguments, report)

@@ -15,9 +15,8 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.driving_pairs import (
     as_pairs,
     joined,
-    read_driving,
-    read_driving_labels,
 )
+from DeepRegistrationLib.evaluation.driving_record import Drove
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs, read_landmark_pairs
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.geometry import Grid
@@ -28,12 +27,16 @@ from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import RegistrationOptions, values_in
 from DeepRegistrationLib.registration.engine import Registration
-from DeepRegistrationLib.reports.report import DRIVING_FILE, DRIVING_LABELS_FILE, MASK_FILE
+from DeepRegistrationLib.reports.driving_files import (
+    REPORT_FILE,
+    TRANSFORM_FILE,
+    what_drove,
+)
+from DeepRegistrationLib.reports.file_report import identity_of_transform
+from DeepRegistrationLib.reports.report import MASK_FILE
 from DeepRegistrationLib.transforms import Transform, read_transform
 
 T = TypeVar("T")
-
-_TRANSFORM, _INVERSE = "transform.h5", "inverse.h5"  # as ``result_files.RESULTS`` has them
 
 
 def load_image(path: str, series: Sequence[str] = (), frame: int | None = None) -> Image:
@@ -185,42 +188,21 @@ def load_guide_labels(
     return load_labels(ours, grid=fixed.grid), load_labels(theirs, grid=moving.grid)
 
 
-def driving_beside(transform: str) -> LandmarkPairs | None:
-    """The landmark pairs that drove a transform which ``deepreg`` wrote; None for none.
-
-    Of the inverse, the fixed points are the moving ones of the transform.
-    """
-    record = _beside(transform, DRIVING_FILE)
-    if record is None:
-        return None
-    pairs = read_driving(record)
-    if Path(transform).name == _INVERSE:
-        return replace(pairs, fixed=pairs.moving, moving=pairs.fixed)
-    return pairs
+def drove(path: str, transform: Transform) -> Drove:
+    """What drove a transform that was read from a file, as far as it is known."""
+    return what_drove(path, lambda: identity_of_transform(transform).checksum)
 
 
-def driving_labels_beside(transform: str) -> tuple[str, ...]:
-    """The names of the segments that drove it."""
-    record = _beside(transform, DRIVING_LABELS_FILE)
-    return () if record is None else read_driving_labels(record)
-
-
-def with_earlier(result: Registration, start: str | None) -> Registration:
-    """A result that also knows what drove the transform that it started from."""
-    if start is None:
+def with_earlier(result: Registration, path: str | None, start: Transform | None) -> Registration:
+    """A result that also knows what drove the transform that it started from, read from a file."""
+    if path is None or start is None:
         return result
-    pairs, left_out = driving_beside(start), result.left_out
+    earlier, left_out = drove(path, start), result.left_out
+    pairs = earlier.pairs
     if result.driving is not None:
         pairs, left_out = joined(result.driving, left_out, pairs)
-    names = dict.fromkeys((*result.driving_labels, *driving_labels_beside(start)))
+    names = dict.fromkeys((*result.driving_labels, *earlier.labels))
     return replace(result, driving=pairs, left_out=left_out, driving_labels=tuple(names))
-
-
-def _beside(transform: str, name: str) -> Path | None:
-    """A record beside a transform of ours, where there is one."""
-    path = Path(transform)
-    record = path.with_name(name)
-    return record if path.name in (_TRANSFORM, _INVERSE) and record.is_file() else None
 
 
 def kept_region(transform: str, fixed: Image | None) -> Region | None:
@@ -229,8 +211,8 @@ def kept_region(transform: str, fixed: Image | None) -> Region | None:
     None where the transform is not one that it wrote, or the mask is not the fixed image's.
     """
     path = Path(transform)
-    report, mask = path.with_name("report.json"), path.with_name(MASK_FILE)
-    if path.name != _TRANSFORM or not (report.is_file() and mask.is_file()):
+    report, mask = path.with_name(REPORT_FILE), path.with_name(MASK_FILE)
+    if path.name != TRANSFORM_FILE or not (report.is_file() and mask.is_file()):
         return None
     try:
         source = json.loads(report.read_text(encoding="utf-8"))["region"]["source"]

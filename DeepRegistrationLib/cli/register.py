@@ -93,7 +93,7 @@ def register_files(arguments: argparse.Namespace) -> int:
             **masks,
         )
         progress(1.0, "Measuring and writing")
-        result = with_earlier(result, arguments.initial)
+        result = with_earlier(result, arguments.initial, initial)
         result.seconds.update(seconds)
         report, measured = report_and_measures(result, fixed, moving, **landmark_arguments(pairs))
         write_results(result, moving, report, folder, images=not arguments.no_images)

@@ -5,10 +5,7 @@ A pair that a registration was fitted to says nothing of its error. Nothing here
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -151,63 +148,3 @@ def joined(
     )
     errors = None if left_out is None else np.append(left_out, np.full(len(others), np.nan))
     return pairs, errors
-
-
-_COLUMNS = ("label", "x", "y", "z", "moving_x", "moving_y", "moving_z")
-
-
-def write_driving(driving: LandmarkPairs, path: Path) -> None:
-    """Write what drove a registration as CSV, LPS mm; the first columns are read as landmarks."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        for label, *ends in zip(driving.labels, driving.fixed, driving.moving, strict=True):
-            rows.writerow([label, *(repr(float(v)) for v in np.concatenate(ends))])
-
-
-def write_driving_labels(names: Sequence[str], path: Path) -> None:
-    """Write the names of segments that drove a registration as CSV, one a row."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([["label"], *([name] for name in names)])
-
-
-def read_driving_labels(path: Path) -> tuple[str, ...]:
-    """Read what :func:`write_driving_labels` wrote.
-
-    Raises:
-        RegistrationError: It is not such a file.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            head, *rows = csv.reader(file)
-        if head != ["label"] or any(len(row) != 1 for row in rows):
-            raise ValueError
-    except (OSError, ValueError, csv.Error) as error:
-        raise _unreadable(path, "segments") from error
-    return tuple(row[0] for row in rows)
-
-
-def _unreadable(path: Path, what: str) -> RegistrationError:
-    return RegistrationError(
-        f"{path.name} beside the transform does not say which {what} drove the registration; "
-        "restore or remove it."
-    )
-
-
-def read_driving(path: Path) -> LandmarkPairs:
-    """Read what :func:`write_driving` wrote.
-
-    Raises:
-        RegistrationError: It is not such a file.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            head, *rows = csv.reader(file)
-        if tuple(head) != _COLUMNS:
-            raise ValueError
-        values = np.array([[float(v) for v in row[1:]] for row in rows]).reshape(-1, 2, 3)
-        if not np.isfinite(values).all():
-            raise ValueError
-        return as_pairs(LandmarkPairs([row[0] for row in rows], values[:, 0], values[:, 1]))
-    except (OSError, ValueError, csv.Error) as error:
-        raise _unreadable(path, "landmarks") from error

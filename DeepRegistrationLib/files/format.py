@@ -97,6 +97,7 @@ class Format(ABC):
         path: Path,
         grid: Grid | None = None,
         pair: tuple[Series, Series] | None = None,
+        carried: str = "",
     ) -> None:
         """Write T to a file with one of the endings ``written``.
 
@@ -105,6 +106,7 @@ class Format(ABC):
             path: Of the file.
             grid: Of the fixed image, where it is known.
             pair: The fixed and the moving series, where ``needs_series`` says so.
+            carried: A text that stays with it where the format can hold one.
 
         Raises:
             RegistrationError: This file cannot hold the transform, or cannot be written.

@@ -50,12 +50,6 @@ NOTE_LOG = "std_log is taken over voxels with J > 0; folding is percent_nonposit
 MASK_FILE = "mask.nii.gz"
 """The mask that a registration used, beside its transform and report."""
 
-DRIVING_FILE = "driving_landmarks.csv"
-"""The landmark pairs that drove a registration, there too."""
-
-DRIVING_LABELS_FILE = "driving_labels.csv"
-"""The names of the segments that did."""
-
 REPORTED = Outputs(warped=True, jacobian=True)
 """What a report is made of; :func:`build_report` computes what of it is not there."""
 

@@ -10,23 +10,34 @@ from typing import Any
 import numpy as np
 import torch
 
-from DeepRegistrationLib.evaluation.driving_pairs import write_driving, write_driving_labels
+from DeepRegistrationLib.evaluation.driving_record import (
+    Drove,
+    write_driving,
+    write_driving_labels,
+)
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.registration.engine import Registration
+from DeepRegistrationLib.reports.driving_files import (
+    DRIVING_FILE,
+    DRIVING_LABELS_FILE,
+    INVERSE_FILE,
+    REPORT_FILE,
+    TRANSFORM_FILE,
+)
 from DeepRegistrationLib.reports.plain_report import write_report
-from DeepRegistrationLib.reports.report import DRIVING_FILE, DRIVING_LABELS_FILE, MASK_FILE
+from DeepRegistrationLib.reports.report import MASK_FILE
 from DeepRegistrationLib.transforms import write_transform
 from DeepRegistrationLib.transforms.warping import in_type_of
 
 RESULTS = (
-    "transform.h5",
+    TRANSFORM_FILE,
     "warped.nii.gz",
     "jacobian.nii.gz",
-    "report.json",
-    "inverse.h5",
+    REPORT_FILE,
+    INVERSE_FILE,
     MASK_FILE,
     "displacement.nii.gz",
     DRIVING_FILE,
@@ -86,9 +97,11 @@ def write_results(
             for image, name, step in volumes
             if image is not None
         ]
-        write_transform(result.transform, folder / RESULTS[0])
+        drove = Drove(result.driving, tuple(result.driving_labels))
+        write_transform(result.transform, folder / RESULTS[0], drove.text() if drove else "")
         if result.inverse is not None:
-            write_transform(result.inverse.field, folder / RESULTS[4])
+            back = drove.swapped().text() if drove else ""
+            write_transform(result.inverse.field, folder / RESULTS[4], back)
     for job in running:
         job.result()  # raises what went wrong
     if result.driving is not None:

@@ -16,6 +16,7 @@ import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images import nrrd
+from DeepRegistrationLib.images.carried import ABLE, KEY, marked, with_comment
 from DeepRegistrationLib.images.endings import (
     FIELD_FILES,
     HDF5_FILES,
@@ -158,8 +159,13 @@ def _inverted(field: DisplacementField, name: str) -> DisplacementField:
     return found.field
 
 
-def write_transform(transform: Transform, path: str | Path) -> None:
+def write_transform(transform: Transform, path: str | Path, carried: str = "") -> None:
     """Write ``.h5`` or ``.tfm`` (any transform), or a displacement image (``.nii.gz`` ...).
+
+    Args:
+        transform: Fixed to moving points.
+        path: Of the file; its ending chooses the format.
+        carried: A text that stays with it where the format can hold one, see :mod:`images.carried`.
 
     Raises:
         RegistrationError: Unknown suffix, a displacement image asked of a transform without one
@@ -176,11 +182,17 @@ def write_transform(transform: Transform, path: str | Path) -> None:
                     f"{path.name} can hold only one displacement field; write .h5, or sample the "
                     "transform on a grid first (DisplacementField.of)."
                 )
-            sitk.WriteImage(displacement_image(transform), str(path), useCompression=True)
+            image = displacement_image(transform)
+            if carried and name.endswith(ABLE):
+                image.SetMetaData(KEY, marked(carried))
+            sitk.WriteImage(image, str(path), useCompression=True)
         elif name.endswith(HDF5_FILES):
-            write_itk_transforms(_stored(transform), path)
+            more = {KEY: marked(carried)} if carried else {}
+            write_itk_transforms(_stored(transform), path, more)
         elif name.endswith(TRANSFORM_FILES):
             sitk.WriteTransform(to_itk(transform), str(path))
+            if carried and name.endswith(ABLE):
+                with_comment(path, carried)
         else:
             raise RegistrationError(
                 f"{path.name}: transforms are written as .h5, .tfm or .nii.gz; choose one of these."

@@ -9,7 +9,7 @@ piece, and strings of variable length.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -59,8 +59,16 @@ def numbers(values: Iterable[float]) -> Numbers:
     return Numbers(len(array), "<f8", [array])
 
 
-def write_itk_transforms(transforms: list[StoredTransform], path: Path) -> None:
-    """Write a file that ITK reads as these transforms: one, or a composite and its members."""
+def write_itk_transforms(
+    transforms: list[StoredTransform], path: Path, more: Mapping[str, str] | None = None
+) -> None:
+    """Write a file that ITK reads as these transforms: one, or a composite and its members.
+
+    Args:
+        transforms: Of a composite, first itself.
+        path: Of the file.
+        more: Texts by the names of their data sets; ITK does not look at them.
+    """
     with open(path, "wb") as file:
         file.write(bytes(_SUPERBLOCK))
         members = {
@@ -78,7 +86,8 @@ def write_itk_transforms(transforms: list[StoredTransform], path: Path) -> None:
             )
             for number, transform in enumerate(transforms)
         }
-        root = _group(file, {"TransformGroup": _group(file, members)})
+        texts = {name: _text(file, text) for name, text in (more or {}).items()}
+        root = _group(file, {"TransformGroup": _group(file, members), **texts})
         end = file.tell()
         file.seek(0)
         file.write(b"\x89HDF\r\n\x1a\n" + struct.pack("<8B2HI", 0, 0, 0, 0, 0, 8, 8, 0, 4, 16, 0))
@@ -138,8 +147,9 @@ def _text(file: BinaryIO, text: str) -> int:
     content, heap = text.encode(), file.tell()
     entry = struct.pack("<2H4xQ", 1, 1, len(content)) + _padded(content)
     used = 16 + len(entry)
-    file.write(b"GCOL" + struct.pack("<B3xQ", 1, _HEAP) + entry)
-    file.write(struct.pack("<2H4xQ", 0, 0, _HEAP - used).ljust(_HEAP - used, b"\0"))
+    size = max(_HEAP, used + 16)
+    file.write(b"GCOL" + struct.pack("<B3xQ", 1, size) + entry)
+    file.write(struct.pack("<2H4xQ", 0, 0, size - used).ljust(size - used, b"\0"))
     data = file.tell()
     file.write(struct.pack("<IQI", len(content), heap, 1))
     return _dataset(file, 1, _STRING, data, 16)

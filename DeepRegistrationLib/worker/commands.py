@@ -69,9 +69,12 @@ def improve(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 def imported(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """A transform of other programs; the request is ``jobs.imported_transform``'s arguments."""
     from DeepRegistrationLib.registration.numpy_interface import imported_transform
+    from DeepRegistrationLib.reports.driving_files import what_drove
 
     progress(0.1, "Reading the transform")
-    return imported_transform(**request)
+    found = imported_transform(**request)
+    drove = [what_drove(file, None) for file in request["files"]]
+    return {**found, "drove": next((each.text() for each in drove if each), "")}
 
 
 @command

@@ -10,7 +10,7 @@ import torch
 
 from DeepRegistrationLib import Image, RegistrationError, register, write_image
 from DeepRegistrationLib.cli import main
-from DeepRegistrationLib.evaluation.driving_pairs import read_driving_labels, write_driving_labels
+from DeepRegistrationLib.evaluation.driving_record import read_driving_labels, write_driving_labels
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.tolerance import tolerance

@@ -26,10 +26,13 @@ from foreign_transforms import (
 from pairs import add_pair, phantom
 from SlicerHost.hands import click
 
+from DeepRegistrationLib.evaluation.driving_record import Drove
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.files.foreign_transforms import format_called, format_names
+from DeepRegistrationLib.scene.landmarks.driving import drivers_of, segments_that_drove
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.runs.results import result_above
-from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms import Affine, write_transform
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "Testing" / "Engine" / "elastix"  # files and points of elastix and transformix
@@ -269,3 +272,13 @@ def test_a_transform_of_other_images_is_doubted(panel, read, tmp_path):
     said = read(tmp_path / "half.nii.gz")
     share = float(re.search(r"covers (\d+) % of the fixed volume", said)[1])
     assert share == pytest.approx(50, abs=4)
+
+
+def test_an_imported_file_keeps_what_drove_it(read, tmp_path):
+    drove = Drove(LandmarkPairs(["1"], np.ones((1, 3)), np.ones((1, 3)) * 2), ("liver",))
+    write_transform(Affine(translation=(1.0, 1.0, 1.0)), tmp_path / "driven.tfm", drove.text())
+    read(tmp_path / "driven.tfm")
+    node = slicer.mrmlScene.GetFirstNodeByName("driven")
+    (drivers,) = drivers_of(node)
+    assert [point.place for point in drivers.points[0]] == [(1.0, 1.0, 1.0)]
+    assert segments_that_drove(node) == ["liver"]

@@ -10,6 +10,8 @@ from landmark_pairs import POINTS, SHIFT, lists_of_pairs, place, translation
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.driving_pairs import SAME_PLACE
+from DeepRegistrationLib.evaluation.driving_record import Drove
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
@@ -19,6 +21,7 @@ from DeepRegistrationLib.scene.logic import RegistrationLogic
 from DeepRegistrationLib.scene.nodes.application import Application
 from DeepRegistrationLib.scene.nodes.transaction import reversible
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.transforms import Affine, write_transform
 
 
 @pytest.fixture
@@ -258,3 +261,29 @@ def test_an_excluded_pair_is_in_neither_statistics(transform, lists, live):
     let_drive(transform, lists, [4])
     lists[0].SetNthControlPointSelected(4, False)
     assert not live.state.fitted[4] and drove(live) == [4]
+
+
+# What a file says
+
+
+def record_of(rows) -> Drove:
+    labels = [str(row) for row in rows]
+    return Drove(LandmarkPairs(labels, POINTS[rows], (POINTS + SHIFT)[rows]), ("liver",))
+
+
+def test_what_drove_a_transform_that_slicer_read_is_known_when_it_is_chosen(scene, lists, tmp_path):
+    path = tmp_path / "renamed.h5"
+    write_transform(Affine(translation=SHIFT), path, record_of([2, 5]).text())
+    node = scene.AddNewNodeByClass("vtkMRMLTransformNode")
+    storage = scene.AddNewNodeByClass("vtkMRMLTransformStorageNode")
+    storage.SetFileName(str(path))
+    assert storage.ReadData(node) == 1
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    live = LiveLandmarks()
+    live.observe(*lists, node)
+    assert drove(live) == [2, 5] and live.state.statistics["n"] == 10
+    assert driving.segments_that_drove(node) == ["liver"]
+    live.observe(None, None)
+    live.observe(*lists, node)
+    assert len(driving.drivers_of(node)) == 1  # asked once
+    live.close()

@@ -40,6 +40,7 @@ class DicomFormat(Format):
         path: Path,
         grid: Grid | None = None,
         pair: tuple[Series, Series] | None = None,
+        carried: str = "",
     ) -> None:
         from DeepRegistrationLib.files.dicom_registration import write_registration
 

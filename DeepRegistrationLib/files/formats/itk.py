@@ -52,12 +52,13 @@ class ItkFormat(Format):
         path: Path,
         grid: Grid | None = None,
         pair: tuple[Series, Series] | None = None,
+        carried: str = "",
     ) -> None:
         from DeepRegistrationLib.transforms import write_transform
 
         if path.name.lower().endswith(FIELD_FILES):
             transform = _one_field(transform, grid, path.name)
-        write_transform(transform, path)
+        write_transform(transform, path, carried)
 
 
 def _one_field(transform: Transform, grid: Grid | None, name: str) -> DisplacementField:

@@ -180,6 +180,11 @@ def _segments_of(transform) -> list[str]:
     return [unquote(name) for name in (transform.GetAttribute(DROVE_SEGMENTS) or "").split()]
 
 
+def add(transform, drivers: Drivers) -> None:
+    """Let a transform node remember more points that drove it."""
+    _write(transform, [*drivers_of(transform), drivers])
+
+
 def forget(transform) -> None:
     """The transform was made anew, and nothing drove it."""
     _write(transform, [])

@@ -15,6 +15,7 @@ import vtk
 
 from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.driving_marks import marks_of
+from DeepRegistrationLib.scene.landmarks.driving_record import learn_from_files
 from DeepRegistrationLib.scene.landmarks.pairs import ambiguous, taken_as_identity
 from DeepRegistrationLib.scene.landmarks.point_cache import (
     PointList,
@@ -78,6 +79,7 @@ class LiveLandmarks:
                 appears registered. None gives the distance before registration only.
             moving_volume: Its voxel centers are what the voxel-snapped error rounds to.
         """
+        learn_from_files(transform_node)
         nodes = (fixed_node, moving_node, transform_node, moving_volume)
         scene = next((node.GetScene() for node in nodes if node is not None), None)
         self._choose(nodes, scene)

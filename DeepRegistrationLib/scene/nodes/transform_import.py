@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import vtk
 
+from DeepRegistrationLib.evaluation.driving_record import Drove
 from DeepRegistrationLib.files.foreign_transforms import readable_endings
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.plain_data import FieldMap
+from DeepRegistrationLib.scene.landmarks.driving_record import remember_record
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes import hierarchy
 from DeepRegistrationLib.scene.nodes.coordinates import flipped, map_points, parents_of
@@ -98,6 +100,8 @@ class ImportRequest(EngineRequest):
             set_transform(node, mapping)
             results.refer_to_pair(node, *(pair[::-1] if result["exchanged"] else pair))
             node.SetAttribute(IMPORTED, result["direction"])
+            if result["drove"]:
+                remember_record(node, Drove.read(result["drove"], node.GetName()))
             if self.movingNode is not None:
                 hierarchy.put_beside(node, self.movingNode)
         field = result["transform"].grid if isinstance(result["transform"], FieldMap) else None

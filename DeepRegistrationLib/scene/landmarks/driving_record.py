@@ -1,0 +1,42 @@
+"""What the file of a transform says of the landmarks and segments that drove it, in the scene."""
+
+from __future__ import annotations
+
+import logging
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.driving_record import Drove
+from DeepRegistrationLib.reports.driving_files import what_drove
+from DeepRegistrationLib.scene.landmarks import driving
+from DeepRegistrationLib.scene.nodes.coordinates import parents_of
+from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD
+
+_ASKED = "DeepRegistration.DroveAsked"
+"""Attribute of a transform node whose file was asked."""
+
+
+def remember_record(transform, record: Drove) -> None:
+    """Let a transform node remember what a file says; of points, only the places are known."""
+    if record.pairs is not None:
+        sides = record.pairs.fixed, record.pairs.moving
+        points = tuple([driving.DrivingPoint("", tuple(place)) for place in side] for side in sides)
+        driving.add(transform, driving.Drivers((None, None), points))
+    driving.remember_segments(transform, record.labels)
+
+
+def learn_from_files(transform) -> None:
+    """Let a transform node and its parents, which Slicer has read, remember what their files say.
+
+    Each file is asked once; those of transforms that were registered or imported here never.
+    """
+    for node in () if transform is None else (transform, *parents_of(transform)):
+        storage = node.GetStorageNode()
+        path = None if storage is None else storage.GetFileName()
+        known = (_ASKED, METHOD, IMPORTED)
+        if not path or any(node.GetAttribute(name) is not None for name in known):
+            continue
+        node.SetAttribute(_ASKED, "1")
+        try:
+            remember_record(node, what_drove(path, None))
+        except RegistrationError:
+            logging.warning("What a transform's file says of what drove it is damaged.")
