@@ -34,12 +34,12 @@ SPACING = 2.0  # mm, of the voxels that are compared; of thick slices only withi
 VESSELS, STRUCTURES = "vessels", "structures"
 FEWEST = 20  # places; fewer say nothing
 _AREA = 16  # neighboring places over which the largest shift is averaged
-_CT = (-1000.0, 300.0)  # HU
-_CT_NOISE = 400.0  # HU^2; of other images, of which the values become 0 to 1:
+CT_VALUES = (-1000.0, 300.0)  # HU
+CT_NOISE = 400.0  # HU^2; of other images, of which the values become 0 to 1:
 _NOISE = 1e-3
 _LUNG = -500.0  # HU: the median in a mask below this is that of lungs
 _DEPTH = 8.0  # mm below the surface of the lungs: a block holds nothing but lung there
-_VESSEL_VARIANCE = 3600.0  # HU^2: blocks with vessels or airways have more variance
+VESSEL_VARIANCE = 3600.0  # HU^2: blocks with vessels or airways have more variance
 _SAMPLES = 200_000  # voxels at which ranges and medians are taken
 _TOUCHED = 0.1  # a mask over less of the lungs is not meant for them
 
@@ -67,23 +67,23 @@ def alignment(
     """
     covered = _percent_covered(fixed, region)
     fixed, warped = finite(fixed), finite(warped)
-    box = _box(region, fixed.grid)
+    box = box_around(region, fixed.grid)
     first, second, noise = _comparable(fixed, warped, box)
     first, second = (smoothed(image, SPACING) for image in (first, second))
     inside = torch.ones(first.grid.shape, dtype=torch.bool)
     if region.mask is not None:
         inside = region.mask.resampled(first.grid, interpolation="nearest").data != 0
     everywhere = match_blocks(first, second, inside, noise)
-    seen = _seen(everywhere, transform, moving.grid)
+    seen = seen_by(everywhere, transform, moving.grid)
     everywhere = everywhere.only(seen)
     if len(everywhere.points) < FEWEST:
         return None
     found, kind = everywhere, STRUCTURES
     if region.mask is not None and _is_lung(fixed, region.mask):
-        deep = match_blocks(first, second, _deep(inside, first.grid), _VESSEL_VARIANCE)
-        deep = deep.only(_seen(deep, transform, moving.grid))
-        if len(deep.points) >= FEWEST:
-            found, kind = deep, VESSELS
+        vessels = match_blocks(first, second, deep(inside, first.grid), VESSEL_VARIANCE)
+        vessels = vessels.only(seen_by(vessels, transform, moving.grid))
+        if len(vessels.points) >= FEWEST:
+            found, kind = vessels, VESSELS
     length = np.linalg.norm(found.shift, axis=1)
     return {
         "kind": kind,
@@ -108,10 +108,10 @@ def _comparable(
     CT in HU, without what lies above soft tissue; of others the 1st to 99th percentile of the whole
     image as 0 to 1.
     """
-    parts = [_cropped(image, box) for image in (fixed, warped)]
+    parts = [cropped(image, box) for image in (fixed, warped)]
     if is_ct(fixed):
-        first, second = (replace(part, data=part.data.clamp(*_CT)) for part in parts)
-        return first, second, _CT_NOISE
+        first, second = (replace(part, data=part.data.clamp(*CT_VALUES)) for part in parts)
+        return first, second, CT_NOISE
     scaled = []
     for image, part in zip((fixed, warped), parts, strict=True):
         some = image.data.flatten()[:: max(1, image.data.numel() // _SAMPLES)].float()
@@ -121,7 +121,7 @@ def _comparable(
     return scaled[0], scaled[1], _NOISE
 
 
-def _box(region: Region, grid: Grid) -> tuple[slice, slice, slice]:
+def box_around(region: Region, grid: Grid) -> tuple[slice, slice, slice]:
     """The region with room for blocks and shifts around it: slices along z, y, x."""
     if region.mask is None:
         return slice(None), slice(None), slice(None)
@@ -134,13 +134,14 @@ def _box(region: Region, grid: Grid) -> tuple[slice, slice, slice]:
     return z, y, x
 
 
-def _cropped(image: Image, box: tuple[slice, slice, slice]) -> Image:
+def cropped(image: Image, box: tuple[slice, slice, slice]) -> Image:
+    """A box of an image: slices along z, y, x."""
     ends = [side.indices(n)[:2] for side, n in zip(box[::-1], image.grid.size, strict=True)]
     low, high = zip(*ends, strict=True)
     return Image(image.data[box], image.grid.cropped(low, high), image.name)
 
 
-def _seen(found: Matches, transform: Transform, moving: Grid) -> np.ndarray:
+def seen_by(found: Matches, transform: Transform, moving: Grid) -> np.ndarray:
     """Which places the transform takes into the moving image: bool [n]."""
     points = torch.from_numpy(found.points).float()  # a field would be copied to float64
     return moving.contains(transform(points).numpy())
@@ -166,7 +167,7 @@ def _is_lung(fixed: Image, mask: Image) -> bool:
     return float(values[:: max(1, len(values) // _SAMPLES)].median()) < _LUNG
 
 
-def _deep(inside: torch.Tensor, grid: Grid) -> torch.Tensor:
+def deep(inside: torch.Tensor, grid: Grid) -> torch.Tensor:
     """What lies well inside a mask: farther from everything else than the radius of a ball.
 
     The ball is a pile of rows of voxels, and what is outside grows along a row by their length:

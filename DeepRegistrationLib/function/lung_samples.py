@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.local_shifts import expected_shift, lung_shifts
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
 from DeepRegistrationLib.function.local_means import LocalMeans
 from DeepRegistrationLib.function.slice_bands import without_surface
@@ -30,6 +31,7 @@ _SURFACE = 5.0  # mm: at the pleura the lungs slide, and J shows the sliding
 _PARTIAL = 3.0  # mm at least, and a voxel: there, densities are partly those of the chest wall
 _FOLDS = 0.1  # J
 _ERROR = 5.0  # mm
+_APART = 2.0  # mm that blocks nearby lie apart on average
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,9 @@ def sampled(
         "the transform folds": determinant < _FOLDS,
         "near the lungs' surface": ~without_surface(lungs, grid, _SURFACE),
         "outside the moving image": ~shown,
+        "structures nearby do not lie on another": _apart(
+            lung_shifts(transform, _in_hu(fixed), _in_hu(moving), mask), lungs, grid
+        ),
     }
     if uncertainty is not None:
         wrong["the predicted error is large"] = (
@@ -114,6 +119,17 @@ def sampled(
         reliable=lungs & ~np.any(list(wrong.values()), axis=0),
         unreliable={name: 100.0 * float(where[lungs].mean()) for name, where in wrong.items()},
     )
+
+
+def _apart(
+    shifts: tuple[np.ndarray, np.ndarray] | None, lungs: np.ndarray, grid: Grid
+) -> np.ndarray:
+    """Where the verdict's block matching finds the registration off: bool [z, y, x]."""
+    wrong = np.zeros(grid.shape, bool)
+    if shifts is not None:
+        points = grid.to_physical(np.argwhere(lungs)[:, ::-1])
+        wrong[lungs] = expected_shift(*shifts, points) > _APART
+    return wrong
 
 
 def _in_hu(image: Image) -> Image:

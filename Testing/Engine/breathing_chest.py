@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from DeepRegistrationLib.function.ventilation import Ventilation, ventilation
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.transforms import DisplacementField
@@ -85,3 +86,11 @@ def truth(exhale_fixed: bool) -> tuple[dict[str, np.ndarray], np.ndarray]:
     gas_exhale, gas_inhale = determinant - share, 1 - share  # per volume at inhale
     changes = {"volume": 1 / determinant - 1, "gas": gas_inhale / gas_exhale - 1}
     return changes, np.ones_like(z) if exhale_fixed else determinant
+
+
+def measured(exhale_fixed: bool, **options) -> Ventilation:
+    """The ventilation by the true motion."""
+    fixed, lungs = scan(exhale_fixed)
+    moving, _ = scan(not exhale_fixed)
+    transform = motion(to_exhale=not exhale_fixed)
+    return ventilation(fixed, moving, transform, lungs=lungs, **options)

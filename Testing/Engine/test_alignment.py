@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from DeepRegistrationLib.data.phantoms import PhantomPair, thorax
-from DeepRegistrationLib.evaluation.alignment import _DEPTH, VESSELS, _deep, alignment
+from DeepRegistrationLib.evaluation.alignment import _DEPTH, VESSELS, alignment, deep
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
@@ -143,6 +143,6 @@ def test_well_inside_is_what_a_distance_transform_says(spacing, size):
     mask = np.random.default_rng(0).random(size[::-1]) < 0.999
     mask[0, 1, 3] = False
     depth = ndimage.distance_transform_edt(mask, sampling=spacing[::-1])
-    found = _deep(torch.from_numpy(mask), Grid(size, spacing))
+    found = deep(torch.from_numpy(mask), Grid(size, spacing))
     assert np.array_equal(found.numpy(), depth >= _DEPTH)
     assert 0 < found.sum() < found.numel()
