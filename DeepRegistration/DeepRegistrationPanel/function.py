@@ -1,4 +1,4 @@
-"""Ventilation of the chosen pair: measured, put into words and a table, and shown over the CT."""
+"""Ventilation of a pair or a 4D-CT: measured, put into words and tables, and shown."""
 
 from html import escape
 from math import isfinite
@@ -6,13 +6,16 @@ from math import isfinite
 import slicer
 from slicer.i18n import tr as _
 
+from DeepRegistrationLib.scene.runs.breath import BreathRequest
 from DeepRegistrationLib.scene.runs.ventilation import VentilationRequest
 from DeepRegistrationLib.scene.views import layouts
 from DeepRegistrationLib.scene.views.jacobian_overlay import MapOverlay
+from DeepRegistrationPanel.parameters import chosenOptions
 from DeepRegistrationPanel.runbar import RunBar
 from DeepRegistrationPanel.section import Section, stillThere
+from DeepRegistrationPanel.sequencechoice import browserOf, frameProblem, volumeSequences
 
-_ABOUT = ("fixedVolume", "movingVolume", "transform")
+_ABOUT = ("phases", "fixedVolume", "movingVolume", "transform")
 
 
 class FunctionSection(Section):
@@ -26,10 +29,13 @@ class FunctionSection(Section):
         self.bar = RunBar(
             self, ui.measureButton, ui.progressBar, ui.statusText, _ABOUT, self._onMeasure
         )
-        self._result = None  # of the last run, a VentilationResult
+        self._result = None  # of the last run of a pair, a VentilationResult
+        self._breath = None  # of the last run of a 4D-CT, a BreathResult
         self._fixed = None  # what it was measured on
         self._overlay = None
         ui.showButton.connect("toggled(bool)", self._onShow)
+        ui.plotButton.connect("clicked(bool)", self._onPlot)
+        ui.phasesSelector.connect("nodeAdded(vtkMRMLNode*)", self._onSequenceAdded)
         ui.undoButton.connect("clicked(bool)", self._onUndo)
 
     def update(self):
@@ -42,9 +48,16 @@ class FunctionSection(Section):
         if not there:
             self._hide()
         self.ui.showButton.enabled = there and not self.running
-        self.ui.regionsText.visible = there and self.bar.said
-        undoable = self._result is not None and self._result.record.undoable
-        self.ui.undoButton.enabled = undoable and not self.running
+        plotted = self._breath is not None and stillThere(self._breath.chart) is not None
+        self.ui.showButton.visible = not plotted
+        self.ui.plotButton.visible = plotted
+        self.ui.plotButton.enabled = not self.running
+        self.ui.regionsText.visible = (there or plotted) and self.bar.said
+        last = self._result or self._breath
+        self.ui.undoButton.enabled = last is not None and last.record.undoable and not self.running
+        offered = self.parameters.phases is not None or bool(volumeSequences())
+        self.ui.phasesLabel.visible = self.ui.phasesSelector.visible = offered
+        self.ui.phasesSelector.enabled = not self.running
 
     def onStarting(self):
         self._hide()
@@ -55,18 +68,23 @@ class FunctionSection(Section):
             if self.parameters is not None:
                 self.update()
 
+    def onEnter(self):
+        self._onSequenceAdded()
+
     def onExit(self):
         self._hide()
 
     def close(self):
         self._hide()
         self.bar.close()
-        self._result = self._fixed = None
+        self._result = self._fixed = self._breath = None
         self.ui.statusText.text = self.ui.regionsText.text = ""
 
     def _reason(self):
         """Why nothing can be measured, for the line under the button."""
         p = self.parameters
+        if p.phases is not None:
+            return frameProblem(p.phases) or self.panel.runner.reason
         if p.fixedVolume is None or p.movingVolume is None:
             return _("Choose a fixed and a moving volume.")
         if p.transform is None:
@@ -76,15 +94,32 @@ class FunctionSection(Section):
     def _onMeasure(self):
         p = self.parameters
         self._hide()
+        if p.phases is not None:
+            browser, options = browserOf(p.phases), chosenOptions(p)
+            request = BreathRequest(slicer.mrmlScene, p.phases, browser, options)
+            self.bar.start(request, self._onBreath)
+            return
         self._fixed = p.fixedVolume
         request = VentilationRequest(slicer.mrmlScene, p.fixedVolume, p.movingVolume, p.transform)
         self.bar.start(request, self._onMeasured)
 
     def _onMeasured(self, result):
-        self._result = result
+        self._result, self._breath = result, None
         self.ui.regionsText.text = _tableHtml(result.rows)
         self.bar.say(" ".join(result.notes))
         self.ui.showButton.checked = True
+
+    def _onBreath(self, result):
+        self._breath, self._result, self._fixed = result, None, None
+        self.ui.regionsText.text = _breathHtml(result.rows)
+        self.bar.say(" ".join(result.notes))
+
+    def _onPlot(self, _checked=False):
+        slicer.modules.plots.logic().ShowChartInLayout(self._breath.chart)
+
+    def _onSequenceAdded(self, _node=None):
+        if self.parameters is not None:
+            self.update()
 
     def _onShow(self, checked):
         if not checked:
@@ -96,8 +131,8 @@ class FunctionSection(Section):
 
     def _onUndo(self, _checked=False):
         self._hide()
-        result, self._result = self._result, None
-        self.panel.undo([result.record], {})
+        last, self._result, self._breath = self._result or self._breath, None, None
+        self.panel.undo([last.record], {})
 
     def _hide(self):
         """Show in the views what was shown before."""
@@ -130,6 +165,24 @@ def _tableHtml(rows):
         )
         for row in rows
     ]
+    return _html(head, cells)
+
+
+def _breathHtml(rows):
+    head = (_("region"), _("ml at exhale"), _("most, %"), _("in phase"))
+    cells = [
+        (
+            escape(row["name"]),
+            f"{row['exhale_ml']:.0f}",
+            _number(100 * row["volume"], 1),
+            str(row["phase"]),
+        )
+        for row in rows
+    ]
+    return _html(head, cells)
+
+
+def _html(head, cells):
     lines = "".join(
         "<tr>" + "".join(f"<td style='padding-right:8px'>{cell}</td>" for cell in row) + "</tr>"
         for row in cells

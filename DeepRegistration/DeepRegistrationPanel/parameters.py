@@ -51,6 +51,7 @@ class DeepRegistrationParameterNode:
         sequence, fixedFrame: What is registered in 4D, and the number of its frame that stays.
         sequenceTransforms: The result of that, or any other sequence of transforms.
         landmarkSequence: Point lists of the frames; the fixed one's are ``fixedLandmarks``.
+        phases: A 4D-CT of which ventilation is measured; without it of the pair.
         cine: Short-axis stacks of a beat, of which strain is measured; without it of the pair.
         heartLabels: Segmentation of the end-diastolic one. May be empty.
         endDiastole: Its number, from 1; 0: to be found.
@@ -84,6 +85,7 @@ class DeepRegistrationParameterNode:
     fixedFrame: Annotated[int, Minimum(0)] = 0
     sequenceTransforms: vtkMRMLSequenceNode
     landmarkSequence: vtkMRMLSequenceNode
+    phases: vtkMRMLSequenceNode
     cine: vtkMRMLSequenceNode
     heartLabels: LabelNode
     endDiastole: Annotated[int, Minimum(0)] = 0

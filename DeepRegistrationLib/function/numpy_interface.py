@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from DeepRegistrationLib.function.phases import phase_volumes
 from DeepRegistrationLib.function.strain import strain
 from DeepRegistrationLib.function.strain_result import shown_directions
 from DeepRegistrationLib.function.ventilation import ventilation
@@ -15,7 +16,8 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import GivenMap, Volume
 from DeepRegistrationLib.options import RegistrationOptions
-from DeepRegistrationLib.progress import Progress
+from DeepRegistrationLib.progress import Progress, part
+from DeepRegistrationLib.registration.engine import register
 from DeepRegistrationLib.transforms.tensors import image_of, mask_of, transform_of, volume_of
 
 
@@ -60,6 +62,35 @@ def ventilation_of(
         for name, region in {"both lungs": found.whole, **found.regions}.items()
     ]
     return {"map": Volume(values, shown.grid, "ventilation"), "rows": rows, "notes": found.notes}
+
+
+def phase_of(
+    reference: Volume,
+    phase: Volume,
+    lungs: Volume,
+    options: RegistrationOptions,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Register one phase of a 4D-CT to the reference, and measure the lungs' regions.
+
+    Args:
+        reference, phase: The images.
+        lungs: Mask of the reference.
+        options: How to register.
+
+    Returns:
+        ``ml``: by region, its volume in the reference and in this phase; ``reliable_percent``.
+    """
+    fixed, moving = image_of(reference), image_of(phase)
+    mask = mask_of(lungs, fixed.grid)
+    assert mask is not None
+    with torch.no_grad():
+        transform = register(fixed, moving, options, progress=part(progress, 0.0, 0.9)).transform
+        found = phase_volumes(fixed, moving, transform, mask)
+    return {
+        "ml": {name: list(ml) for name, ml in found.ml.items()},
+        "reliable_percent": found.reliable_percent,
+    }
 
 
 def strain_of(

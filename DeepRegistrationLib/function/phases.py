@@ -16,7 +16,7 @@ from DeepRegistrationLib.images.lungs import require_lungs
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.engine import register
-from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms import Transform
 
 _FEWEST = 2
 """Phases; of two the curve is a pair."""
@@ -81,21 +81,54 @@ def ventilation_curves(
         notes.append(
             f"The lungs that were found may be wrong ({'; '.join(found.evidence.failed_checks)})."
         )
-    still = sampled(reference, reference, Affine(), found.mask, RESOLUTION)
-    labels, names = lung_regions(still.lungs, still.grid)
-    masks = {"lungs": still.lungs, **{names[k]: labels == k for k in names}}
-    ml = float(np.prod(still.grid.spacing)) / 1000
-    volumes = {name: np.full(len(phases), mask.sum() * ml) for name, mask in masks.items()}
+    volumes: dict[str, np.ndarray] = {}
     reliable = np.full(len(phases), 100.0)
     others = [k for k in range(len(phases)) if k != exhale]
     for done, k in enumerate(others):
         report = part(progress, done / len(others), (done + 1) / len(others))
         result = register(reference, phases[k], options, progress=_titled(report, f"Phase {k + 1}"))
-        samples = sampled(reference, phases[k], result.transform, found.mask, RESOLUTION)
-        for name, mask in masks.items():
-            volumes[name][k] = float(samples.jacobian[mask].sum(dtype=np.float64)) * ml
-        reliable[k] = 100.0 * float(samples.reliable[samples.lungs].mean())
+        one = phase_volumes(reference, phases[k], result.transform, found.mask)
+        for name, (there, here) in one.ml.items():
+            volumes.setdefault(name, np.full(len(phases), there))[k] = here
+        reliable[k] = one.reliable_percent
     return PhaseCurves(exhale, volumes, reliable, notes)
+
+
+@dataclass(frozen=True)
+class PhaseVolumes:
+    """The lungs in one phase.
+
+    Attributes:
+        ml: For ``lungs`` and each region, its volume in the reference and in this phase.
+        reliable_percent: Of the lungs.
+    """
+
+    ml: dict[str, tuple[float, float]]
+    reliable_percent: float
+
+
+def phase_volumes(
+    reference: Image, phase: Image, transform: Transform, lungs: Image
+) -> PhaseVolumes:
+    """The volumes of the lungs' regions in a phase, by the transform from the reference to it.
+
+    Args:
+        lungs: Mask on the reference's grid.
+    """
+    samples = sampled(reference, phase, transform, lungs, RESOLUTION)
+    labels, names = lung_regions(samples.lungs, samples.grid)
+    masks = {"lungs": samples.lungs, **{names[k]: labels == k for k in names}}
+    ml = float(np.prod(samples.grid.spacing)) / 1000
+    return PhaseVolumes(
+        {
+            name: (
+                float(mask.sum()) * ml,
+                float(samples.jacobian[mask].sum(dtype=np.float64)) * ml,
+            )
+            for name, mask in masks.items()
+        },
+        100.0 * float(samples.reliable[samples.lungs].mean()),
+    )
 
 
 def _titled(progress: Progress, title: str) -> Progress:

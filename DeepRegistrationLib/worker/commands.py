@@ -155,6 +155,14 @@ def ventilation(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 @command
+def phase(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """The lungs' regions in one phase of a 4D-CT; the request is ``phase_of``'s arguments."""
+    from DeepRegistrationLib.function.numpy_interface import phase_of
+
+    return phase_of(**request, progress=progress)
+
+
+@command
 def strain(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Strain over a cine series; the request is ``strain_of``'s arguments."""
     from DeepRegistrationLib.function.numpy_interface import strain_of

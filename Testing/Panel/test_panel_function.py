@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 from pairs import contents
-from SlicerHost.hands import click
+from SlicerHost.hands import choose, click
 
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
@@ -113,3 +113,73 @@ def test_a_region_without_a_density_that_counts_shows_a_dash(panel):
     row = {"name": "Lesion", "volume": 0.1, "gas": np.nan, "relative": 0.5, "reliable_percent": 0.0}
     table = _tableHtml([row])
     assert "nan" not in table and ">10.0<" in table and ">–<" in table and ">0.50<" in table
+
+
+@pytest.fixture
+def breath():
+    """A function that puts three phases into the scene as a sequence; their lungs' sizes in ml."""
+
+    def add():
+        scene = slicer.mrmlScene
+        options = {"size": (60, 48, 54), "spacing": (5.0, 5.0, 5.0), "noise": 10.0, "seed": 4}
+        pairs = [thorax(motion=motion, **options) for motion in (10.0, 20.0)]
+        images = [pairs[0].fixed, pairs[0].moving, pairs[1].moving]
+        masks = [pairs[0].fixed_lungs, pairs[0].moving_lungs, pairs[1].moving_lungs]
+        node = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "4D")
+        node.SetIndexName("phase")
+        node.SetIndexUnit("%")
+        for value, image in zip(("0", "30", "60"), images, strict=True):
+            frame = volume_node_from_image(image, scene, "phase")
+            node.SetDataNodeAtValue(frame, value)
+            scene.RemoveNode(frame)
+        return [float((mask.data != 0).sum()) * 0.125 for mask in masks]
+
+    return add
+
+
+def test_a_breath_is_followed_plotted_and_undone(slicer_host, panel, section, breath):
+    assert not section.ui.phasesSelector.isVisible()
+    sizes = np.array(breath())
+    slicer_host.process_events(0.05)
+    assert section.ui.phasesSelector.isVisible()
+    panel.parameters.quality = "fast"
+    choose(section.ui.phasesSelector, "4D")
+    before = contents()
+    measure(slicer_host, section)
+    text = section.ui.statusText.text
+    assert "Phase 3 of 3 has the smallest lungs" in text and "trustworthy correspondence" in text
+    assert "right lung, upper third" in section.ui.regionsText.text
+    table = slicer.util.getNode("Ventilation, 4D, curves")
+    found = table.GetTable()
+    values = {
+        found.GetColumnName(k): [found.GetValue(row, k).ToDouble() for row in range(3)]
+        for k in range(found.GetNumberOfColumns())
+    }
+    assert values["phase (%)"] == [0, 30, 60]
+    assert values["lungs, %"] == pytest.approx(100 * (sizes / sizes[2] - 1), abs=2.5)
+    assert len(values) == 1 + 7 + 2
+    assert not section.ui.showButton.isVisible()
+    click(section.ui.plotButton)
+    chart = slicer.util.getNode("Ventilation, 4D")
+    assert chart.GetNumberOfPlotSeriesNodes() == 7
+    assert chart.GetNthPlotSeriesNode(0).GetTableNode() is table
+    click(section.ui.undoButton)
+    left = {slicer.mrmlScene.GetNodeByID(k).GetClassName() for k in set(contents()) - set(before)}
+    assert not left & {"vtkMRMLTableNode", "vtkMRMLPlotChartNode", "vtkMRMLPlotSeriesNode"}
+    assert section.ui.showButton.isVisible() and not section.ui.undoButton.enabled
+
+
+def test_phases_that_are_no_chests_are_refused_and_the_scene_stays(slicer_host, panel, section):
+    scene = slicer.mrmlScene
+    node = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "4D")
+    panel.parameters.phases = node
+    assert "fewer than two frames" in section.ui.statusText.text
+    frame = slicer.vtkMRMLScalarVolumeNode()
+    slicer.util.updateVolumeFromArray(frame, np.zeros((8, 8, 8), np.int16))
+    for value in ("0", "1"):
+        node.SetDataNodeAtValue(frame, value)
+    panel.update()
+    before = contents()
+    measure(slicer_host, section)
+    assert "Phase 1: " in section.ui.statusText.text
+    assert contents() == before

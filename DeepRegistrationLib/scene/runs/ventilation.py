@@ -12,6 +12,7 @@ from DeepRegistrationLib.images.plain_data import LUNGS
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes import colors
 from DeepRegistrationLib.scene.nodes.coordinates import require_node
+from DeepRegistrationLib.scene.nodes.curves import add_table
 from DeepRegistrationLib.scene.nodes.hierarchy import put_beside
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
@@ -112,7 +113,7 @@ class VentilationRequest(EngineRequest):
             table = colors.ventilation_color_node(self.scene)
             colors.show_with_range(node, table, colors.VENTILATION_RANGE, "Volume change")
             put_beside(node, self.fixed)
-            regions = self._table(f"{name}, regions", result["rows"])
+            regions = add_table(self.scene, f"{name}, regions", _columns(result["rows"]))
         return VentilationResult(node, regions, result["rows"], result["notes"], record)
 
     def needed(self) -> list[tuple[str, Any]]:
@@ -122,14 +123,10 @@ class VentilationRequest(EngineRequest):
             ("transform", self.transform),
         ]
 
-    def _table(self, name: str, rows: list[dict[str, Any]]):
-        node = self.scene.AddNewNodeByClass("vtkMRMLTableNode", self.scene.GenerateUniqueName(name))
-        for key, title in _COLUMNS.items():
-            column = vtk.vtkStringArray() if key == "name" else vtk.vtkDoubleArray()
-            column.SetName(title)
-            for row in rows:
-                value = row[key]
-                percent = key in ("volume", "gas", "density")
-                column.InsertNextValue(100 * value if percent else value)
-            node.AddColumn(column)
-        return node
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    percent = ("volume", "gas", "density")
+    return {
+        title: [100 * row[key] if key in percent else row[key] for row in rows]
+        for key, title in _COLUMNS.items()
+    }
