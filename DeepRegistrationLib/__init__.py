@@ -29,6 +29,7 @@ _HOME = {
     "RegistrationError": "errors",
     "RegistrationOptions": "options",
     "VelocityField": "transforms",
+    "cross_validated_errors": "registration.cross_validation",
     "improve": "registration.improvement",
     "invert": "transforms",
     "jacobian": "transforms",

@@ -9,6 +9,13 @@ from DeepRegistrationLib.options import RegistrationOptions
 DEFAULTS = RegistrationOptions()
 
 
+def add_all_guide_options(parser: argparse.ArgumentParser) -> None:
+    """All that drives a whole registration."""
+    add_guide_options(parser)
+    _add_leave_out_option(parser)
+    _add_guide_label_options(parser)
+
+
 def add_guide_options(parser: argparse.ArgumentParser, required: bool = False) -> None:
     """Landmark pairs and their weight."""
     parser.add_argument(
@@ -29,7 +36,21 @@ def add_guide_options(parser: argparse.ArgumentParser, required: bool = False) -
     )
 
 
-def add_guide_label_options(parser: argparse.ArgumentParser) -> None:
+def _add_leave_out_option(parser: argparse.ArgumentParser) -> None:
+    """Whether the pairs' errors are measured in registrations that they do not drive."""
+    parser.add_argument(
+        "--leave-one-out",
+        nargs="?",
+        type=int,
+        const=5,
+        metavar="FOLDS",
+        help="also measure the error at each of these pairs in a whole registration that it does "
+        "not drive: they are left out in FOLDS groups (default: %(const)s), each of which takes a "
+        "registration",
+    )
+
+
+def _add_guide_label_options(parser: argparse.ArgumentParser) -> None:
     """Segmentations and their weight."""
     parser.add_argument(
         "--guide-labels",

@@ -164,6 +164,8 @@ def landmark_arguments(pairs: LandmarkPairs | None) -> dict[str, Any]:
 
 def check_guide_options(arguments: argparse.Namespace) -> None:
     """A weight is given with what it is the weight of."""
+    if arguments.leave_one_out is not None and arguments.guide is None:
+        raise RegistrationError("--leave-one-out is about the pairs of --guide; give both.")
     for option, weight in (("guide", "landmark_weight"), ("guide_labels", "label_weight")):
         given = getattr(arguments, weight) != getattr(RegistrationOptions, weight)
         if given and getattr(arguments, option) is None:

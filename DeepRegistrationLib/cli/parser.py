@@ -10,7 +10,7 @@ from DeepRegistrationLib.cli.benchmark_parser import add_benchmark
 from DeepRegistrationLib.cli.cohort_parser import add_cohort
 from DeepRegistrationLib.cli.dataset_parser import add_dataset, add_phantom
 from DeepRegistrationLib.cli.function_parser import add_strain, add_ventilation
-from DeepRegistrationLib.cli.guide_parser import add_guide_label_options, add_guide_options
+from DeepRegistrationLib.cli.guide_parser import add_all_guide_options, add_guide_options
 from DeepRegistrationLib.cli.interchange_parser import add_convert
 from DeepRegistrationLib.cli.page_parser import add_evaluate_page, add_register_page
 from DeepRegistrationLib.cli.shared_options import (
@@ -105,8 +105,7 @@ def _add_register(commands: Any) -> None:
         metavar="FILE",
         help="transform from fixed to moving points to start from (.h5, .tfm)",
     )
-    add_guide_options(parser)
-    add_guide_label_options(parser)
+    add_all_guide_options(parser)
     add_landmark_options(parser)
     add_register_page(parser)
     add_strict_option(parser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ from DeepRegistrationLib.cli.inputs import (
 from DeepRegistrationLib.cli.page import file_pair, origin_of
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import write_image
 from DeepRegistrationLib.options import Outputs, values_in
-from DeepRegistrationLib.progress import shown_progress
+from DeepRegistrationLib.progress import part, shown_progress
+from DeepRegistrationLib.registration.cross_validation import cross_validated_errors
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.reports.file_pair import FilePair
 from DeepRegistrationLib.reports.file_pictures import places_in, with_places
@@ -81,17 +84,24 @@ def register_files(arguments: argparse.Namespace) -> int:
         atomic_folder(arguments.output, needed=needed, owned=owned) as folder,
         shown_progress(arguments.quiet) as progress,
     ):
+        drivers = {"initial": initial, "guide_labels": guide_labels, **masks}
+        whole, rest = _shares(arguments.leave_one_out, guide)
         result = register(
-            fixed,
-            moving,
-            options,
-            outputs,
-            initial=initial,
-            guide=guide,
-            guide_labels=guide_labels,
-            progress=progress,
-            **masks,
+            fixed, moving, options, outputs, guide=guide, progress=part(progress, *whole), **drivers
         )
+        if rest is not None and guide is not None:
+            errors = cross_validated_errors(
+                fixed,
+                moving,
+                guide,
+                options,
+                folds=arguments.leave_one_out,
+                progress=part(progress, *rest),
+                **drivers,
+            )
+            groups = min(arguments.leave_one_out, len(errors))
+            note = f"Each driving landmark was left out once, in {groups} whole registrations."
+            result = replace(result, left_out=errors, notes=[*result.notes, note])
         progress(1.0, "Measuring and writing")
         result = with_earlier(result, arguments.initial, initial)
         result.seconds.update(seconds)
@@ -102,6 +112,17 @@ def register_files(arguments: argparse.Namespace) -> int:
             _write_page(result, pair, report, measured, folder)
     tell(arguments, report)
     return warned(report, arguments.strict)
+
+
+Share = tuple[float, float]
+
+
+def _shares(folds: int | None, guide: LandmarkPairs | None) -> tuple[Share, Share | None]:
+    """What the registration has of the progress, and what leaving pairs out has."""
+    if folds is None or guide is None:
+        return (0.0, 1.0), None
+    own = 1 / (1 + min(folds, len(guide.labels)))
+    return (0.0, own), (own, 1.0)
 
 
 def _write_page(

@@ -135,11 +135,13 @@ def joined(
 
     Returns:
         All pairs, the new in place of an earlier one at the same point, and their errors, NaN for
-        the earlier ones.
+        those that drove the start: it was not made without them.
     """
-    others = split(driving, None if earlier is None else earlier.fixed).independent
-    if earlier is None or len(others) == 0:
+    if earlier is None:
         return driving, left_out
+    others = split(driving, earlier.fixed).independent
+    if left_out is not None:
+        left_out = np.where(at_places(driving.fixed, earlier.fixed), np.nan, left_out)
     pairs = LandmarkPairs(
         [*driving.labels, *(earlier.labels[row] for row in others)],
         np.concatenate([driving.fixed, earlier.fixed[others]]),

@@ -23,7 +23,7 @@ def driving_findings(left_out: np.ndarray, allowed: Tolerance) -> list[Finding]:
     if len(known) == 0:
         return [Finding("unknown", f"{text}.")]
     above = int((known > allowed.limit).sum())
-    text += f"; left out one by one, the mean error there is {known.mean():.2f} mm"
+    text += f"; each left out once, the mean error there is {known.mean():.2f} mm"
     text += f", the largest {known.max():.2f} mm."
     level = "caution" if above else "ok"
     return [Finding(level, text, f"{allowed.basis}; for each landmark: {OWN}")]
