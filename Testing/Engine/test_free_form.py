@@ -11,8 +11,8 @@ from scipy import ndimage
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
 from DeepRegistrationLib.methods.optimize.free_form import fit_level
+from DeepRegistrationLib.methods.optimize.moving_source import MovingSource
 from DeepRegistrationLib.methods.optimize.presets import GENERAL, Level
-from DeepRegistrationLib.methods.optimize.warped_source import MovingSource
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 

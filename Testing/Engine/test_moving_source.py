@@ -8,7 +8,7 @@ from references import rotation
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods.optimize.instance import _source
+from DeepRegistrationLib.methods.optimize.moving_source import source_behind
 from DeepRegistrationLib.transforms import Affine, Composite
 
 
@@ -60,32 +60,34 @@ def test_values_are_those_at_the_points_of_the_start_after_the_displacement(
     moving, fixed_grid, start, displacement
 ):
     truth = expected(fixed_grid, start, displacement)
-    near = looked_up(_source(moving, start, fixed_grid, 12.0), displacement)
+    near = looked_up(source_behind(moving, start, fixed_grid, 12.0), displacement)
     assert np.abs(near - truth).max() < 0.1  # voxel^2 / 8 times the second derivatives of the wave
 
 
 def test_any_other_start_is_applied_once_to_the_same_end(moving, fixed_grid, start):
     shift = (1.0, -1.0, 1.0)  # half a voxel
     truth = expected(fixed_grid, start, shift)
-    resampled = _source(moving, Composite([start]), fixed_grid, 12.0)
+    resampled = source_behind(moving, Composite([start]), fixed_grid, 12.0)
     assert np.abs(looked_up(resampled, shift) - truth).max() < 0.1
 
 
 def test_an_image_at_its_own_voxels_is_itself(moving):
-    own = looked_up(_source(moving, Affine(), moving.grid, 30.0), (0.0, 0.0, 0.0))
+    own = looked_up(source_behind(moving, Affine(), moving.grid, 30.0), (0.0, 0.0, 0.0))
     assert np.abs(own - moving.data.numpy()).max() < 1e-4
 
 
 def test_past_its_end_the_image_goes_on_as_at_its_border(moving):
     x, y, z = moving.grid.size
     away = Affine(translation=np.reshape(moving.grid.direction, (3, 3)) @ (500.0, 0.0, 0.0))
-    outside = looked_up(_source(moving, away, moving.grid, 30.0), (0.0, 0.0, 0.0))
+    outside = looked_up(source_behind(moving, away, moving.grid, 30.0), (0.0, 0.0, 0.0))
     assert np.allclose(outside, moving.data[..., -1:].numpy(), atol=1e-4)
     plane = Image(moving.data[:1], moving.grid.cropped((0, 0, 0), (x, y, 1)))
-    found = looked_up(_source(plane, Affine(), plane.grid, 30.0), (0.0, 0.0, 0.0))
+    found = looked_up(source_behind(plane, Affine(), plane.grid, 30.0), (0.0, 0.0, 0.0))
     assert np.allclose(found, plane.data.numpy(), atol=1e-4)
 
 
 def test_only_what_is_within_reach_is_kept(moving, fixed_grid, start):
-    sizes = [_source(moving, start, fixed_grid, reach).values.numel() for reach in (4.0, 100.0)]
+    sizes = [
+        source_behind(moving, start, fixed_grid, reach).values.numel() for reach in (4.0, 100.0)
+    ]
     assert sizes[0] < 0.6 * sizes[1]

@@ -19,8 +19,8 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.pyramid import smoothed
 from DeepRegistrationLib.methods.optimize.free_form import fit_level
 from DeepRegistrationLib.methods.optimize.instance import deform
+from DeepRegistrationLib.methods.optimize.moving_source import MovingSource
 from DeepRegistrationLib.methods.optimize.presets import GENERAL, LUNG_CT, PRESETS, Level
-from DeepRegistrationLib.methods.optimize.warped_source import MovingSource
 from DeepRegistrationLib.progress import silent
 from DeepRegistrationLib.reports.report import build_report
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, jacobian, warp

@@ -8,6 +8,18 @@ import numpy as np
 import pytest
 import torch
 from references import rotation
+from small_lung import (
+    VOXEL,
+    Pair,
+    all_images,
+    cropped,
+    flipped,
+    lung_of,
+    mapped_grid,
+    phantom,
+    physically_moved,
+    run,
+)
 
 from DeepRegistrationLib import register
 from DeepRegistrationLib.data.phantoms import thorax
@@ -15,47 +27,10 @@ from DeepRegistrationLib.errors import Cancelled
 from DeepRegistrationLib.evaluation import mapped_points
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods import make_parameters
-from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.methods.optimize.method import Optimize
 from DeepRegistrationLib.methods.optimize.presets import PRESETS
 from DeepRegistrationLib.options import QUALITIES
 from DeepRegistrationLib.transforms import Affine, jacobian, warp
-
-VOXEL = 4.0  # mm
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """Two images with masks and matching points."""
-
-    fixed: Image
-    moving: Image
-    fixed_mask: Image | None
-    moving_mask: Image | None
-    points: np.ndarray
-    targets: np.ndarray
-
-    def errors(self, transform):
-        """Target registration errors, mm."""
-        return np.linalg.norm(mapped_points(transform, self.points) - self.targets, axis=1)
-
-    @property
-    def before(self):
-        return np.linalg.norm(self.points - self.targets, axis=1).mean()
-
-
-def phantom(**options):
-    p = thorax((80, 64, 72), (VOXEL,) * 3, **options)
-    return Pair(
-        p.fixed, p.moving, p.fixed_lungs, p.moving_lungs, p.fixed_landmarks, p.moving_landmarks
-    )
-
-
-def cropped(image, low, high):
-    part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
-    return Image(image.data[part].contiguous(), image.grid.cropped(low, high), image.name)
 
 
 @pytest.fixture(scope="module")
@@ -65,60 +40,13 @@ def chest():
 
 @pytest.fixture(scope="module")
 def lung(chest):
-    """The middle of the right lung: small, so that it can be registered often."""
-    images = (chest.fixed, chest.moving, chest.fixed_mask, chest.moving_mask)
-    images = [cropped(image, (6, 6, 18), (42, 54, 60)) for image in images]
-    inside = images[0].grid.contains(chest.points, -2) & images[1].grid.contains(chest.targets, -2)
-    return Pair(*images, chest.points[inside], chest.targets[inside])
-
-
-def run(pair, *, quality="fast", initial=None, progress=None, notes=None, masks=True, **parameters):
-    """Register without an affine stage: the pairs here lie on one another."""
-    method = Optimize(make_parameters(Optimize, {"iterations": 0.2, **parameters}))
-    context = Context(
-        initial=initial or Affine(),
-        fixed_mask=pair.fixed_mask if masks else None,
-        moving_mask=pair.moving_mask if masks else None,
-        quality=quality,
-        progress=progress or (lambda fraction, message: None),
-        notes=[] if notes is None else notes,
-    )
-    return method.register(pair.fixed, pair.moving, context)
+    return lung_of(chest)
 
 
 @pytest.fixture(scope="module")
 def plain(lung):
     """The transform of that lung by its settings, from no start."""
     return run(lung, anatomy="lung_ct")
-
-
-def mapped_grid(transform, grid):
-    """T at all voxels, float64 [z, y, x, 3]."""
-    return transform(grid.points(dtype=torch.float64)).numpy()
-
-
-def physically_moved(image, affine):
-    """The same voxels somewhere else: every physical point goes through a rigid map."""
-    grid = image.grid
-    origin = mapped_points(affine, np.array([grid.origin]))[0]
-    direction = affine.matrix @ np.array(grid.direction).reshape(3, 3)
-    return Image(image.data, Grid(grid.size, grid.spacing, origin, direction.ravel()), image.name)
-
-
-def flipped(image):
-    """The same image with its x and y axes reversed, as in RAS files."""
-    grid = image.grid
-    corner = grid.to_physical(np.array([grid.size[0] - 1, grid.size[1] - 1, 0]))
-    direction = np.array(grid.direction).reshape(3, 3) @ np.diag([-1.0, -1.0, 1.0])
-    other = Grid(grid.size, grid.spacing, tuple(corner), tuple(direction.ravel()))
-    return Image(image.data.flip((1, 2)).contiguous(), other, image.name)
-
-
-def all_images(pair, function, moving_only=False):
-    """The pair with a function applied to its images and masks."""
-    names = ["moving", "moving_mask"] if moving_only else []
-    names = names or ["fixed", "moving", "fixed_mask", "moving_mask"]
-    return replace(pair, **{name: function(getattr(pair, name)) for name in names})
 
 
 # Accuracy
@@ -328,56 +256,6 @@ def test_a_larger_smoothness_bends_less(lung):
         return sum((np.diff(shift, n=2, axis=axis) ** 2).mean() for axis in range(3))
 
     assert roughness(30.0) < 0.5 * roughness(0.1)
-
-
-# Which settings
-
-
-def stack(size, spacing, seed=0, low=0.0):
-    values = np.random.default_rng(seed).uniform(low, 400, size[::-1])
-    return Image(torch.from_numpy(values).float(), Grid(size, spacing))
-
-
-THICK = ((40, 40, 9), (1.5, 1.5, 8.0))
-
-
-@pytest.mark.parametrize(
-    ("fixed", "moving", "expected"),
-    [
-        (stack(*THICK), stack(*THICK), "general"),
-        (stack(*THICK), stack((40, 40, 10), (1.5, 1.5, 8.0)), "general"),
-        (stack((40, 40, 40), (1.5, 1.5, 1.5)), stack((40, 40, 40), (1.5, 1.5, 1.5)), "general"),
-        (stack(*THICK, low=-1000.0), stack(*THICK, low=-1000.0), "general"),
-    ],
-    ids=[
-        "thick slices without a heart on one grid",
-        "on two grids",
-        "isotropic MRI",
-        "CT without lungs",
-    ],
-)
-def test_settings_without_lungs(fixed, moving, expected):
-    assert recognize(fixed, moving, None).name == expected
-
-
-def test_a_mask_of_lung_density_in_ct_chooses_the_lungs_settings(lung):
-    assert recognize(lung.fixed, lung.moving, lung.fixed_mask).name == "lung_ct"
-
-
-def test_a_mask_of_soft_tissue_in_ct_does_not(lung):
-    tissue = Image((lung.fixed.data > 0).to(torch.uint8), lung.fixed.grid)
-    assert recognize(lung.fixed, lung.moving, tissue).name == "general"
-
-
-def test_the_note_names_the_settings_and_an_anatomy_that_was_asked_for_is_not_noted(lung):
-    images = [cropped(i, (8, 14, 20), (28, 34, 40)) for i in (lung.fixed, lung.moving)]
-    small = Pair(*images, None, None, lung.points, lung.targets)
-    notes = []
-    run(small, iterations=0.1, notes=notes)
-    assert len(notes) == 1
-    assert PRESETS["general"].title in notes[0]
-    run(small, iterations=0.1, notes=notes, anatomy="general")
-    assert len(notes) == 1
 
 
 # Heart

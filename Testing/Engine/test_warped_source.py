@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from DeepRegistrationLib.methods.optimize import warped_source
-from DeepRegistrationLib.methods.optimize.warped_source import MovingSource, WarpedSource
+from DeepRegistrationLib.methods.optimize.moving_source import MovingSource
+from DeepRegistrationLib.methods.optimize.warped_source import WarpedSource
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
 SHAPE = (19, 14, 17)  # of the fixed image

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib.images.extents import mask_box
-from DeepRegistrationLib.images.sampling import looked_up
+from DeepRegistrationLib.images.lookup import looked_up
 
 FAINT = 0.05
 """Probability of any class, below which a voxel shows none."""

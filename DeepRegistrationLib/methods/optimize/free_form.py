@@ -7,19 +7,16 @@ from collections.abc import Callable, Sequence
 import torch
 
 from DeepRegistrationLib.images.gaussian import gaussian_mean
+from DeepRegistrationLib.images.lookup import looked_up
 from DeepRegistrationLib.images.reductions import total
-from DeepRegistrationLib.images.sampling import looked_up
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
 from DeepRegistrationLib.methods.optimize.adam import Adam
 from DeepRegistrationLib.methods.optimize.class_term import ClassTerm
 from DeepRegistrationLib.methods.optimize.landmark_term import LandmarkTerm
+from DeepRegistrationLib.methods.optimize.moving_source import MovingSource
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
-from DeepRegistrationLib.methods.optimize.warped_source import (
-    MovingSource,
-    WarpedSource,
-    multiplied,
-)
+from DeepRegistrationLib.methods.optimize.warped_source import WarpedSource, multiplied
 from DeepRegistrationLib.progress import Progress
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 

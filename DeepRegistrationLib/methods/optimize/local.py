@@ -11,15 +11,17 @@ import torch
 from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.lookup import looked_up
 from DeepRegistrationLib.images.pyramid import doubled, level_spacing, smoothed
-from DeepRegistrationLib.images.sampling import looked_up, map_points
+from DeepRegistrationLib.images.sampling import map_points
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
 from DeepRegistrationLib.methods.optimize.free_form import descended
 from DeepRegistrationLib.methods.optimize.landmark_term import Targets
+from DeepRegistrationLib.methods.optimize.moving_source import MovingSource
 from DeepRegistrationLib.methods.optimize.presets import Level, OptimizationPreset
 from DeepRegistrationLib.methods.optimize.unfolding import unfolded
-from DeepRegistrationLib.methods.optimize.warped_source import MovingSource, multiplied
+from DeepRegistrationLib.methods.optimize.warped_source import multiplied
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 from DeepRegistrationLib.transforms.bspline import BSplineLattice

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
-from DeepRegistrationLib.images.sampling import gradient_of_places, looked_up
+from DeepRegistrationLib.images.lookup import gradient_of_places, looked_up
+from DeepRegistrationLib.methods.optimize.moving_source import MovingSource
 from DeepRegistrationLib.transforms.bspline import BSplineLattice
 
 _BLOCK = 200_000  # voxels worked on at once: on a CPU, what its cache holds
-
-
-@dataclass(frozen=True, eq=False)
-class MovingSource:
-    """The moving image, and where its values at the fixed image's voxels are before a deformation.
-
-    Attributes:
-        values: [z, y, x].
-        base: Positions of the fixed image's voxels in ``values``, in ``grid_sample``'s units
-            (-1 and 1 at the outermost centers): [3 (x, y, z), z, y, x] of the fixed image.
-        matrix: Displacements along the fixed image's axes in mm to those units: [3, 3].
-        shares: Probabilities of a segmentation's classes, over the box of ``values``: [z, y, x]
-            each; none without one.
-    """
-
-    values: torch.Tensor
-    base: torch.Tensor
-    matrix: torch.Tensor
-    shares: tuple[torch.Tensor, ...] = ()
 
 
 class _Block(NamedTuple):

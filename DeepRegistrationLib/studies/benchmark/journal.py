@@ -110,3 +110,23 @@ class Journal:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def row_text(row: Row) -> str:
+    """A row as a line for a terminal."""
+    text = f"{row['pair']}, {row['method']}: "
+    if row["status"] != "ok":
+        return f"{text}failed. {row['error']}"
+    found = []
+    if row.get("tre"):
+        found.append(f"TRE {row['tre']['mean']:.2f} mm")
+    if row.get("mae"):
+        found.append(f"MAE {row['mae']['sum']:.2f} mm")
+    if row.get("overlap"):
+        dice = [v["dice"] for v in row["overlap"].values()]
+        found.append(f"Dice {sum(dice) / len(dice):.3f}")
+    if row.get("lcc") is not None:
+        found.append(f"LCC {row['lcc']:.3f}")
+    if row.get("seconds") is not None:
+        found.append(f"{row['seconds']:.1f} s")
+    return text + ", ".join(found)

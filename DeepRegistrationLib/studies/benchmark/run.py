@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import Cancelled, RegistrationError, correctable, unexpected
@@ -24,7 +22,7 @@ from DeepRegistrationLib.reports.overlays import overlay_png
 from DeepRegistrationLib.reports.plain_report import json_safe
 from DeepRegistrationLib.reports.report import REPORTED
 from DeepRegistrationLib.studies.benchmark.input_cache import Reader, require_finder, require_labels
-from DeepRegistrationLib.studies.benchmark.journal import NAME, Journal, Row
+from DeepRegistrationLib.studies.benchmark.journal import NAME, Journal, Row, row_text
 from DeepRegistrationLib.studies.benchmark.loading import PairImages, everywhere, load_pair
 from DeepRegistrationLib.studies.benchmark.measuring import measure_row, region_for
 from DeepRegistrationLib.studies.benchmark.protocol import (
@@ -281,23 +279,3 @@ def _picture(
         other = warp_labels(reader.image(pair.moving.labels), transform, fixed.grid)
         labels = [own.data.numpy(), other.data.numpy()]
     return overlay_png(fixed.data.numpy(), warped.data.numpy(), fixed.grid, inside, labels)
-
-
-def row_text(row: Row) -> str:
-    """A row as a line for a terminal."""
-    text = f"{row['pair']}, {row['method']}: "
-    if row["status"] != "ok":
-        return f"{text}failed. {row['error']}"
-    found = []
-    if row.get("tre"):
-        found.append(f"TRE {row['tre']['mean']:.2f} mm")
-    if row.get("mae"):
-        found.append(f"MAE {row['mae']['sum']:.2f} mm")
-    if row.get("overlap"):
-        dice = [v["dice"] for v in row["overlap"].values()]
-        found.append(f"Dice {np.mean(dice):.3f}")
-    if row.get("lcc") is not None:
-        found.append(f"LCC {row['lcc']:.3f}")
-    if row.get("seconds") is not None:
-        found.append(f"{row['seconds']:.1f} s")
-    return text + ", ".join(found)
