@@ -27,6 +27,7 @@ from DeepRegistrationLib.cli.page import (
     identity_of_file,
     report_beside,
 )
+from DeepRegistrationLib.cli.page_function import function_parts
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
@@ -183,6 +184,11 @@ def _write_page(arguments: argparse.Namespace, inputs: _Inputs, judged: _Judged)
     content, pair = _content(arguments, inputs, judged)
     content = with_places(content, judged.transform, pair, places_in(content, pair))
     content = replace(content, decision=decision_for(arguments, content.subject))
+    if arguments.ventilation or arguments.strain:
+        assert inputs.fixed is not None
+        assert inputs.moving is not None
+        parts = function_parts(arguments, inputs.fixed, inputs.moving, judged.transform)
+        content = replace(content, function=parts)
     write_html(content, arguments.report)
 
 

@@ -39,10 +39,15 @@ def check_page_options(arguments: argparse.Namespace) -> None:
     words = {"--reviewer": arguments.reviewer, "--comment": arguments.comment}
     needing = {**words, "--decision": arguments.decision, "--compare": arguments.compare}
     given = [name for name, value in needing.items() if value is not None]
-    if arguments.patient_data:
-        given.append("--patient-data")
+    given += page_flags(arguments)
     if given and arguments.report is None:
         raise RegistrationError(f"{given[0]} is about the page; say with --report where it goes.")
+    function = [name for name in page_flags(arguments) if name != "--patient-data"]
+    if function and (arguments.compare is not None or None in (arguments.fixed, arguments.moving)):
+        raise RegistrationError(
+            f"{function[0]} is about one transform of two images; give --fixed and --moving, and "
+            "leave out --compare."
+        )
     written = [path for path in (arguments.output, arguments.report) if path is not None]
     check_inputs_survive(written, [getattr(arguments, name) for name in _READ])
     if len({os.path.realpath(path) for path in written}) < len(written):
@@ -63,6 +68,12 @@ def check_page_options(arguments: argparse.Namespace) -> None:
             "A decision is about a transform of two images; give --fixed and --moving too."
         )
     check_decision(arguments.decision, arguments.reviewer or "", arguments.comment or "")
+
+
+def page_flags(arguments: argparse.Namespace) -> list[str]:
+    """Which options are given that say what the page shows."""
+    names = ("patient_data", "ventilation", "strain")
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(arguments, name)]
 
 
 def file_pair(

@@ -12,7 +12,23 @@ def add_register_page(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", action="store_true", help="also write report.html, a page to print and sign"
     )
+    _add_page(parser)
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    """What the page has besides, whoever writes it."""
     parser.add_argument("--patient-data", action="store_true", help=_NAMES)
+    parser.add_argument(
+        "--ventilation",
+        action="store_true",
+        help="let the page also show the lungs' ventilation by the transform",
+    )
+    parser.add_argument(
+        "--strain",
+        action="store_true",
+        help="let the page also show the strain of the left ventricle by the transform, from "
+        "end-diastole (fixed) to another frame (moving)",
+    )
 
 
 def add_evaluate_page(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +39,7 @@ def add_evaluate_page(parser: argparse.ArgumentParser) -> None:
         help="also write an HTML page to print and sign; a decision in a page that is replaced is "
         "kept, and the new page says whether it still holds",
     )
-    parser.add_argument("--patient-data", action="store_true", help=_NAMES)
+    _add_page(parser)
     parser.add_argument(
         "--compare",
         metavar="TRANSFORM",

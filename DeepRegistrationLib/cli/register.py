@@ -25,7 +25,8 @@ from DeepRegistrationLib.cli.inputs import (
     registration_options,
     with_earlier,
 )
-from DeepRegistrationLib.cli.page import file_pair, origin_of
+from DeepRegistrationLib.cli.page import file_pair, origin_of, page_flags
+from DeepRegistrationLib.cli.page_function import function_parts
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
@@ -37,6 +38,7 @@ from DeepRegistrationLib.options import Outputs, values_in
 from DeepRegistrationLib.progress import part, shown_progress
 from DeepRegistrationLib.registration.cross_validation import cross_validated_errors
 from DeepRegistrationLib.registration.engine import Registration, register
+from DeepRegistrationLib.reports.content import FunctionPart
 from DeepRegistrationLib.reports.file_pair import FilePair
 from DeepRegistrationLib.reports.file_pictures import places_in, with_places
 from DeepRegistrationLib.reports.file_report import file_content, identity_of_transform
@@ -65,8 +67,9 @@ def register_files(arguments: argparse.Namespace) -> int:
     check_folder_survives(arguments)
     check_landmark_options(arguments)
     check_guide_options(arguments)
-    if arguments.patient_data and not arguments.report:
-        raise RegistrationError("--patient-data is about the page; give --report too.")
+    if page_flags(arguments) and not arguments.report:
+        flag = page_flags(arguments)[0]
+        raise RegistrationError(f"{flag} is about the page; give --report too.")
     fixed = load_image(arguments.fixed, *choice(arguments, 0))
     moving = load_image(arguments.moving, *choice(arguments, 1))
     masks: dict[str, Any] = {
@@ -109,7 +112,8 @@ def register_files(arguments: argparse.Namespace) -> int:
         write_results(result, moving, report, folder, images=not arguments.no_images)
         if arguments.report:
             pair = file_pair(arguments, fixed, moving, pairs, result.driving)
-            _write_page(result, pair, report, measured, folder)
+            parts = function_parts(arguments, fixed, moving, result.transform)
+            _write_page(result, pair, report, measured, folder, parts)
     tell(arguments, report)
     return warned(report, arguments.strict)
 
@@ -131,6 +135,7 @@ def _write_page(
     report: dict[str, Any],
     measured: dict[str, Any],
     folder: Path,
+    function: list[FunctionPart],
 ) -> None:
     """The report as a page beside the results, which are complete."""
     described = identity_of_transform(
@@ -150,7 +155,7 @@ def _write_page(
     )
     places = places_in(content, pair)
     content = with_places(content, result.transform, pair, places, result.warped)
-    write_html(content, folder / PAGE)
+    write_html(replace(content, function=function), folder / PAGE)
 
 
 def run_demo(arguments: argparse.Namespace) -> None:

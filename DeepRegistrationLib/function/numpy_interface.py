@@ -10,8 +10,8 @@ import torch
 
 from DeepRegistrationLib.function.phases import phase_volumes
 from DeepRegistrationLib.function.strain import strain
-from DeepRegistrationLib.function.strain_result import shown_directions
-from DeepRegistrationLib.function.ventilation import ventilation
+from DeepRegistrationLib.function.strain_result import Strain, shown_directions
+from DeepRegistrationLib.function.ventilation import Ventilation, ventilation
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import GivenMap, Volume
@@ -51,7 +51,16 @@ def ventilation_of(
         )
     shown = volume_of(found.maps["volume"])
     values = np.where(found.reliable.data.numpy() != 0, shown.data, 0).astype(np.float32)
-    rows = [
+    return {
+        "map": Volume(values, shown.grid, "ventilation"),
+        "rows": plain_rows(found),
+        "notes": found.notes,
+    }
+
+
+def plain_rows(found: Ventilation) -> list[dict[str, Any]]:
+    """The rows of :func:`ventilation_of`."""
+    return [
         {
             "name": name,
             "exhale_ml": region.exhale_ml,
@@ -61,7 +70,6 @@ def ventilation_of(
         }
         for name, region in {"both lungs": found.whole, **found.regions}.items()
     ]
-    return {"map": Volume(values, shown.grid, "ventilation"), "rows": rows, "notes": found.notes}
 
 
 def phase_of(
@@ -128,6 +136,11 @@ def strain_of(
             transform=None if transform is None else transform_of(transform),
             progress=progress,
         )
+    return {**plain_strain(found), "labels": volume_of(found.labels)}
+
+
+def plain_strain(found: Strain) -> dict[str, Any]:
+    """What :func:`strain_of` gives, without the labels."""
     names = shown_directions(found)
     curves = {**{name: found.whole[name] for name in names}, "cavity_ml": found.volumes_ml}
     in_order = np.argsort(found.order)
@@ -140,7 +153,6 @@ def strain_of(
         "ejection_fraction": found.ejection_fraction,
         "end_diastole": found.reference,
         "end_systole": found.end_systole,
-        "labels": volume_of(found.labels),
         "trust": found.trust,
         "notes": found.notes,
     }

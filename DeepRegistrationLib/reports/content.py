@@ -26,6 +26,25 @@ class Picture:
     caption: str = ""
 
 
+@dataclass(frozen=True)
+class FunctionPart:
+    """What was measured of an organ's function by the transform.
+
+    Attributes:
+        title: ``Ventilation`` or ``Heart strain``.
+        notes: Sentences: what was found, and how far to trust it.
+        head, rows, caption: A table; without rows there is none.
+        pictures: Shown above it.
+    """
+
+    title: str
+    notes: Sequence[str]
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    caption: str = ""
+    pictures: Sequence[Picture] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class LandmarkErrors:
     """Errors of landmark pairs, a row each, in mm; NaN where unknown.
@@ -79,6 +98,7 @@ class ReportContent:
         notes: Sentences.
         pictures: Shown in this order.
         no_pictures: Why there are none.
+        function: Of the organ, where it was measured by this transform.
     """
 
     images: Mapping[str, ImageIdentity] = field(default_factory=dict)
@@ -95,6 +115,7 @@ class ReportContent:
     notes: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
     no_pictures: str = ""
+    function: Sequence[FunctionPart] = ()
 
     @property
     def subject(self) -> str:

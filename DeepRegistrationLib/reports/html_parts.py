@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from DeepRegistrationLib.evaluation.finding import region_in_words
+from DeepRegistrationLib.reports.content import Picture
 from DeepRegistrationLib.reports.report_style import STYLE
 
 _OVERLAP = {
@@ -130,6 +132,16 @@ def images_and_segments(quality: Mapping[str, Any]) -> str:
 def segment(label: str, values: Mapping[str, Any]) -> str:
     """What a row of the overlaps is called."""
     return f"{label} (drove it: no proof)" if values.get("drove") else label
+
+
+def figures(pictures: Iterable[Picture]) -> str:
+    """PNG pictures inside the page, with their captions."""
+    return "".join(
+        f'<figure><img alt="{escape(p.title)}" src="data:image/png;base64,'
+        f'{b64encode(p.png).decode("ascii")}"><figcaption>{escape(p.caption)}</figcaption>'
+        "</figure>\n"
+        for p in pictures
+    )
 
 
 def caption(text: str) -> str:

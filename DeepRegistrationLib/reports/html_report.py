@@ -9,7 +9,6 @@ nothing to say; ``BLOCKS`` is their order.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -29,7 +28,15 @@ from DeepRegistrationLib.reports.html_measures import (
     images_block,
     uncertainty_block,
 )
-from DeepRegistrationLib.reports.html_parts import nested, number, page, pairs_table, section
+from DeepRegistrationLib.reports.html_parts import (
+    figures,
+    nested,
+    number,
+    page,
+    pairs_table,
+    section,
+    table,
+)
 from DeepRegistrationLib.reports.verdict import Verdict
 
 __all__ = ["BLOCKS", "LandmarkErrors", "Picture", "ReportContent", "html_page", "write_html"]
@@ -120,13 +127,20 @@ def pictures_block(content: ReportContent) -> str:
         return section(
             "Pictures", f"<p>{escape(content.no_pictures)}</p>" * bool(content.no_pictures)
         )
-    figures = (
-        f'<figure><img alt="{escape(p.title)}" src="data:image/png;base64,'
-        f'{base64.b64encode(p.png).decode("ascii")}"><figcaption>{escape(p.caption)}</figcaption>'
-        "</figure>\n"
-        for p in content.pictures
+    return section("Pictures", figures(content.pictures))
+
+
+def function_block(content: ReportContent) -> str:
+    """Ventilation or strain, where they were measured by this transform."""
+    return "".join(
+        section(
+            part.title,
+            "".join(f"<p>{escape(note)}</p>\n" for note in part.notes)
+            + figures(part.pictures)
+            + (table(part.head, part.rows, part.caption) if part.rows else ""),
+        )
+        for part in content.function
     )
-    return section("Pictures", "".join(figures))
 
 
 def how_block(content: ReportContent) -> str:
@@ -157,6 +171,7 @@ BLOCKS: tuple[Callable[[ReportContent], str], ...] = (
     landmarks_block,
     deformation_block,
     uncertainty_block,
+    function_block,
     images_block,
     how_block,
     rows_block,

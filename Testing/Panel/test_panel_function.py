@@ -183,3 +183,37 @@ def test_phases_that_are_no_chests_are_refused_and_the_scene_stays(slicer_host, 
     measure(slicer_host, section)
     assert "Phase 1: " in section.ui.statusText.text
     assert contents() == before
+
+
+def test_the_report_has_what_was_measured_and_of_nothing_else(
+    slicer_host, panel, section, chest, tmp_path
+):
+    from DeepRegistrationPanel.report import ReportSection
+
+    if slicer_host.rendering_problem:
+        pytest.skip(slicer_host.rendering_problem)
+    report = panel.section(ReportSection)
+
+    def saved() -> str:
+        path = tmp_path / "page.html"
+        path.unlink(missing_ok=True)
+        slicer_host.dialogs.expect("", str(path))
+        slicer_host.click(report.ui.saveReportButton)
+        slicer_host.process_events(until=lambda: not report.running)
+        return path.read_text("utf-8")
+
+    add_chest(panel.parameters, chest)
+    report.ui.reportButton.collapsed = False
+    slicer_host.process_events(0.05)
+    measure(slicer_host, section)
+    page = saved()
+    body = page.split("<h2>Ventilation</h2>")[1].split("</section>")[0]
+    assert "right lung, upper third" in body and "trustworthy correspondence" in body
+    assert body.count("data:image/png") == 1
+    slicer.util.arrayFromVolume(panel.parameters.fixedVolume)[0, 0, 0] += 1
+    slicer.util.arrayFromVolumeModified(panel.parameters.fixedVolume)
+    assert "<h2>Ventilation</h2>" not in saved()  # of other voxels
+    slicer.util.arrayFromVolume(panel.parameters.fixedVolume)[0, 0, 0] -= 1
+    slicer.util.arrayFromVolumeModified(panel.parameters.fixedVolume)
+    click(section.ui.undoButton)
+    assert "<h2>Ventilation</h2>" not in saved()

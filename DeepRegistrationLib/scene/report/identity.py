@@ -18,6 +18,7 @@ from DeepRegistrationLib.reports.identity import (
     hashing_map,
     hashing_voxels,
     kind_of,
+    subject_checksum,
 )
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.coordinates import linear_matrix, placement
@@ -104,6 +105,16 @@ def subject_of(fixed, moving, transform, *, identified: bool = False) -> Subject
         if linear_matrix(above) is None:
             bending[side] = sampled_map(above, images[side].grid, node.GetName())
     return Subject(voxels, images, bending, (part,), described)
+
+
+def hashed_subject(fixed, moving, transform) -> Generator[None, None, str]:
+    """The checksum of two volumes and a transform as they are now, in steps of milliseconds."""
+    return _hashed(subject_of(fixed, moving, transform))
+
+
+def _hashed(subject: Subject) -> Generator[None, None, str]:
+    images, transform = yield from subject.hashing()
+    return subject_checksum(images["fixed"], images["moving"], transform)
 
 
 def patient_words(*nodes) -> set[str]:

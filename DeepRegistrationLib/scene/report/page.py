@@ -22,12 +22,19 @@ import vtk
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.images.geometry import largest_voxel
-from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportContent
+from DeepRegistrationLib.reports.content import (
+    FunctionPart,
+    LandmarkErrors,
+    Picture,
+    ReportContent,
+)
 from DeepRegistrationLib.reports.decision import now
+from DeepRegistrationLib.reports.function_parts import VENTILATION
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.verdict import Verdict, verdict
 from DeepRegistrationLib.reports.worst_places import WorstPlace, worst_places
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
+from DeepRegistrationLib.scene.nodes.function_records import function_of
 from DeepRegistrationLib.scene.nodes.provenance import decision_about, made_of
 from DeepRegistrationLib.scene.nodes.volumes import exhausted
 from DeepRegistrationLib.scene.report.identity import (
@@ -100,8 +107,15 @@ def drawn_report(
     if problem is None:
         drawing = PagePictures(fixed, moving, transform, jacobian, landmarks)
     judge = _Judge(errors, landmarks, largest_voxel(fixed.GetSpacing(), moving.GetSpacing()), text)
+    function = [(of, text.part(part)) for of, part in function_of(transform)]
     return _drawn(
-        replace(content, no_pictures=problem or ""), subject, judge, quality, drawing, places
+        replace(content, no_pictures=problem or ""),
+        subject,
+        judge,
+        quality,
+        drawing,
+        places,
+        function,
     )
 
 
@@ -122,6 +136,7 @@ def _drawn(
     quality: Mapping[str, Any] | None,
     drawing: PagePictures | None,
     places: Sequence[WorstPlace] | None,
+    function: Sequence[tuple[str, FunctionPart]],
 ) -> Generator[float, None, ReportContent]:
     images, identity = yield from _paced(subject.hashing(), 0.0, _HASHING)
     measured = dict(quality or {})
@@ -132,12 +147,18 @@ def _drawn(
         quality=measured,
         verdict=judge.verdict(measured),
     )
+    parts = [part for of, part in function if of == content.subject]  # of nothing else
+    content = replace(content, function=parts)
     if drawing is None:
         return content
     if places is None:
         places = worst_places(measured, content.landmarks, judge.points)
-    pictures = yield from _pictures(drawing.all(places))
-    return replace(content, pictures=pictures)
+    shown = drawing.ventilation if any(p.title == VENTILATION for p in parts) else None
+    makers = drawing.all(places)
+    pictures = yield from _pictures([*makers, *([shown] if shown is not None else [])])
+    own = pictures[len(makers) :]
+    parts = [replace(p, pictures=own) if p.title == VENTILATION else p for p in parts]
+    return replace(content, pictures=pictures[: len(makers)], function=parts)
 
 
 def _pictures(makers: Sequence[PictureInSteps]) -> Generator[float, None, list[Picture]]:
@@ -205,6 +226,9 @@ class _Texts:
         for name, stand_in in self._names.items():
             text = text.replace(repr(name), stand_in).replace(name, stand_in)
         return text
+
+    def part(self, value: FunctionPart) -> FunctionPart:
+        return replace(value, notes=[self(note) for note in value.notes])
 
     def verdict(self, value: Verdict) -> Verdict:
         findings = tuple(replace(finding, text=self(finding.text)) for finding in value.findings)

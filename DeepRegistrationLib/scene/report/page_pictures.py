@@ -14,6 +14,7 @@ from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.landmarks.picture import landmark_map
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes.coordinates import flipped, parents_of
+from DeepRegistrationLib.scene.nodes.function_records import ventilation_map_of
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.report import pictures
 from DeepRegistrationLib.scene.report.private_scene import near
@@ -25,6 +26,7 @@ _ESTIMATE = (
 )
 _OVERLAY = "Green: only in the fixed image, magenta: only in the moving image, gray: both agree."
 _JACOBIAN = "Blue: the tissue is smaller in the moving image, red: larger, yellow: folding."
+_VENTILATION = ("Ventilation", "Specific volume change; no color where it is not reliable.")
 _GRID = "The moving image's regular grid, bent by the transform."
 _LANDMARKS = "All landmarks, whatever their depth, over slices of the fixed image."
 
@@ -75,6 +77,12 @@ class PagePictures:
             title = "Errors at the landmarks"
             steps = landmark_map(fixed, counted, title, place, transform)
             self._makers.append(PictureInSteps(title, _LANDMARKS, steps))
+
+        volume = ventilation_map_of(transform)
+        self.ventilation = None
+        if volume is not None:
+            steps = pictures.ventilation_map(fixed, volume, _VENTILATION[0], place)
+            self.ventilation = PictureInSteps(*_VENTILATION, steps)
 
     def all(self, places: Sequence[WorstPlace]) -> list[PictureInSteps]:
         """Every picture, the worst places last."""

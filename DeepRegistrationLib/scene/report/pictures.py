@@ -50,6 +50,7 @@ _GRID_STEP = 2.5  # mm from point to point along a line
 _LATTICE = 16  # points a side at which the displacement is looked up
 _GRID_MARGIN = 0.3  # rendered around the picture: lines move in from there
 
+_OVER = colors.overlay_color_node
 _LUNG_WINDOW = (-1100.0, 300.0)  # HU: vessels, fissures and the chest wall all show
 
 
@@ -114,37 +115,6 @@ def jacobian_map(fixed, jacobian, title: str, place: ViewPosition) -> Steps:
 
     Where the volume does not change (J near 1) the anatomy shows through.
     """
-    private = PrivateScene()
-    table = colors.jacobian_color_node(private.scene)
-    gray = private.volume(fixed, parents_of(fixed), private.color("Grey"), display_window(fixed))
-    color = private.volume(jacobian, parents_of(jacobian), table, colors.JACOBIAN_RANGE)
-    return _jacobian_map(private, gray, color, colors_of(table), title, place)
-
-
-def error_map(fixed, predicted, title: str, place: ViewPosition) -> Steps:
-    """The predicted error in color over the fixed volume, where it is 0.5 mm and more."""
-    private, limits = PrivateScene(), colors.ESTIMATE_RANGE
-    table = colors.overlay_color_node(private.scene, "predicted")
-    gray = private.volume(fixed, parents_of(fixed), private.color("Grey"), display_window(fixed))
-    color = private.volume(predicted, parents_of(predicted), table, limits)
-    return _error_map(private, gray, color, colors_of(table), title, place)
-
-
-def _error_map(private: PrivateScene, gray, color, table, title: str, place: ViewPosition) -> Steps:
-    layers = yield from private.shots(place, (gray, color))
-    panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
-    label(panels, place)
-    ticks = [(3.0, "3 mm or more"), (2.0, "2 mm"), (1.0, "1 mm"), (0.5, "below: not colored")]
-    bar = color_bar(len(panels[0]), table, colors.ESTIMATE_RANGE, ticks, "Error estimate")
-    return framed([*panels, bar], title)
-
-
-def _jacobian_map(
-    private: PrivateScene, gray, color, table, title: str, place: ViewPosition
-) -> Steps:
-    layers = yield from private.shots(place, (gray, color))
-    panels = [_blended(*pair) for pair in zip(*layers, strict=True)]
-    label(panels, place)
     ticks = [
         (2.0, "2.0  twice as large in the moving image"),
         (1.5, "1.5"),
@@ -152,8 +122,38 @@ def _jacobian_map(
         (0.5, "0.5  half as large in the moving image"),
         (0.0, "0  below: folding"),
     ]
-    bar = color_bar(len(panels[0]), table, colors.JACOBIAN_RANGE, ticks, "Jacobian determinant")
-    return framed([*panels, bar], title)
+    scale = colors.JACOBIAN_RANGE, ticks, "Jacobian determinant"
+    return _map(fixed, jacobian, colors.jacobian_color_node, scale, title, place)
+
+
+def error_map(fixed, predicted, title: str, place: ViewPosition) -> Steps:
+    """The predicted error in color over the fixed volume, where it is 0.5 mm and more."""
+    ticks = [(3.0, "3 mm or more"), (2.0, "2 mm"), (1.0, "1 mm"), (0.5, "below: not colored")]
+    scale = colors.ESTIMATE_RANGE, ticks, "Error estimate"
+    return _map(fixed, predicted, partial(_OVER, kind="predicted"), scale, title, place)
+
+
+def ventilation_map(fixed, volume, title: str, place: ViewPosition) -> Steps:
+    """The specific volume change in color over the fixed volume, where it is reliable."""
+    ticks = [(share, f"{share:.0%}") for share in (0.0, 0.1, 0.2, 0.3)] + [(0.4, "40% or more")]
+    scale = colors.VENTILATION_RANGE, ticks, "Volume change"
+    return _map(fixed, volume, partial(_OVER, kind="ventilation"), scale, title, place)
+
+
+def _map(fixed, volume, table: Callable, scale: tuple, title: str, place: ViewPosition) -> Steps:
+    """A map over gray; ``scale``: its range, marks and title."""
+    private = PrivateScene()
+    node = table(private.scene)
+    gray = private.volume(fixed, parents_of(fixed), private.color("Grey"), display_window(fixed))
+    color = private.volume(volume, parents_of(volume), node, scale[0])
+    return _colored(private, (gray, color), colors_of(node), scale, title, place)
+
+
+def _colored(private: PrivateScene, pair: tuple, shades: np.ndarray, scale, title, place) -> Steps:
+    layers = yield from private.shots(place, pair)
+    panels = [_blended(*two) for two in zip(*layers, strict=True)]
+    label(panels, place)
+    return framed([*panels, color_bar(len(panels[0]), shades, *scale)], title)
 
 
 def _blended(anatomy: np.ndarray, map_: np.ndarray) -> np.ndarray:

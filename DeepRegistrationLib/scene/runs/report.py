@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, ClassVar
 
 import slicer
@@ -13,13 +14,12 @@ from DeepRegistrationLib.reports.content import ReportContent
 from DeepRegistrationLib.reports.decision import Decision, check_decision, decided
 from DeepRegistrationLib.reports.html_comparison import write_comparison
 from DeepRegistrationLib.reports.html_report import write_html
-from DeepRegistrationLib.reports.identity import subject_checksum
 from DeepRegistrationLib.reports.worst_places import WorstPlace, places_of_both
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.provenance import keep_decision
 from DeepRegistrationLib.scene.nodes.volumes import copying, update_volume_node
-from DeepRegistrationLib.scene.report.identity import subject_of
+from DeepRegistrationLib.scene.report.identity import hashed_subject
 from DeepRegistrationLib.scene.report.page import drawn_report, places_in_scene
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
 from DeepRegistrationLib.scene.runs.quality import quality_request
@@ -239,17 +239,14 @@ class DecisionRequest(SceneRequest):
 
     def work(self) -> Work:
         check_decision(self.choice, self.reviewer, self.comment)
-        hashing = subject_of(self.fixed, self.moving, self.transform).hashing()
-        turn = 0
-        while True:
+        hashing = hashed_subject(self.fixed, self.moving, self.transform)
+        for turn in count(1):
             try:
                 next(hashing)
             except StopIteration as end:
-                images, transform = end.value
-                break
-            turn += 1
+                return (end.value,)
             yield turn / (turn + _HASH_STEPS)
-        return (subject_checksum(images["fixed"], images["moving"], transform),)
+        raise AssertionError("not reached")
 
     def commit(self, subject: str) -> Decision:
         """Keep it with the transform."""

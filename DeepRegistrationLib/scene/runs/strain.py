@@ -12,9 +12,11 @@ import vtk
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.segment_names import SEGMENT_NAMES
 from DeepRegistrationLib.options import RegistrationOptions
+from DeepRegistrationLib.reports.function_parts import STRAIN
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.nodes.curves import add_chart, add_table
+from DeepRegistrationLib.scene.nodes.function_records import remember_function
 from DeepRegistrationLib.scene.nodes.heart_labels import heart_labels_from_node
 from DeepRegistrationLib.scene.nodes.hierarchy import put_beside
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
@@ -25,7 +27,8 @@ from DeepRegistrationLib.scene.nodes.volumes import (
     update_volume_node,
     volume_from_node,
 )
-from DeepRegistrationLib.scene.runs.requests import EngineRequest
+from DeepRegistrationLib.scene.report.identity import hashed_subject
+from DeepRegistrationLib.scene.runs.requests import EngineRequest, Work
 from DeepRegistrationLib.scene.runs.sequences import frame_times, frame_volume
 
 
@@ -122,8 +125,15 @@ class StrainRequest(EngineRequest):
         """Copy the labels in steps; touches no scene."""
         return copying(result["labels"])
 
-    def commit(self, data: vtk.vtkImageData, result: dict) -> StrainResult:
-        """Add tables, plot and labels."""
+    def work(self) -> Work:
+        hashing = None
+        if self.sequence is None:
+            hashing = hashed_subject(self.fixed, self.moving, self.transform)  # as they are
+        prepared = yield from super().work()
+        return *prepared, "" if hashing is None else (yield from hashing)
+
+    def commit(self, data: vtk.vtkImageData, result: dict, subject: str) -> StrainResult:
+        """Add tables, plot and labels; the transform of a pair remembers them for its report."""
         owner = self.fixed if self.sequence is None else self.sequence
         name = f"Strain, {owner.GetName()}"
         with reversible(self.scene) as record:
@@ -147,6 +157,9 @@ class StrainRequest(EngineRequest):
                     **{f"{k}, %": _percent(values) for k, values in result["segments"].items()},
                 },
             )
+        if subject:
+            kept = {key: value for key, value in result.items() if key != "labels"}
+            remember_function(self.transform, STRAIN, subject, kept, record)
         return StrainResult(curves, segments, chart, labels, result, record)
 
     def _curves(self, name: str, result: dict) -> tuple[Any, Any]:

@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import vtk
 
 from DeepRegistrationLib.images.plain_data import LUNGS
+from DeepRegistrationLib.reports.function_parts import VENTILATION
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes import colors
 from DeepRegistrationLib.scene.nodes.coordinates import require_node
 from DeepRegistrationLib.scene.nodes.curves import add_table
+from DeepRegistrationLib.scene.nodes.function_records import remember_function
 from DeepRegistrationLib.scene.nodes.hierarchy import put_beside
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
@@ -24,7 +26,8 @@ from DeepRegistrationLib.scene.nodes.volumes import (
     update_volume_node,
     volume_from_node,
 )
-from DeepRegistrationLib.scene.runs.requests import EngineRequest
+from DeepRegistrationLib.scene.report.identity import hashed_subject
+from DeepRegistrationLib.scene.runs.requests import EngineRequest, Work
 from DeepRegistrationLib.scene.runs.results import MASK_SOURCE
 
 _COLUMNS = {
@@ -101,8 +104,13 @@ class VentilationRequest(EngineRequest):
         """Copy the map in steps; touches no scene."""
         return copying(result["map"])
 
-    def commit(self, data: vtk.vtkImageData, result: dict) -> VentilationResult:
-        """Add volume and table."""
+    def work(self) -> Work:
+        hashing = hashed_subject(self.fixed, self.moving, self.transform)  # of the pair as it is
+        prepared = yield from super().work()
+        return *prepared, (yield from hashing)
+
+    def commit(self, data: vtk.vtkImageData, result: dict, subject: str) -> VentilationResult:
+        """Add volume and table; the transform remembers both for its report."""
         name = f"Ventilation, {self.fixed.GetName()}"
         with reversible(self.scene) as record:
             node = self.scene.AddNewNodeByClass(
@@ -114,6 +122,8 @@ class VentilationRequest(EngineRequest):
             colors.show_with_range(node, table, colors.VENTILATION_RANGE, "Volume change")
             put_beside(node, self.fixed)
             regions = add_table(self.scene, f"{name}, regions", _columns(result["rows"]))
+        kept = {"rows": result["rows"], "notes": result["notes"]}
+        remember_function(self.transform, VENTILATION, subject, kept, record, node)
         return VentilationResult(node, regions, result["rows"], result["notes"], record)
 
     def needed(self) -> list[tuple[str, Any]]:

@@ -1,0 +1,83 @@
+"""Ventilation and strain in the page of a registration, from the command line."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import SimpleITK as sitk
+from pages_made import evaluate, text_of
+
+from DeepRegistrationLib import write_image, write_transform
+from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.data.phantoms import cine, thorax
+from DeepRegistrationLib.transforms import DisplacementField
+
+
+def written(folder, fixed, moving, transform):
+    """The two images and the transform on the grid of the fixed one, as files."""
+    grid = fixed.grid
+    shifts = (transform(grid.points()) - grid.points()).movedim(-1, 0).contiguous()
+    write_image(fixed, folder / "fixed.nii.gz")
+    write_image(moving, folder / "moving.nii.gz")
+    write_transform(DisplacementField(shifts.float(), grid), folder / "T.h5")
+    return (folder / "fixed.nii.gz", folder / "moving.nii.gz"), folder / "T.h5"
+
+
+def pictures_of(page: str, section: str) -> list[bytes]:
+    """The PNG files in a section of a page."""
+    body = page.split(f"<h2>{section}</h2>")[1].split("</section>")[0]
+    return [base64.b64decode(code) for code in re.findall(r"base64,([^\"]+)", body)]
+
+
+def test_ventilation_is_a_section_of_the_page_where_it_is_asked_for(tmp_path, capsys):
+    chest = thorax((40, 32, 36), (8.0, 8.0, 8.0), motion=20.0, seed=2)
+    images, transform = written(tmp_path, chest.fixed, chest.moving, chest.transform)
+    page = tmp_path / "page.html"
+    assert evaluate(images, transform, page, "--ventilation", "--strain") == 0
+    text = text_of(page)
+    assert "right lung, upper third" in text and "trustworthy correspondence" in text
+    lungs = chest.fixed_lungs.data != 0
+    exact = 1 / float(chest.transform.jacobian(chest.fixed.grid.points())[lungs].mean()) - 1
+    shown = float(re.search(r"both lungs\s*\d+\s*(\d+\.\d)", spaced(page)).group(1))
+    assert abs(shown - 100 * exact) < 2
+    (png,) = pictures_of(page.read_text("utf-8"), "Ventilation")
+    (tmp_path / "map.png").write_bytes(png)
+    assert sitk.ReadImage(str(tmp_path / "map.png")).GetSize()[0] > 100
+    assert "Not measured: " in text_of(page)
+    assert "Heart strain was not measured" in capsys.readouterr().err
+
+
+def spaced(page) -> str:
+    return re.sub(r"<[^>]+>", " ", page.read_text("utf-8"))
+
+
+def test_strain_is_a_section_of_the_page_where_it_is_asked_for(tmp_path):
+    beat = cine(2, (80, 76, 11), (2.5, 2.5, 8.0), seed=3)
+    images, transform = written(tmp_path, *beat.frames, beat.transforms[1])
+    page = tmp_path / "page.html"
+    assert evaluate(images, transform, page, "--strain") == 0
+    text = text_of(page)
+    assert "<h2>Ventilation" not in page.read_text("utf-8")
+    assert "Ejection fraction" in text and "16 apical lateral" in text
+    assert len(pictures_of(page.read_text("utf-8"), "Heart strain")) == 2
+
+
+def test_the_page_of_a_registration_has_it_too(tmp_path):
+    chest = thorax((40, 32, 36), (8.0, 8.0, 8.0), motion=20.0, seed=2)
+    images, _ = written(tmp_path, chest.fixed, chest.moving, chest.transform)
+    out = tmp_path / "out"
+    words = ["register", *images, "-o", out, "--method", "affine", "-q", "--report"]
+    assert main([str(word) for word in (*words, "--ventilation")]) == 0
+    assert "<h2>Ventilation</h2>" in (out / "report.html").read_text("utf-8")
+
+
+def test_an_option_that_would_do_nothing_is_refused(tmp_path, capsys):
+    image = tmp_path / "image.nii.gz"
+    sitk.WriteImage(sitk.Image(8, 8, 8, sitk.sitkInt16), str(image))
+    words = ["register", image, image, "-o", tmp_path / "out", "--ventilation"]
+    assert main([str(word) for word in words]) == 2
+    assert "--ventilation is about the page" in capsys.readouterr().err
+    words = ["evaluate", image, "--fixed", image, "--report", tmp_path / "p.html", "--strain"]
+    assert main([str(word) for word in words]) == 2
+    assert "give --fixed and --moving" in capsys.readouterr().err
