@@ -22,7 +22,7 @@ from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.images.geometry import Grid, largest_voxel
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.intensity import background, finite, is_ct
+from DeepRegistrationLib.images.intensity import background, finite, is_ct, other_modality
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian
 from DeepRegistrationLib.transforms.warping import warped_image
 
@@ -69,7 +69,8 @@ def measure(
         the whole image), ``similarity`` in the region (``before``, ``after``), ``overlap`` (label,
         or ``mask``, to ``before``, ``after``), ``alignment`` (see :func:`alignment.alignment`; with
         both images), ``voxel_mm`` (the largest voxel dimension of the
-        images, mm, see :mod:`tolerance`).
+        images, mm, see :mod:`tolerance`); ``other_modality`` (``fixed`` or ``moving``) only where
+        that image is not CT while the other one is.
     """
     tre = swapped = None
     if fixed_landmarks is not None and moving_landmarks is not None:
@@ -107,7 +108,13 @@ def measure(
         "voxel_mm": largest_voxel(
             *(None if i is None else i.grid.spacing for i in (fixed, moving))
         ),
+        **_modality(fixed, moving),
     }
+
+
+def _modality(fixed: Image | None, moving: Image | None) -> dict[str, str]:
+    side = None if fixed is None or moving is None else other_modality(fixed, moving)
+    return {} if side is None else {"other_modality": side}
 
 
 def _jacobian(

@@ -10,6 +10,7 @@ from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import AIR
 
+_NO_FAT = -20.0  # HU: in CT of a person something is lower
 _VOXELS = 500_000  # at which it is looked whether an image is CT
 
 
@@ -30,6 +31,17 @@ def background(image: Image) -> float:
 def is_ct(image: Image) -> bool:
     """Whether the values are Hounsfield units, also with their offset lost."""
     return offset_of(image) is not None
+
+
+def other_modality(fixed: Image, moving: Image) -> str | None:
+    """Which image, ``fixed`` or ``moving``, certainly is not CT while the other one is; or None.
+
+    CT that shows no air cannot be told by its values, but its fat lies below 0 HU.
+    """
+    for side, image, other in (("moving", fixed, moving), ("fixed", moving, fixed)):
+        if is_ct(image) and not is_ct(other) and float(other.data.min()) > _NO_FAT:
+            return side
+    return None
 
 
 def offset_of(image: Image) -> float | None:

@@ -10,7 +10,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.memory import require_memory
 from DeepRegistrationLib.images.headers import not_finite
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.intensity import finite, is_ct, offset_of
+from DeepRegistrationLib.images.intensity import finite, offset_of, other_modality
 from DeepRegistrationLib.images.plain_data import AIR
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.transforms import Transform
@@ -18,7 +18,6 @@ from DeepRegistrationLib.transforms import Transform
 _LARGEST = 3000.0  # mm: longer than any scanner's table
 _SMALLEST = 60.0  # mm: shorter than any scan of a person's chest, abdomen, heart or head
 _FINEST = 2.0  # mm, voxels of the finest level of most methods
-_NO_FAT = -20.0  # HU: in CT of a person something is lower
 _SAMPLES = 33  # points an axis when the overlap of two boxes is measured
 
 
@@ -89,15 +88,13 @@ def check_result(transform: Transform, who: str) -> None:
 
 
 def check_modality(fixed: Image, moving: Image) -> None:
-    """Raise ``RegistrationError`` where one image is CT and the other certainly is not.
-
-    CT that shows no air cannot be told by its values, but its fat lies below 0 HU.
-    """
-    for image, other in ((fixed, moving), (moving, fixed)):
-        if is_ct(image) and not is_ct(other) and float(other.data.min()) > _NO_FAT:
-            raise RegistrationError(
-                f"{image.name} is CT and {other.name} is not: both images must be of one modality."
-            )
+    """Raise ``RegistrationError`` where one image is CT and the other certainly is not."""
+    side = other_modality(fixed, moving)
+    if side is not None:
+        other, image = (moving, fixed) if side == "moving" else (fixed, moving)
+        raise RegistrationError(
+            f"{image.name} is CT and {other.name} is not: both images must be of one modality."
+        )
 
 
 def check_image(image: Image) -> None:

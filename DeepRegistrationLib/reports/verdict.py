@@ -104,7 +104,8 @@ def verdict(
     findings = [
         *([] if len(left_out) and not len(after) else _landmarks(names, *errors, allowed)),
         *driving_findings(np.asarray(left_out, float), allowed),
-        *alignment_findings(quality.get("alignment"), region_in_words(quality)),
+        *_modality(quality),
+        *_alignment(quality),
         *folding_findings(quality),
         *segment_findings(quality.get("segments")),
         *overlap_findings(quality.get("overlap"), allowed),
@@ -184,9 +185,24 @@ def _pending(quality: dict[str, Any]) -> list[Finding]:
     return [Finding("unknown", f"Not measured yet: {' and '.join(names)}.")] if names else []
 
 
+def _modality(quality: dict[str, Any]) -> list[Finding]:
+    side = quality.get("other_modality")
+    if side is None:
+        return []
+    ct = "moving" if side == "fixed" else "fixed"
+    text = f"The {ct} image is CT and the {side} one is not, so their correlation says nothing; "
+    return [Finding("caution", f"{text}rely on landmarks and structures.")]
+
+
+def _alignment(quality: dict[str, Any]) -> list[Finding]:
+    if quality.get("other_modality"):
+        return []
+    return alignment_findings(quality.get("alignment"), region_in_words(quality))
+
+
 def _similarity(quality: dict[str, Any]) -> list[Finding]:
     values = quality.get("similarity")
-    if not values:
+    if not values or quality.get("other_modality"):
         return []
     before, after = values["before"]["local_ncc"], values["after"]["local_ncc"]
     if before is None or after is None:

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.image import Image, read_image
+from DeepRegistrationLib.images.image import Image, read_image, write_image
 from DeepRegistrationLib.images.intensity import finite
 from DeepRegistrationLib.images.lungs import find_lungs
 from DeepRegistrationLib.images.masks import find_masks
 from DeepRegistrationLib.methods.image_pair import ImagePair
 from DeepRegistrationLib.registration.orientation import check_orientation
 from DeepRegistrationLib.registration.validation import check_modality
-from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms import Affine, write_transform
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -88,6 +89,22 @@ def test_ct_with_mri_is_refused(chest):
         check_modality(chest.fixed, mri)
     with pytest.raises(RegistrationError, match="is CT and mri is not"):
         check_modality(mri, chest.fixed)
+
+
+def test_evaluating_ct_with_mri_warns_and_is_strict(chest, tmp_path, capsys):
+    """Another program may have registered them: landmarks can tell, correlation cannot."""
+    mri = 200 + 0.2 * chest.moving.data.clamp(min=-1000)
+    for name, image in (("f", chest.fixed), ("m", replace(chest.moving, data=mri))):
+        write_image(image, tmp_path / f"{name}.nii.gz")
+    write_transform(Affine(), tmp_path / "t.tfm")
+    words = ["evaluate", "t.tfm", "--fixed", "f.nii.gz", "--moving", "m.nii.gz"]
+    words = [str(tmp_path / word) if "." in word else word for word in words]
+    assert main(words) == 0
+    assert "The fixed image is CT and the moving one is not" in capsys.readouterr().err
+    assert main([*words, "--strict"]) == 3
+    capsys.readouterr()
+    assert main([*words[:3], words[3], "--moving", words[3], "--strict"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_ct_without_air_passes_as_the_same_modality(chest):
