@@ -107,8 +107,10 @@ def check_inside(points: np.ndarray, grid: Grid, path: Path) -> None:
         advice = "with x and y negated all lie inside, so they are RAS instead of LPS"
     elif grid.contains(grid.to_physical(points)).all():
         advice = "all lie inside as voxel indices, so they are not in millimeters"
+    count = int(outside.sum())
+    lie = "lies" if count == 1 else "lie"
     raise RegistrationError(
-        f"{path.name}: {int(outside.sum())} of {len(points)} landmarks lie outside the image; "
+        f"{path.name}: {count} of {len(points)} landmarks {lie} outside the image; "
         f"probably {advice}."
     )
 

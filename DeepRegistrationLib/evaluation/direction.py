@@ -93,11 +93,12 @@ def outside_problem(
         points = np.asarray(points, dtype=np.float64)
         outside = ~grid.contains(points)
         if outside.any():
-            row = int(np.argmax(outside))
+            row, count = int(np.argmax(outside)), int(outside.sum())
+            lie = "lies" if count == 1 else "lie"
             exchanged = in_each_other(fixed, moving, fixed_grid, moving_grid)
             name = names[row] if names else row + 1
             return (
-                f"{int(outside.sum())} of {len(points)} {side} landmarks lie outside the {side} "
+                f"{count} of {len(points)} {side} landmarks {lie} outside the {side} "
                 f"image (the first is landmark {name} at {shown(points[row])} mm); "
                 f"{_reason(points, grid, exchanged)}."
             )

@@ -204,8 +204,10 @@ def _places(places: np.ndarray, grid: Grid) -> np.ndarray:
         raise RegistrationError("A place has a coordinate that is not a finite number.")
     outside = ~grid.contains(points)
     if outside.any():
+        count = int(outside.sum())
+        lie = "lies" if count == 1 else "lie"
         raise RegistrationError(
-            f"{int(outside.sum())} of {len(points)} places lie outside the fixed image; choose "
+            f"{count} of {len(points)} places {lie} outside the fixed image; choose "
             "places inside it, in LPS mm."
         )
     return points

@@ -84,7 +84,7 @@ def test_a_transform_of_the_other_direction_is_noticed_and_inverted(slicer_host,
 def test_landmarks_outside_their_volume_are_named(slicer_host, panel, section):
     p = panel.parameters
     p.movingLandmarks.SetNthControlPointPosition(3, 500.0, 0.0, 0.0)
-    said(slicer_host, section, "1 of 100 moving landmarks lie outside")
+    said(slicer_host, section, "1 of 100 moving landmarks lies outside")
     assert "landmark 4 at -500" in section.ui.checkText.text
     assert not section.ui.swapPointsButton.visible
     p.movingLandmarks.SetNthControlPointSelected(3, False)  # excluded: it does not count
