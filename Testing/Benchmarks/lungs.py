@@ -22,8 +22,7 @@ from scipy import ndimage
 
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.image import Image, read_image
-from DeepRegistrationLib.images.lungs import FoundLungs, look_for_lungs
-from DeepRegistrationLib.images.lungs.cores import TISSUE
+from DeepRegistrationLib.images.lungs import FoundLungs, look_for_lungs, surface_level
 from DeepRegistrationLib.reports.overlays import png
 from Testing.Benchmarks.scan_variants import VARIANTS, dice
 
@@ -77,11 +76,15 @@ def picture(image: Image, found: FoundLungs) -> np.ndarray:
     return np.concatenate(rows, axis=1)
 
 
-def ceiling(image: Image, truth: Image) -> float:
-    """Dice of the lungs that are known but for their surface, which the image's values decide."""
+def ceiling(image: Image, truth: Image, level: float) -> float:
+    """Dice of the lungs that are known but for their surface, which the image's values decide.
+
+    Args:
+        level: HU, lung below it.
+    """
     inside = truth.data.numpy() == 1
     surface = ndimage.binary_dilation(inside) & ~ndimage.binary_erosion(inside, border_value=1)
-    best = np.where(surface, image.data.numpy() + _offset(image) < TISSUE, inside)
+    best = np.where(surface, image.data.numpy() + _offset(image) < level, inside)
     return dice(truth, Image(torch.from_numpy(best.astype(np.uint8)), image.grid))
 
 
@@ -111,6 +114,8 @@ def main() -> None:
         if found.mask is None:
             lost, count = lost + len(VARIANTS), count + len(VARIANTS)
             continue
+        assert found.evidence.density is not None
+        level = surface_level(found.evidence.density)
         for title, variant in VARIANTS.items():
             other, truth = variant(image, found.mask)
             again = look_for_lungs(other)
@@ -119,7 +124,7 @@ def main() -> None:
             count += 1
             if value < ENOUGH or not again.evidence.sure:
                 lost += 1
-                most = ceiling(other, truth)
+                most = ceiling(other, truth, level)
                 reached += again.evidence.sure and most < ENOUGH and value > most - NEAR
                 print(
                     f"  {title}: Dice {value:.4f}, ceiling {most:.4f}",

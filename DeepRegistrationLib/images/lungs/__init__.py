@@ -15,11 +15,14 @@ import numpy as np
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.lungs.blocks import BlockMeans, averaged, blocks_of
-from DeepRegistrationLib.images.lungs.cores import TISSUE, Cores
+from DeepRegistrationLib.images.lungs.cores import Cores
 from DeepRegistrationLib.images.lungs.plausibility import Lung, LungFindings, evidence_of
 from DeepRegistrationLib.images.lungs.shape import grown
 
 if TYPE_CHECKING:
+    import torch
+
+    from DeepRegistrationLib.images.geometry import Grid
     from DeepRegistrationLib.images.image import Image
     from DeepRegistrationLib.images.plain_data import Volume
 
@@ -31,10 +34,13 @@ __all__ = [
     "find_lungs",
     "look_for_lungs",
     "require_lungs",
+    "surface_level",
 ]
 
 _FINE = 1.75  # mm, blocks on which the surface is found
-_TOUCHED, _COVERED = 0.15, 0.85  # share of lung from which air, and everything, belongs to it
+_TOUCHED, _COVERED = 0.15, 0.8  # share of lung from which air, and everything, belongs to it
+_TISSUE = 0.0  # HU: between the fat and the muscle around the lungs
+_STEP = 450.0  # HU from the surface's level, beyond which differences say nothing about its place
 
 
 class FoundLungs(NamedTuple):
@@ -108,7 +114,7 @@ def _search(
 def _surface(
     image: Image, data: np.ndarray, blocks: BlockMeans, lungs: np.ndarray, offset: float
 ) -> Image:
-    """The mask on the image's grid: its surface where fine blocks are half air."""
+    """The mask on the image's grid: its surface halfway between lung and tissue around it."""
     import torch
 
     from DeepRegistrationLib.images.image import Image
@@ -123,16 +129,58 @@ def _surface(
     where = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
     box = image.grid.cropped(tuple(low), tuple(high))
     values, _, _, fine = averaged(data[where], box, _FINE, offset)
-    share = Image(torch.from_numpy(coarse.astype(np.float32)), blocks.grid)
-    share = share.resampled(fine, fill=None)
-    air = torch.from_numpy(values) < TISSUE
-    mask = (air & (share.data > _TOUCHED)) | (share.data > _COVERED)
+    share = _share(coarse, blocks.grid, fine)
+    level = surface_level(float(np.median(blocks.values[lungs])))
+    air = (level - torch.from_numpy(values)).clamp(-_STEP, _STEP)
+    inner = torch.minimum(air, 2 * _STEP * (share - _TOUCHED))
+    height = torch.maximum(inner, 2 * _STEP * (share - _COVERED))
     if blocks.padding.fills:
         empty = Image(torch.from_numpy(blocks.padding.blocks.astype(np.uint8)), blocks.grid)
         empty = empty.resampled(fine, interpolation="nearest", fill=None)
-        mask &= ~torch.from_numpy(blocks.padding.reached(values, empty.data.numpy() != 0))
+        reached = blocks.padding.reached(values, empty.data.numpy() != 0)
+        height[torch.from_numpy(reached)] = -_STEP
+    height[torch.from_numpy(_loose(height.numpy() > 0, (share > _COVERED).numpy()))] = -_STEP
     if fine.size != box.size:
-        mask = Image(mask.float(), fine).resampled(box, fill=None).data > 0.5
+        height = Image(height, fine).resampled(box, fill=None).data
     whole = torch.zeros(image.grid.shape, dtype=torch.uint8)
-    whole[where] = mask.to(torch.uint8)
+    whole[where] = (height > 0).to(torch.uint8)
     return Image(whole, image.grid, f"lungs of {image.name}")
+
+
+def surface_level(density: float) -> float:
+    """The value at the surface of lungs: halfway to tissue, which no size of voxels moves.
+
+    Args:
+        density: Of the lungs, median, HU.
+
+    Returns:
+        HU.
+    """
+    return 0.5 * (density + _TISSUE)
+
+
+def _loose(mask: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """The parts of a mask that nothing connects to the inner of it: bool, as both."""
+    from scipy import ndimage
+
+    regions, count = ndimage.label(mask)
+    joined = np.zeros(count + 1, dtype=bool)
+    joined[regions[inner]] = True
+    return mask & ~joined[regions]
+
+
+def _share(lungs: np.ndarray, blocks: Grid, fine: Grid) -> torch.Tensor:
+    """How much of the surroundings of each fine block is lung, 0 to 1.
+
+    Interpolation says it; along an axis on which fine blocks are no finer, the neighbors do.
+    """
+    import torch
+    from scipy import ndimage
+
+    from DeepRegistrationLib.images.image import Image
+
+    share = lungs.astype(np.float32)
+    for axis in range(3):
+        if fine.spacing[2 - axis] > 0.99 * blocks.spacing[2 - axis]:
+            share = ndimage.convolve1d(share, (0.25, 0.5, 0.25), axis, mode="nearest")
+    return Image(torch.from_numpy(share), blocks).resampled(fine, fill=None).data

@@ -58,7 +58,7 @@ def blocks_of(data: np.ndarray, grid: Grid, offset: float = 0.0) -> BlockMeans |
     Returns:
         None where the scan is constant.
     """
-    box = data_box(data)
+    box = data_box(data, offset)
     if box is None:
         return None
     lower = tuple(int(part.start) for part in box[::-1])

@@ -16,6 +16,7 @@ _AERATED = (35.0, -400.0)  # HU above air at least, and at most: parenchyma
 _AERATED_SHARE = 0.3  # of a lung's core at least, emphysema included
 _ENCLOSED = (0.4, 0.6)  # of the six axis directions meet the body: lungs, even when cropped, 0.45
 # or more; a mattress or foam under a cropped body up to 0.5, air around the body up to 0.45
+_DEEP = 0.8  # of the six axis directions meet the body: deep in it
 _PARENCHYMA = -915.0  # HU: median where little encloses it; foam is less dense
 _INSIDE = 0.6  # of a lung lies within the body's box in its slice; couch and air around do not
 _SMALLEST = 20.0  # ml: smaller cores are not lungs
@@ -24,7 +25,7 @@ _BESIDE = 0.8  # of the largest lung's height, its middle: gas in the bowel lies
 _WITH_TRACHEA = 200.0  # ml: cores that it may be part of
 _THICK = 12.0  # mm from what is no air, more than in any trachea
 _TUBE = 3.0  # ml: smaller parts stay
-_THINNER = 50.0  # HU below the median of the core
+_PURE_AIR = -1000.0  # HU
 _DIP = 0.35  # area of the sagittal plane between two lungs, of the smaller one's largest
 
 
@@ -48,12 +49,13 @@ class Cores:
         # looks like air, by which a lung that is cut would join the air around the body.
         depth = ndimage.distance_transform_edt(self.air, sampling=blocks.step)
         deep = ndimage.binary_erosion(self.air, border_value=1) & (depth > _CORE_DEPTH)
-        labels, count = ndimage.label(deep)
+        self.body = _body(tissue)
+        self.enclosure = _enclosure(self.body)
+        labels = _apart_from_outside(ndimage.label(deep)[0], self.enclosure, blocks.block_ml)
+        count = int(labels.max())
         self.labels = _without_trachea(labels, count, depth, blocks)
         self.count = int(self.labels.max())
         self._airways = np.arange(self.count + 1) > count
-        self.body = _body(tissue)
-        self.enclosure = _enclosure(self.body)
         self.volumes = np.bincount(self.labels.ravel()) * blocks.block_ml
         self.lungs = self._lungs(blocks)
 
@@ -100,10 +102,25 @@ class Cores:
         return float(index[0]), float(np.average(index, weights=area[index])), float(index[-1])
 
 
+def _apart_from_outside(labels: np.ndarray, enclosure: np.ndarray, block_ml: float) -> np.ndarray:
+    """Part what lies deep in the body from air around it that it is joined to.
+
+    The trachea leads from a lung to the top of a scan, and a wound or a thin wall to its side.
+    """
+    count = np.bincount(labels.ravel())
+    enclosed = np.bincount(labels.ravel(), enclosure.ravel()) / np.maximum(count, 1)
+    outside = np.flatnonzero((enclosed <= _ENCLOSED[0]) & (count * block_ml >= _SMALLEST))
+    parts, _ = ndimage.label(np.isin(labels, outside[outside > 0]) & (enclosure > _DEEP))
+    sizes = np.bincount(parts.ravel()) * block_ml
+    for part in 1 + np.flatnonzero(sizes[1:] >= _SMALLEST):
+        labels[parts == part] = labels.max() + 1
+    return labels
+
+
 def _without_trachea(
     labels: np.ndarray, count: int, depth: np.ndarray, blocks: BlockMeans
 ) -> np.ndarray:
-    """Cores, those above ``count`` parted from a large one, as they are thin and nearly pure air.
+    """Cores, those above ``count`` parted from a large one, as they are thin and nearer to air.
 
     A wide bronchus joins the trachea to a lung's core.
     """
@@ -117,10 +134,10 @@ def _without_trachea(
         values = blocks.values[box]
         near = ndimage.distance_transform_edt(~thick, sampling=blocks.step) <= _THICK
         thin, parts = ndimage.label(core & ~near)
-        limit = float(np.median(values[core])) - _THINNER
+        limit = 0.5 * (float(np.median(values[core])) + _PURE_AIR)
         for part in range(1, parts + 1):
             tube = thin == part
-            if tube.sum() * blocks.block_ml >= _TUBE and float(np.median(values[tube])) < limit:
+            if tube.sum() * blocks.block_ml >= _TUBE and np.percentile(values[tube], 25) < limit:
                 labels[box][tube] = labels.max() + 1
     return labels
 
