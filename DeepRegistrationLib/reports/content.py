@@ -35,6 +35,7 @@ class FunctionPart:
         notes: Sentences: what was found, and how far to trust it.
         head, rows, caption: A table; without rows there is none.
         pictures: Shown above it.
+        plots: SVG by its caption, shown above it too.
     """
 
     title: str
@@ -43,6 +44,7 @@ class FunctionPart:
     rows: Sequence[Sequence[str]] = ()
     caption: str = ""
     pictures: Sequence[Picture] = ()
+    plots: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,15 +7,13 @@ from math import isfinite, nan
 from typing import Any
 
 from DeepRegistrationLib.function.segment_names import SEGMENT_NAMES
-from DeepRegistrationLib.reports.bulls_eye import LIMITS, bulls_eye_png
+from DeepRegistrationLib.reports.bulls_eye import LIMITS, bulls_eye_svg
 from DeepRegistrationLib.reports.content import FunctionPart, Picture
 
 VENTILATION, STRAIN = "Ventilation", "Heart strain"
 """The parts' titles."""
 
 _MEASURES = {"volume": "volume, %", "gas": "gas, %", "density": "gas by density, %"}
-_EYE = 280  # pixels
-_WHITE = (255, 255, 255)
 
 
 def ventilation_part(
@@ -50,15 +48,10 @@ def strain_part(measured: Mapping[str, Any]) -> FunctionPart:
     """
     last, directions = measured["end_systole"], measured["segments"]
     values = {d: [nan if v is None else v for v in own] for d, own in directions.items()}
-    pictures = [
-        Picture(
-            f"{name} strain",
-            bulls_eye_png(own, LIMITS[name], _EYE, _WHITE),
-            f"{name.capitalize()} strain, blue {-LIMITS[name]:.0%} to red {LIMITS[name]:+.0%}; "
-            "seen from the apex, anterior above, septum left.",
-        )
+    plots = {
+        f"{name.capitalize()} strain, %": bulls_eye_svg(own, f"{name} strain", LIMITS[name])
         for name, own in values.items()
-    ]
+    }
     rows = [
         [f"{number} {name}", *(_percent(own[number - 1]) for own in values.values())]
         for number, name in SEGMENT_NAMES.items()
@@ -69,7 +62,7 @@ def strain_part(measured: Mapping[str, Any]) -> FunctionPart:
         *measured["notes"],
     ]
     title = "Strain from the fixed image, end-diastole, to the moving one, %"
-    return FunctionPart(STRAIN, notes, ["", *values], rows, title, pictures)
+    return FunctionPart(STRAIN, notes, ["", *values], rows, title, plots=plots)
 
 
 def not_measured(title: str, why: str) -> FunctionPart:

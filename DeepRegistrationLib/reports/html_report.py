@@ -15,7 +15,7 @@ from pathlib import Path
 
 from DeepRegistrationLib.evaluation.finding import region_in_words
 from DeepRegistrationLib.images.atomic_output import atomic_file
-from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportContent
+from DeepRegistrationLib.reports.content import FunctionPart, LandmarkErrors, Picture, ReportContent
 from DeepRegistrationLib.reports.decision import META
 from DeepRegistrationLib.reports.html_identity import (
     checklist_block,
@@ -137,10 +137,19 @@ def function_block(content: ReportContent) -> str:
             part.title,
             "".join(f"<p>{escape(note)}</p>\n" for note in part.notes)
             + figures(part.pictures)
+            + _plots(part)
             + (table(part.head, part.rows, part.caption) if part.rows else ""),
         )
         for part in content.function
     )
+
+
+def _plots(part: FunctionPart) -> str:
+    drawn = (
+        f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+        for caption, svg in part.plots.items()
+    )
+    return f'<div class="plots">{"".join(drawn)}</div>\n' if part.plots else ""
 
 
 def how_block(content: ReportContent) -> str:

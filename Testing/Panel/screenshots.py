@@ -166,6 +166,30 @@ def function(tour: Tour) -> None:
     click(ventilation.ui.measureButton)
     tour.wait(lambda: not ventilation.running)
     tour.shoot("1-ventilation")
+    click(ventilation.ui.showButton)
+    choose(ventilation.ui.phasesSelector, breath().GetName())
+    tour.panel.parameters.quality = "fast"
+    click(ventilation.ui.measureButton)
+    tour.wait(lambda: not ventilation.running)
+    tour.shoot("3-breath", unwrap(ventilation.widget))
+
+
+def breath():
+    """A sequence of the phantom's chest in five phases of a breath."""
+    import slicer
+
+    from DeepRegistrationLib.data.phantoms import thorax
+    from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "4D-CT")
+    node.SetIndexName("phase")
+    node.SetIndexUnit("%")
+    for k, motion in enumerate((4.0, 12.0, 20.0, 14.0, 6.0)):
+        image = thorax((76, 62, 70), (4.0, 4.0, 4.0), motion=motion, seed=4).moving
+        frame = volume_node_from_image(image, slicer.mrmlScene, "phase")
+        node.SetDataNodeAtValue(frame, str(20 * k))
+        slicer.mrmlScene.RemoveNode(frame)
+    return node
 
 
 def errors(tour: Tour) -> None:
@@ -207,6 +231,7 @@ def heart(tour: Tour) -> None:
     tour.shoot("4-checkerboard")
     click(inspection.plainButton)
     measure(tour, "5-quality")
+    measure_strain(tour, "6-strain")
 
 
 def whole_panel(tour: Tour) -> None:
@@ -222,6 +247,18 @@ def measure(tour: Tour, picture: str) -> None:
     """The quality section's figures and verdict."""
     tour.open("Quality")
     tour.wait(lambda: tour.panel.measurement.complete)
+    tour.shoot(picture)
+
+
+def measure_strain(tour: Tour, picture: str) -> None:
+    """Strain by the transform, with its bull's eyes in sight."""
+    tour.open("Strain")
+    strain = tour.section("Strain")
+    click(strain.ui.measureButton)
+    tour.wait(lambda: not strain.running)
+    area = tour.host.window.findChild(QtWidgets.QScrollArea)
+    tour.host.process_events(0.2)
+    area.ensureWidgetVisible(unwrap(strain.ui.undoButton), 0, 10)
     tour.shoot(picture)
 
 
