@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import dicom_pair
 import numpy as np
+import pydicom
 import pytest
 import torch
 from references import rotation
@@ -94,6 +95,33 @@ def test_structures_that_overlap_stay_whole_and_strange_ones_are_named(tmp_path,
     assert (found["big"] & found["small"]).sum() == found["small"].sum() > 0
     assert any("without closed contours" in n and "isocenter" in n for n in labels.notes)
     assert any("tilted was not read" in n and "parallel planes" in n for n in labels.notes)
+
+
+def test_structures_without_a_voxel_of_the_image_are_named(tmp_path, drawn_on):
+    rois = {
+        "ball": ball(18.2),
+        "far": ball(18.2, CENTER + (500.0, 0, 0)),
+        "dot": [0.2 * CIRCLE + GRID.to_physical(np.array([20.5, 20.5, 9.0]))],
+    }
+    file = dicom_pair.structures(tmp_path / "rs.dcm", drawn_on, rois)
+    labels = read_labels(file, GRID)
+    assert [s.name for s in labels.segments] == ["ball"]
+    assert any("outside the image or smaller" in n and "far, dot" in n for n in labels.notes)
+    alone = dicom_pair.structures(tmp_path / "far.dcm", drawn_on, {"far": rois["far"]})
+    with pytest.raises(RegistrationError, match="outside the image or smaller .*: far"):
+        read_labels(alone, GRID)
+
+
+def test_contours_of_one_structure_in_two_items_belong_together(tmp_path, drawn_on):
+    whole = ball(18.2)
+    rois = {"ball": whole[:9], "rest": whole[9:]}
+    file = dicom_pair.structures(tmp_path / "rs.dcm", drawn_on, rois)
+    dataset = pydicom.dcmread(file)
+    dataset.ROIContourSequence[1].ReferencedROINumber = 1
+    del dataset.StructureSetROISequence[1]
+    dataset.save_as(file)
+    plain = dicom_pair.structures(tmp_path / "plain.dcm", drawn_on, {"ball": whole})
+    assert (masks(file)["ball"] == masks(plain)["ball"]).all()
 
 
 def test_contours_need_a_grid_and_a_folder_must_not_hold_two_files(tmp_path, drawn_on):

@@ -108,7 +108,7 @@ def label_maps(
     """
     planes: dict[int, list[tuple[int, np.ndarray]]] = {}
     names: dict[int, str] = {}
-    empty, notes = [], []
+    empty, unseen, notes = [], [], []
     for roi in structures.rois:
         name = structures.names.get(roi) or str(roi)
         contours = structures.closed(roi)
@@ -120,8 +120,15 @@ def label_maps(
         except RegistrationError as error:
             notes.append(f"{name} was not read: {error}")
             continue
+        if not inside:
+            unseen.append(name)
+            continue
         value = len(names) + 1
         names[value], planes[value] = name, inside
+    if unseen:
+        notes.append(
+            "outside the image or smaller than its voxels, and so not read: " + ", ".join(unseen)
+        )
     if empty:
         notes.append(f"without closed contours, and so not read: {', '.join(empty)}")
     return packed(planes, grid), names, notes
@@ -151,13 +158,12 @@ def _inside(contours: list[np.ndarray], name: str, grid: Grid) -> Iterator[tuple
 
 def _contours_of(dataset: Any) -> dict[int, list[Contour]]:
     """Contours by ROI number."""
-    rois = {}
+    rois: dict[int, list[Contour]] = {}
     for item in dataset.get("ROIContourSequence", None) or []:
-        contours = []
+        contours = rois.setdefault(int(item.ReferencedROINumber), [])
         for contour in item.get("ContourSequence", None) or []:
             points = np.array([float(v) for v in contour.ContourData]).reshape(-1, 3)
             contours.append((str(contour.ContourGeometricType), points))
-        rois[int(item.ReferencedROINumber)] = contours
     return rois
 
 
