@@ -29,6 +29,7 @@ from DeepRegistrationLib.function.ventilation_amounts import MEASURES
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, read_sequence, write_image
+from DeepRegistrationLib.images.labels import drawn_on_others
 from DeepRegistrationLib.options import RegistrationOptions, values_in
 from DeepRegistrationLib.progress import part, shown_progress
 from DeepRegistrationLib.registration.engine import register
@@ -71,6 +72,8 @@ def _write_pair(arguments: argparse.Namespace, options: RegistrationOptions) -> 
     regions = load_optional(load_labels, arguments.regions, (), None, fixed.grid)
     layers, names = ([], {}) if regions is None else regions.numbered()
     notes: list[str] = [*fixed.notes, *moving.notes]
+    if regions is not None:
+        notes += [*regions.notes, *drawn_on_others((regions, None), (fixed, moving))]
     with shown_progress(arguments.quiet) as progress, torch.no_grad():
         if arguments.transform is None:
             result = register(
@@ -132,7 +135,11 @@ def _write_phases(arguments: argparse.Namespace, options: RegistrationOptions) -
         write_table(folder / "curves.csv", head, rows)
         (folder / "report.html").write_text(curves_page(found), encoding="utf-8")
     largest = max(found.ventilation()["lungs"])
-    _say(arguments, [], [*found.notes, f"The lungs' volume rises by {largest:.1%} from there."])
+    _say(
+        arguments,
+        _read_notes(phases),
+        [*found.notes, f"The lungs' volume rises by {largest:.1%} from there."],
+    )
 
 
 def write_strain(arguments: argparse.Namespace) -> None:
@@ -193,7 +200,7 @@ def write_strain(arguments: argparse.Namespace) -> None:
         (folder / "report.html").write_text(strain_page(found), encoding="utf-8")
     means = ", ".join(f"{name} {found.whole[name][last]:+.1%}" for name in drawn)
     text = f"At end-systole: {means}."
-    _say(arguments, [], [*found.notes, text])
+    _say(arguments, _read_notes(frames), [*found.notes, text])
 
 
 def _refuse_registering(arguments: argparse.Namespace) -> None:
@@ -235,6 +242,10 @@ def _series(arguments: argparse.Namespace) -> list[Image]:
         if len(paths) == 1:
             return read_sequence(paths[0], series=series_at(arguments, 0))
     return [load_image(path, *choice(arguments, k)) for k, path in enumerate(paths)]
+
+
+def _read_notes(images: list[Image]) -> list[str]:
+    return [note for image in images for note in image.notes]
 
 
 def _say(arguments: argparse.Namespace, before: list[str], notes: list[str]) -> None:

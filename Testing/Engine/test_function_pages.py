@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
+import dicom_pair
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from DeepRegistrationLib import read_image, write_image, write_transform
-from DeepRegistrationLib.cli import main
+from DeepRegistrationLib.cli import function, main
 from DeepRegistrationLib.data.phantoms import cine, thorax
 from DeepRegistrationLib.reports.bulls_eye import bulls_eye_svg, color
 from DeepRegistrationLib.reports.curves_svg import curves_svg
@@ -72,7 +74,36 @@ def test_wrong_phases_leave_no_folder(breath, capsys):
     assert not folder.exists()
 
 
-def test_ventilation_of_phases(tmp_path, capsys):
+def noted(read):
+    """A reader whose images have something to be said about."""
+
+    def reading(*given, **more):
+        found = read(*given, **more)
+        if isinstance(found, list):
+            return [replace(image, notes=("a slice was missing",)) for image in found]
+        return replace(found, notes=("a slice was missing",))
+
+    return reading
+
+
+def test_structures_as_regions_are_checked_and_explained(breath, capsys):
+    made = [dicom_pair.series(breath / name, chest.GRID) for name in ("fixed", "moving")]
+    ring = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    ring = 20 * np.column_stack([np.cos(ring), np.sin(ring), 0 * ring])
+    middle = chest.GRID.to_physical(np.array(chest.GRID.size) // 2)
+    rois = {"here": [ring + middle], "far": [ring + middle + (900.0, 0.0, 0.0)]}
+    files = [dicom_pair.structures(breath / f"{k}.dcm", each, rois) for k, each in enumerate(made)]
+    given = [breath / f"{name}.nii.gz" for name in ("inhale", "exhale")]
+    given += ["--transform", breath / "motion.h5", "--lungs", breath / "inhale_lungs.nii.gz"]
+    assert run("ventilation", *given, "--regions", files[0], "-o", breath / "out") == 0
+    assert "0.dcm: outside the image or smaller" in capsys.readouterr().out
+    given[:2] = made[0].folder, made[1].folder
+    assert run("ventilation", *given, "--regions", files[1], "-o", breath / "two") == 2
+    assert "1.dcm was drawn on the moving image" in capsys.readouterr().err
+
+
+def test_ventilation_of_phases(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(function, "read_sequence", noted(function.read_sequence))
     options = {"size": (60, 48, 54), "spacing": (5.0, 5.0, 5.0), "noise": 10.0, "seed": 4}
     pair = thorax(motion=20.0, **options)
     middle = thorax(motion=10.0, **options).moving
@@ -88,7 +119,7 @@ def test_ventilation_of_phases(tmp_path, capsys):
     lungs = [float(rows["lungs"][f"phase_{k}"]) for k in (1, 2, 3)]
     assert lungs == sorted(lungs, reverse=True)
     assert "polyline" in (tmp_path / "out" / "report.html").read_text("utf-8")
-    capsys.readouterr()
+    assert capsys.readouterr().out.count("a slice was missing.") == 1
     assert run("ventilation", tmp_path / "0.nii.gz", "-o", tmp_path / "one") == 2
     assert "at least two phases" in capsys.readouterr().err
     lungs_given = ["--lungs", tmp_path / "0.nii.gz"]
@@ -96,7 +127,8 @@ def test_ventilation_of_phases(tmp_path, capsys):
     assert "--lungs is for two images" in capsys.readouterr().err
 
 
-def test_strain_writes_maps_tables_and_bulls_eyes(tmp_path, capsys):
+def test_strain_writes_maps_tables_and_bulls_eyes(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(function, "load_image", noted(function.load_image))
     phantom = cine(2, (80, 76, 11), (2.5, 2.5, 8.0), seed=3)
     for k, frame in enumerate(phantom.frames):
         write_image(frame, tmp_path / f"{k}.nii.gz")
@@ -104,7 +136,8 @@ def test_strain_writes_maps_tables_and_bulls_eyes(tmp_path, capsys):
     frames = [tmp_path / "0.nii.gz", tmp_path / "1.nii.gz"]
     given = ["--labels", tmp_path / "labels.nii.gz", "--end-diastole", 1, "--quality", "fast"]
     assert run("strain", *frames, *given, "-o", tmp_path / "out") == 0
-    assert "end-systole is frame 2" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "end-systole is frame 2" in printed and "a slice was missing." in printed
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
         "radial.nii.gz", "radial.svg", "circumferential.nii.gz", "circumferential.svg",
