@@ -12,6 +12,7 @@ from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import (
     check_landmark_options,
     choice,
+    drove,
     landmark_arguments,
     load_guide,
     load_image,
@@ -57,6 +58,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
     fixed = load_image(arguments.fixed, *choice(arguments, 0))
     moving = load_image(arguments.moving, *choice(arguments, 1))
     start = load_transform(arguments.transform, fixed.grid)
+    earlier = drove(arguments.transform, start)
     landmarks = load_landmarks(arguments, fixed, moving)
     guide = load_guide(arguments, fixed, moving)
     assert guide is not None
@@ -95,7 +97,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
                 "device": str(choose_device(arguments.device)[0]),
             },
         )
-        result = with_earlier(result, arguments.transform, start)
+        result = with_earlier(result, earlier)
         report = build_report(result, fixed, moving, **landmark_arguments(landmarks))
         write_results(result, moving, report, folder)
     tell(arguments, report)

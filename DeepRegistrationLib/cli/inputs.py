@@ -195,12 +195,9 @@ def drove(path: str, transform: Transform) -> Drove:
     return what_drove(path, lambda: identity_of_transform(transform).checksum)
 
 
-def with_earlier(result: Registration, path: str | None, start: Transform | None) -> Registration:
-    """A result that also knows what drove the transform that it started from, read from a file."""
-    if path is None or start is None:
-        return result
-    earlier, left_out = drove(path, start), result.left_out
-    pairs = earlier.pairs
+def with_earlier(result: Registration, earlier: Drove) -> Registration:
+    """A result that also knows what drove the transform that it started from."""
+    pairs, left_out = earlier.pairs, result.left_out
     if result.driving is not None:
         pairs, left_out = joined(result.driving, left_out, pairs)
     names = dict.fromkeys((*result.driving_labels, *earlier.labels))

@@ -15,6 +15,7 @@ from DeepRegistrationLib.cli.inputs import (
     check_inputs_survive,
     check_landmark_options,
     choice,
+    drove,
     landmark_arguments,
     load_guide,
     load_guide_labels,
@@ -29,6 +30,7 @@ from DeepRegistrationLib.cli.page import file_pair, origin_of, page_flags
 from DeepRegistrationLib.cli.page_function import function_parts
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.driving_record import NOTHING
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
@@ -36,7 +38,7 @@ from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import write_image
 from DeepRegistrationLib.options import Outputs, values_in
 from DeepRegistrationLib.progress import part, shown_progress
-from DeepRegistrationLib.registration.cross_validation import cross_validated_errors
+from DeepRegistrationLib.registration.cross_validation import check_folds, cross_validated_errors
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.reports.content import FunctionPart
 from DeepRegistrationLib.reports.file_pair import FilePair
@@ -77,8 +79,11 @@ def register_files(arguments: argparse.Namespace) -> int:
         "moving_mask": load_optional(load_image, arguments.moving_mask),
     }
     initial = load_optional(load_transform, arguments.initial, fixed.grid)
+    earlier = NOTHING if initial is None else drove(arguments.initial, initial)
     pairs = load_landmarks(arguments, fixed, moving)
     guide = load_guide(arguments, fixed, moving)
+    if arguments.leave_one_out is not None and guide is not None:
+        check_folds(arguments.leave_one_out, len(guide.labels))
     guide_labels = load_guide_labels(arguments, fixed, moving)
     seconds = {"read": time.perf_counter() - started}
     outputs = wanted_outputs(arguments)
@@ -93,6 +98,7 @@ def register_files(arguments: argparse.Namespace) -> int:
             fixed, moving, options, outputs, guide=guide, progress=part(progress, *whole), **drivers
         )
         if rest is not None and guide is not None:
+            begun = time.perf_counter()
             errors = cross_validated_errors(
                 fixed,
                 moving,
@@ -102,11 +108,12 @@ def register_files(arguments: argparse.Namespace) -> int:
                 progress=part(progress, *rest),
                 **drivers,
             )
+            seconds["leave_one_out"] = time.perf_counter() - begun
             groups = min(arguments.leave_one_out, len(errors))
             note = f"Each driving landmark was left out once, in {groups} whole registrations."
             result = replace(result, left_out=errors, notes=[*result.notes, note])
         progress(1.0, "Measuring and writing")
-        result = with_earlier(result, arguments.initial, initial)
+        result = with_earlier(result, earlier)
         result.seconds.update(seconds)
         report, measured = report_and_measures(result, fixed, moving, **landmark_arguments(pairs))
         write_results(result, moving, report, folder, images=not arguments.no_images)

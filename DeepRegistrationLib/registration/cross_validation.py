@@ -48,10 +48,7 @@ def cross_validated_errors(
     options, _ = chosen(options or RegistrationOptions(), Outputs(), choices)
     driving = as_pairs(guide, fixed.grid, moving.grid)
     count = len(driving.fixed)
-    if count < 2:
-        raise RegistrationError("Leaving a landmark pair out needs at least two.")
-    if folds < 2:
-        raise RegistrationError(f"{folds} is no number of groups to leave out; give 2 or more.")
+    check_folds(folds, count)
     groups = far_apart(driving.fixed, min(folds, count))
     errors = np.empty(count)
     for number in range(groups.max() + 1):
@@ -62,6 +59,20 @@ def cross_validated_errors(
         there = mapped_points(found.transform, driving.fixed[left])
         errors[left] = np.linalg.norm(there - driving.moving[left], axis=1)
     return errors
+
+
+def check_folds(folds: int, pairs: int) -> None:
+    """Check a number of groups before anything is registered.
+
+    Raises:
+        RegistrationError: Fewer than two pairs, or fewer than two folds.
+    """
+    if pairs < 2:
+        raise RegistrationError("Leaving a landmark pair out needs at least two.")
+    if folds < 2:
+        raise RegistrationError(
+            f"The pairs cannot be left out in {folds} group(s); choose 2 groups or more."
+        )
 
 
 def far_apart(points: np.ndarray, groups: int) -> np.ndarray:

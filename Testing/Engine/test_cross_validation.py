@@ -65,7 +65,9 @@ def test_neighbors_are_not_left_out_together():
     assert sorted(far_apart(line, 10).tolist()) == list(range(10))
 
 
-@pytest.mark.parametrize(("count", "folds", "says"), [(1, 5, "at least two"), (4, 1, "2 or more")])
+@pytest.mark.parametrize(
+    ("count", "folds", "says"), [(1, 5, "at least two"), (4, 1, "2 groups or more")]
+)
 def test_too_few_pairs_or_groups_are_refused(pair, count, folds, says):
     fixed, moving, *points = pair
     guide = tuple(side[:count] for side in points)
@@ -82,6 +84,20 @@ def test_a_pair_that_drove_the_start_too_was_never_left_out():
     assert np.isnan(left_out[0]) and left_out[1] == 2.0
 
 
+def test_the_command_refuses_before_it_registers(pair, tmp_path, capsys, monkeypatch):
+    fixed, moving, *points = pair
+    names = [str(tmp_path / name) for name in ("f.nii.gz", "m.nii.gz", "f.csv", "m.csv")]
+    for image, name in zip((fixed, moving), names, strict=False):
+        write_image(image, name)
+    monkeypatch.setattr("DeepRegistrationLib.cli.register.register", None)
+    words = ["register", *names[:2], "-o", str(tmp_path / "out"), "--guide", *names[2:]]
+    for count, folds, says in ((1, "5", "at least two"), (4, "1", "1 group"), (4, "-1", "-1 gr")):
+        for side, name in zip(points, names[2:], strict=True):
+            write_landmarks(side[:count], name)
+        assert main([*words, f"--leave-one-out={folds}"]) == 2
+        assert says in capsys.readouterr().err
+
+
 def test_the_command_measures_and_says_it(pair, tmp_path, capsys):
     fixed, moving, *points = pair
     names = [str(tmp_path / name) for name in ("f.nii.gz", "m.nii.gz", "f.csv", "m.csv")]
@@ -96,6 +112,7 @@ def test_the_command_measures_and_says_it(pair, tmp_path, capsys):
     assert main([*words, "--guide", *names[2:], "--leave-one-out", "2", "--quiet"]) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert all(error > 0 for error in report["driving"]["left_out_mm"])
+    assert 0 < report["seconds"]["leave_one_out"] < report["seconds"]["total"]
     assert "Each driving landmark was left out once, in 2 whole registrations." in report["notes"]
     texts = [finding["text"] for finding in report["verdict"]["findings"]]
     assert any("each left out once, the mean error there is" in text for text in texts)

@@ -149,7 +149,7 @@ def test_a_transform_of_other_numbers_is_not_said_to_be_driven(folder):
 
 def test_converting_keeps_it_or_says_that_it_is_lost(folder, tmp_path, capsys):
     assert main(["convert", str(folder / "transform.h5"), str(tmp_path / "t.tfm")]) == 0
-    assert "cannot say" not in capsys.readouterr().out
+    assert "cannot be written" not in capsys.readouterr().out
     assert same(drove(tmp_path / "t.tfm"))
     write_transform(FIELD, folder / "field.nrrd", DROVE.text())
     assert main(["convert", str(folder / "field.nrrd"), str(tmp_path / "f.nii.gz")]) == 0
@@ -187,3 +187,13 @@ def test_what_drove_a_renamed_start_is_no_proof_of_what_is_made_of_it(folder, tm
     assert main(["evaluate", str(tmp_path / "renamed.h5"), *map(str, lists)]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["tre"]["n"] == 1 and report["driving_labels"] == list(DROVE.labels)
+
+
+def test_a_damaged_record_of_the_start_is_said_before_anything_is_registered(
+    pair, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("DeepRegistrationLib.cli.register.register", None)
+    write_transform(TRANSFORM, tmp_path / "t.tfm", DROVE.text()[:-5])
+    words = ["register", *map(str, pair), "-o", str(tmp_path / "out")]
+    assert main([*words, "--initial", str(tmp_path / "t.tfm")]) == 2
+    assert "t.tfm says of the landmarks" in capsys.readouterr().err
