@@ -6,13 +6,12 @@ from slicer.i18n import tr as _
 
 from DeepRegistrationLib.registration.improvement_notes import worsened
 from DeepRegistrationLib.scene.landmarks.driving import ids_of
-from DeepRegistrationLib.scene.landmarks.driving_marks import marks_of
 from DeepRegistrationLib.scene.landmarks.driving_start import drop_start, start_of
 from DeepRegistrationLib.scene.nodes.coordinates import flipped
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest, undo_all
-from DeepRegistrationLib.scene.runs.left_out import LeftOutRequest
 from DeepRegistrationLib.scene.runs.results import ERROR_MAPS
+from DeepRegistrationPanel.leavingout import LeavingOut
 from DeepRegistrationPanel.runbar import RunBar
 
 _REMADE = ("warped", "jacobian", "displacement", "inverse")  # what follows the deformation
@@ -21,7 +20,7 @@ _ABOUT = ("fixedVolume", "movingVolume", "transform", "fixedLandmarks", "movingL
 
 
 class Improvement:
-    """The buttons under the table that improve, undo, and leave one landmark out.
+    """The buttons under the table that improve and undo; :class:`LeavingOut` is one more.
 
     Args:
         section: The :class:`~DeepRegistrationPanel.landmarks.LandmarksSection` that it is part of.
@@ -29,43 +28,41 @@ class Improvement:
     """
 
     def __init__(self, section, table):
-        self._section, self._table = section, table
+        self.section, self._table = section, table
         ui = section.ui
         self.bar = RunBar(
             section, ui.improveButton, ui.improveProgress, ui.improveText, _ABOUT, self._onImprove
         )
         ui.undoImproveButton.connect("clicked(bool)", self._onUndo)
-        ui.leaveOutButton.connect("clicked(bool)", self._onLeaveOut)
+        self._leavingOut = LeavingOut(self)
         self._moved = None  # label of the pair that was moved, or became one, last
         self._steps = []  # records, the last one first to be undone
         self._reached = None  # the transform node, and what it holds since the last step
 
     def update(self):
         """Bring the widgets up to date."""
-        ui, runner = self._section.ui, self._section.panel.runner
+        ui, runner = self.section.ui, self.section.panel.runner
         self._forgetIfReplaced()
         self.bar.update(self._reason(), self._hint())
         ui.improveText.visible = bool(ui.improveText.text)
-        start = start_of(self._section.parameters.transform)
+        start = start_of(self.section.parameters.transform)
         ui.undoImproveButton.enabled = start is not None and not runner.running
-        ui.leaveOutButton.enabled = (
-            start is not None and len(self._improving(start)) > 1 and not runner.running
-        )
+        self._leavingOut.update()
 
     def follow(self, before):
         """The landmarks changed; the one that was moved is selected."""
-        moved = _movedRow(before, self._section.state)
+        moved = _movedRow(before, self.section.state)
         if moved is not None:
-            self._moved = self._section.state.labels[moved]
+            self._moved = self.section.state.labels[moved]
             if self._table.row != moved:
                 self._table.select(moved)
-        if self._section.parameters is not None:
+        if self.section.parameters is not None:
             self.update()
 
     def rowChosen(self):
         """The user chose a row of the table."""
         self._moved = None
-        if self._section.parameters is not None:
+        if self.section.parameters is not None:
             self.update()
 
     def close(self):
@@ -90,7 +87,7 @@ class Improvement:
     def _forget(self):
         steps, self._steps = self._steps, []
         self._reached = None
-        self._section.panel.release(steps)
+        self.section.panel.release(steps)
 
     @staticmethod
     def _held(node):
@@ -100,24 +97,14 @@ class Improvement:
         """Take note of what the steps have made of a transform node."""
         self._reached = (*self._held(node), start_of(node))
 
-    def _improving(self, start):
-        """Rows of pairs that drove the transform, but not what it was at the start."""
-        state, p = self._section.state, self._section.parameters
-        if not state.marks.used.any():
-            return np.empty(0, dtype=int)
-        lists = (p.fixedLandmarks, p.movingLandmarks)
-        ids = tuple(zip(*ids_of(lists, state.indices.tolist()), strict=True))
-        known = marks_of(start, lists, ids, (state.fixed, state.moving))
-        return np.flatnonzero(state.marks.used & ~known.drove & self._usable())
-
-    def _usable(self):
+    def usable(self):
         """Rows that may drive and are mapped: bool [n]."""
-        state = self._section.state
+        state = self.section.state
         return state.usable & np.isfinite(state.mapped).all(axis=1)
 
     def _targets(self):
         """Rows around which the deformation is improved by the next press."""
-        state, usable = self._section.state, self._usable()
+        state, usable = self.section.state, self.usable()
         rows = np.flatnonzero(usable & state.marks.drives & ~state.marks.used).tolist()
         if self._moved in state.labels:
             rows.append(state.labels.index(self._moved))
@@ -127,9 +114,9 @@ class Improvement:
 
     def _reason(self):
         """Why nothing can be improved."""
-        p = self._section.parameters
-        if self._section.panel.runner.running:
-            return self._section.panel.runner.reason
+        p = self.section.parameters
+        if self.section.panel.runner.running:
+            return self.section.panel.runner.reason
         if p.fixedVolume is None or p.movingVolume is None or p.transform is None:
             return _("Register first, or choose two volumes and a transform.")
         if not self._targets():
@@ -141,16 +128,16 @@ class Improvement:
 
     def _hint(self):
         """What the next press would do."""
-        state = self._section.state
+        state = self.section.state
         names = _named([state.labels[row] for row in self._targets()])
         return _("Improves the deformation around {names}.").format(names=names)
 
     def _onImprove(self):
-        state, p = self._section.state, self._section.parameters
+        state, p = self.section.state, self.section.parameters
         targets = self._targets()
         rows = np.union1d(self._drivingNear(targets), targets).astype(int)
         places = flipped(state.fixed[targets])
-        request = ImprovementRequest(**self._question(rows), places=places)
+        request = ImprovementRequest(**self.question(rows), places=places)
         labels = [state.labels[row] for row in targets]
         at = [rows.tolist().index(row) for row in targets]
         made = outputs_of(p.transform)
@@ -170,7 +157,7 @@ class Improvement:
 
     def _beside(self, names, before):
         """What is to be said of the landmarks that do not drive."""
-        state = self._section.state
+        state = self.section.state
         if state.labels != names:  # some were placed or removed meanwhile
             return []
         rows = np.flatnonzero(state.counted)
@@ -178,20 +165,20 @@ class Improvement:
 
     def _drivingNear(self, targets):
         """Rows that drive and are near enough to have a part in it."""
-        state = self._section.state
-        rows = np.flatnonzero(self._usable() & state.marks.drives)
+        state = self.section.state
+        rows = np.flatnonzero(self.usable() & state.marks.drives)
         apart = np.linalg.norm(state.fixed[rows, None] - state.fixed[targets], axis=-1)
-        return rows[(apart < self._section.parameters.radius).any(axis=1)]
+        return rows[(apart < self.section.parameters.radius).any(axis=1)]
 
     def _remake(self, kinds):
         """Make volumes of the transform again that had been made of it."""
         if kinds:
             first, *others = kinds
-            self._section.panel.tell("onMapWanted", first, lambda: self._remake(others))
+            self.section.panel.tell("onMapWanted", first, lambda: self._remake(others))
 
-    def _question(self, rows):
+    def question(self, rows):
         """Arguments that all requests share."""
-        state, p = self._section.state, self._section.parameters
+        state, p = self.section.state, self.section.parameters
         lists = (p.fixedLandmarks, p.movingLandmarks)
         return {
             "scene": slicer.mrmlScene,
@@ -208,30 +195,18 @@ class Improvement:
             "ids": ids_of(lists, state.indices[rows].tolist()),
         }
 
-    def _onLeaveOut(self, _checked=False):
-        start = start_of(self._section.parameters.transform)
-        request = LeftOutRequest(**self._question(self._improving(start)), startNode=start)
-        self.bar.start(request, self._onLeftOut)
-
-    def _onLeftOut(self, errors):
-        text = _(
-            "Leave one out: the mean error at {count} landmarks that drive is {mean:.2f} mm, the "
-            "largest {max:.2f} mm, when each is left out."
-        )
-        self.bar.say(text.format(count=len(errors), mean=np.mean(errors), max=np.max(errors)))
-
     def _onUndo(self, _checked=False):
-        node = self._section.parameters.transform
+        node = self.section.parameters.transform
         ours = self._reached is not None and self._reached[0] is node and self._steps
         self._reached = None  # what it holds is about to change
         if ours:
-            self._section.panel.undo([self._steps.pop()], {})
+            self.section.panel.undo([self._steps.pop()], {})
             self._reach(node)
             self.bar.say(_("The last improvement was taken back."))
         else:
             self._forget()
             undo_all(slicer.mrmlScene, node)
-            self._section.panel.update()
+            self.section.panel.update()
             self.bar.say(_("All improvements of this transform were taken back."))
 
 

@@ -27,6 +27,7 @@ from DeepRegistrationLib.images.plain_data import (
     Volume,
 )
 from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.registration.cross_validation import cross_validated_errors
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.registration.improvement import RADIUS, WEIGHT, improve, leave_one_out
 from DeepRegistrationLib.registration.stages import inverse_grid
@@ -48,20 +49,32 @@ def run(task: Task, progress: Progress = silent) -> Registration:
     Raises:
         RegistrationError: As the engine's ``register``.
     """
-    fixed, moving = image_of(task.fixed), image_of(task.moving)
-    guide = task.guide
-    return register(
-        fixed,
-        moving,
-        task.options,
-        task.outputs,
-        fixed_mask=mask_of(task.fixed_mask, fixed.grid),
-        moving_mask=mask_of(task.moving_mask, moving.grid),
-        initial=None if task.initial is None else transform_of(task.initial),
-        guide=None if guide is None else LandmarkPairs(guide.labels, guide.fixed, guide.moving),
-        guide_labels=None if task.guide_labels is None else _labels_of(task.guide_labels),
-        progress=progress,
-    )
+    given = _given(task)
+    return register(**given, outputs=task.outputs, progress=progress)
+
+
+def left_out(task: Task, progress: Progress = silent) -> dict[str, Any]:
+    """The error at each pair that drives a task, in registrations without it: ``left_out``, mm.
+
+    Raises:
+        RegistrationError: As :func:`cross_validated_errors`.
+    """
+    return {"left_out": cross_validated_errors(**_given(task), progress=progress)}
+
+
+def _given(task: Task) -> dict[str, Any]:
+    """What a task registers and how, by the names of ``register``'s arguments."""
+    fixed, moving, guide = image_of(task.fixed), image_of(task.moving), task.guide
+    return {
+        "fixed": fixed,
+        "moving": moving,
+        "options": task.options,
+        "fixed_mask": mask_of(task.fixed_mask, fixed.grid),
+        "moving_mask": mask_of(task.moving_mask, moving.grid),
+        "initial": None if task.initial is None else transform_of(task.initial),
+        "guide": guide and LandmarkPairs(guide.labels, guide.fixed, guide.moving),
+        "guide_labels": None if task.guide_labels is None else _labels_of(task.guide_labels),
+    }
 
 
 def _labels_of(pair: LabelPair) -> tuple[Labels, Labels]:

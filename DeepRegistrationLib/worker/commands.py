@@ -46,6 +46,14 @@ def register(request: dict[str, Any], progress: Progress) -> RegistrationOutcome
 
 
 @command
+def leave_out(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """``{"task": Task}`` to the error at each pair that drives it, in mm: ``{"left_out": [n]}``."""
+    from DeepRegistrationLib.registration.numpy_interface import left_out
+
+    return left_out(request["task"], progress)
+
+
+@command
 def inverse(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """The inverse of a finished transform, on demand.
 

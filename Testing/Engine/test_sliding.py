@@ -85,6 +85,8 @@ def test_landmark_pairs_on_bones_drive_the_body(pair, on):
     masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
     driven, notes = _registered(pair, Context(**masks, guide=Guide(points, partners, 1.0)))
     assert any("slide along the chest wall" in note for note in notes)
+    assert any("8 of the driving landmark pairs lie outside the lungs" in note for note in notes)
+    assert not any("pull the lungs" in note for note in on[1])
 
     def missed(transform):
         return np.linalg.norm(mapped_points(transform, points) - partners, axis=1)

@@ -86,6 +86,29 @@ def test_checked_landmarks_pull_the_registration_and_do_not_count(panel, section
     assert section.state.after[rows] == pytest.approx(free, abs=0.01)
 
 
+def test_landmarks_that_drove_it_all_are_left_out_of_registrations_like_it(
+    slicer_host, panel, section, register
+):
+    p, ui = panel.parameters, section.ui
+    add_pair(p)
+    add_landmarks(p)
+    rows = [10, 40, 70]
+    check(section, rows)
+    assert not ui.leaveOutButton.enabled
+    p.driven = True
+    register()
+    after = section.state.after[rows]
+    p.quality = "best"  # what is chosen now does not count: the transform knows how it was made
+    assert ui.leaveOutButton.enabled
+    slicer_host.click(ui.leaveOutButton)
+    bar = section.improvement.bar
+    slicer_host.process_events(until=lambda: not bar.running, timeout=240)
+    assert "Leave one out: the mean error at 3 landmarks that drive is" in ui.improveText.text
+    left_out = section.state.marks.left_out
+    assert np.isfinite(left_out).sum() == 3 and (left_out[rows] > after).all()
+    assert p.transform is not None and section.state.statistics["n"] == 97
+
+
 def test_images_that_lie_apart_start_from_the_landmarks(panel, section, register):
     pair, p, scene = phantom(), panel.parameters, slicer.mrmlScene
     add_pair(p)

@@ -101,6 +101,12 @@ def with_sliding(
         "wall. Outside the lungs and next to them the Jacobian determinant shows the sliding, not "
         "a change of volume."
     )
+    if driven.guide is not None:
+        context.notes.append(
+            f"{len(driven.guide.fixed)} of the driving landmark pairs lie outside the lungs. They "
+            "pull the lungs too, the more the nearer they lie: where only the lungs matter, "
+            "register without them."
+        )
     result, tail = result.to(transform.device), transform.members[1:]
     return Composite([result, *tail]) if tail else result
 

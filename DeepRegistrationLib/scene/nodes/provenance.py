@@ -15,7 +15,8 @@ from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD
 
 _MADE = "DeepRegistration.Provenance"
 _DECISION = "DeepRegistration.Decision"
-_IMPROVED = "improved"
+IMPROVED = "improved"
+"""Key of how a transform was made: so many steps have corrected it."""
 
 
 def remember_made(node, provenance: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
@@ -26,12 +27,12 @@ def remember_made(node, provenance: Mapping[str, Any], seconds: Mapping[str, flo
 def remember_improvement(node) -> None:
     """Keep that a step has corrected the transform around landmarks."""
     made = made_of(node)
-    _keep(node, {**made, _IMPROVED: int(made.get(_IMPROVED, 0)) + 1})
+    _keep(node, {**made, IMPROVED: int(made.get(IMPROVED, 0)) + 1})
 
 
 def forget_improvements(node) -> None:
     """All steps were taken back."""
-    _keep(node, {key: value for key, value in made_of(node).items() if key != _IMPROVED})
+    _keep(node, {key: value for key, value in made_of(node).items() if key != IMPROVED})
 
 
 def made_of(node) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def origin_in_words(node) -> str:
         text += made.get("method") or node.GetAttribute(METHOD)
         text += f", quality {made['quality']}" if made.get("quality") else ""
         text += f", {made['date']}" if made.get("date") else ""
-    steps = made.get(_IMPROVED)
+    steps = made.get(IMPROVED)
     return f"{text}; then corrected around landmarks, {steps} steps" if steps else text
 
 

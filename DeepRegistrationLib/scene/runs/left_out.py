@@ -8,9 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.scene.landmarks import driving
+from DeepRegistrationLib.scene.landmarks.driving_pairs import DrivingPairs
+from DeepRegistrationLib.scene.nodes.provenance import IMPROVED, made_of
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest
+from DeepRegistrationLib.scene.runs.request import RegistrationRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,59 @@ class LeftOutRequest(ImprovementRequest):
         by_id = {pair[0]: float(e) for pair, e in zip(self.ids, errors, strict=True)}
         driving.remember_left_out(self.transformNode, self.lists[0], by_id)
         return errors
+
+    def canceled(self, part: dict[str, Any] | None) -> str:
+        return "Canceled; nothing was measured."
+
+
+_HOW = ("method", "quality", "parameters", "refine", "seed", "landmark_weight", "label_weight")
+
+
+def options_of(node, device: str) -> RegistrationOptions | None:
+    """How a registration made all of a transform node; None where that is not known."""
+    made = made_of(node)
+    if not made.get("method") or made.get(IMPROVED):
+        return None
+    return RegistrationOptions(**{k: made[k] for k in _HOW if k in made}, device=device)
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOutOfWholeRequest(RegistrationRequest):
+    """The registration that made a transform, without groups of the pairs that drove it.
+
+    The result are the errors, mm: [n]; the transform stays, and remembers them.
+
+    Attributes:
+        transformNode: The transform.
+        drove: The pairs.
+    """
+
+    transformNode: Any = None
+    drove: DrivingPairs | None = None
+
+    command: ClassVar[str] = "leave_out"
+    activity: ClassVar[str] = "the leave-one-out measurement"
+    changes_scene: ClassVar[bool] = False
+    stage: ClassVar[str] = "Measuring"
+
+    @property
+    def _driving(self) -> DrivingPairs | None:  # type: ignore[override]
+        return self.drove
+
+    def preparing(self, answer: dict) -> Generator[None, None, None]:  # type: ignore[override]
+        """Of the answer only numbers are wanted."""
+        yield from ()
+
+    def commit(self, _prepared: None, answer: dict) -> np.ndarray:  # type: ignore[override]
+        """Let the transform remember the errors."""
+        assert self.drove is not None
+        errors = np.asarray(answer["left_out"])
+        by_id = {pair[0]: float(e) for pair, e in zip(self.drove.ids, errors, strict=True)}
+        driving.remember_left_out(self.transformNode, self.drove.lists[0], by_id)
+        return errors
+
+    def needed(self) -> list[tuple[str, Any]]:
+        return [*super().needed(), ("transform", self.transformNode)]
 
     def canceled(self, part: dict[str, Any] | None) -> str:
         return "Canceled; nothing was measured."
