@@ -127,7 +127,7 @@ def strain_page(found: Strain) -> str:
     )
     return page(
         "Strain of the left ventricle",
-        section("What was found", notes_html(found.notes) + text)
+        section("What was found", notes_html([found.trust, *found.notes]) + text)
         + section("Segments", f'<div class="plots">{eyes}</div>')
         + section("Over the beat", f'<div class="plots">{plots}</div>')
         + section("Table", table(["", *drawn], rows, "Strain at end-systole, %")),

@@ -219,6 +219,16 @@ def test_strain_of_the_beating_phantom():
     assert found.muscle[1] == pytest.approx(1.0, abs=0.1)
     assert not found.longitudinal_seen
     assert any("longitudinal strain is not to be relied on" in note for note in found.notes)
+    agreeing = replace(found, segmented_ml=found.volumes_ml)
+    assert agreeing.trust.startswith("No check speaks against")
+    assert (
+        "fractions that do not agree"
+        in replace(agreeing, segmented_ml=np.array([100.0, 90.0])).trust
+    )
+    assert "the muscle's volume" in replace(agreeing, muscle=found.muscle * [1, 0.7]).trust
+    assert "much drift" in replace(agreeing, drift_mm=(1.0, 9.0)).trust
+    by_truth = strain(phantom.frames, labels=phantom.labels[0], transform=phantom.transforms[1])
+    assert by_truth.whole["radial"][1] == pytest.approx(true[0], abs=1e-6)
     shown = found.maps["radial"].data[phantom.labels[0].data == 2]
     assert float(shown.mean()) == pytest.approx(found.whole["radial"][1], abs=0.01)
 
@@ -241,6 +251,10 @@ def test_bad_input_is_refused_in_a_sentence():
         strain([frame, frame], labels=labels)
     with pytest.raises(RegistrationError, match="no frame 2"):
         strain([frame, frame], reference=2)
+    with pytest.raises(RegistrationError, match="end-diastole first"):
+        strain([frame, frame], reference=1, transform=Affine())
+    with pytest.raises(RegistrationError, match="end-diastole first"):
+        strain([frame, frame, frame], transform=Affine())
     with pytest.raises(RegistrationError, match="no tracking 'tags'"):
         strain([frame, frame], tracking="tags")
     small = replace(labels, data=labels.data[1:], grid=other.grid)

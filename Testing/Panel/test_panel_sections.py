@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 from Testing import worked_examples
 
@@ -61,3 +62,16 @@ def test_every_ui_file_has_its_section():
 def test_no_module_of_the_panel_imports_a_section():
     found = {path.name: imported_by(path) & set(sections()) for path in PANEL.glob("*.py")}
     assert {name: names for name, names in found.items() if names} == {}
+
+
+def test_no_two_widgets_share_a_cell_of_a_form():
+    for path in sorted((ROOT / "DeepRegistration" / "Resources" / "UI").glob("*.ui")):
+        for layout in ElementTree.parse(path).iter("layout"):
+            taken = []
+            for item in layout.findall("item"):
+                if "row" in item.attrib:
+                    row, column = int(item.get("row")), int(item.get("column"))
+                    rows = range(row, row + int(item.get("rowspan", 1)))
+                    columns = range(column, column + int(item.get("colspan", 1)))
+                    taken += [(r, c) for r in rows for c in columns]
+            assert len(taken) == len(set(taken)), f"{path.name}: {layout.get('name')}"
