@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from DeepRegistrationLib.cli.inputs import (
     series_at,
 )
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.function.heart_structures import heart_structures
 from DeepRegistrationLib.function.phases import ventilation_curves
 from DeepRegistrationLib.function.segment_names import SEGMENT_NAMES
 from DeepRegistrationLib.function.strain import strain
@@ -27,6 +29,7 @@ from DeepRegistrationLib.function.strain_result import DIRECTIONS, shown_directi
 from DeepRegistrationLib.function.ventilation import ventilation
 from DeepRegistrationLib.function.ventilation_amounts import MEASURES
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, read_sequence, write_image
 from DeepRegistrationLib.images.labels import drawn_on_others
@@ -161,7 +164,7 @@ def write_strain(arguments: argparse.Namespace) -> None:
         )
     frames = _series(arguments)
     reference = _end_diastole(arguments, len(frames))
-    labels = load_optional(load_image, arguments.labels)
+    labels = load_optional(_heart_labels, arguments.labels, frames[reference or 0].grid)
     with shown_progress(arguments.quiet) as progress, torch.no_grad():
         found = strain(
             frames,
@@ -200,7 +203,17 @@ def write_strain(arguments: argparse.Namespace) -> None:
         (folder / "report.html").write_text(strain_page(found), encoding="utf-8")
     means = ", ".join(f"{name} {found.whole[name][last]:+.1%}" for name in drawn)
     text = f"At end-systole: {means}."
-    _say(arguments, _read_notes(frames), [*found.notes, text])
+    _say(arguments, _read_notes([*frames, found.labels]), [*found.notes, text])
+
+
+def _heart_labels(path: str, grid: Grid) -> Image:
+    """A segmentation of the heart as numbers: by its segments' names where it has some."""
+    given = load_labels(path, grid=grid)
+    layers, names = given.numbered()
+    if not names:
+        return layers[0]
+    merged = heart_structures([layer.data.numpy() for layer in layers], names, given.name)
+    return replace(layers[0], data=torch.from_numpy(merged))
 
 
 def _refuse_registering(arguments: argparse.Namespace) -> None:

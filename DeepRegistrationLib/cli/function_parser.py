@@ -70,8 +70,8 @@ def add_strain(commands: Any) -> None:
     parser.add_argument(
         "--labels",
         metavar="FILE",
-        help="segmentation of the end-diastolic frame: right ventricle 1, myocardium 2, left "
-        "ventricle 3 (default: by a network)",
+        help="segmentation of the end-diastolic frame: segments called right ventricle, "
+        "myocardium and left ventricle, or else labels 1, 2 and 3 (default: by a network)",
     )
     parser.add_argument(
         "--tracking",

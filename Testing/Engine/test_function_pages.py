@@ -11,10 +11,12 @@ import dicom_pair
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
-from DeepRegistrationLib import read_image, write_image, write_transform
+from DeepRegistrationLib import Image, RegistrationError, read_image, write_image, write_transform
 from DeepRegistrationLib.cli import function, main
 from DeepRegistrationLib.data.phantoms import cine, thorax
+from DeepRegistrationLib.images.labels import Labels, Segment, write_labels
 from DeepRegistrationLib.reports.bulls_eye import bulls_eye_svg, color
 from DeepRegistrationLib.reports.curves_svg import curves_svg
 from Testing.Engine import breathing_chest as chest
@@ -125,6 +127,30 @@ def test_ventilation_of_phases(tmp_path, capsys, monkeypatch):
     lungs_given = ["--lungs", tmp_path / "0.nii.gz"]
     assert run("ventilation", tmp_path / "4d.nii.gz", "-o", tmp_path / "one", *lungs_given) == 2
     assert "--lungs is for two images" in capsys.readouterr().err
+
+
+def test_named_segments_of_the_heart_are_known_by_their_names(tmp_path, capsys, monkeypatch):
+    given: list[Image] = []
+
+    def strain(*_frames, labels, **_more):
+        given.append(labels)
+        raise RegistrationError("Only the labels are of interest.")
+
+    monkeypatch.setattr(function, "strain", strain)
+    phantom = cine(2, (40, 38, 6), (5.0, 5.0, 16.0), seed=3)
+    for k, frame in enumerate(phantom.frames):
+        write_image(frame, tmp_path / f"{k}.nii.gz")
+    truth = phantom.labels[0].data
+    renumbered = replace(phantom.labels[0], data=torch.where(truth > 0, 4 - truth, 0))
+    names = {1: "Left ventricle", 2: "Myocardium", 3: "RV"}
+    frames = [tmp_path / "0.nii.gz", tmp_path / "1.nii.gz"]
+    words = [*frames, "--end-diastole", 1, "-o", tmp_path / "out", "--labels"]
+    for names[3], says in (("RV", "Only the labels"), ("vessel", "Left ventricle, Myocardium, v")):
+        segments = tuple(Segment(name, 0, value) for value, name in names.items())
+        write_labels(Labels((renumbered,), segments), tmp_path / "heart.seg.nrrd")
+        assert run("strain", *words, tmp_path / "heart.seg.nrrd") == 2
+        assert says in capsys.readouterr().err
+    assert (given[0].data == truth).all() and len(given) == 1
 
 
 def test_strain_writes_maps_tables_and_bulls_eyes(tmp_path, capsys, monkeypatch):

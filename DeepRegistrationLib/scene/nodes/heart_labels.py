@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
-import numpy as np
-
-from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.function.heart_structures import heart_structures
 from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.scene.nodes.segments import labels_from_node
-
-_STRUCTURES = (  # the first that fits: "left ventricular myocardium" is muscle
-    (2, re.compile(r"myo", re.IGNORECASE)),
-    (1, re.compile(r"right ventric|\brv", re.IGNORECASE)),
-    (3, re.compile(r"left ventric|\blv", re.IGNORECASE)),
-)
 
 
 def heart_labels_from_node(node, role: str) -> Volume:
@@ -30,20 +20,5 @@ def heart_labels_from_node(node, role: str) -> Volume:
     layers, names = labels_from_node(node, role)
     if not names:
         return layers[0]
-    numbers = {own: _number_of(name) for own, name in names.items()}
-    if set(numbers.values()) - {0} != {1, 2, 3}:
-        given = ", ".join(names.values())
-        raise RegistrationError(
-            f"The segments of {node.GetName()!r} are called {given}; strain needs three that are "
-            "called right ventricle, myocardium and left ventricle."
-        )
-    merged = np.zeros(layers[0].data.shape, np.uint8)
-    for wanted in (1, 3, 2):  # where they overlap, muscle counts
-        for layer in layers:
-            own = [number for number, found in numbers.items() if found == wanted]
-            merged[np.isin(layer.data, own)] = wanted
+    merged = heart_structures([layer.data for layer in layers], names, repr(node.GetName()))
     return Volume(merged, layers[0].grid, node.GetName())
-
-
-def _number_of(name: str) -> int:
-    return next((number for number, known in _STRUCTURES if known.search(name)), 0)
