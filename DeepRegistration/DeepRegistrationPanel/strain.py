@@ -19,7 +19,7 @@ from DeepRegistrationPanel.sequencechoice import browserOf, frameProblem, volume
 
 _ABOUT = ("cine", "heartLabels", "endDiastole", "fixedVolume", "movingVolume", "transform")
 _LEVELS = {"basal": slice(0, 6), "mid": slice(6, 12), "apical": slice(12, 16)}  # of 17 segments
-_EYE = 150  # pixels
+_EYES = 270  # pixels that all bull's eyes take beside one another: a panel may be narrow
 
 
 class StrainSection(Section):
@@ -157,14 +157,15 @@ def _summary(measured):
 def _resultHtml(measured, around):
     """Bull's eyes, a table of the levels, and what else was found."""
     last, cells, rows = measured["end_systole"], "", ""
+    size = _EYES // len(measured["segments"])
     for name, segments in measured["segments"].items():
         values = [nan if value is None else value for value in segments]
-        picture = b64encode(bulls_eye_png(values, LIMITS[name], _EYE, around)).decode("ascii")
+        picture = b64encode(bulls_eye_png(values, LIMITS[name], size, around)).decode("ascii")
         legend = _("{name}, blue {low:.0%} to red {high:+.0%}").format(
             name=name.capitalize(), low=-LIMITS[name], high=LIMITS[name]
         )
         cells += (
-            f"<td style='padding-right:12px'><img src='data:image/png;base64,{picture}'><br>"
+            f"<td style='padding-right:6px'><img src='data:image/png;base64,{picture}'><br>"
             f"{legend}</td>"
         )
         means = [_mean(values[part]) for part in _LEVELS.values()]

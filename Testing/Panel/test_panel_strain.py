@@ -12,6 +12,7 @@ from DeepRegistrationLib import RegistrationOptions
 from DeepRegistrationLib.data.phantoms import cine, thorax
 from DeepRegistrationLib.function.heart_segments import heart_points
 from DeepRegistrationLib.function.strain import strain, strain_by
+from DeepRegistrationLib.function.strain_result import DIRECTIONS
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
 from DeepRegistrationLib.transforms import DisplacementField
@@ -176,6 +177,16 @@ def test_what_cannot_be_measured_is_said_and_the_scene_stays(
     assert "holds no volumes" in section.ui.statusText.text
     p.cine = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "empty")
     assert "fewer than two frames" in section.ui.statusText.text
+
+
+@pytest.mark.parametrize("names", [("radial", "circumferential"), DIRECTIONS])
+def test_the_bulls_eyes_fit_into_a_narrow_panel(panel, section, names):
+    from DeepRegistrationPanel.strain import _resultHtml
+
+    found = {"curves": {name: [0.0, 0.3] for name in names}, "end_systole": 1}
+    found |= {"segments": {name: [0.2] * 16 + [None] for name in names}, "notes": ["Far. " * 50]}
+    section.ui.resultText.text = _resultHtml(found, (255, 255, 255))
+    assert section.ui.resultText.minimumSizeHint.width() <= 320
 
 
 def test_cancel_leaves_the_scene_as_it_was(slicer_host, panel, section, beat, sequence):
