@@ -28,6 +28,7 @@ import SimpleITK as sitk
 import torch
 
 from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.devices import keep_freed_memory
 from DeepRegistrationLib.evaluation.landmarks import target_registration_error
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods.weights import weight_cards
@@ -90,7 +91,8 @@ def _method(name: str, folder: Path, device: str, row: Row) -> Task:
 
 
 def measure(name: str, folder: Path, device: str, threads: int, repeat: bool) -> Row:
-    """Cold and warm figures of one stage or method, in this process."""
+    """Cold and warm figures of one stage or method, in this process, which is made like ours."""
+    keep_freed_memory()
     _use(threads)
     row: Row = {}
     task = STAGES[name](folder, device) if name in STAGES else _method(name, folder, device, row)
