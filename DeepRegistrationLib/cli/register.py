@@ -30,7 +30,8 @@ from DeepRegistrationLib.cli.page import file_pair, origin_of, page_flags
 from DeepRegistrationLib.cli.page_function import function_parts
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.driving_record import NOTHING
+from DeepRegistrationLib.evaluation.driving_pairs import at_places
+from DeepRegistrationLib.evaluation.driving_record import NOTHING, Drove
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import write_landmarks
 from DeepRegistrationLib.images.atomic_output import atomic_folder, check_folder
@@ -84,6 +85,7 @@ def register_files(arguments: argparse.Namespace) -> int:
     guide = load_guide(arguments, fixed, moving)
     if arguments.leave_one_out is not None and guide is not None:
         check_folds(arguments.leave_one_out, len(guide.labels))
+        _check_start(guide, earlier)
     guide_labels = load_guide_labels(arguments, fixed, moving)
     seconds = {"read": time.perf_counter() - started}
     outputs = wanted_outputs(arguments)
@@ -123,6 +125,15 @@ def register_files(arguments: argparse.Namespace) -> int:
             _write_page(result, pair, report, measured, folder, parts)
     tell(arguments, report)
     return warned(report, arguments.strict)
+
+
+def _check_start(guide: LandmarkPairs, earlier: Drove) -> None:
+    """Refuse to leave pairs out of which each drove the start, which knows them all."""
+    if earlier.pairs is not None and at_places(guide.fixed, earlier.pairs.fixed).all():
+        raise RegistrationError(
+            "All landmark pairs drove the initial transform too, so none can be left out; leave "
+            "--initial or --leave-one-out out."
+        )
 
 
 Share = tuple[float, float]

@@ -14,13 +14,16 @@ from DeepRegistrationLib import (
     register,
     write_image,
     write_landmarks,
+    write_transform,
 )
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.evaluation.driving_pairs import joined
+from DeepRegistrationLib.evaluation.driving_record import Drove
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.registration.cross_validation import cross_validated_errors, far_apart
+from DeepRegistrationLib.transforms import Affine
 
 FAST = {"quality": "fast", "device": "cpu", "parameters": {"iterations": 0.5}}
 
@@ -96,6 +99,10 @@ def test_the_command_refuses_before_it_registers(pair, tmp_path, capsys, monkeyp
             write_landmarks(side[:count], name)
         assert main([*words, f"--leave-one-out={folds}"]) == 2
         assert says in capsys.readouterr().err
+    known = Drove(LandmarkPairs(list("abcd"), points[0][:4], points[1][:4])).text()
+    write_transform(Affine(), tmp_path / "start.h5", known)
+    assert main([*words, "--leave-one-out", "--initial", str(tmp_path / "start.h5")]) == 2
+    assert "All landmark pairs drove the initial transform too" in capsys.readouterr().err
 
 
 def test_the_command_measures_and_says_it(pair, tmp_path, capsys):
