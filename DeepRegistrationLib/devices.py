@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-_MAPPED = 64 << 20  # bytes from which an array comes from the system and goes back at once
+_MAPPED = (64 << 20, 32 << 20)
+"""Bytes from which an array comes from the system and goes back at once: the best, and the most
+that an older glibc takes, half of its HEAP_MAX_SIZE."""
 _KEPT = 256 << 20  # bytes of freed memory that are kept at most
 
 
@@ -87,6 +89,6 @@ def keep_freed_memory() -> bool:
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018 - musl has a mallopt that does nothing
-        thresholds = (_M_MMAP_THRESHOLD, _MAPPED), (_M_TRIM_THRESHOLD, _KEPT)
-        return all(library.mallopt(name, size) == 1 for name, size in thresholds)
+        mapped = any(library.mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in _MAPPED)
+        return mapped and library.mallopt(_M_TRIM_THRESHOLD, _KEPT) == 1
     return False
