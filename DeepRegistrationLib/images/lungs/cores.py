@@ -138,7 +138,8 @@ def _without_trachea(
         for part in range(1, parts + 1):
             tube = thin == part
             if tube.sum() * blocks.block_ml >= _TUBE and np.percentile(values[tube], 25) < limit:
-                labels[box][tube] = labels.max() + 1
+                airy = ndimage.binary_dilation(tube & (values < limit), np.ones((3, 3, 3)))
+                labels[box][tube & airy] = labels.max() + 1
     return labels
 
 
