@@ -101,9 +101,9 @@ def _write_pair(arguments: argparse.Namespace, options: RegistrationOptions) -> 
             name,
             round(region.exhale_ml, 1),
             round(region.inhale_ml, 1),
-            *(round(region.values[key], 4) for key in MEASURES),
-            *(round(value, 3) for value in region.relative.values()),
-            round(region.reliable_percent, 1),
+            *(_rounded(region.values[key]) for key in MEASURES),
+            *(_rounded(value, 3) for value in region.relative.values()),
+            _rounded(region.reliable_percent, 1),
         ]
         for name, region in {"both lungs": found.whole, **found.regions}.items()
     ]
@@ -267,5 +267,6 @@ def _say(arguments: argparse.Namespace, before: list[str], notes: list[str]) -> 
         print(f"Wrote {Path(arguments.output) / 'report.html'}, maps and tables beside it")
 
 
-def _rounded(value: float) -> float | str:
-    return "" if not np.isfinite(value) else round(float(value), 4)
+def _rounded(value: float, digits: int = 4) -> float | str:
+    """A number of a table; nothing where it is not known."""
+    return "" if not np.isfinite(value) else round(float(value), digits)

@@ -123,8 +123,8 @@ def read_labels(
         series, frame: As in :func:`DeepRegistrationLib.images.image.read_image`.
 
     Raises:
-        RegistrationError: As ``read_image``; fractions instead of whole numbers; contours without
-            a grid.
+        RegistrationError: As ``read_image``; fractions or negative numbers; contours without a
+            grid.
     """
     path = require_readable(path, folder=True)
     if is_dicom_image(path) and (contours := structure_set_in(path)):
@@ -145,16 +145,19 @@ def whole(image: Image) -> Image:
     """A label map whose type is one of whole numbers.
 
     Raises:
-        RegistrationError: It holds fractions.
+        RegistrationError: It holds fractions, or negative numbers, as a CT does.
     """
-    if not image.data.is_floating_point():
-        return image
-    rounded = image.data.round()
-    if not bool(((image.data - rounded).abs() <= 1e-3).all()):
-        raise RegistrationError(
-            f"{image.name} holds values that are not whole numbers; give a label map."
-        )
-    return replace(image, data=rounded.long())
+    data = image.data
+    if data.is_floating_point():
+        rounded = data.round()
+        if not bool(((data - rounded).abs() <= 1e-3).all()):
+            raise RegistrationError(
+                f"{image.name} holds values that are not whole numbers; give a label map."
+            )
+        data = rounded.long()
+    if bool((data < 0).any()):
+        raise RegistrationError(f"{image.name} holds negative numbers; give a label map.")
+    return replace(image, data=data)
 
 
 def write_labels(labels: Labels, path: str | Path) -> list[str]:

@@ -104,6 +104,24 @@ def test_structures_as_regions_are_checked_and_explained(breath, capsys):
     assert "1.dcm was drawn on the moving image" in capsys.readouterr().err
 
 
+def test_what_a_region_does_not_tell_is_empty_in_the_table(breath, capsys):
+    """A lesion has no air; a CT is no list of regions."""
+    given = [breath / f"{name}.nii.gz" for name in ("inhale", "exhale")]
+    options = ["--transform", breath / "motion.h5", "--lungs", breath / "inhale_lungs.nii.gz"]
+    scan, lungs = chest.scan(False)
+    x, y, z = chest.GRID.points().unbind(-1)
+    lesion = ((x - 60) ** 2 + y**2 + z**2 < 30**2) & (lungs.data > 0)
+    write_image(replace(scan, data=torch.where(lesion, 30.0, scan.data)), given[0])
+    write_image(replace(lungs, data=lesion.to(torch.uint8)), breath / "lesion.nii.gz")
+    options += ["--output", breath / "out", "--regions"]
+    assert run("ventilation", *given, *options, breath / "lesion.nii.gz") == 0
+    row = rows_of(breath / "out/regions.csv")[-1]
+    assert float(row["volume"]) > 0.05
+    assert row["gas"] == row["density"] == row["relative_gas"] == ""
+    assert run("ventilation", *given, *options, given[0]) == 2
+    assert "give a label map" in capsys.readouterr().err
+
+
 def test_ventilation_of_phases(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(function, "read_sequence", noted(function.read_sequence))
     options = {"size": (60, 48, 54), "spacing": (5.0, 5.0, 5.0), "noise": 10.0, "seed": 4}

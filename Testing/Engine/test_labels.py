@@ -234,3 +234,9 @@ def test_fractions_are_no_labels(tmp_path):
     path = write(tmp_path / "l.nrrd", STORED[:4].astype(np.float32) / 3)
     with pytest.raises(RegistrationError, match="whole numbers"):
         read_labels(path)
+
+
+def test_a_ct_is_no_label_map(tmp_path):
+    path = write(tmp_path / "ct.nrrd", STORED[:4].astype(np.int16) - 2000)
+    with pytest.raises(RegistrationError, match="negative numbers; give a label map"):
+        read_labels(path)
