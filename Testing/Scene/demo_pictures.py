@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from DeepRegistrationLib.scene.runs.demo import FILES, main
+from DeepRegistrationLib.scene.runs.demo import main
 
 FOLDER = Path(__file__).parents[2] / "Resources" / "Screenshots"
-PICTURES = tuple(name for name in FILES if name.endswith(".png"))
+PICTURES = ("before.png", "after.png", "jacobian.png")
 _STEP = 8
 
 

@@ -7,6 +7,7 @@ import pytest
 import slicer
 from odd_runs import contents, noise_volumes
 
+from DeepRegistrationLib.evaluation.driving_record import Drove
 from DeepRegistrationLib.images.plain_data import AffineMap, RegistrationOutcome, Volume
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.scene.nodes.transform_import import ImportRequest
@@ -86,6 +87,7 @@ def engine(volumes):
                 "exchanged": False,
                 "direction": "It maps fixed points.",
                 "notes": [],
+                "drove": Drove(labels=("Liver",)).text(),
             },
             "lungs": {"mask": mask, "failed_checks": []},
             "phantom": {**pair, "fixed_landmarks": points, "moving_landmarks": points},
