@@ -22,8 +22,19 @@ from DeepRegistrationLib.scene.runs.results import refer_to_pair
 from DeepRegistrationLib.scene.runs.run import Run
 from DeepRegistrationLib.scene.runs.samples import SampleRequest
 from DeepRegistrationLib.scene.runs.sequences import SequenceRequest
+from DeepRegistrationLib.scene.runs.strain import StrainRequest
+from DeepRegistrationLib.scene.runs.ventilation import VentilationRequest
 from DeepRegistrationLib.worker import Job, State
 
+REGION = {
+    "name": "both lungs",
+    "exhale_ml": 3000.0,
+    "volume": 0.1,
+    "gas": 0.1,
+    "density": 0.1,
+    "relative": 1.0,
+    "reliable_percent": 90.0,
+}
 SHIFT = AffineMap(np.eye(3), np.array([1.0, 2.0, 3.0]))
 
 
@@ -92,6 +103,12 @@ def engine(volumes):
             "lungs": {"mask": mask, "failed_checks": []},
             "phantom": {**pair, "fixed_landmarks": points, "moving_landmarks": points},
             "quality": {"pending": []},
+            "ventilation": {"map": ones, "rows": [REGION], "notes": []},
+            "strain": {
+                "curves": {"radial": [0.0, 0.4], "cavity_ml": [120.0, 60.0]},
+                "segments": {"radial": [0.4] * 16 + [None]},
+                "labels": mask,
+            },
         }
     )
 
@@ -113,6 +130,8 @@ KINDS = {
     "map": lambda s, v, t: lambda: DerivedRequest(s, t, *v, "displacement"),
     "import": lambda s, v, t: lambda: ImportRequest(s, ("shift.tfm",), *v),
     "phantom": lambda s, v, t: lambda: SampleRequest(s, "thorax", {}),
+    "ventilation": lambda s, v, t: lambda: VentilationRequest(s, *v, t),
+    "strain": lambda s, v, t: lambda: StrainRequest(s, fixed=v[0], moving=v[1], transform=t),
     "measurement": lambda s, v, t: lambda: QualityRequest(s, *v, t),
     "copy": lambda s, v, t: lambda: CopyRequest(s, v[1], t, Direction.TO_FIXED, v[0]),
 }
