@@ -18,6 +18,7 @@ from DeepRegistrationLib.cli.shared_options import (
     add_landmark_options,
     add_method_options,
     add_series_options,
+    add_set_option,
     add_strict_option,
 )
 from DeepRegistrationLib.cli.weights_parser import add_export, add_weights
@@ -281,14 +282,7 @@ def _add_train(commands: Any) -> None:
         "--time-limit", metavar="MIN", type=float, help="stop after this many minutes"
     )
     parser.add_argument("--iterations", metavar="N", type=int, help="instead of the recipe's")
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        dest="parameters",
-        action="append",
-        default=[],
-        help="change a value of the recipe; may be repeated",
-    )
+    add_set_option(parser, "value of the recipe")
     add_device_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
     parser.set_defaults(command="train:train_recipe")

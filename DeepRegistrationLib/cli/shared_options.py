@@ -31,14 +31,7 @@ def add_registration_options(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULTS.quality,
         help="trades time for accuracy (default: %(default)s)",
     )
-    parser.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        dest="parameters",
-        action="append",
-        default=[],
-        help="change a parameter of the method; may be repeated",
-    )
+    add_set_option(parser, "parameter of the method")
     add_device_option(parser)
     parser.add_argument(
         "--refine",
@@ -52,6 +45,18 @@ def add_registration_options(parser: argparse.ArgumentParser) -> None:
         help="same seed, same result (default: %(default)s)",
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors and warnings only")
+
+
+def add_set_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--set``, which changes one of ``what``."""
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        dest="parameters",
+        action="append",
+        default=[],
+        help=f"change a {what}; may be repeated",
+    )
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:

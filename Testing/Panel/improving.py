@@ -12,6 +12,7 @@ from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.runs.results import refer_to_pair
 from DeepRegistrationLib.transforms import DisplacementField
 
+DRIVES = 6  # column of the table
 WRONG = 7  # mm: what the deformation is off by at one place
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from improving import add_wrong, drag, improving, press, texts
+from improving import DRIVES, add_wrong, drag, improving, press, texts
 from pairs import add_landmarks, add_pair, phantom
 from SlicerHost import hands
 
@@ -13,8 +13,6 @@ from DeepRegistrationLib.scene.nodes.coordinates import between, flipped, map_po
 from DeepRegistrationLib.scene.nodes.outputs import ROLES, outputs_of
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image, voxels_of
-
-DRIVES = 6  # column of the table
 
 
 @pytest.fixture

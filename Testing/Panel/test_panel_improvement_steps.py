@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from improving import add_wrong, field_of, improving, nearly_true, press, texts
+from improving import DRIVES, add_wrong, field_of, improving, nearly_true, press, texts
 from pairs import contents
 from SlicerHost import hands
 
@@ -13,8 +13,6 @@ from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.driving_start import start_of
 from DeepRegistrationLib.scene.nodes.provenance import made_of
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node, transform_node_from
-
-DRIVES = 6  # column of the table
 
 
 @pytest.fixture
