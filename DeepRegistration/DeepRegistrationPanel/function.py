@@ -111,7 +111,7 @@ class FunctionSection(Section):
 
     def _onBreath(self, result):
         self._breath, self._result, self._fixed = result, None, None
-        self.ui.regionsText.text = _breathHtml(result.rows)
+        self.ui.regionsText.text = _breathHtml(result.rows, result.registration_notes)
         self.bar.say(" ".join(result.notes))
 
     def _onPlot(self, _checked=False):
@@ -168,7 +168,7 @@ def _tableHtml(rows):
     return _html(head, cells)
 
 
-def _breathHtml(rows):
+def _breathHtml(rows, notes):
     head = (_("region"), _("ml at exhale"), _("most, %"), _("in phase"))
     cells = [
         (
@@ -179,7 +179,7 @@ def _breathHtml(rows):
         )
         for row in rows
     ]
-    return _html(head, cells)
+    return _html(head, cells) + "".join(f"<p>{escape(note)}</p>" for note in notes)
 
 
 def _html(head, cells):

@@ -85,7 +85,8 @@ class SequencesSection(Section):
     def _onRegistered(self, result):
         self._result, self._transformsBefore = result, self.parameters.sequenceTransforms
         self.parameters.sequenceTransforms = result.transforms
-        self.bar.say(_summary(result.transforms, browserOf(result.transforms)))
+        summary = _summary(result.transforms, browserOf(result.transforms))
+        self.bar.say("\n".join([summary, *result.notes]))
 
     def _onPlay(self, checked):
         browser = browserOf(self.parameters.sequenceTransforms)

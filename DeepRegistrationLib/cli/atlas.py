@@ -26,7 +26,6 @@ def segment_image(arguments: argparse.Namespace) -> None:
     choose_device(arguments.device)
     image = load_image(arguments.image, *choice(arguments))
     check_image(image)
-    print_notes(arguments, image.notes)
     mask = load_optional(load_image, arguments.mask)
     cases = [case for case in read_cases(arguments.atlases) if case.split == "train"]
     atlases = []
@@ -47,6 +46,7 @@ def segment_image(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             progress=progress,
         )
+    print_notes(arguments, result.notes)
     with atomic_folder(arguments.output) as folder:
         write_image(result.labels, folder / "labels.nii.gz")
         for name, wall in result.walls.items():

@@ -118,7 +118,7 @@ def _write_pair(arguments: argparse.Namespace, options: RegistrationOptions) -> 
             write_transform(transform, folder / "transform.h5")
         write_table(folder / "regions.csv", head, rows)
         (folder / "report.html").write_text(ventilation_page(found, fixed), encoding="utf-8")
-    _say(arguments, notes, found.notes)
+    _say(arguments, [*notes, *found.notes])
 
 
 def _write_phases(arguments: argparse.Namespace, options: RegistrationOptions) -> None:
@@ -138,11 +138,7 @@ def _write_phases(arguments: argparse.Namespace, options: RegistrationOptions) -
         write_table(folder / "curves.csv", head, rows)
         (folder / "report.html").write_text(curves_page(found), encoding="utf-8")
     largest = max(found.ventilation()["lungs"])
-    _say(
-        arguments,
-        _read_notes(phases),
-        [*found.notes, f"The lungs' volume rises by {largest:.1%} from there."],
-    )
+    _say(arguments, [*found.notes, f"The lungs' volume rises by {largest:.1%} from exhale."])
 
 
 def write_strain(arguments: argparse.Namespace) -> None:
@@ -203,7 +199,7 @@ def write_strain(arguments: argparse.Namespace) -> None:
         (folder / "report.html").write_text(strain_page(found), encoding="utf-8")
     means = ", ".join(f"{name} {found.whole[name][last]:+.1%}" for name in drawn)
     text = f"At end-systole: {means}."
-    _say(arguments, _read_notes([*frames, found.labels]), [*found.notes, text])
+    _say(arguments, [*found.labels.notes, *found.notes, text])
 
 
 def _heart_labels(path: str, grid: Grid) -> Image:
@@ -257,12 +253,8 @@ def _series(arguments: argparse.Namespace) -> list[Image]:
     return [load_image(path, *choice(arguments, k)) for k, path in enumerate(paths)]
 
 
-def _read_notes(images: list[Image]) -> list[str]:
-    return [note for image in images for note in image.notes]
-
-
-def _say(arguments: argparse.Namespace, before: list[str], notes: list[str]) -> None:
-    print_notes(arguments, [note.rstrip(".") for note in [*before, *notes]])
+def _say(arguments: argparse.Namespace, notes: list[str]) -> None:
+    print_notes(arguments, notes)
     if not arguments.quiet:
         print(f"Wrote {Path(arguments.output) / 'report.html'}, maps and tables beside it")
 

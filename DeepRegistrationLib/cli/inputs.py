@@ -82,7 +82,7 @@ def series_at(arguments: argparse.Namespace, place: int) -> list[str]:
 def print_notes(arguments: argparse.Namespace, notes: Sequence[str]) -> None:
     """Print what a user should know, each sentence once, unless it shall be quiet."""
     if not arguments.quiet:
-        for note in dict.fromkeys(notes):
+        for note in dict.fromkeys(note.rstrip(".") for note in notes):
             print(f"{note}.")
 
 

@@ -87,17 +87,19 @@ def phase_of(
         options: How to register.
 
     Returns:
-        ``ml``: by region, its volume in the reference and in this phase; ``reliable_percent``.
+        ``ml``: by region, its volume in the reference and in this phase; ``reliable_percent``;
+        ``notes``: the registration's sentences.
     """
     fixed, moving = image_of(reference), image_of(phase)
     mask = mask_of(lungs, fixed.grid)
     assert mask is not None
     with torch.no_grad():
-        transform = register(fixed, moving, options, progress=part(progress, 0.0, 0.9)).transform
-        found = phase_volumes(fixed, moving, transform, mask)
+        result = register(fixed, moving, options, progress=part(progress, 0.0, 0.9))
+        found = phase_volumes(fixed, moving, result.transform, mask)
     return {
         "ml": {name: list(ml) for name, ml in found.ml.items()},
         "reliable_percent": found.reliable_percent,
+        "notes": result.notes,
     }
 
 

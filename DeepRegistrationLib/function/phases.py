@@ -16,6 +16,7 @@ from DeepRegistrationLib.images.lungs import require_lungs
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part, silent
 from DeepRegistrationLib.registration.engine import register
+from DeepRegistrationLib.registration.series_notes import named, series_notes
 from DeepRegistrationLib.transforms import Transform
 
 _FEWEST = 2
@@ -30,7 +31,7 @@ class PhaseCurves:
         exhale: The phase of the smallest lungs, from 0: the reference that all are registered to.
         regions: For ``lungs`` and each region, its volume in ml in every phase: [phases].
         reliable_percent: Of the lungs, in every phase; 100 in the reference.
-        notes: Sentences.
+        notes: Sentences, of all images and registrations too.
     """
 
     exhale: int
@@ -84,13 +85,18 @@ def ventilation_curves(
     volumes: dict[str, np.ndarray] = {}
     reliable = np.full(len(phases), 100.0)
     others = [k for k in range(len(phases)) if k != exhale]
+    said: dict[int, list[str]] = {}
     for done, k in enumerate(others):
         report = part(progress, done / len(others), (done + 1) / len(others))
-        result = register(reference, phases[k], options, progress=_titled(report, f"Phase {k + 1}"))
-        one = phase_volumes(reference, phases[k], result.transform, found.mask)
+        report = _titled(report, f"Phase {k + 1}")
+        with named("phase", k + 1):
+            result = register(reference, phases[k], options, progress=report)
+            one = phase_volumes(reference, phases[k], result.transform, found.mask)
+        said[k + 1] = result.notes
         for name, (there, here) in one.ml.items():
             volumes.setdefault(name, np.full(len(phases), there))[k] = here
         reliable[k] = one.reliable_percent
+    notes += series_notes("phase", said, phases)
     return PhaseCurves(exhale, volumes, reliable, notes)
 
 

@@ -101,6 +101,7 @@ def strain(
             options,
             notes,
             part(progress, 0.1, 0.95),
+            numbers=(order + 1).tolist(),
             closed=closed,
             to_reference=tracking == "reference",
         )

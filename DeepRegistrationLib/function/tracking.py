@@ -12,6 +12,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.registration.engine import register
+from DeepRegistrationLib.registration.series_notes import named, series_notes
 from DeepRegistrationLib.transforms import Transform
 
 
@@ -51,6 +52,7 @@ def tracked(
     notes: list[str],
     progress: Progress,
     *,
+    numbers: Sequence[int],
     closed: bool,
     to_reference: bool,
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
@@ -58,6 +60,8 @@ def tracked(
 
     Args:
         frames: The first one is the reference, where the points are.
+        notes: Gets what was said of the registrations.
+        numbers: Of the frames, as a user knows them.
         closed: Whether the last frame is followed by the first; then what is missing to home is
             taken back, a like share in every step. Points that are registered to the reference
             frame by frame have no drift.
@@ -70,15 +74,17 @@ def tracked(
     here = points.neighbors()
     places, count = [here], len(frames)
     steps = count if closed and not to_reference else count - 1
+    said: dict[int, list[str]] = {}
     for step in range(steps):
         fixed = frames[0 if to_reference else step]
         report = part(progress, step / steps, (step + 1) / steps)
-        title = f"Frame {step + 1} of {steps}"
-        result = register(
-            fixed, frames[(step + 1) % count], options, progress=_titled(report, title)
-        )
-        notes.extend(note for note in result.notes if note not in notes)
+        report = _titled(report, f"Frame {step + 1} of {steps}")
+        moving = (step + 1) % count
+        with named("frame", numbers[moving]):
+            result = register(fixed, frames[moving], options, progress=report)
+        said[numbers[moving]] = result.notes
         places.append(moved(result.transform, here if to_reference else places[-1]))
+    notes += series_notes("frame", said, frames)
     if steps < count:
         return places, None
     missing = places.pop() - here

@@ -9,7 +9,7 @@ outlook of Rohe et al. 2017.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.sampling import sample
 from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.registration.series_notes import named, series_notes
 from DeepRegistrationLib.training.shapes.surfaces import Surface, isosurface, signed_distance
 from DeepRegistrationLib.training.shapes.template import STRUCTURES
 from DeepRegistrationLib.transforms import Transform
@@ -50,11 +51,13 @@ class AtlasSegmentation:
         labels: Label map on the image's grid, uint8.
         walls: For each structure its wall with the spread.
         atlases: How many there were.
+        notes: Sentences about their registrations, with the atlases' numbers, from 1.
     """
 
     labels: Image
     walls: dict[str, Wall]
     atlases: int
+    notes: list[str] = field(default_factory=list)
 
 
 def segment_by_atlases(
@@ -83,20 +86,24 @@ def segment_by_atlases(
     """
     from DeepRegistrationLib.registration.engine import register
 
-    found = []
+    found, said = [], dict[int, list[str]]()
     for number, (picture, labels) in enumerate(atlases):
         report = part(progress, 0.9 * number / len(atlases), 0.9 * (number + 1) / len(atlases))
-        result = register(
-            image,
-            picture,
-            method=method,
-            fixed_mask=mask,
-            moving_mask=labels,
-            device=device,
-            progress=report,
-        )
+        with named("atlas", number + 1):
+            result = register(
+                image,
+                picture,
+                method=method,
+                fixed_mask=mask,
+                moving_mask=labels,
+                device=device,
+                progress=report,
+            )
+        said[number + 1] = result.notes
         found.append((result.transform, labels))
-    return fuse(image.grid, found, structures, progress=part(progress, 0.9, 1.0))
+    fused = fuse(image.grid, found, structures, progress=part(progress, 0.9, 1.0))
+    images = [image, *(picture for picture, _ in atlases)]
+    return replace(fused, notes=series_notes("atlas", said, images))
 
 
 def fuse(

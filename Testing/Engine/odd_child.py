@@ -118,6 +118,7 @@ def register(request, progress):
         warped=Volume(np.float32(task.fixed.data), grid) if wanted.warped else None,
         folding={"image": 0.0} if wanted.jacobian else {},
         seconds={"register": 0.1},
+        notes=["It is a shift."],
     )
 
 

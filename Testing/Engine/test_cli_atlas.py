@@ -11,6 +11,7 @@ from DeepRegistrationLib.images.image import read_image, write_image
 def test_atlases_at_a_known_place_segment_the_heart(tmp_path, shift, capsys):
     truth = heart_labels(stack_grid())
     write_image(heart_picture(truth), tmp_path / "image.nii.gz")
+    shift.says = "Look at the hearts."
     rows = ["image,labels,patient,split"]
     for number in range(2):
         labels = heart_labels(stack_grid(shift=trivial.SHIFT), shift=trivial.SHIFT)
@@ -26,7 +27,9 @@ def test_atlases_at_a_known_place_segment_the_heart(tmp_path, shift, capsys):
     assert {path.name for path in output.iterdir()} == {
         "labels.nii.gz", "LV.vtk", "RV.vtk", "epicardium.vtk"
     }  # fmt: skip
-    assert "LV: 2 walls, spread 0.0 mm" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "LV: 2 walls, spread 0.0 mm" in printed
+    assert printed.count("Atlases 1 and 2: Look at the hearts.\n") == 1
     np.testing.assert_allclose(found.grid.corners(), truth.grid.corners(), atol=1e-3)
 
 

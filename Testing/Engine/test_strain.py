@@ -147,8 +147,14 @@ def test_a_stack_stored_upside_down_gives_the_same_segments():
     assert same.mean() > 0.99  # but for points on a border between two, by rounding
 
 
+class Frame(str):
+    """Stands for an image."""
+
+    notes = ()
+
+
 class Steps:
-    """Stands for register(): each call gives the next transform."""
+    """Stands for register(): each call gives the next transform, and says the same."""
 
     def __init__(self, transforms):
         self.transforms, self.pairs = list(transforms), []
@@ -156,16 +162,16 @@ class Steps:
     def __call__(self, fixed, moving, options, progress):
         self.pairs.append((fixed, moving))
         found = self.transforms.pop(0)
-        return type("Found", (), {"transform": found, "notes": []})()
+        return type("Found", (), {"transform": found, "notes": ["Look at the hearts."]})()
 
 
 def followed(monkeypatch, transforms, **options):
     steps = Steps(transforms)
     monkeypatch.setattr(tracking, "register", steps)
     heart = tracking.MaterialPoints(np.array([[3.0, 4.0, 5.0]]), np.eye(3)[None], np.ones(3))
-    places, missing = tracking.tracked(
-        ["a", "b", "c", "d"], heart, None, [], lambda *_: None, **options
-    )
+    frames, numbers = [Frame(name) for name in "abcd"], [3, 4, 1, 2]
+    options = {"notes": [], "numbers": numbers, **options}
+    places, missing = tracking.tracked(frames, heart, None, progress=lambda *_: None, **options)
     return heart, places, missing, steps.pairs
 
 
@@ -196,6 +202,16 @@ def test_tracking_to_the_reference_has_no_drift(monkeypatch):
     assert missing is None
     shifts = [float((place - heart.neighbors()).max()) for place in places]
     assert shifts == pytest.approx([0.0, 1.0, 2.0, 1.0], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("to_reference", "who"), [(True, "Frames 1, 2 and 4"), (False, "Frames 1 to 4")]
+)
+def test_what_is_said_of_the_registrations_names_their_frames(monkeypatch, to_reference, who):
+    notes = []
+    moves = [Affine()] * 4
+    followed(monkeypatch, moves, closed=True, to_reference=to_reference, notes=notes)
+    assert notes == [f"{who}: Look at the hearts."]
 
 
 def test_an_open_series_is_not_closed(monkeypatch):

@@ -22,6 +22,11 @@ def test_curves_over_the_phases_follow_the_phantoms_volumes():
     assert curves.ventilation()["lungs"] == pytest.approx(true / true[2] - 1, abs=0.02)
     assert curves.ventilation()["lungs"][2] == 0
     assert len(curves.regions) == 7
+    assert len(curves.notes) == 3, curves.notes
+    assert curves.notes[1].startswith("Phases 1 and 2: No masks were given: the lungs were found (")
+    assert curves.notes[2].startswith("Phases 1 and 2: Settings for breathing lungs in CT")
+    with pytest.raises(RegistrationError, match="^Phase 1: There is no method called 'magic'"):
+        ventilation_curves([inhale, pairs[1].moving], RegistrationOptions("magic"), exhale=1)
     with pytest.raises(RegistrationError, match="at least two phases"):
         ventilation_curves([inhale])
     with pytest.raises(RegistrationError, match="no phase 5"):

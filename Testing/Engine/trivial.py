@@ -40,6 +40,7 @@ class Shift(Method):
     Parameters = ShiftParameters
     calls: ClassVar[list[tuple[Image, Image, Context, Any]]] = []
     error: ClassVar[BaseException | None] = None
+    says: ClassVar[str] = ""
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         """The known shift, or the error that a test asked for."""
@@ -47,6 +48,7 @@ class Shift(Method):
         if self.error is not None:
             raise self.error
         context.progress(0.5, "Shifting")
+        context.notes.extend(filter(None, [self.says]))
         return Affine(translation=np.array(SHIFT) * self.parameters.scale)
 
 
@@ -55,6 +57,7 @@ def install(monkeypatch: Any) -> type[Shift]:
     monkeypatch.setitem(registry._METHODS, "shift", Shift)
     monkeypatch.setattr(Shift, "calls", [])
     monkeypatch.setattr(Shift, "error", None)
+    monkeypatch.setattr(Shift, "says", "")
     return Shift
 
 

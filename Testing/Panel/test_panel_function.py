@@ -149,6 +149,7 @@ def test_a_breath_is_followed_plotted_and_undone(slicer_host, panel, section, br
     text = section.ui.statusText.text
     assert "Phase 3 of 3 has the smallest lungs" in text and "trustworthy correspondence" in text
     assert "right lung, upper third" in section.ui.regionsText.text
+    assert section.ui.regionsText.text.count("<p>Phases 1 and 2: No masks were given: the") == 1
     table = slicer.util.getNode("Ventilation, 4D, curves")
     found = table.GetTable()
     values = {

@@ -72,6 +72,7 @@ def test_every_frame_gets_its_transform_at_its_own_time(scene, sequence, engine,
     assert (found.GetIndexName(), found.GetIndexUnit()) == ("time", "s")
     shifts = [shift_of(transform_at(found, k)) for k in range(3)]
     assert shifts == [[-1, -2, 3], [0, 0, 0], [-1, -2, 3]]
+    assert run.result.notes == ["Frames 0 and 2: It is a shift."]
 
 
 def test_progress_rises_over_all_frames_and_names_them(scene, sequence, engine, transport):

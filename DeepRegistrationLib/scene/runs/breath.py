@@ -9,6 +9,7 @@ import numpy as np
 
 from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.options import RegistrationOptions
+from DeepRegistrationLib.registration.series_notes import series_notes
 from DeepRegistrationLib.scene.nodes.curves import add_chart, add_table
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.runs.requests import EngineQuestion, SceneRequest, Work
@@ -29,6 +30,7 @@ class BreathResult:
         rows: For the lungs and each region its name, ``exhale_ml``, its largest ``volume`` change
             as a share, and the ``phase`` of that, from 1.
         notes: Sentences about what was found, and what can be trusted.
+        registration_notes: Sentences about the phases' registrations.
         record: ``record.undo()`` takes table and plot back.
     """
 
@@ -36,6 +38,7 @@ class BreathResult:
     chart: Any
     rows: list[dict[str, Any]]
     notes: list[str]
+    registration_notes: list[str]
     record: Record
 
 
@@ -61,7 +64,8 @@ class BreathRequest(SceneRequest):
         """Look for exhale, then ask for one phase after the other.
 
         Returns:
-            Exhale's number, from 0, the volumes by region and phase, and the reliable percentages.
+            Exhale's number, from 0, the volumes by region and phase, the reliable percentages, the
+            doubts about the lungs there, and what was said of the registrations.
 
         Raises:
             RegistrationError: A phase is no scalar volume.
@@ -86,6 +90,7 @@ class BreathRequest(SceneRequest):
                 lungs = Volume(np.array(mask.data), mask.grid, mask.name)
         volumes: dict[str, np.ndarray] = {}
         reliable = np.full(count, 100.0)
+        said: dict[int, list[str]] = {}
         others = [k for k in range(count) if k != exhale]
         share = (0.99 - _SEARCH) / len(others)
         for done, k in enumerate(others):
@@ -105,7 +110,8 @@ class BreathRequest(SceneRequest):
             for name, (there, here) in answer["ml"].items():
                 volumes.setdefault(name, np.full(count, float(there)))[k] = here
             reliable[k] = answer["reliable_percent"]
-        return exhale, volumes, reliable, doubts
+            said[k + 1] = answer["notes"]
+        return exhale, volumes, reliable, doubts, series_notes("phase", said)
 
     def commit(
         self,
@@ -113,6 +119,7 @@ class BreathRequest(SceneRequest):
         volumes: dict[str, np.ndarray],
         reliable: np.ndarray,
         doubts: list[str],
+        said: list[str],
     ) -> BreathResult:
         """Add table and plot."""
         name = f"Ventilation, {self.sequence.GetName()}"
@@ -138,7 +145,8 @@ class BreathRequest(SceneRequest):
             }
             for region, change in changes.items()
         ]
-        return BreathResult(table, chart, rows, _notes(exhale, reliable, doubts), record)
+        notes = _notes(exhale, reliable, doubts)
+        return BreathResult(table, chart, rows, notes, said, record)
 
     def needed(self) -> list[tuple[str, Any]]:
         return [("sequence", self.sequence)]

@@ -11,6 +11,7 @@ import vtk
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.plain_data import Task, Volume
 from DeepRegistrationLib.options import RegistrationOptions
+from DeepRegistrationLib.registration.series_notes import series_notes
 from DeepRegistrationLib.scene.nodes.coordinates import parents_of, placement, require_node
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import converting, set_transform
@@ -56,12 +57,12 @@ class SequenceResult:
     Attributes:
         transforms: vtkMRMLSequenceNode of transforms, with the index values of the sequence.
         record: ``record.undo()`` takes them out of the scene again.
-        notes: The engine's notes, a list a frame.
+        notes: Sentences about the registrations, with the numbers of their frames, from 0.
     """
 
     transforms: Any
     record: Record
-    notes: list[list[str]]
+    notes: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class SequenceRequest(SceneRequest):
         """Ask for one frame after the other.
 
         Returns:
-            The transform of each frame, and the engine's notes about it.
+            The transform of each frame, and what the engine said of each.
 
         Raises:
             RegistrationError: Fewer than two frames, or a frame is no scalar volume.
@@ -104,7 +105,7 @@ class SequenceRequest(SceneRequest):
         for frame in todo:
             frame_volume(self.sequence, frame, self.browser)  # refuse early
         found: dict[int, vtk.vtkAbstractTransform] = {self.fixed_frame: vtk.vtkTransform()}
-        notes: list[list[str]] = [[] for _ in range(count)]
+        said: dict[int, list[str]] = {}
         for done, frame in enumerate(todo):
             moving = frame_volume(self.sequence, frame, self.browser)
             outcome = yield EngineQuestion(
@@ -116,11 +117,11 @@ class SequenceRequest(SceneRequest):
                 failure=f"Frame {frame}: ",
             )
             found[frame] = yield from converting(outcome.transform)
-            notes[frame] = outcome.notes
-        return found, notes
+            said[frame] = outcome.notes
+        return found, series_notes("frame", said)
 
     def commit(
-        self, found: dict[int, vtk.vtkAbstractTransform], notes: list[list[str]]
+        self, found: dict[int, vtk.vtkAbstractTransform], notes: list[str]
     ) -> SequenceResult:
         """Add the transforms, and let the browser play them."""
         proxy = None if self.browser is None else self.browser.GetProxyNode(self.sequence)
