@@ -7,9 +7,11 @@ import pytest
 import slicer
 from pairs import add_landmarks, add_pair, phantom
 
+from DeepRegistrationLib.evaluation.driving_record import Drove
 from DeepRegistrationLib.scene.landmarks.driving import inherit, segments_that_drove
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.transforms import Affine, write_transform
 
 DRIVES = 6  # column of the table
 OFF = np.array([0.0, 6.0, 0.0])  # mm, LPS: beside the truth, so that only landmarks lead there
@@ -193,3 +195,24 @@ def test_an_undo_takes_back_what_drove(slicer_host, panel, register, opened):
     assert segments_that_drove(inverse) == ["1"]
     panel.undo([panel.result.record], {})
     assert segments_that_drove(node) == []
+
+
+def test_a_damaged_record_of_what_drove_is_said_where_the_transform_is_chosen_and_measured(
+    panel, section, tmp_path
+):
+    from DeepRegistrationPanel.results import ResultsSection
+
+    results, scene = panel.section(ResultsSection), slicer.mrmlScene
+    add_pair(panel.parameters)
+    add_landmarks(panel.parameters)
+    write_transform(Affine(), tmp_path / "t.h5", Drove(None, ("liver",)).text()[:-5])
+    node = scene.AddNewNodeByClass("vtkMRMLTransformNode")
+    storage = scene.AddNewNodeByClass("vtkMRMLTransformStorageNode")
+    storage.SetFileName(str(tmp_path / "t.h5"))
+    assert storage.ReadData(node) == 1
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    said = "damaged where it says which landmarks and segments drove"
+    assert said not in results.ui.transformText.text + section.ui.hintText.text
+    panel.parameters.transform = node
+    assert said in results.ui.transformText.text
+    assert said in section.ui.hintText.text

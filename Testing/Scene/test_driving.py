@@ -13,6 +13,7 @@ from DeepRegistrationLib.evaluation.driving_pairs import SAME_PLACE
 from DeepRegistrationLib.evaluation.driving_record import Drove
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.scene.landmarks import driving
+from DeepRegistrationLib.scene.landmarks.driving_record import doubt_about
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.landmarks.plots import LandmarkPlots
@@ -271,14 +272,35 @@ def record_of(rows) -> Drove:
     return Drove(LandmarkPairs(labels, POINTS[rows], (POINTS + SHIFT)[rows]), ("liver",))
 
 
-def test_what_drove_a_transform_that_slicer_read_is_known_when_it_is_chosen(scene, lists, tmp_path):
-    path = tmp_path / "renamed.h5"
-    write_transform(Affine(translation=SHIFT), path, record_of([2, 5]).text())
+def read_by_slicer(scene, path):
     node = scene.AddNewNodeByClass("vtkMRMLTransformNode")
     storage = scene.AddNewNodeByClass("vtkMRMLTransformStorageNode")
     storage.SetFileName(str(path))
     assert storage.ReadData(node) == 1
     node.SetAndObserveStorageNodeID(storage.GetID())
+    return node
+
+
+@pytest.mark.parametrize("ending", ["h5", "tfm"])
+def test_a_damaged_record_is_said_wherever_it_may_count(
+    scene, lists, transform, live, ending, tmp_path
+):
+    path = tmp_path / f"t.{ending}"
+    write_transform(Affine(translation=SHIFT), path, record_of([2, 5]).text()[:-5])
+    node = read_by_slicer(scene, path)
+    live.observe(*lists, node)
+    assert "damaged where it says which landmarks and segments drove" in live.state.problem
+    assert live.state.problem == doubt_about(node)
+    driving.inherit(transform, node)  # what it drives is in doubt too
+    assert doubt_about(transform) == doubt_about(node)
+    driving.forget(transform)
+    assert doubt_about(transform) == doubt_about(None) == ""
+
+
+def test_what_drove_a_transform_that_slicer_read_is_known_when_it_is_chosen(scene, lists, tmp_path):
+    path = tmp_path / "renamed.h5"
+    write_transform(Affine(translation=SHIFT), path, record_of([2, 5]).text())
+    node = read_by_slicer(scene, path)
     live = LiveLandmarks()
     live.observe(*lists, node)
     assert drove(live) == [2, 5] and live.state.statistics["n"] == 10

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import slicer
 
+from DeepRegistrationLib.scene.landmarks.driving import remember_unknown
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
@@ -62,6 +63,13 @@ def test_no_name_of_the_patient_is_in_the_report(case, no_rendering, tmp_path):
     text = page(tmp_path / "r.html")
     assert "Doe" not in text
     assert "the fixed image was taken as CT." in text
+
+
+def test_the_report_says_where_what_drove_is_not_known(case, no_rendering, tmp_path):
+    for said in (False, True):
+        write_report(tmp_path / "r.html", *case[:3], landmarks=case[3].state)
+        assert ("damaged where it says which landmarks" in page(tmp_path / "r.html")) is said
+        remember_unknown(case[2])
 
 
 def test_names_and_patient_are_there_when_asked_for(scene, case, no_rendering, tmp_path):

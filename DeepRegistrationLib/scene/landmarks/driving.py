@@ -28,6 +28,9 @@ attribute with those of its points that drove the transform."""
 DROVE_SEGMENTS = "DeepRegistration.DroveSegments"
 """Attribute of a transform node: names of the segments that drove it."""
 
+UNKNOWN = "DeepRegistration.DroveUnknown"
+"""Attribute of a transform node whose file is damaged where it says what drove it."""
+
 _SIDES = ("Fixed", "Moving")
 
 
@@ -189,6 +192,18 @@ def forget(transform) -> None:
     """The transform was made anew, and nothing drove it."""
     _write(transform, [])
     transform.RemoveAttribute(DROVE_SEGMENTS)
+    transform.RemoveAttribute(UNKNOWN)
+
+
+def remember_unknown(transform) -> None:
+    """Let a transform node remember that what drove it is not known any more."""
+    transform.SetAttribute(UNKNOWN, "1")
+
+
+def is_unknown(transform) -> bool:
+    """Whether it is not known any more what drove a transform node, or its parents."""
+    above = (transform, *parents_of(transform))
+    return any(node.GetAttribute(UNKNOWN) is not None for node in above)
 
 
 def inherit(transform, source, *, swapped: bool = False) -> None:
@@ -201,10 +216,12 @@ def inherit(transform, source, *, swapped: bool = False) -> None:
     found = [drivers for node in (source, *parents_of(source)) for drivers in drivers_of(node)]
     if swapped:
         found = [Drivers(d.lists[::-1], d.points[::-1]) for d in found]
-    segments = segments_that_drove(source)
+    segments, unknown = segments_that_drove(source), is_unknown(source)
     forget(transform)
     _write(transform, found)
     remember_segments(transform, segments)
+    if unknown:
+        remember_unknown(transform)
 
 
 def forget_removed(node) -> None:

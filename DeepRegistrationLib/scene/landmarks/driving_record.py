@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.driving_record import Drove
 from DeepRegistrationLib.reports.driving_files import what_drove
@@ -13,6 +11,11 @@ from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD
 
 _ASKED = "DeepRegistration.DroveAsked"
 """Attribute of a transform node whose file was asked."""
+
+_DAMAGED = (
+    "The transform's file is damaged where it says which landmarks and segments drove the "
+    "registration: those may count as proof here. Save the transform anew where it was made."
+)
 
 
 def remember_record(transform, record: Drove) -> None:
@@ -39,4 +42,10 @@ def learn_from_files(transform) -> None:
         try:
             remember_record(node, what_drove(path, None))
         except RegistrationError:
-            logging.warning("What a transform's file says of what drove it is damaged.")
+            driving.remember_unknown(node)
+
+
+def doubt_about(transform) -> str:
+    """A sentence where what drove a transform cannot be read any more; else nothing."""
+    learn_from_files(transform)
+    return _DAMAGED if transform is not None and driving.is_unknown(transform) else ""
