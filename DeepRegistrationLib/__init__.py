@@ -38,6 +38,7 @@ _HOME = {
     "method_names": "methods",
     "read_image": "images.image",
     "read_labels": "images.labels",
+    "read_mask": "images.mask_files",
     "read_landmarks": "evaluation",
     "read_sequence": "images.image",
     "read_transform": "transforms",

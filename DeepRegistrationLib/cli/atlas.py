@@ -6,7 +6,7 @@ import argparse
 
 import torch
 
-from DeepRegistrationLib.cli.inputs import choice, load_image, load_optional, print_notes
+from DeepRegistrationLib.cli.inputs import choice, load_image, load_mask, load_optional, print_notes
 from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
@@ -26,7 +26,7 @@ def segment_image(arguments: argparse.Namespace) -> None:
     choose_device(arguments.device)
     image = load_image(arguments.image, *choice(arguments))
     check_image(image)
-    mask = load_optional(load_image, arguments.mask)
+    mask = load_optional(load_mask, arguments.mask, image)
     cases = [case for case in read_cases(arguments.atlases) if case.split == "train"]
     atlases = []
     for case in cases:
@@ -46,7 +46,7 @@ def segment_image(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             progress=progress,
         )
-    print_notes(arguments, result.notes)
+    print_notes(arguments, [*(() if mask is None else mask.notes), *result.notes])
     with atomic_folder(arguments.output) as folder:
         write_image(result.labels, folder / "labels.nii.gz")
         for name, wall in result.walls.items():

@@ -17,6 +17,7 @@ from DeepRegistrationLib.cli.inputs import (
     load_image,
     load_labels,
     load_landmarks,
+    load_masks,
     load_optional,
     load_transform,
 )
@@ -118,16 +119,13 @@ def _load(arguments: argparse.Namespace) -> _Inputs:
             ((arguments.fixed_labels, fixed), (arguments.moving_labels, moving))
         )
     ]
-    given: dict[str, Any] = {
-        "fixed_mask": load_optional(load_image, arguments.fixed_mask),
-        "moving_mask": load_optional(load_image, arguments.moving_mask),
-    }
+    masks, mask_notes = load_masks(arguments, fixed, moving)
+    given: dict[str, Any] = {**masks}
     for image, mask in ((fixed, given["fixed_mask"]), (moving, given["moving_mask"])):
         if image is not None and mask is not None:
             check_mask(mask, image)
-    images = [*labels, given["fixed_mask"], given["moving_mask"]]
-    notes = [note for image in images if image is not None for note in image.notes]
-    notes += drawn_on_others(labels, (fixed, moving))
+    notes = [note for side in labels if side is not None for note in side.notes]
+    notes += [*mask_notes, *drawn_on_others(labels, (fixed, moving))]
     if labels[0] is not None and labels[1] is not None:
         ours, theirs, names = paired(labels[0], labels[1])
         if not _numbers(ours) & _numbers(theirs):

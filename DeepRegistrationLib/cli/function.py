@@ -14,6 +14,7 @@ from DeepRegistrationLib.cli.inputs import (
     choice,
     load_image,
     load_labels,
+    load_mask,
     load_optional,
     load_transform,
     print_notes,
@@ -71,12 +72,13 @@ def _write_pair(arguments: argparse.Namespace, options: RegistrationOptions) -> 
     fixed, moving = (
         load_image(path, *choice(arguments, k)) for k, path in enumerate(arguments.images)
     )
-    lungs = load_optional(load_image, arguments.lungs)
+    lungs = None if arguments.lungs is None else load_mask(arguments.lungs, fixed, lungs=True)
     regions = load_optional(load_labels, arguments.regions, (), None, fixed.grid)
     layers, names = ([], {}) if regions is None else regions.numbered()
     notes: list[str] = [*fixed.notes, *moving.notes]
-    if regions is not None:
-        notes += [*regions.notes, *drawn_on_others((regions, None), (fixed, moving))]
+    for given in (lungs, regions):
+        if given is not None:
+            notes += [*given.notes, *drawn_on_others((given, None), (fixed, moving))]
     with shown_progress(arguments.quiet) as progress, torch.no_grad():
         if arguments.transform is None:
             result = register(

@@ -5,7 +5,11 @@ from __future__ import annotations
 from argparse import SUPPRESS
 from typing import Any
 
-from DeepRegistrationLib.cli.shared_options import add_registration_options, add_series_options
+from DeepRegistrationLib.cli.shared_options import (
+    MASK,
+    add_registration_options,
+    add_series_options,
+)
 
 
 def add_ventilation(commands: Any) -> None:
@@ -27,7 +31,11 @@ def add_ventilation(commands: Any) -> None:
         metavar="FILE",
         help="of two images, fixed to moving points; without it they are registered",
     )
-    parser.add_argument("--lungs", metavar="FILE", help="mask of the lungs in FIXED")
+    parser.add_argument(
+        "--lungs",
+        metavar="FILE",
+        help=f"{MASK} of the lungs in FIXED; of an RTSTRUCT, structures called lung are taken",
+    )
     parser.add_argument(
         "--regions", metavar="FILE", help="label map or segmentation of FIXED, instead of thirds"
     )

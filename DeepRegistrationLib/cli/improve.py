@@ -17,7 +17,7 @@ from DeepRegistrationLib.cli.inputs import (
     load_guide,
     load_image,
     load_landmarks,
-    load_optional,
+    load_masks,
     load_transform,
     with_earlier,
 )
@@ -62,10 +62,11 @@ def improve_files(arguments: argparse.Namespace) -> int:
     landmarks = load_landmarks(arguments, fixed, moving)
     guide = load_guide(arguments, fixed, moving)
     assert guide is not None
+    masks, mask_notes = load_masks(arguments, fixed, moving)
     options: dict[str, Any] = {
         "weight": arguments.landmark_weight,
         "radius": arguments.radius,
-        "fixed_mask": load_optional(load_image, arguments.fixed_mask),
+        "fixed_mask": masks["fixed_mask"],
         "device": arguments.device,
     }
     seconds = {"read": time.perf_counter() - started}
@@ -82,7 +83,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
             rest = part(progress, 0.3, 1.0)
             errors = leave_one_out(fixed, moving, start, guide, **options, progress=rest)
         progress(1.0, "Measuring and writing")
-        notes = [*found.notes, *_worsened(landmarks, guide, start, found.transform)]
+        notes = [*mask_notes, *found.notes, *_worsened(landmarks, guide, start, found.transform)]
         result = Registration(
             transform=found.transform,
             grid=fixed.grid,

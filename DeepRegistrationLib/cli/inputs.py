@@ -22,7 +22,8 @@ from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, read_image
-from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, read_labels
+from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, drawn_on_others, read_labels
+from DeepRegistrationLib.images.mask_files import read_mask
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import RegistrationOptions, values_in
@@ -54,6 +55,28 @@ def load_labels(
     """Read a label map, a segmentation, or contours onto ``grid``."""
     with native_silence():
         return read_labels(path, grid, series=series, frame=frame)
+
+
+def load_mask(path: str, image: Image | None = None, *, lungs: bool = False) -> Image:
+    """Read a mask, or the structures of one onto the grid of its image."""
+    with native_silence():
+        return read_mask(path, None if image is None else image.grid, lungs=lungs)
+
+
+def load_masks(
+    arguments: argparse.Namespace, fixed: Image | None, moving: Image | None
+) -> tuple[dict[str, Image | None], list[str]]:
+    """The masks by the names of ``register``'s arguments, and what has to be said of them."""
+    masks = [
+        load_optional(load_mask, path, image)
+        for path, image in (
+            (arguments.fixed_mask, fixed),
+            (getattr(arguments, "moving_mask", None), moving),  # improve has none
+        )
+    ]
+    notes = [note for mask in masks if mask is not None for note in mask.notes]
+    notes += drawn_on_others(masks, (fixed, moving))
+    return dict(zip(("fixed_mask", "moving_mask"), masks, strict=True)), notes
 
 
 def load_reference(path: str, series: Sequence[str] = (), frame: int | None = None) -> Image:

@@ -14,6 +14,7 @@ from DeepRegistrationLib.cli.guide_parser import add_all_guide_options, add_guid
 from DeepRegistrationLib.cli.interchange_parser import add_convert
 from DeepRegistrationLib.cli.page_parser import add_evaluate_page, add_register_page
 from DeepRegistrationLib.cli.shared_options import (
+    MASK,
     add_device_option,
     add_landmark_options,
     add_method_options,
@@ -96,10 +97,10 @@ def _add_register(commands: Any) -> None:
         "changed inputs; takes about twice as long, with networks up to five times as long",
     )
     parser.add_argument(
-        "--fixed-mask", metavar="FILE", help="mask of FIXED; only voxels other than 0 count"
+        "--fixed-mask", metavar="FILE", help=f"{MASK} of FIXED; only voxels inside count"
     )
     parser.add_argument(
-        "--moving-mask", metavar="FILE", help="mask of MOVING; only voxels other than 0 count"
+        "--moving-mask", metavar="FILE", help=f"{MASK} of MOVING; only voxels inside count"
     )
     parser.add_argument(
         "--initial",
@@ -139,7 +140,7 @@ def _add_improve(commands: Any) -> None:
         help="also measure the error at each pair when the others drive",
     )
     parser.add_argument(
-        "--fixed-mask", metavar="FILE", help="mask of FIXED; only voxels other than 0 count"
+        "--fixed-mask", metavar="FILE", help=f"{MASK} of FIXED; only voxels inside count"
     )
     add_device_option(parser)
     add_landmark_options(parser)
@@ -160,8 +161,8 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--fixed", metavar="FILE", help="fixed image")
     parser.add_argument("--moving", metavar="FILE", help="moving image")
     add_landmark_options(parser)
-    parser.add_argument("--fixed-mask", metavar="FILE", help="measure inside this mask")
-    parser.add_argument("--moving-mask", metavar="FILE", help="for the overlap of the masks")
+    parser.add_argument("--fixed-mask", metavar="FILE", help=f"measure inside this {MASK}")
+    parser.add_argument("--moving-mask", metavar="FILE", help=f"{MASK}, for the overlap of both")
     for side in ("fixed", "moving"):
         what = f"label map, segmentation or RTSTRUCT of the {side} image"
         parser.add_argument(f"--{side}-labels", metavar="FILE", help=what)
@@ -247,7 +248,7 @@ def _add_atlas(commands: Any) -> None:
     parser.add_argument("image", metavar="IMAGE", help="image file or folder of a DICOM series")
     parser.add_argument("--atlases", metavar="LIST", required=True, help="list of cases")
     parser.add_argument("--output", "-o", metavar="DIR", required=True, help="output folder")
-    parser.add_argument("--mask", metavar="FILE", help="mask of the heart in IMAGE")
+    parser.add_argument("--mask", metavar="FILE", help=f"{MASK} of the heart in IMAGE")
     parser.add_argument("--method", metavar="NAME", default="svfnet", help="default: %(default)s")
     add_device_option(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")

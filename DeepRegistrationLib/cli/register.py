@@ -21,6 +21,7 @@ from DeepRegistrationLib.cli.inputs import (
     load_guide_labels,
     load_image,
     load_landmarks,
+    load_masks,
     load_optional,
     load_transform,
     registration_options,
@@ -75,10 +76,7 @@ def register_files(arguments: argparse.Namespace) -> int:
         raise RegistrationError(f"{flag} is about the page; give --report too.")
     fixed = load_image(arguments.fixed, *choice(arguments, 0))
     moving = load_image(arguments.moving, *choice(arguments, 1))
-    masks: dict[str, Any] = {
-        "fixed_mask": load_optional(load_image, arguments.fixed_mask),
-        "moving_mask": load_optional(load_image, arguments.moving_mask),
-    }
+    masks, mask_notes = load_masks(arguments, fixed, moving)
     initial = load_optional(load_transform, arguments.initial, fixed.grid)
     earlier = NOTHING if initial is None else drove(arguments.initial, initial)
     pairs = load_landmarks(arguments, fixed, moving)
@@ -94,7 +92,7 @@ def register_files(arguments: argparse.Namespace) -> int:
         atomic_folder(arguments.output, needed=needed, owned=owned) as folder,
         shown_progress(arguments.quiet) as progress,
     ):
-        drivers = {"initial": initial, "guide_labels": guide_labels, **masks}
+        drivers: dict[str, Any] = {"initial": initial, "guide_labels": guide_labels, **masks}
         whole, rest = _shares(arguments.leave_one_out, guide)
         result = register(
             fixed, moving, options, outputs, guide=guide, progress=part(progress, *whole), **drivers
@@ -116,6 +114,7 @@ def register_files(arguments: argparse.Namespace) -> int:
             result = replace(result, left_out=errors, notes=[*result.notes, note])
         progress(1.0, "Measuring and writing")
         result = with_earlier(result, earlier)
+        result = replace(result, notes=[*mask_notes, *result.notes])
         result.seconds.update(seconds)
         report, measured = report_and_measures(result, fixed, moving, **landmark_arguments(pairs))
         write_results(result, moving, report, folder, images=not arguments.no_images)

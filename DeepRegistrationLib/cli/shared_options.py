@@ -8,6 +8,9 @@ from DeepRegistrationLib.options import QUALITIES, RegistrationOptions
 
 _DEFAULTS = RegistrationOptions()
 
+MASK = "mask (or RTSTRUCT, as in rs.dcm:Lung_L,Lung_R)"
+"""What an option takes as a mask, for its help."""
+
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
     """How to register, and what to write besides the transform."""

@@ -60,8 +60,8 @@ def propagate_structures(
         Notes on structures that were lost or that need a look.
 
     Raises:
-        RegistrationError: No structure set, drawn on the target itself, contours that are not
-            planar, or no inverse where one is needed.
+        RegistrationError: No structure set, drawn on the target itself, no structure that can be
+            brought over, or no inverse where one is needed.
     """
     with damage_explained(source, "an RT Structure Set"):
         return _propagated(transform, source, target, path, inverse)
@@ -81,24 +81,43 @@ def _propagated(
             f"{Path(source).name} was drawn on the reference itself; give the structures of the "
             "other image, or the other image as the reference."
         )
-    closed = _propagate_closed(transform, drawn, target.grid, inverse)
+    shapes, notes = _shapes(drawn, target.grid)
+    if not drawn.rois and drawn.notes:
+        raise RegistrationError(f"{Path(source).name}: {'; '.join(drawn.notes)}.")
+    closed = _propagate_closed(transform, shapes, target.grid, inverse)
     moved = {
         number: closed.get(number, []) + _move_open(transform, contours, inverse)
         for number, contours in drawn.rois.items()
     }
     save_object(_structure_set(drawn.dataset, moved, target), path)
-    return drawn.notes + _notes(drawn, moved, target)
+    return drawn.notes + notes + _notes(drawn, shapes, moved, target)
+
+
+def _shapes(drawn: StructureSet, grid: Grid) -> tuple[dict[int, Image], list[str]]:
+    """Signed distances to the structures with closed contours, and notes on those without a shape.
+
+    Raises:
+        RegistrationError: None of them has a shape.
+    """
+    shapes, notes = {}, []
+    for number in drawn.rois:
+        if outlines := drawn.closed(number):
+            name = drawn.name(number)
+            try:
+                shapes[number] = signed_distance(
+                    outlines, name, spacing_in_plane(grid), grid.spacing[2]
+                )
+            except RegistrationError as error:
+                notes.append(f"{name} was not brought over: {str(error).rstrip('.')}")
+    if notes and not shapes:
+        raise RegistrationError(f"{'; '.join(notes)}.")
+    return shapes, notes
 
 
 def _propagate_closed(
-    transform: Transform, drawn: StructureSet, grid: Grid, inverse: bool
+    transform: Transform, shapes: dict[int, Image], grid: Grid, inverse: bool
 ) -> dict[int, list[Contour]]:
     """Closed contours in the slices of ``grid``."""
-    spacing = spacing_in_plane(grid)
-    shapes = {}
-    for number in drawn.rois:
-        if outlines := drawn.closed(number):
-            shapes[number] = signed_distance(outlines, f"ROI {number}", spacing, grid.spacing[2])
     found: dict[int, list[tuple[bool, np.ndarray]]] = {number: [] for number in shapes}
     back = pull_back(transform, grid, inverse and bool(shapes))
     for slab in grid.slabs() if shapes else []:
@@ -157,12 +176,13 @@ def _structure_set(source: Any, rois: dict[int, list[Contour]], target: Series) 
         roi.ROIGenerationAlgorithm = "AUTOMATIC"
         result.StructureSetROISequence.append(roi)
     result.ROIContourSequence = []
+    left = dict(rois)  # a structure may stand in several items
     for item in source.get("ROIContourSequence", None) or []:
         drawn = pydicom.Dataset()
         drawn.ReferencedROINumber = item.ReferencedROINumber
         if "ROIDisplayColor" in item:
             drawn.ROIDisplayColor = item.ROIDisplayColor
-        if contours := rois[int(item.ReferencedROINumber)]:
+        if contours := left.pop(int(item.ReferencedROINumber), []):
             drawn.ContourSequence = [_contour(*contour, target) for contour in contours]
         result.ROIContourSequence.append(drawn)
     result.RTROIObservationsSequence = list(source.get("RTROIObservationsSequence", None) or [])
@@ -194,11 +214,13 @@ def _contour(kind: str, points: np.ndarray, target: Series) -> Any:
     return item
 
 
-def _notes(drawn: StructureSet, after: dict[int, list[Contour]], target: Series) -> list[str]:
+def _notes(
+    drawn: StructureSet, shapes: dict[int, Image], after: dict[int, list[Contour]], target: Series
+) -> list[str]:
     lost = [
-        drawn.names.get(n, str(n))
+        drawn.name(n)
         for n, contours in drawn.rois.items()
-        if contours and not after[n]
+        if contours and not after[n] and (n in shapes or not drawn.closed(n))
     ]
     notes = [f"outside the image, so without contours: {', '.join(lost)}"] if lost else []
     if str(drawn.dataset.get("PatientID", "") or "") != target.patient:

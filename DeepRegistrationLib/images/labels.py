@@ -114,6 +114,7 @@ def read_labels(
     *,
     series: Sequence[str] = (),
     frame: int | None = None,
+    only: Callable[[Sequence[str]], Sequence[str]] | None = None,
 ) -> Labels:
     """Read a label map, Slicer's ``.seg.nrrd``, a DICOM segmentation or an RT Structure Set.
 
@@ -121,6 +122,7 @@ def read_labels(
         path: A file, or a folder with a DICOM object.
         grid: Of the image that the contours of an RT Structure Set become labels of.
         series, frame: As in :func:`DeepRegistrationLib.images.image.read_image`.
+        only: Chooses the structures of an RT Structure Set that are drawn, by their names.
 
     Raises:
         RegistrationError: As ``read_image``; fractions or negative numbers; contours without a
@@ -128,7 +130,7 @@ def read_labels(
     """
     path = require_readable(path, folder=True)
     if is_dicom_image(path) and (contours := structure_set_in(path)):
-        return _from_contours(contours, grid)
+        return _from_contours(contours, grid, only)
     if is_dicom_image(path):
         read = read_dicom(path, series, frame)
         tensors = [as_tensor(layer, path.name) for layer in read.layers]
@@ -225,7 +227,9 @@ def paired(fixed: Labels, moving: Labels) -> tuple[list[Image], list[Image], dic
     return ours, theirs, names
 
 
-def drawn_on_others(labels: Sequence[Labels | None], images: Sequence[Image | None]) -> list[str]:
+def drawn_on_others(
+    labels: Sequence[Labels | Image | None], images: Sequence[Image | None]
+) -> list[str]:
     """Sentences about labels of the fixed and the moving image that belong to other images.
 
     Raises:
@@ -250,7 +254,11 @@ def _segments_of(names: dict[int, str], layers: Sequence[Image]) -> tuple[Segmen
     return tuple(found)
 
 
-def _from_contours(path: Path, grid: Grid | None) -> Labels:
+def _from_contours(
+    path: Path,
+    grid: Grid | None,
+    only: Callable[[Sequence[str]], Sequence[str]] | None,
+) -> Labels:
     """The structures of an RT Structure Set on a grid."""
     if grid is None:
         raise RegistrationError(
@@ -259,13 +267,17 @@ def _from_contours(path: Path, grid: Grid | None) -> Labels:
         )
     with damage_explained(path, "an RT Structure Set"):
         structures = read_structure_set(path)
-        maps, names, notes = label_maps(structures, grid)
+        drawn = structures.drawn()
+        wanted = drawn if only is None else only(list(drawn.values()))
+        numbers = {number for number, name in drawn.items() if name in wanted}
+        maps, names, notes = label_maps(structures, grid, None if only is None else numbers)
+    notes = [*structures.notes, *notes]
     if not names:
         why = f" ({'; '.join(notes)})" if notes else ""
         raise RegistrationError(
             f"{path.name} holds no structure with closed contours that can be drawn{why}."
         )
-    said = tuple(f"{path.name}: {note}" for note in (*structures.notes, *notes))
+    said = tuple(f"{path.name}: {note}" for note in notes)
     layers = [Image(as_tensor(each, path.name), grid, path.name, said) for each in maps]
     return Labels(tuple(layers), _segments_of(names, layers), source=structures.source)
 

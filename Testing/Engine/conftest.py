@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import contours_made
 import numpy as np
 import pytest
 import torch
@@ -97,3 +98,10 @@ def device(request):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("this machine has no CUDA device")
     return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def drawn_on(tmp_path_factory):
+    """The series that contours are drawn on."""
+    dicom_pair = pytest.importorskip("dicom_pair")
+    return dicom_pair.series(tmp_path_factory.mktemp("series") / "ct", contours_made.GRID)

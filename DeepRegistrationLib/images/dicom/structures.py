@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,12 @@ class StructureSet:
 
     Attributes:
         dataset: As pydicom has it.
-        rois: Contours by ROI number, those that stand twice in the file once.
+        rois: Contours by ROI number, those that stand twice in the file once. Damaged structures
+            are left out.
         names: By ROI number.
         source: The image that they were drawn on.
-        notes: What a user should know.
+        notes: What a user should know, as which structures are damaged.
+        damaged: Their numbers.
     """
 
     dataset: Any
@@ -48,6 +50,16 @@ class StructureSet:
     names: dict[int, str]
     source: Source
     notes: list[str] = field(default_factory=list)
+    damaged: frozenset[int] = frozenset()
+
+    def name(self, number: int) -> str:
+        """Of an ROI; its number where it has none."""
+        return self.names.get(number) or str(number)
+
+    def drawn(self) -> dict[int, str]:
+        """Names, by number, of the ROIs that have closed contours, or had before the damage."""
+        numbers = [*(n for n in self.rois if self.closed(n)), *sorted(self.damaged)]
+        return {number: self.name(number) for number in numbers}
 
     def closed(self, number: int) -> list[np.ndarray]:
         """The closed contours of an ROI."""
@@ -77,30 +89,40 @@ def structure_set_in(path: Path) -> Path | None:
 def read_structure_set(path: str | Path) -> StructureSet:
     """Read the contours of an RT Structure Set.
 
+    Structures that are damaged are not needed by all; they are left out and named in the notes.
+
     Raises:
-        RegistrationError: It is none, or a structure is larger than a patient.
+        RegistrationError: It is none.
     """
     dataset = read_object(path)
-    name = Path(path).name
     if str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
+        name = Path(path).name
         raise RegistrationError(f"{name} is not an RT Structure Set; give one (Modality RTSTRUCT).")
     names = {
         int(item.ROINumber): str(item.get("ROIName", ""))
         for item in dataset.get("StructureSetROISequence", None) or []
     }
-    rois, notes = _drawn_once(_contours_of(dataset), names)
-    _check_extent(rois, name)
-    return StructureSet(dataset, rois, names, drawn_on(dataset), notes)
+    rois, damaged = _contours_of(dataset)
+    notes = [
+        f"{names.get(n) or n} is damaged ({why}), and so not read" for n, why in damaged.items()
+    ]
+    rois, more = _drawn_once(rois, names)
+    notes += more
+    return StructureSet(dataset, rois, names, drawn_on(dataset), notes, frozenset(damaged))
 
 
 def label_maps(
-    structures: StructureSet, grid: Grid
+    structures: StructureSet, grid: Grid, only: Container[int] | None = None
 ) -> tuple[list[np.ndarray], dict[int, str], list[str]]:
     """The closed contours of a structure set on a grid.
 
     A voxel belongs to a structure where its center lies inside an odd number of the structure's
     contours. Between two planes of contours, and half their distance beyond the last ones, their
     signed distances decide, so that the grid need not be the one that they were drawn on.
+
+    Args:
+        structures: What to draw, and on which ``grid``.
+        only: Numbers of the wanted ROIs; all when omitted.
 
     Returns:
         Label maps [z, y, x], several where structures overlap; names by their values; notes on
@@ -110,7 +132,9 @@ def label_maps(
     names: dict[int, str] = {}
     empty, unseen, notes = [], [], []
     for roi in structures.rois:
-        name = structures.names.get(roi) or str(roi)
+        if only is not None and roi not in only:
+            continue
+        name = structures.name(roi)
         contours = structures.closed(roi)
         if not contours:
             empty.append(name)
@@ -156,15 +180,31 @@ def _inside(contours: list[np.ndarray], name: str, grid: Grid) -> Iterator[tuple
         yield int(low[2] + k), plane
 
 
-def _contours_of(dataset: Any) -> dict[int, list[Contour]]:
-    """Contours by ROI number."""
+def _contours_of(dataset: Any) -> tuple[dict[int, list[Contour]], dict[int, str]]:
+    """Contours by ROI number, and the numbers of damaged ROIs with a clause that says why."""
     rois: dict[int, list[Contour]] = {}
+    damaged: dict[int, str] = {}
     for item in dataset.get("ROIContourSequence", None) or []:
-        contours = rois.setdefault(int(item.ReferencedROINumber), [])
-        for contour in item.get("ContourSequence", None) or []:
-            points = np.array([float(v) for v in contour.ContourData]).reshape(-1, 3)
-            contours.append((str(contour.ContourGeometricType), points))
-    return rois
+        number = int(item.ReferencedROINumber)
+        try:
+            drawn = [_contour_of(each) for each in item.get("ContourSequence", None) or []]
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - a damaged file makes pydicom raise anything
+            damaged[number] = "its contours cannot be read"
+        else:
+            rois.setdefault(number, []).extend(drawn)
+    for number, contours in rois.items():
+        if objection := _objection(contours):
+            damaged.setdefault(number, objection)
+    return {n: contours for n, contours in rois.items() if n not in damaged}, damaged
+
+
+def _contour_of(item: Any) -> Contour:
+    points = np.array([float(v) for v in item.ContourData]).reshape(-1, 3)
+    if int(item.get("NumberOfContourPoints", None) or len(points)) != len(points):
+        raise ValueError  # cut short
+    return str(item.ContourGeometricType), points
 
 
 def _drawn_once(
@@ -183,17 +223,10 @@ def _drawn_once(
     return kept, notes
 
 
-def _check_extent(rois: dict[int, list[Contour]], name: str) -> None:
-    """Refuse contours that no patient has: sampling them would take any amount of memory.
-
-    Raises:
-        RegistrationError: A structure is not finite, or larger than a patient.
-    """
-    for number, contours in rois.items():
-        points = np.concatenate([points for _, points in contours] or [np.zeros((1, 3))])
-        extent = np.ptp(points, axis=0).max() if np.isfinite(points).all() else np.inf
-        if not extent <= _LARGEST:
-            raise RegistrationError(
-                f"{name}: structure {number} is {extent / 1000:.3g} m large, so a point of it is "
-                "damaged or its unit is not mm; delete that structure, or export it again."
-            )
+def _objection(contours: list[Contour]) -> str:
+    """Why contours are those of no patient, or nothing; to sample them could take any memory."""
+    points = np.concatenate([points for _, points in contours] or [np.zeros((1, 3))])
+    extent = np.ptp(points, axis=0).max() if np.isfinite(points).all() else np.inf
+    if extent <= _LARGEST:
+        return ""
+    return f"it is {extent / 1000:.3g} m large, so a point is wrong or its unit is not mm"

@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.images.dicom.files import DOSE, regular_files
+from DeepRegistrationLib.images.dicom.files import (
+    DOSE,
+    STRUCTURE_SET,
+    optional_pydicom,
+    regular_files,
+    sop_class,
+)
 from DeepRegistrationLib.images.dicom.frames import DicomFrame, frames_of, is_segmentation
 from DeepRegistrationLib.images.dicom.stack import places_along
 
@@ -116,9 +122,11 @@ def choose_volume(
         RegistrationError: There are several, and ``wanted`` does not name one of them.
     """
     if not volumes:
+        contours = path.is_file() and optional_pydicom() and sop_class(path) == STRUCTURE_SET
+        what = "contours (an RT Structure Set) and no image" if contours else "no DICOM series"
         raise RegistrationError(
-            f"{path} holds no DICOM series; give the folder of the slices (or a NIfTI, NRRD or "
-            "MetaImage file)."
+            f"{path} holds {what}; give the folder of the slices (or a NIfTI, NRRD or MetaImage "
+            "file)."
         )
     if len(volumes) == 1:
         return volumes[0]
