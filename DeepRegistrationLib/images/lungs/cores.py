@@ -22,10 +22,15 @@ _INSIDE = 0.6  # of a lung lies within the body's box in its slice; couch and ai
 _SMALLEST = 20.0  # ml: smaller cores are not lungs
 _LARGE = 0.4  # of the largest lung: what is smaller has to lie beside it
 _BESIDE = 0.8  # of the largest lung's height, its middle: gas in the bowel lies at its end
-_WITH_TRACHEA = 200.0  # ml: cores that it may be part of
-_THICK = 12.0  # mm from what is no air, more than in any trachea
-_TUBE = 3.0  # ml: smaller parts stay
-_PURE_AIR = -1000.0  # HU
+_BEFORE = 12.0  # mm around the lungs' cores, within which airways matter
+_THICK = 15.0  # mm from what is no pure air, more than in any trachea
+_TUBE = 2.0  # ml: smaller airways stay
+_PURE_AIR = (-1050.0, -1000.0, 0.5)  # HU, and the percentile of all air that tells
+_DARK = (0.5, 0.35)  # of the way from the lungs' density to pure air at least, in the middle of
+# airways, and in what is connected to it
+_WALL = 200.0  # HU above the lungs' density, even where a block holds a thin wall and air
+_WALLED = 0.8  # of what surrounds an airway at least, with the next block: 0.87 or more in the CTs
+# at hand, whatever the kernel and the voxels; 0.72 or less around emphysema
 _DIP = 0.35  # area of the sagittal plane between two lungs, of the smaller one's largest
 
 
@@ -52,12 +57,22 @@ class Cores:
         self.body = _body(tissue)
         self.enclosure = _enclosure(self.body)
         labels = _apart_from_outside(ndimage.label(deep)[0], self.enclosure, blocks.block_ml)
-        count = int(labels.max())
-        self.labels = _without_trachea(labels, count, depth, blocks)
-        self.count = int(self.labels.max())
-        self._airways = np.arange(self.count + 1) > count
-        self.volumes = np.bincount(self.labels.ravel()) * blocks.block_ml
+        self.labels, self.count = labels, int(labels.max())
+        self.volumes = np.bincount(labels.ravel()) * blocks.block_ml
         self.lungs = self._lungs(blocks)
+        if self.lungs:
+            self._take_airways_out(blocks)
+
+    def _take_airways_out(self, blocks: BlockMeans) -> None:
+        """Give them a label of their own; what is beside them is no core of a lung."""
+        inside = self.labels > 0
+        low, high, share = _PURE_AIR
+        darkest = float(np.clip(np.percentile(blocks.values[inside], share), low, high))
+        tubes = _airways(blocks, self.air, np.isin(self.labels, self.lungs), darkest)
+        self.labels[ndimage.binary_dilation(tubes, np.ones((3, 3, 3)), 2)] = 0
+        self.labels[tubes] = self.count + 1
+        self.volumes = np.bincount(self.labels.ravel(), minlength=self.count + 1) * blocks.block_ml
+        self.lungs = [label for label in self.lungs if self.volumes[label] > 0]
 
     def _lungs(self, blocks: BlockMeans) -> list[int]:
         likely = self._likely(blocks)
@@ -91,7 +106,6 @@ class Cores:
             & ((enclosed > _ENCLOSED[1]) | ((enclosed > _ENCLOSED[0]) & dense))
             & (share(_within(self.body)[inside]) > _INSIDE)
         )
-        wanted &= ~self._airways
         wanted[0] = False
         return np.flatnonzero(wanted).tolist()
 
@@ -117,30 +131,37 @@ def _apart_from_outside(labels: np.ndarray, enclosure: np.ndarray, block_ml: flo
     return labels
 
 
-def _without_trachea(
-    labels: np.ndarray, count: int, depth: np.ndarray, blocks: BlockMeans
-) -> np.ndarray:
-    """Cores, those above ``count`` parted from a large one, as they are thin and nearer to air.
+def _airways(blocks: BlockMeans, air: np.ndarray, lungs: np.ndarray, darkest: float) -> np.ndarray:
+    """Trachea, bronchi and other tubes of pure air beside the lungs, with a wall around: bool.
 
-    A wide bronchus joins the trachea to a lung's core.
+    Their walls are thinner than blocks, so that they may join a lung, and one with the other. But
+    what surrounds them is denser than lung, and what surrounds the air in emphysema is lung.
+
+    Args:
+        air, lungs: Air, and the lungs' cores: bool [z, y, x].
+        darkest: Pure air in this scan, HU.
     """
-    sizes = np.bincount(labels.ravel(), minlength=count + 1) * blocks.block_ml
-    for label in 1 + np.flatnonzero(sizes[1:] >= _WITH_TRACHEA):
-        box = box_around(labels == label, np.zeros(3))
-        core = labels[box] == label
-        thick = core & (depth[box] > _THICK)
-        if not thick.any():
-            continue
-        values = blocks.values[box]
-        near = ndimage.distance_transform_edt(~thick, sampling=blocks.step) <= _THICK
-        thin, parts = ndimage.label(core & ~near)
-        limit = 0.5 * (float(np.median(values[core])) + _PURE_AIR)
-        for part in range(1, parts + 1):
-            tube = thin == part
-            if tube.sum() * blocks.block_ml >= _TUBE and np.percentile(values[tube], 25) < limit:
-                airy = ndimage.binary_dilation(tube & (values < limit), np.ones((3, 3, 3)))
-                labels[box][tube & airy] = labels.max() + 1
-    return labels
+    density = float(np.median(blocks.values[lungs]))
+    box = box_around(lungs, np.ceil(_BEFORE / blocks.step).astype(int))
+    values = blocks.values[box]
+    walls = ndimage.binary_dilation(values > density + _WALL)
+    tubes = np.zeros(values.shape, dtype=bool)
+    for share in _DARK:
+        dark = air[box] & (values < density + share * (darkest - density))
+        depth = ndimage.distance_transform_edt(dark, sampling=blocks.step)
+        parts, _ = ndimage.label(dark)
+        sizes = np.bincount(parts.ravel()) * blocks.block_ml
+        likely = sizes >= _TUBE
+        if tubes.any():
+            likely = np.isin(np.arange(len(sizes)), parts[tubes])
+        likely[np.unique(parts[depth > _THICK])] = False
+        for part in 1 + np.flatnonzero(likely[1:]):
+            tube = parts == part
+            if np.mean(walls[ndimage.binary_dilation(tube) & ~tube]) > _WALLED:
+                tubes |= tube
+    found = np.zeros(lungs.shape, dtype=bool)
+    found[box] = tubes
+    return found
 
 
 def _beside(place: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
