@@ -37,7 +37,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.labels import drawn_on_others, paired
 from DeepRegistrationLib.registration.validation import check_image, check_mask
-from DeepRegistrationLib.reports.content import ReportContent
+from DeepRegistrationLib.reports.content import FunctionPart, ReportContent
 from DeepRegistrationLib.reports.file_pair import FilePair
 from DeepRegistrationLib.reports.file_pictures import places_in, with_places
 from DeepRegistrationLib.reports.file_report import file_content
@@ -182,12 +182,8 @@ def _write_page(arguments: argparse.Namespace, inputs: _Inputs, judged: _Judged)
     content, pair = _content(arguments, inputs, judged)
     content = with_places(content, judged.transform, pair, places_in(content, pair))
     content = replace(content, decision=decision_for(arguments, content.subject))
-    if arguments.ventilation or arguments.strain:
-        assert inputs.fixed is not None
-        assert inputs.moving is not None
-        parts = function_parts(arguments, inputs.fixed, inputs.moving, judged.transform)
-        content = replace(content, function=parts)
-    write_html(content, arguments.report)
+    (parts,) = _function(arguments, inputs, judged)
+    write_html(replace(content, function=parts), arguments.report)
 
 
 def _write_comparison(
@@ -196,11 +192,25 @@ def _write_comparison(
     """Both on one page, with the worst places of either shown for both."""
     pages = [_content(arguments, inputs, judged) for judged in (first, second)]
     both = places_of_both(*(places_in(*page) for page in pages))
+    function = _function(arguments, inputs, first, second)
     written = [
-        with_places(content, judged.transform, pair, [names[k] for names in both])
+        replace(
+            with_places(content, judged.transform, pair, [names[k] for names in both]),
+            function=function[k],
+        )
         for k, ((content, pair), judged) in enumerate(zip(pages, (first, second), strict=True))
     ]
     write_comparison(written[0], written[1], arguments.report)
+
+
+def _function(
+    arguments: argparse.Namespace, inputs: _Inputs, *judged: _Judged
+) -> list[list[FunctionPart]]:
+    """Of each transform, where it was asked for, which needs both images."""
+    if inputs.fixed is None or inputs.moving is None:
+        return [[] for _ in judged]
+    transforms = [each.transform for each in judged]
+    return function_parts(arguments, inputs.fixed, inputs.moving, *transforms)
 
 
 def _content(

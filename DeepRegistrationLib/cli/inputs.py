@@ -23,7 +23,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, read_image
 from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, drawn_on_others, read_labels
-from DeepRegistrationLib.images.mask_files import read_mask
+from DeepRegistrationLib.images.mask_files import file_and_names, read_mask
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import RegistrationOptions, values_in
@@ -150,7 +150,7 @@ def check_inputs_survive(written: Iterable[str | Path], read: Iterable[str | Non
     """Refuse an output that would replace a file which is read, under whatever name."""
     results = {os.path.realpath(path) for path in written}
     for given in read:
-        if given is not None and os.path.realpath(given) in results:
+        if given is not None and os.path.realpath(file_and_names(given)[0]) in results:
             raise RegistrationError(
                 f"{given} would be overwritten by a result; choose another place for the output."
             )

@@ -14,6 +14,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.images.dicom.identity import dicom_identity
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.mask_files import file_and_names
 from DeepRegistrationLib.reports.decision import (
     Decision,
     check_decision,
@@ -43,10 +44,9 @@ def check_page_options(arguments: argparse.Namespace) -> None:
     if given and arguments.report is None:
         raise RegistrationError(f"{given[0]} is about the page; say with --report where it goes.")
     function = [name for name in page_flags(arguments) if name != "--patient-data"]
-    if function and (arguments.compare is not None or None in (arguments.fixed, arguments.moving)):
+    if function and None in (arguments.fixed, arguments.moving):
         raise RegistrationError(
-            f"{function[0]} is about one transform of two images; give --fixed and --moving, and "
-            "leave out --compare."
+            f"{function[0]} is about a transform of two images; give --fixed and --moving."
         )
     written = [path for path in (arguments.output, arguments.report) if path is not None]
     check_inputs_survive(written, [getattr(arguments, name) for name in _READ])
@@ -116,7 +116,9 @@ def _stand_ins(arguments: argparse.Namespace) -> dict[str, str]:
     for key, what in (("guide", "driving landmarks"), ("guide_labels", "driving labels")):
         names = f"the fixed {what}", f"the moving {what}"
         given |= zip(names, getattr(arguments, key, None) or (), strict=False)
-    return {Path(path).name: name for name, path in given.items() if path is not None}
+    return {
+        Path(file_and_names(path)[0]).name: name for name, path in given.items() if path is not None
+    }
 
 
 def identity_of_file(

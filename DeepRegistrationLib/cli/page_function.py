@@ -1,20 +1,23 @@
-"""Ventilation and strain by the transform that a page is about, where the command line asks."""
+"""Ventilation and strain by the transforms that a page is about, where the command line asks."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.numpy_interface import plain_rows, plain_strain
 from DeepRegistrationLib.function.strain import strain
-from DeepRegistrationLib.function.ventilation import ventilation
+from DeepRegistrationLib.function.strain_result import Strain
+from DeepRegistrationLib.function.ventilation import Ventilation, ventilation
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.reports.content import FunctionPart, Picture
-from DeepRegistrationLib.reports.function_page import map_picture
+from DeepRegistrationLib.reports.function_page import map_limits, map_picture
 from DeepRegistrationLib.reports.function_parts import (
     STRAIN,
     VENTILATION,
@@ -31,34 +34,46 @@ _CAPTION = (
 
 
 def function_parts(
-    arguments: argparse.Namespace, fixed: Image, moving: Image, transform: Transform
-) -> list[FunctionPart]:
-    """What ``--ventilation`` and ``--strain`` ask for.
+    arguments: argparse.Namespace, fixed: Image, moving: Image, *transforms: Transform
+) -> list[list[FunctionPart]]:
+    """What ``--ventilation`` and ``--strain`` ask for, of each transform.
 
     Where it cannot be measured, the part says why, so that nothing else of the page is lost.
     """
-    wanted: dict[str, tuple[bool, Callable[..., FunctionPart]]] = {
-        VENTILATION: (arguments.ventilation, _ventilation),
-        STRAIN: (arguments.strain, _strain),
+    wanted: dict[str, tuple[bool, Callable[..., Any], Callable[..., list[FunctionPart]]]] = {
+        VENTILATION: (arguments.ventilation, ventilation, partial(_ventilation_parts, fixed)),
+        STRAIN: (arguments.strain, _strain, _strain_parts),
     }
-    parts = []
-    for title, (asked, measure) in wanted.items():
-        if asked:
+    parts: list[list[FunctionPart]] = [[] for _ in transforms]
+    for title, (asked, measure, put) in wanted.items():
+        measured: dict[int, Any] = {}
+        for k, transform in enumerate(transforms if asked else ()):
             try:
                 with torch.no_grad():
-                    parts.append(measure(fixed, moving, transform))
+                    measured[k] = measure(fixed, moving, transform)
             except RegistrationError as error:
                 print(f"{title} was not measured: {error}", file=sys.stderr)
-                parts.append(not_measured(title, str(error)))
+                parts[k].append(not_measured(title, str(error)))
+        for k, part in zip(measured, put(list(measured.values())), strict=True):
+            parts[k].append(part)
     return parts
 
 
-def _ventilation(fixed: Image, moving: Image, transform: Transform) -> FunctionPart:
-    found = ventilation(fixed, moving, transform)
-    png, (low, high) = map_picture(found, fixed)
-    picture = Picture("Ventilation", png, _CAPTION.format(low=low, high=high))
-    return ventilation_part(plain_rows(found), found.notes, [picture])
+def _ventilation_parts(fixed: Image, measured: list[Ventilation]) -> list[FunctionPart]:
+    """With maps of the same colors, so that they can be compared."""
+    ends = [map_limits(found) for found in measured]
+    low, high = min((a for a, _ in ends), default=0.0), max((b for _, b in ends), default=0.0)
+    parts = []
+    for found in measured:
+        png = map_picture(found, fixed, (low, high))
+        picture = Picture("Ventilation", png, _CAPTION.format(low=low, high=high))
+        parts.append(ventilation_part(plain_rows(found), found.notes, [picture]))
+    return parts
 
 
-def _strain(fixed: Image, moving: Image, transform: Transform) -> FunctionPart:
-    return strain_part(plain_strain(strain([fixed, moving], transform=transform)))
+def _strain(fixed: Image, moving: Image, transform: Transform) -> Strain:
+    return strain([fixed, moving], transform=transform)
+
+
+def _strain_parts(measured: list[Strain]) -> list[FunctionPart]:
+    return [strain_part(plain_strain(found)) for found in measured]

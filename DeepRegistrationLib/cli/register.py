@@ -120,7 +120,7 @@ def register_files(arguments: argparse.Namespace) -> int:
         write_results(result, moving, report, folder, images=not arguments.no_images)
         if arguments.report:
             pair = file_pair(arguments, fixed, moving, pairs, result.driving)
-            parts = function_parts(arguments, fixed, moving, result.transform)
+            (parts,) = function_parts(arguments, fixed, moving, result.transform)
             _write_page(result, pair, report, measured, folder, parts)
     tell(arguments, report)
     return warned(report, arguments.strict)

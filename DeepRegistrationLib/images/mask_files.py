@@ -26,6 +26,14 @@ _LUNG = re.compile(
 )
 
 
+def file_and_names(text: str) -> tuple[str, str]:
+    """A path, and the names of structures that follow it after a colon."""
+    for place, letter in enumerate(text):
+        if letter == ":" and not os.path.exists(text) and os.path.exists(text[:place]):
+            return text[:place], text[place + 1 :]
+    return text, ""
+
+
 def read_mask(path: str | Path, grid: Grid | None = None, *, lungs: bool = False) -> Image:
     """Read a mask; voxels other than 0 count.
 
@@ -39,7 +47,7 @@ def read_mask(path: str | Path, grid: Grid | None = None, *, lungs: bool = False
         RegistrationError: As ``read_labels``; several structures of which none is named, or one
             that is not there or cannot be drawn.
     """
-    place, names = _file_and_names(str(path))
+    place, names = file_and_names(str(path))
     file = require_readable(place, folder=True)
     if not names and not (is_dicom_image(file) and structure_set_in(file)):
         return read_image(file)
@@ -54,14 +62,6 @@ def read_mask(path: str | Path, grid: Grid | None = None, *, lungs: bool = False
     if not chosen:  # of a file that is not of contours
         choose([segment.name for segment in labels.segments])
     return _united(labels, chosen, notes)
-
-
-def _file_and_names(text: str) -> tuple[str, str]:
-    """The part before a colon that is there, and what follows the colon."""
-    for place, letter in enumerate(text):
-        if letter == ":" and not os.path.exists(text) and os.path.exists(text[:place]):
-            return text[:place], text[place + 1 :]
-    return text, ""
 
 
 def _chosen(file: str, names: str, there: list[str], lungs: bool, notes: list[str]) -> list[str]:

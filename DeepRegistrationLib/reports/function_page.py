@@ -30,18 +30,22 @@ def ventilation_page(found: Ventilation, fixed: Image) -> str:
     return page("Ventilation", _ventilation_body(found, fixed))
 
 
-def map_picture(found: Ventilation, fixed: Image) -> tuple[bytes, tuple[float, float]]:
-    """The specific volume change over the CT as PNG, and the shares at the ends of its colors."""
+def map_limits(found: Ventilation) -> tuple[float, float]:
+    """The shares at the ends of the map's colors."""
     inside = (found.lungs.data != 0) & (found.reliable.data != 0)
     shown = found.maps["volume"].data[inside if bool(inside.any()) else found.lungs.data != 0]
     low, high = (float(v) for v in np.percentile(shown.cpu().numpy(), _SPREAD))
-    low, high = round(low, 2) + 0.0, round(max(high, low + 2 * found.noise_floor), 2)
-    limits = low, high
-    return map_png(found.maps["volume"], finite(fixed), found.lungs, found.reliable, limits), limits
+    return round(low, 2) + 0.0, round(max(high, low + 2 * found.noise_floor), 2)
+
+
+def map_picture(found: Ventilation, fixed: Image, limits: tuple[float, float]) -> bytes:
+    """The specific volume change over the CT as PNG, with colors between two shares."""
+    return map_png(found.maps["volume"], finite(fixed), found.lungs, found.reliable, limits)
 
 
 def _ventilation_body(found: Ventilation, fixed: Image) -> str:
-    png, (low, high) = map_picture(found, fixed)
+    low, high = map_limits(found)
+    png = map_picture(found, fixed, (low, high))
     legend = (
         '<p><span style="display:inline-block;width:14rem;height:.8rem;'
         f'background:{gradient_css()}"></span><br>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -14,7 +13,8 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.finding import called
 from DeepRegistrationLib.evaluation.landmarks import error_statistics
 from DeepRegistrationLib.images.atomic_output import atomic_file
-from DeepRegistrationLib.reports.content import LandmarkErrors, Picture, ReportContent
+from DeepRegistrationLib.reports.content import LandmarkErrors, ReportContent
+from DeepRegistrationLib.reports.html_function import NAMES, figure_of, function_of_both
 from DeepRegistrationLib.reports.html_identity import image_table, shown_date, transform_rows
 from DeepRegistrationLib.reports.html_landmarks import STATISTICS, figures_of
 from DeepRegistrationLib.reports.html_measures import regions
@@ -29,9 +29,6 @@ from DeepRegistrationLib.reports.html_parts import (
 )
 from DeepRegistrationLib.reports.html_report import report_page, verdict_box
 from DeepRegistrationLib.reports.svg_plots import boxes_svg, cumulative_svg
-
-NAMES = ("A", "B")
-"""What the page calls the two transforms."""
 
 _JACOBIAN = {"min": "smallest J", "max": "largest J", "mean": "mean J"}
 _DISPLACEMENT = {"mean": "mean displacement, mm", "p95": "displacement, 95 %, mm"}
@@ -66,7 +63,7 @@ def comparison_page(first: ReportContent, second: ReportContent) -> str:
                 f"The two transforms were measured with different {side} images; compare "
                 "transforms of the same pair."
             )
-    blocks = (_verdicts, _identity, _figures, _pictures, _landmarks, _rows)
+    blocks = (_verdicts, _identity, _figures, _pictures, _landmarks, _rows, function_of_both)
     return report_page("Two deformable registrations compared", "".join(b(pair) for b in blocks))
 
 
@@ -151,23 +148,14 @@ def _pictures(pair: Pair) -> str:
     if not any(columns):
         reason = pair[0].no_pictures or pair[1].no_pictures
         return section("Pictures", f"<p>{escape(reason)}</p>") if reason else ""
-    text = "".join(_figure(picture, "") for picture in before)
+    text = "".join(figure_of(picture, "") for picture in before)
     for k in range(max(len(column) for column in columns)):
         cells = (
-            _figure(column[k], name) if k < len(column) else "<figure></figure>"
+            figure_of(column[k], name) if k < len(column) else "<figure></figure>"
             for name, column in zip(NAMES, columns, strict=True)
         )
         text += f'<div class="pair">{"".join(cells)}</div>\n'
     return section("Pictures", text)
-
-
-def _figure(picture: Picture, name: str) -> str:
-    data = base64.b64encode(picture.png).decode("ascii")
-    title = f"{name}. " if name else ""
-    return (
-        f'<figure><img alt="{escape(title + picture.title)}" src="data:image/png;base64,{data}">'
-        f"<figcaption><b>{title}</b>{escape(picture.caption)}</figcaption></figure>\n"
-    )
 
 
 def _counted_residuals(pair: Pair) -> dict[str, np.ndarray]:

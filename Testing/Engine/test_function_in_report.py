@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import re
 
+import numpy as np
+import pytest
 import SimpleITK as sitk
 from pages_made import evaluate, text_of
 
 from DeepRegistrationLib import write_image, write_transform
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.data.phantoms import cine, thorax
-from DeepRegistrationLib.transforms import DisplacementField
+from DeepRegistrationLib.reports.content import FunctionPart, ReportContent
+from DeepRegistrationLib.reports.html_comparison import comparison_page
+from DeepRegistrationLib.transforms import Affine, DisplacementField
 
 
 def written(folder, fixed, moving, transform):
@@ -62,6 +66,46 @@ def test_strain_is_a_section_of_the_page_where_it_is_asked_for(tmp_path):
     assert "Ejection fraction" in text and "16 apical lateral" in text
     body = page.read_text("utf-8").split("<h2>Heart strain</h2>")[1].split("</section>")[0]
     assert body.count("<svg") == 2 and body.count("apical septal") == 1
+
+
+def scaled(transform, grid, share):
+    """Some of the motion."""
+    shifts = share * (transform(grid.points()) - grid.points()).movedim(-1, 0).contiguous()
+    return DisplacementField(shifts.float(), grid)
+
+
+def test_a_comparison_shows_the_function_by_both_beside_each_other(tmp_path):
+    chest = thorax((40, 32, 36), (8.0, 8.0, 8.0), motion=20.0, seed=2)
+    images, transform = written(tmp_path, chest.fixed, chest.moving, chest.transform)
+    write_transform(scaled(chest.transform, chest.fixed.grid, 0.6), tmp_path / "less.h5")
+    page = tmp_path / "page.html"
+    assert (
+        evaluate(images, transform, page, "--ventilation", "--compare", tmp_path / "less.h5") == 0
+    )
+    body = page.read_text("utf-8").split("<h2>Ventilation</h2>")[1].split("</section>")[0]
+    assert len(pictures_of(page.read_text("utf-8"), "Ventilation")) == 2
+    captions = re.findall(r"<figcaption><b>([AB])\. </b>([^<]+)", body)
+    assert [name for name, _ in captions] == ["A", "B"] and captions[0][1] == captions[1][1]
+    assert body.count("The fixed image is the inhale") == 2 and body.count("<b>B.</b>") > 0
+    assert body.count("<table") == 1
+    numbers = re.search(r"both lungs</td>(.*?)</tr>", body).group(1)
+    volume = [float(cell) for cell in re.findall(r"<td>([^<]+)</td>", numbers)][2:4]
+    assert volume[1] == pytest.approx(0.6 * volume[0], rel=0.15)
+
+
+def test_a_comparison_says_where_function_was_measured_of_one_only(tmp_path):
+    beat = cine(2, (80, 76, 11), (2.5, 2.5, 8.0), seed=3)
+    images, transform = written(tmp_path, *beat.frames, beat.transforms[1])
+    write_transform(Affine(np.diag([1.1, 1.1, 1.0])), tmp_path / "wider.h5")
+    page = tmp_path / "page.html"
+    assert evaluate(images, transform, page, "--strain", "--compare", tmp_path / "wider.h5") == 0
+    body = page.read_text("utf-8").split("<h2>Heart strain</h2>")[1].split("</section>")[0]
+    assert "<b>A.</b> Ejection fraction" in body and "<b>B.</b> Not measured: " in body
+    assert body.count("<svg") == 2 and "A. Strain from the fixed image" in body
+    one = ReportContent(function=[FunctionPart("Heart strain", ["Weak."], ["", "x"], [["a", "1"]])])
+    for pair, name in (((one, ReportContent()), "B"), ((ReportContent(), one), "A")):
+        assert f"<b>{name}.</b> Not measured of this transform." in comparison_page(*pair)
+    assert "Heart strain" not in comparison_page(ReportContent(), ReportContent())
 
 
 def test_the_page_of_a_registration_has_it_too(tmp_path):

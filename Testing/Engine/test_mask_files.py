@@ -116,6 +116,23 @@ def test_a_mask_of_contours_is_registered_with_and_said(tmp_path, shift, drawn_o
     assert "holds contours (an RT Structure Set) and no image" in capsys.readouterr().err
 
 
+def test_no_name_of_a_mask_s_file_is_in_the_page_and_no_page_replaces_it(
+    tmp_path, drawn_on, capsys
+):
+    write_image(Image(torch.rand(GRID.shape) * 900, GRID), tmp_path / "f.nii.gz")
+    rois = {"Heart": tube(9.1), "Body": tube(35.0)}
+    file = dicom_pair.structures(tmp_path / "Jane_rs.dcm", drawn_on, rois)
+    damage(file, "cut")
+    write_transform(Affine(), tmp_path / "t.h5")
+    words = ["evaluate", "t.h5", "--fixed", "f.nii.gz", "--moving", "f.nii.gz", "--fixed-mask"]
+    words = [str(tmp_path / word) if "." in word else word for word in words] + [f"{file}:Body"]
+    assert main([*words, "--report", str(tmp_path / "p.html"), "-q"]) == 0
+    page = (tmp_path / "p.html").read_text("utf-8")
+    assert "the fixed mask: Heart is damaged" in page and "Jane_" not in page
+    assert main([*words, "--output", str(file)]) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+
+
 # Damage
 
 
