@@ -48,10 +48,17 @@ class ErrorMapChoice:
 def errorMaps():
     """The maps of errors, with title and what each shows."""
     return {
-        "predicted": (_("Combined"), _("Disagreement of several registrations, up to 3 mm.")),
+        "predicted": (
+            _("Combined"),
+            _("Disagreement of several registrations and of the images, up to 3 mm."),
+        ),
         "consistency": (
             _("Inverse consistency"),
             _("How far a point ends up from its start when it is registered in both directions."),
         ),
         "spread": (_("Spread"), _("How much repeated estimates of the same method differ.")),
+        "misalignment": (
+            _("Misalignment"),
+            _("How far structures nearby still lie apart, by matched blocks of both images."),
+        ),
     }

@@ -100,6 +100,7 @@ def _errors(quality):
         _("combined"): errors,
         _("inverse consistency"): errors["consistency"],
         _("spread"): errors["spread"],
+        _("misalignment"): errors.get("misalignment"),
     }
     rows = [
         [name, *(_number(values[key], 2) for key in ("median", "p95", "max"))]

@@ -79,7 +79,7 @@ def _add_register(commands: Any) -> None:
         "points, LPS mm; Slicer and ITK read it), warped.nii.gz, jacobian.nii.gz and "
         "report.json to the output folder; with --inverse also inverse.h5, with "
         "--displacement displacement.nii.gz, with --uncertainty uncertainty.nii.gz, "
-        "consistency.nii.gz and, if there are several estimates, spread.nii.gz.",
+        "consistency.nii.gz and, as far as there are such, spread.nii.gz and misalignment.nii.gz.",
     )
     parser.add_argument("fixed", metavar="FIXED", help="image file or folder of a DICOM series")
     parser.add_argument("moving", metavar="MOVING", help="image file or folder of a DICOM series")
@@ -93,8 +93,9 @@ def _add_register(commands: Any) -> None:
     parser.add_argument(
         "--uncertainty",
         action="store_true",
-        help="also estimate the error in mm, from a backward registration and, for networks, from "
-        "changed inputs; takes about twice as long, with networks up to five times as long",
+        help="also estimate the error in mm, from a backward registration, from blocks of the "
+        "images that still lie apart and, for networks, from changed inputs; takes about twice as "
+        "long, with networks up to five times as long",
     )
     parser.add_argument(
         "--fixed-mask", metavar="FILE", help=f"{MASK} of FIXED; only voxels inside count"

@@ -68,8 +68,7 @@ def alignment(
     covered = _percent_covered(fixed, region)
     fixed, warped = finite(fixed), finite(warped)
     box = box_around(region, fixed.grid)
-    first, second, noise = _comparable(fixed, warped, box)
-    first, second = (smoothed(image, SPACING) for image in (first, second))
+    first, second, noise = comparable(fixed, warped, box)
     inside = torch.ones(first.grid.shape, dtype=torch.bool)
     if region.mask is not None:
         inside = region.mask.resampled(first.grid, interpolation="nearest").data != 0
@@ -79,7 +78,7 @@ def alignment(
     if len(everywhere.points) < FEWEST:
         return None
     found, kind = everywhere, STRUCTURES
-    if region.mask is not None and _is_lung(fixed, region.mask):
+    if region.mask is not None and is_lung(fixed, region.mask):
         vessels = match_blocks(first, second, deep(inside, first.grid), VESSEL_VARIANCE)
         vessels = vessels.only(seen_by(vessels, transform, moving.grid))
         if len(vessels.points) >= FEWEST:
@@ -100,25 +99,29 @@ def alignment(
     }
 
 
-def _comparable(
+def comparable(
     fixed: Image, warped: Image, box: tuple[slice, slice, slice]
 ) -> tuple[Image, Image, float]:
-    """A box of both images in one range of values, and the variance of blocks without structure.
+    """A box of both images to match blocks in, and the variance of blocks without structure.
 
-    CT in HU, without what lies above soft tissue; of others the 1st to 99th percentile of the whole
-    image as 0 to 1.
+    Voxels of about ``SPACING``, in one range of values: CT in HU, without what lies above soft
+    tissue; of others the 1st to 99th percentile of the whole image as 0 to 1.
+
+    Args:
+        fixed, warped: On one grid, with finite values.
+        box: Slices along z, y, x, see :func:`box_around`.
     """
     parts = [cropped(image, box) for image in (fixed, warped)]
     if is_ct(fixed):
-        first, second = (replace(part, data=part.data.clamp(*CT_VALUES)) for part in parts)
-        return first, second, CT_NOISE
+        scaled = [replace(part, data=part.data.float().clamp(*CT_VALUES)) for part in parts]
+        return smoothed(scaled[0], SPACING), smoothed(scaled[1], SPACING), CT_NOISE
     scaled = []
     for image, part in zip((fixed, warped), parts, strict=True):
         some = image.data.flatten()[:: max(1, image.data.numel() // _SAMPLES)].float()
         low, high = (float(torch.quantile(some, share)) for share in (0.01, 0.99))
         values = (part.data.float() - low) / max(high - low, 1e-6)
         scaled.append(replace(part, data=values.clamp(0, 1)))
-    return scaled[0], scaled[1], _NOISE
+    return smoothed(scaled[0], SPACING), smoothed(scaled[1], SPACING), _NOISE
 
 
 def box_around(region: Region, grid: Grid) -> tuple[slice, slice, slice]:
@@ -159,7 +162,8 @@ def _worst_area(found: Matches, box: tuple[np.ndarray, np.ndarray]) -> dict[str,
     }
 
 
-def _is_lung(fixed: Image, mask: Image) -> bool:
+def is_lung(fixed: Image, mask: Image) -> bool:
+    """Whether what a mask covers is lung: its median in a CT is well below that of tissue."""
     if not is_ct(fixed):
         return False
     box = mask_slices(mask.data)

@@ -29,7 +29,8 @@ def uncertainty_statistics(
     Returns:
         ``median``, ``p95``, ``max`` of the predicted error in mm; ``limit`` in mm,
         ``voxel_mm`` that it follows, and ``percent_above`` it; ``consistency`` and, where
-        there is one, ``spread`` (else None): ``median``, ``p95``, ``max`` in mm; ``n`` voxels;
+        there are such maps, ``spread`` and ``misalignment`` (else None): ``median``, ``p95``,
+        ``max`` in mm; ``n`` voxels;
         ``region``: its name.
 
     Raises:
@@ -72,6 +73,7 @@ def uncertainty_statistics(
         "percent_above": 100.0 * float((values > limit).mean()),
         "consistency": parts_of(uncertainty.consistency),
         "spread": parts_of(uncertainty.spread),
+        "misalignment": parts_of(uncertainty.misalignment),
         "n": int(values.size),
         "region": region.name,
     }

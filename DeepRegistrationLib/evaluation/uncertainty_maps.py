@@ -1,9 +1,10 @@
 """How far a registration may be wrong, voxel by voxel.
 
-Two signs are used. Forward and backward registrations are two estimates of one correspondence;
+Three signs are used. Forward and backward registrations are two estimates of one correspondence;
 where they disagree, at least one is wrong. Several estimates of the same transform (an ensemble's
 fits, a network's passes over changed inputs) disagree where the images leave the answer open.
-Neither sees an error that all estimates share: a small value does not prove accuracy.
+Neither sees an error that all estimates share; matched blocks of the images, which still lie apart
+after the registration, do, where there is structure. A small value does not prove accuracy.
 """
 
 from __future__ import annotations
@@ -72,16 +73,23 @@ def spread_map(transforms: Sequence[Transform], grid: Grid, progress: Progress =
     return Image(result, grid, "spread")
 
 
-def predicted_error(consistency: np.ndarray, spread: np.ndarray | None = None) -> np.ndarray:
-    """One error in mm from the two signs: sqrt(consistency^2 / 2 + spread^2).
+def predicted_error(
+    consistency: np.ndarray,
+    spread: np.ndarray | None = None,
+    misalignment: np.ndarray | None = None,
+) -> np.ndarray:
+    """One error in mm from the signs: sqrt(consistency^2 / 2 + spread^2 + misalignment^2).
 
     If forward and backward errors are independent and of equal size s, the inverse-consistency
-    error has the mean square 2 s^2; the spread is added as a source of its own. Both are
+    error has the mean square 2 s^2; the others are added as sources of their own. These are
     assumptions; what they are worth is measured by
     ``Testing/Benchmarks/calibration.py``.
     """
     square = np.square(consistency) / 2
-    return np.sqrt(square if spread is None else square + np.square(spread))
+    for other in (spread, misalignment):
+        if other is not None:
+            square += np.square(other)
+    return np.sqrt(square)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +100,23 @@ class Uncertainty:
         predicted: :func:`predicted_error` of the others.
         consistency: See :func:`consistency_map`.
         spread: See :func:`spread_map`; None where there is one estimate only.
+        misalignment: See :func:`local_shifts.misalignment_map`; None where it tells nothing.
     """
 
     predicted: Image
     consistency: Image
     spread: Image | None = None
+    misalignment: Image | None = None
 
     def maps(self) -> dict[str, Image]:
         """Those that there are, by name."""
-        found = {"predicted": self.predicted, "consistency": self.consistency}
-        return found if self.spread is None else {**found, "spread": self.spread}
+        every = {
+            "predicted": self.predicted,
+            "consistency": self.consistency,
+            "spread": self.spread,
+            "misalignment": self.misalignment,
+        }
+        return {name: image for name, image in every.items() if image is not None}
 
     def to(self, device: torch.device | str) -> Uncertainty:
         """The same on another device."""
@@ -113,6 +128,7 @@ def uncertainty_maps(
     backward: Transform,
     estimates: Sequence[Transform],
     grid: Grid,
+    misalignment: Image | None = None,
     progress: Progress = silent,
 ) -> Uncertainty:
     """All maps on ``grid``; ``estimates`` of the forward transform may be none."""
@@ -121,6 +137,7 @@ def uncertainty_maps(
     spread = None
     if estimates:
         spread = spread_map(estimates, grid, part(progress, share, 1.0)).to("cpu")
-    second = None if spread is None else spread.data.numpy()
-    error = predicted_error(consistency.data.numpy(), second)
-    return Uncertainty(Image(torch.from_numpy(error), grid, "predicted error"), consistency, spread)
+    others = (None if sign is None else sign.data.numpy() for sign in (spread, misalignment))
+    error = predicted_error(consistency.data.numpy(), *others)
+    predicted = Image(torch.from_numpy(error), grid, "predicted error")
+    return Uncertainty(predicted, consistency, spread, misalignment)

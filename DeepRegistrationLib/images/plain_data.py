@@ -169,7 +169,8 @@ class RegistrationOutcome:
         inverse: Moving to fixed, when asked for.
         fixed_mask: The mask that was used, given or found, on the fixed image's grid.
         error_maps: On the fixed image's grid in mm, when asked for: ``predicted``, ``consistency``
-            and, where there were several estimates, ``spread``; as in ``uncertainty.Uncertainty``.
+            and, where there are such, ``spread`` and ``misalignment``; as in
+            ``uncertainty_maps.Uncertainty``.
         error_statistics: Of these maps, see ``uncertainty.uncertainty_statistics``.
         folding: Percentage of J <= 0 in the ``image`` and, where there is a mask, in what it is
             called: ``mask`` or ``lungs``; empty without ``jacobian``.

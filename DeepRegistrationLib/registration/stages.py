@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 
+from DeepRegistrationLib.evaluation.local_shifts import misalignment_map
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
@@ -231,8 +232,11 @@ def find_inverse(run: Pipeline, progress: Progress) -> None:
 
 
 def predict_error(run: Pipeline, progress: Progress) -> None:
-    """Register backward and, with networks, changed inputs; map how far the results disagree."""
-    searching, comparing = part(progress, 0.0, 0.9), part(progress, 0.9, 1.0)
+    """Register backward and, with networks, changed inputs; map how far the results disagree.
+
+    How far structures of the images still lie apart is mapped besides.
+    """
+    searching, comparing = part(progress, 0.0, 0.9), part(progress, 0.95, 1.0)
     evidence = run.work.coarsening(
         "the backward registration",
         lambda pair: find_evidence(
@@ -244,6 +248,15 @@ def predict_error(run: Pipeline, progress: Progress) -> None:
             run.refine,
         ),
     )
+    progress(0.9, "Matching blocks of both images")
+    apart = misalignment_map(
+        run.transform.to("cpu"),
+        run.fixed,
+        run.moving,
+        run.work.pair.fixed_mask,
+        None if run.warped is None else run.warped.to("cpu"),
+    )
+    evidence = replace(evidence, misalignment=apart)
     run.uncertainty = run.work.in_slabs(
         "the uncertainty maps",
         lambda pair: evidence.maps(run.fixed.grid, pair.device, comparing),

@@ -60,7 +60,7 @@ def check_memory(fixed: Image, moving: Image, outputs: Outputs, device: torch.de
     if device.type != "cpu":  # what a GPU cannot hold is found out there (see ``fallback``)
         return
     sizes = [image.grid.voxels for image in (fixed, moving)]
-    maps = outputs.warped + outputs.jacobian + outputs.displacement + 3 * outputs.uncertainty
+    maps = outputs.warped + outputs.jacobian + outputs.displacement + 4 * outputs.uncertainty
     nodes = max(
         min(grid.voxels, grid.voxels * float(np.prod(grid.spacing)) / _FINEST**3)
         for grid in (fixed.grid, moving.grid)

@@ -91,14 +91,16 @@ def error_estimate(values: Mapping[str, Any] | None) -> str:
         "combined": values,
         "inverse consistency": values["consistency"],
         "spread": values["spread"],
+        "misalignment": values.get("misalignment"),
     }
     keys = {"median": "median", "p95": "95 %", "max": "max"}
     rows = [[name, *(part[key] for key in keys)] for name, part in found.items() if part]
     title = f"In mm, {values['n']} voxels of the {values['region']}"
     text = (
         "<p>Inverse consistency: of two registrations, one in each direction. Spread: of repeated "
-        "estimates. Combined, they show where to look. They are not error bars: true errors are "
-        "usually larger, and an error that all estimates share does not show.</p>"
+        "estimates. Misalignment: how far matched blocks of the images still lie apart. Combined, "
+        "they show where to look. They are not error bars: true errors are usually larger, and an "
+        "error where the images have no structure does not show.</p>"
     )
     return section("Error estimate", table(["", *keys.values()], rows, title) + text)
 

@@ -50,6 +50,7 @@ UNCERTAINTY = {  # by the names of the maps
     "predicted": "uncertainty.nii.gz",
     "consistency": "consistency.nii.gz",
     "spread": "spread.nii.gz",
+    "misalignment": "misalignment.nii.gz",
 }
 _JACOBIAN_STEP = 2.0**-13  # of J: ten times what rounding of float32 positions makes of it
 _LENGTH_STEP = 2.0**-10  # mm
@@ -60,7 +61,7 @@ def output_size(grid: Grid, outputs: Outputs) -> int:
     """Estimated bytes of a result: images and fields in float32."""
     volume = grid.voxels * float(np.prod(grid.spacing))
     nodes = min(grid.voxels, volume / _FIELD_SPACING**3)
-    images = outputs.warped + outputs.jacobian + outputs.displacement + 3 * outputs.uncertainty
+    images = outputs.warped + outputs.jacobian + outputs.displacement + 4 * outputs.uncertainty
     return int(4 * images * grid.voxels + 12 * nodes * (1 + outputs.inverse))
 
 

@@ -18,13 +18,10 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     allowed = tolerance(values.get("voxel_mm"))
     text = f"Error estimate above {limit:g} mm in {percent(share)} of the {region}"
     text += f" (median {figure(values['median'])} mm, 95 % below {figure(values['p95'])} mm): "
-    text += "this shows where to look; it is not an error bar. True errors were larger, and only "
-    text += "loosely related."
-    basis = f"{allowed.basis}; a caution from {UNCERTAIN_SHARE:g} %: {OWN}; at real landmarks "
-    basis += (
-        "true errors were 4 to 11 times as large with 'optimize' (rank correlation 0.27), 1 to "
-    )
-    basis += "11 times with networks (0.17 to 0.57); see docs/uncertainty.md"
+    text += "this shows where to look; it is not an error bar. Errors where the images have no "
+    text += "structure do not show."
+    basis = f"{allowed.basis}; a caution from {UNCERTAIN_SHARE:g} %: {OWN}; true errors beside "
+    basis += "estimated ones: docs/uncertainty-findings.md"
     found = [Finding("caution" if share >= UNCERTAIN_SHARE else "ok", text, basis)]
     if consistency := values.get("consistency"):
         text = f"Registered in both directions, 95 % of the {region} returns within "

@@ -1,7 +1,7 @@
 """How the predicted error goes with the true one, on phantoms and at landmarks of real pairs.
 
     python -m Testing.Benchmarks.calibration [--data FOLDER]
-    python -m Testing.Benchmarks.calibration --method corrnet mlvirnet eppenhof regnet svfnet \\
+    python -m Testing.Benchmarks.calibration --method corrnet mlvirnet svfnet regnet \\
         --name networks [--data FOLDER] [--add]
 
 Methods are named as for ``deepreg benchmark``: ``optimize:quality=best``. Writes CALIBRATION.md and
@@ -43,6 +43,7 @@ CHESTS = (  # motion in mm, sliding, noise in HU, seed
 )
 HEARTS = (1, 2, 3, 4)  # seeds
 POINTS = 1000  # of each phantom
+DEFAULT = ["optimize", "optimize:quality=best", "affine"]
 _DIGITS = 4  # of mm: what is stored and what is shown is the same
 _HEART_METHODS = ("svfnet",)
 
@@ -153,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with the real pairs")
-    parser.add_argument("--method", default=["optimize:quality=best"], nargs="+")
+    parser.add_argument("--method", default=DEFAULT, nargs="+")
     parser.add_argument("--name", default="", help="ending of the files' names")
     parser.add_argument("--add", action="store_true", help="keep other methods of earlier runs")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of page and picture")

@@ -16,6 +16,7 @@ from Testing.Benchmarks.calibration_measures import Calibration, calibration
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 
+SIGNS = ("consistency", "spread", "misalignment")
 _COLORS = 48  # of the picture's palette: a checkout stays small
 
 
@@ -50,7 +51,7 @@ def row(sample: Sample) -> str:
     result = calibration(sample.error, sample.maps["predicted"])
     auc = "-" if result.auc is None else f"{result.auc:.2f}"
     found = "-" if result.found is None else f"{100 * result.found:.0f} %"
-    parts = " | ".join(rank(sample, key) for key in ("consistency", "spread"))
+    parts = " | ".join(rank(sample, key) for key in SIGNS)
     return (
         f"| {sample.method} | {sample.name} | {len(sample.error)} | {sample.error.mean():.2f} | "
         f"{sample.maps['predicted'].mean():.2f} | {result.spearman:.2f} | {parts} | "
@@ -84,16 +85,16 @@ def table(samples: list[Sample], command: str, picture: str) -> str:
         f"`{command}`",
         "",
         "Spearman: rank correlation of predicted and true error, then of the inverse-consistency",
-        "error and of the spread alone. AUC: chance that an error above 3 mm has a larger",
-        "prediction than one below; 0.5 is guessing. Found: share of the errors above 3 mm that",
-        "are among the 10 % of points with the largest predictions; 10 % is guessing. Phantom rows",
-        "use random voxels of the lungs, or of the hearts (registered with their segmentations as",
-        "masks); the other rows use landmarks.",
+        "error, of the spread and of the misalignment alone. AUC: chance that an error above 3 mm",
+        "has a larger prediction than one below; 0.5 is guessing. Found: share of the errors above",
+        "3 mm that are among the 10 % of points with the largest predictions; 10 % is guessing.",
+        "Phantom rows use random voxels of the lungs, or of the hearts (registered with their",
+        "segmentations as masks); the other rows use landmarks.",
         "",
         *(["Weights: " + ", ".join(dict.fromkeys(weights)) + ".", ""] if weights else []),
         "| method | pair | points | error, mm | predicted, mm | Spearman | inverse consistency "
-        "| spread | above 3 mm | AUC | found |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| spread | misalignment | above 3 mm | AUC | found |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
         *(row(sample) for sample in samples),
         "",
         f"![Calibration]({picture})",

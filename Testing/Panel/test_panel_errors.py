@@ -208,4 +208,4 @@ def test_a_measurement_lists_the_estimate_and_the_verdict_says_what_it_is_worth(
     assert "inverse consistency 2.00 2.00 2.00 spread 0.50 0.50 0.50" in words
     assert "not an error bar" in quality.ui.verdictText.text
     assert "Registered in both directions" in quality.ui.verdictText.text
-    assert "0.27" in quality.ui.verdictText.toolTip
+    assert "docs/uncertainty-findings.md" in quality.ui.verdictText.toolTip

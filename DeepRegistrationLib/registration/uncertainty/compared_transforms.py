@@ -9,6 +9,7 @@ import torch
 
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty, uncertainty_maps
 from DeepRegistrationLib.images.geometry import Grid
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.base import Method
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.image_pair import ImagePair
@@ -22,23 +23,26 @@ from DeepRegistrationLib.transforms import Transform
 
 @dataclass(frozen=True, eq=False)
 class ComparedTransforms:
-    """Transforms whose disagreement is looked at.
+    """What is looked at to tell how far a registration may be wrong.
 
     Attributes:
         forward: Fixed to moving, the result.
         backward: Moving to fixed, by the same method.
         estimates: Further ones of ``forward``; none, or two and more.
+        misalignment: What the images show besides on the grid of the maps, see
+            :func:`local_shifts.misalignment_map`.
     """
 
     forward: Transform
     backward: Transform
     estimates: Sequence[Transform]
+    misalignment: Image | None = None
 
     def maps(self, grid: Grid, device: torch.device, progress: Progress) -> Uncertainty:
         """What it shows on ``grid``, computed on a device; the maps are on the CPU."""
         estimates = [estimate.to(device) for estimate in self.estimates]
         forward, backward = self.forward.to(device), self.backward.to(device)
-        return uncertainty_maps(forward, backward, estimates, grid, progress)
+        return uncertainty_maps(forward, backward, estimates, grid, self.misalignment, progress)
 
 
 def find_evidence(

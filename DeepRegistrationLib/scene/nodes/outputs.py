@@ -10,6 +10,7 @@ ROLES = {
     "predicted": "DeepRegistration.PredictedError",
     "consistency": "DeepRegistration.ConsistencyError",
     "spread": "DeepRegistration.Spread",
+    "misalignment": "DeepRegistration.Misalignment",
     "mask": "DeepRegistration.Mask",
 }
 """Roles of node references."""

@@ -25,6 +25,7 @@ ERROR_MAPS = {
     "predicted": "Error estimate",
     "consistency": "Inverse-consistency error",
     "spread": "Spread of estimates",
+    "misalignment": "Misalignment",
 }
 """Maps in mm that a registration makes when asked, and how their nodes are called."""
 

@@ -9,7 +9,11 @@ from DeepRegistrationLib.scene.nodes.coordinates import between, map_points
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.runs.results import ERROR_MAPS
 
-_PARTS = {"consistency": "inverse consistency", "spread": "spread"}
+_PARTS = {
+    "consistency": "inverse consistency",
+    "spread": "spread",
+    "misalignment": "misalignment",
+}
 
 
 def errors_at(transform, point) -> dict[str, float]:

@@ -24,6 +24,7 @@ KINDS = {
     "predicted": "Error estimate, mm",
     "consistency": "Inverse consistency, mm",
     "spread": "Spread, mm",
+    "misalignment": "Misalignment, mm",
     "ventilation": "Volume change",
 }
 """Which maps can be shown, and the titles of their legends."""
@@ -32,7 +33,7 @@ _RANGES = {
     "jacobian": colors.JACOBIAN_RANGE,
     "displacement": colors.DISPLACEMENT_RANGE,
     "ventilation": colors.VENTILATION_RANGE,
-    **dict.fromkeys(("predicted", "consistency", "spread"), colors.ESTIMATE_RANGE),
+    **dict.fromkeys(("predicted", "consistency", "spread", "misalignment"), colors.ESTIMATE_RANGE),
 }
 
 
