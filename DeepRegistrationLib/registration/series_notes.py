@@ -12,7 +12,7 @@ from DeepRegistrationLib.errors import RegistrationError
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image
 
-_NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-])")  # not in a file's name
+_NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")  # not in a file's name
 _WARNING = "Warning: "
 
 

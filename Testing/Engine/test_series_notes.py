@@ -22,9 +22,9 @@ def test_a_sentence_of_one_frame_names_it_alone():
 
 
 def test_sentences_that_differ_in_their_figures_become_one_with_ranges():
-    notes = {k: [f"Lungs of 2.0 and {1 + k / 10:.1f} l (median -841 HU)."] for k in (2, 10, 1)}
+    notes = {k: [f"Lungs of 2.0 and {1 + k / 10:.1f} l (median {k - 850} HU)."] for k in (2, 10, 1)}
     assert series_notes("phase", notes) == [
-        "Phases 1, 2 and 10: Lungs of 2.0 and 1.1 to 2.0 l (median -841 HU)."
+        "Phases 1, 2 and 10: Lungs of 2.0 and 1.1 to 2.0 l (median -849 to -840 HU)."
     ]
 
 
