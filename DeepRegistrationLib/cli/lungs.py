@@ -25,7 +25,7 @@ def write_lungs(arguments: argparse.Namespace) -> None:
     check_folder(Path(arguments.output).absolute().parent)
     image = load_image(arguments.image, *choice(arguments))
     print_notes(arguments, image.notes)
-    mask, evidence = require_lungs(image)
+    mask, evidence, _ = require_lungs(image)
     assert mask is not None
     with atomic_file(arguments.output, needed=mask.data.nbytes) as path, native_silence():
         write_image(mask, path)

@@ -134,7 +134,7 @@ def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     from DeepRegistrationLib.transforms.tensors import image_of, volume_of
 
     progress(0.1, "Looking for the lungs")
-    mask, evidence = require_lungs(image_of(request["image"]))
+    mask, evidence, _ = require_lungs(image_of(request["image"]))
     assert mask is not None
     return {
         "mask": volume_of(mask),

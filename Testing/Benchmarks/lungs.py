@@ -24,7 +24,7 @@ from scipy import ndimage
 
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.image import Image, read_image
-from DeepRegistrationLib.images.lungs import FoundLungs, look_for_lungs, surface_level
+from DeepRegistrationLib.images.lungs import FoundLungs, look_for_lungs
 from DeepRegistrationLib.reports.overlays import png
 from Testing.Benchmarks.scan_variants import VARIANTS, dice
 
@@ -59,13 +59,13 @@ def picture(image: Image, found: FoundLungs) -> np.ndarray:
     """Four axial slices and two of each other direction, mask edges in red: uint8 [h, w, 3]."""
     data = image.data.numpy()
     mask = np.zeros(data.shape, bool) if found.mask is None else found.mask.data.numpy() != 0
-    step = image.grid.spacing[::-1]
+    step, offset = image.grid.spacing[::-1], _offset(image)
     rows = []
     for axis, places in ((0, (0.15, 0.35, 0.55, 0.75)), (1, (0.4, 0.6)), (2, (0.3, 0.7))):
         for place in places:
             k = int(place * (data.shape[axis] - 1))
             plane, inside = data.take(k, axis), mask.take(k, axis)
-            gray = np.clip((plane.astype(float) + 1100) / 1500, 0, 1) * 255
+            gray = np.clip((plane.astype(float) + offset + 1100) / 1500, 0, 1) * 255
             edge = inside & ~ndimage.binary_erosion(inside)
             color = np.where(edge[..., None], [255, 40, 40], gray[..., None]).astype(np.uint8)
             height, width = (n * s for n, s in zip(plane.shape, np.delete(step, axis), strict=True))
@@ -116,8 +116,7 @@ def main() -> None:
         if found.mask is None:
             lost, count = lost + len(VARIANTS), count + len(VARIANTS)
             continue
-        assert found.evidence.density is not None
-        level = surface_level(found.evidence.density)
+        assert found.level is not None
         values = {}
         for title, variant in VARIANTS.items():
             other, truth = variant(image, found.mask)
@@ -127,7 +126,7 @@ def main() -> None:
             count += 1
             if value < ENOUGH or not again.evidence.sure:
                 lost += 1
-                most = ceiling(other, truth, level)
+                most = ceiling(other, truth, found.level)
                 reached += again.evidence.sure and most < ENOUGH and value > most - NEAR
                 print(
                     f"  {title}: Dice {value:.4f}, ceiling {most:.4f}",

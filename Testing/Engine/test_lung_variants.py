@@ -22,6 +22,7 @@ from Testing.Benchmarks.scan_variants import (
     arms,
     cropped,
     dice,
+    kernel,
     noise,
     padded,
     sampled,
@@ -190,6 +191,23 @@ def test_the_volume_is_the_true_one_whatever_the_voxels(chest, spacing):
     assert found == pytest.approx(true, rel=0.01)
 
 
+@pytest.mark.parametrize("change", [kernel(2.5), sampled((0.0, 0.0, 8.0))])
+def test_blur_does_not_move_the_level_of_the_surface(chest, change):
+    image, _ = change(chest.fixed, chest.fixed_lungs)
+    expected = look_for_lungs(chest.fixed).level
+    assert look_for_lungs(image).level == pytest.approx(expected, abs=5)
+
+
+@pytest.mark.parametrize("spacing", [3.0, 4.0, 5.0, 6.0])
+def test_a_vessel_as_wide_as_a_voxel_is_part_of_the_lung(spacing):
+    """One that comes in from the side, and touches the mediastinum."""
+    image = _box((20, 20, 15), (50, 50, 55), spacing=spacing)
+    vessel = torch.zeros(image.data.shape, dtype=torch.bool)
+    vessel[35, 35, 38:50] = True
+    mask = find_lungs(replace(image, data=torch.where(vessel, 40.0, image.data)))
+    assert float((mask.data[vessel] != 0).float().mean()) > 0.9
+
+
 def test_both_lungs_are_told_apart_by_side_and_volume(chest):
     evidence = look_for_lungs(chest.fixed).evidence
     assert [lung.side for lung in evidence.lungs] == ["right", "left"]
@@ -287,6 +305,15 @@ def test_feces_below_the_lungs_are_none(chest):
     noise = torch.randn(points.shape[:-1], generator=torch.Generator().manual_seed(0))
     image = replace(wide.fixed, data=torch.where(feces, -750 + 60 * noise, wide.fixed.data))
     assert dice(wide.fixed_lungs, look_for_lungs(image).mask) > 0.95
+
+
+def test_a_pocket_of_air_between_the_lungs_is_none(chest, found):
+    """As in the esophagus or a hernia; with noise, some of it seems as dense as lung."""
+    image, truth = sampled((4.5, 4.5, 4.5))(chest.fixed, found)
+    pocket = (image.grid.points() - torch.tensor([0.0, -20.0, 0.0])).norm(dim=-1) < 28.0
+    some = 15 * torch.randn(pocket.shape, generator=torch.Generator().manual_seed(0))
+    again = find_lungs(replace(image, data=torch.where(pocket, -975.0 + some, image.data)))
+    assert float((again.data[pocket & (truth.data == 0)] != 0).float().mean()) < 0.05
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -34,12 +34,12 @@ __all__ = [
     "find_lungs",
     "look_for_lungs",
     "require_lungs",
-    "surface_level",
 ]
 
 _FINE = 1.75  # mm, blocks on which the surface is found
 _TOUCHED, _COVERED = 0.15, 0.8  # share of lung from which air, and everything, belongs to it
 _TISSUE = 0.0  # HU: between the fat and the muscle around the lungs
+_WITHIN = 10.0  # mm from the surface, where no block holds any of it
 _STEP = 450.0  # HU from the surface's level, beyond which differences say nothing about its place
 
 
@@ -49,10 +49,12 @@ class FoundLungs(NamedTuple):
     Attributes:
         mask: uint8 on the image's grid, however uncertain; None where there are no lungs.
         evidence: What it rests on, and what speaks against it.
+        level: HU at its surface; None without a mask.
     """
 
     mask: Image | None
     evidence: LungFindings
+    level: float | None = None
 
 
 def find_lungs(image: Image) -> Image | None:
@@ -92,7 +94,9 @@ def look_for_lungs(image: Image) -> FoundLungs:
     found, evidence = _search(data, image)
     if found is None:
         return FoundLungs(None, evidence)
-    return FoundLungs(_surface(image, data, *found), evidence)
+    blocks, lungs, offset = found
+    level = _level(blocks, lungs)
+    return FoundLungs(_mask(image, data, blocks, lungs, offset, level), evidence, level)
 
 
 def _search(
@@ -111,10 +115,15 @@ def _search(
     return (blocks, np.any(lungs, axis=0), offset), evidence
 
 
-def _surface(
-    image: Image, data: np.ndarray, blocks: BlockMeans, lungs: np.ndarray, offset: float
+def _mask(
+    image: Image,
+    data: np.ndarray,
+    blocks: BlockMeans,
+    lungs: np.ndarray,
+    offset: float,
+    level: float,
 ) -> Image:
-    """The mask on the image's grid: its surface halfway between lung and tissue around it."""
+    """The mask on the image's grid, with its surface at ``level``."""
     import torch
 
     from DeepRegistrationLib.images.image import Image
@@ -130,7 +139,6 @@ def _surface(
     box = image.grid.cropped(tuple(low), tuple(high))
     values, _, _, fine = averaged(data[where], box, _FINE, offset)
     share = _share(coarse, blocks.grid, fine)
-    level = surface_level(float(np.median(blocks.values[lungs])))
     air = (level - torch.from_numpy(values)).clamp(-_STEP, _STEP)
     inner = torch.minimum(air, 2 * _STEP * (share - _TOUCHED))
     height = torch.maximum(inner, 2 * _STEP * (share - _COVERED))
@@ -147,16 +155,18 @@ def _surface(
     return Image(whole, image.grid, f"lungs of {image.name}")
 
 
-def surface_level(density: float) -> float:
-    """The value at the surface of lungs: halfway to tissue, which no size of voxels moves.
+def _level(blocks: BlockMeans, lungs: np.ndarray) -> float:
+    """HU at the surface of lungs: halfway to tissue, which no size of voxels moves.
 
-    Args:
-        density: Of the lungs, median, HU.
-
-    Returns:
-        HU.
+    The lungs' density is the mean well within them, vessels included: other than a median, blur
+    does not move it, either.
     """
-    return 0.5 * (density + _TISSUE)
+    from scipy import ndimage
+
+    padded = np.pad(lungs, 1, mode="edge")  # where the scan ends is no surface
+    depth = ndimage.distance_transform_edt(padded, sampling=blocks.step)[1:-1, 1:-1, 1:-1]
+    inner = depth > min(_WITHIN, 0.5 * float(depth.max()))
+    return 0.5 * (float(blocks.values[inner].mean()) + _TISSUE)
 
 
 def _loose(mask: np.ndarray, inner: np.ndarray) -> np.ndarray:

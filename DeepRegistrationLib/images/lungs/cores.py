@@ -20,7 +20,7 @@ _DEEP = 0.8  # of the six axis directions meet the body: deep in it
 _PARENCHYMA = -915.0  # HU: median where little encloses it; foam is less dense
 _INSIDE = 0.6  # of a lung lies within the body's box in its slice; couch and air around do not
 _SMALLEST = 20.0  # ml: smaller cores are not lungs
-_LARGE = 0.4  # of the largest lung: what is smaller has to lie beside it
+_LARGE = 0.4  # of the largest lung: what is smaller has to lie beside it, and to be no air
 _BESIDE = 0.8  # of the largest lung's height, its middle: gas in the bowel lies at its end
 _BEFORE = 12.0  # mm around the lungs' cores, within which airways matter
 _THICK = 15.0  # mm from what is no pure air, more than in any trachea
@@ -65,10 +65,8 @@ class Cores:
 
     def _take_airways_out(self, blocks: BlockMeans) -> None:
         """Give them a label of their own; what is beside them is no core of a lung."""
-        inside = self.labels > 0
-        low, high, share = _PURE_AIR
-        darkest = float(np.clip(np.percentile(blocks.values[inside], share), low, high))
-        tubes = _airways(blocks, self.air, np.isin(self.labels, self.lungs), darkest)
+        lungs = np.isin(self.labels, self.lungs)
+        tubes = _airways(blocks, self.air, lungs, self._darkest(blocks))
         self.labels[ndimage.binary_dilation(tubes, np.ones((3, 3, 3)), 2)] = 0
         self.labels[tubes] = self.count + 1
         self.volumes = np.bincount(self.labels.ravel(), minlength=self.count + 1) * blocks.block_ml
@@ -80,12 +78,19 @@ class Cores:
             return []
         largest = max(likely, key=lambda label: self.volumes[label])
         place = {label: self._place(label) for label in likely}
+        density = {label: float(np.median(blocks.values[self.labels == label])) for label in likely}
+        thinnest = 0.5 * (density[largest] + self._darkest(blocks))
         return [
             label
             for label in likely
             if self.volumes[label] >= _LARGE * self.volumes[largest]
-            or _beside(place[label], place[largest])
+            or (_beside(place[label], place[largest]) and density[label] > thinnest)
         ]
+
+    def _darkest(self, blocks: BlockMeans) -> float:
+        """What pure air measures in this scan, HU."""
+        low, high, share = _PURE_AIR
+        return float(np.clip(np.percentile(blocks.values[self.labels > 0], share), low, high))
 
     def _likely(self, blocks: BlockMeans) -> list[int]:
         """Labels of the cores that are lungs by volume, density and surroundings."""

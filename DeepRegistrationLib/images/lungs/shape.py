@@ -43,9 +43,10 @@ def _connected_to(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
 
 def _filled(mask: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Close gaps left by vessels, then fill what a lung encloses, as a whole or in a slice."""
+    radius = np.maximum(_CLOSING, step)
     reach = np.ceil(_CLOSING / step).astype(int)
     offsets = np.stack(np.meshgrid(*[np.arange(-r, r + 1) for r in reach], indexing="ij"), -1)
-    ball = ((offsets * step) ** 2).sum(-1) <= _CLOSING**2
+    ball = ((offsets * step / radius) ** 2).sum(-1) <= 1
     pad = int(reach.max())
     padded = ndimage.binary_closing(np.pad(mask, pad, mode="edge"), ball)
     closed = ndimage.binary_fill_holes(padded[pad:-pad, pad:-pad, pad:-pad])
