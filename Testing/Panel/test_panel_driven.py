@@ -107,6 +107,14 @@ def test_landmarks_that_drove_it_all_are_left_out_of_registrations_like_it(
     slicer_host.process_events(until=lambda: not bar.running, timeout=240)
     assert "Leave one out: the mean error at 3 landmarks that drive is" in ui.improveText.text
     left_out = section.state.marks.left_out
+    p.fixedMask = lungs("fixed")  # of another registration
+    slicer_host.click(ui.leaveOutButton)
+    assert "was made with no fixed mask; choose no fixed mask" in ui.improveText.text
+    p.fixedMask = None
+    p.fixedVolume, p.movingVolume = p.movingVolume, p.fixedVolume
+    slicer_host.click(ui.leaveOutButton)
+    assert "was made of other volumes" in ui.improveText.text
+    p.fixedVolume, p.movingVolume = p.movingVolume, p.fixedVolume
     assert np.isfinite(left_out).sum() == 3 and (left_out[rows] > after).all()
     assert p.transform is not None and section.state.statistics["n"] == 97
 

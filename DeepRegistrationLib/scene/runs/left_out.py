@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.plain_data import GIVEN
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.driving_pairs import DrivingPairs
@@ -15,6 +17,7 @@ from DeepRegistrationLib.scene.nodes.provenance import IMPROVED, made_of
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest
 from DeepRegistrationLib.scene.runs.request import RegistrationRequest
+from DeepRegistrationLib.scene.runs.results import MASK_SOURCE, refers_to_pair
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,26 @@ class LeftOutOfWholeRequest(RegistrationRequest):
     activity: ClassVar[str] = "the leave-one-out measurement"
     changes_scene: ClassVar[bool] = False
     stage: ClassVar[str] = "Measuring"
+
+    def payload(self) -> dict[str, Any]:
+        """The engine's request.
+
+        Raises:
+            RegistrationError: The volumes or masks are not those that the transform was made with.
+        """
+        node, pair = self.transformNode, (self.fixedNode, self.movingNode)
+        if not refers_to_pair(node, *pair):
+            raise RegistrationError(
+                f"{node.GetName()!r} was made of other volumes; choose these to leave one out."
+            )
+        given = node.GetAttribute(MASK_SOURCE) == GIVEN
+        if given != (self.fixedMaskNode is not None):
+            mask = "the fixed mask that it was made with" if given else "no fixed mask"
+            raise RegistrationError(
+                f"{node.GetName()!r} was made with {'a' if given else 'no'} fixed mask; choose "
+                f"{mask} to leave one out."
+            )
+        return super().payload()
 
     @property
     def _driving(self) -> DrivingPairs | None:  # type: ignore[override]

@@ -116,7 +116,7 @@ def earlier_result(scene, fixed, moving, method: str):
     """The transform node that an earlier run of a method made for this pair, or None."""
     for k in range(scene.GetNumberOfNodesByClass("vtkMRMLTransformNode")):
         node = scene.GetNthNodeByClass(k, "vtkMRMLTransformNode")
-        if node.GetAttribute(METHOD) == method and _is_of(node, fixed, moving):
+        if node.GetAttribute(METHOD) == method and refers_to_pair(node, fixed, moving):
             return node
     return None
 
@@ -125,7 +125,7 @@ def result_above(fixed, moving):
     """The nearest transform above the moving volume that was made, or imported, for this pair."""
     for node in parents_of(moving):
         known = any(node.GetAttribute(mark) is not None for mark in (METHOD, IMPORTED))
-        if known and _is_of(node, fixed, moving):
+        if known and refers_to_pair(node, fixed, moving):
             return node
     return None
 
@@ -160,13 +160,6 @@ def outdated_roles(prepared: PreparedNodes) -> list[str]:
     """Roles of what an earlier run may have left and this one did not make again."""
     made = {**vars(prepared), **prepared.errors}
     return [role for key, role in ROLES.items() if made.get(key) is None]
-
-
-def _is_of(node, fixed, moving) -> bool:
-    return (
-        node.GetNodeReference(node.GetFixedNodeReferenceRole()) is fixed
-        and node.GetNodeReference(node.GetMovingNodeReferenceRole()) is moving
-    )
 
 
 def commit(
@@ -227,6 +220,12 @@ def refer_to_pair(node, fixed, moving) -> None:
         return
     node.SetNodeReferenceID(node.GetFixedNodeReferenceRole(), fixed.GetID())
     node.SetNodeReferenceID(node.GetMovingNodeReferenceRole(), moving.GetID())
+
+
+def refers_to_pair(node, fixed, moving) -> bool:
+    """Whether a transform node is known to register two volumes."""
+    sides = (node.GetFixedNodeReferenceRole(), fixed), (node.GetMovingNodeReferenceRole(), moving)
+    return all(node.GetNodeReference(role) is volume for role, volume in sides)
 
 
 def _output(transform_node, key: str, class_name: str, name: str):
