@@ -39,16 +39,6 @@ class StrainSection(Section):
         ui.plotButton.connect("clicked(bool)", self._onPlot)
         ui.undoButton.connect("clicked(bool)", self._onUndo)
 
-    @property
-    def running(self):
-        """Whether strain is being measured."""
-        return self.bar.running
-
-    @property
-    def run(self):
-        """The last run, or None."""
-        return self.bar.run
-
     def update(self):
         p, ui, running = self.parameters, self.ui, self.running
         self.widget.visible = running or self._result is not None or self._wanted()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from DeepRegistrationLib.cli.shared_options import add_series_option
 from DeepRegistrationLib.files.foreign_transforms import (
     format_names,
     one_of,
@@ -41,13 +42,6 @@ def add_convert(commands: Any) -> None:
         metavar="DIR",
         help="DICOM folder of the moving image: for .dcm, or to choose in an object with several",
     )
-    parser.add_argument(
-        "--series",
-        metavar="ID",
-        action="append",
-        default=[],
-        help="DICOM series in a folder that holds several: its number in the list that the error "
-        "message shows, or its UID; once, or once each for --reference and --moving",
-    )
+    add_series_option(parser, "once, or once each for --reference and --moving")
     parser.add_argument("--quiet", "-q", action="store_true", help="print errors only")
     parser.set_defaults(command="convert:convert_files")

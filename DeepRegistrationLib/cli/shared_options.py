@@ -71,14 +71,7 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
 
 def add_series_options(parser: argparse.ArgumentParser) -> None:
     """Which image of a DICOM folder, or of a 4D file, is meant."""
-    parser.add_argument(
-        "--series",
-        metavar="ID",
-        action="append",
-        default=[],
-        help="DICOM series in a folder that holds several: its number in the list that the error "
-        "message shows, or its UID; may be given once for each image, in their order",
-    )
+    add_series_option(parser, "may be given once for each image, in their order")
     parser.add_argument(
         "--frame",
         metavar="N",
@@ -86,6 +79,18 @@ def add_series_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=[],
         help="time point of an image that has several, from 1; may be given once for each image",
+    )
+
+
+def add_series_option(parser: argparse.ArgumentParser, often: str) -> None:
+    """``--series``, and how often it may be given."""
+    parser.add_argument(
+        "--series",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="DICOM series in a folder that holds several: its number in the list that the error "
+        f"message shows, or its UID; {often}",
     )
 
 

@@ -17,6 +17,7 @@ pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not installed", exc_
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer  # noqa: E402
+from improving import add_wrong  # noqa: E402
 from node_selectors import selector_of_volumes  # noqa: E402
 from pairs import add_pair  # noqa: E402
 from SlicerHost import ctkmodule, mrmlwidgets, qtmodule, signals, slicer_source  # noqa: E402
@@ -122,3 +123,9 @@ def run(panel):
     from DeepRegistrationPanel.run import RunSection
 
     return panel.section(RunSection)
+
+
+@pytest.fixture
+def wrong(panel, section):
+    """A deformation that is wrong at a place, chosen in the panel."""
+    return add_wrong(panel)

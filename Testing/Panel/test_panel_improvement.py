@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from improving import DRIVES, add_wrong, drag, improving, press, texts
+from improving import DRIVES, drag, improving, press, texts
 from pairs import add_landmarks, add_pair, phantom
 from SlicerHost import hands
 
@@ -18,11 +18,6 @@ from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image, voxe
 @pytest.fixture
 def section(opened):
     return improving(opened)
-
-
-@pytest.fixture
-def wrong(panel, section):
-    return add_wrong(panel)
 
 
 def test_a_press_corrects_the_deformation_at_the_landmark_and_nowhere_else(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from improving import DRIVES, add_wrong, field_of, improving, nearly_true, press, texts
+from improving import DRIVES, field_of, improving, nearly_true, press, texts
 from pairs import contents
 from SlicerHost import hands
 
@@ -18,11 +18,6 @@ from DeepRegistrationLib.scene.nodes.transforms import map_from_node, transform_
 @pytest.fixture
 def section(opened):
     return improving(opened)
-
-
-@pytest.fixture
-def wrong(panel, section):
-    return add_wrong(panel)
 
 
 def test_each_press_is_one_step_to_undo(slicer_host, panel, section, wrong):
