@@ -62,3 +62,25 @@ def heart_list(folder: Path, pictures: list, labels: list) -> Path:
     path = folder / "hearts.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
+
+
+def rows_of(errors, overlap=None):
+    """Rows with landmark errors [n, 3] by pair and method."""
+    rows = []
+    for (pair, method), values_ in errors.items():
+        e = np.asarray(values_, dtype=float)
+        length = np.linalg.norm(e, axis=1)
+        tre = {"mean": float(length.mean()), "std": float(length.std())}
+        rows.append(
+            {
+                "pair": pair,
+                "method": method,
+                "name": method,
+                "status": "ok",
+                "errors": e.tolist(),
+                "motion": (-e).tolist(),
+                "tre": tre,
+                "snapped": tre,
+            }
+        )
+    return rows

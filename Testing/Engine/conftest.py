@@ -1,16 +1,21 @@
 """Fixtures of the command-line tests."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import contours_made
 import numpy as np
+import odd_engine
 import pytest
 import torch
 import trivial
+from test_weights import CARD, STATE
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.evaluation import write_landmarks
+from DeepRegistrationLib.methods.weights import save_weights
 from DeepRegistrationLib.transforms import Affine, write_transform
+from DeepRegistrationLib.worker import EngineProcess
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +110,46 @@ def drawn_on(tmp_path_factory):
     """The series that contours are drawn on."""
     dicom_pair = pytest.importorskip("dicom_pair")
     return dicom_pair.series(tmp_path_factory.mktemp("series") / "ct", contours_made.GRID)
+
+
+@pytest.fixture
+def transport():
+    return odd_engine.OddTransport()
+
+
+@pytest.fixture
+def clock():
+    return odd_engine.Clock()
+
+
+@pytest.fixture
+def engine(transport, tmp_path, clock):
+    engine = EngineProcess(transport, root=tmp_path, clock=clock)
+    yield engine
+    engine.close()
+    assert transport.wait(lambda: not engine.running)
+    assert list(tmp_path.iterdir()) == []  # the private folder is gone, however the test went
+
+
+@pytest.fixture
+def ended(engine, transport):
+    """Submit a request and wait for its end."""
+
+    def submit(command, request=None, **options):
+        job = engine.submit(command, request or {}, **options)
+        assert transport.wait(lambda: job.finished), job.stage
+        return job
+
+    return submit
+
+
+@pytest.fixture
+def add_weights(tmp_path, monkeypatch):
+    """Saves weights with figures; the shipped ones are not there."""
+    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [tmp_path])
+
+    def add(name, *figures, method="mlvirnet", preview=False):
+        card = replace(CARD, name=name, method=method, preview=preview, expected=list(figures))
+        return save_weights(STATE, card, tmp_path)
+
+    return add

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 import trivial
-from test_weights import CARD, STATE
+from test_choice_of_weights import LUNGS, T00, figures
 
 from DeepRegistrationLib import read_image, register
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.data.phantoms.thorax import thorax
-from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.methods import method_class
@@ -34,33 +33,18 @@ from DeepRegistrationLib.methods.expected_accuracy import (
     TRE,
     ExpectedAccuracy,
     measured,
-    parse_expected,
 )
-from DeepRegistrationLib.methods.weights import read_card, save_weights
-from DeepRegistrationLib.registration.method_choice import choose_method, choose_weights
+from DeepRegistrationLib.registration.method_choice import choose_method
 from DeepRegistrationLib.transforms import Affine
 from DeepRegistrationLib.transforms.tensors import volume_of
 
-LUNGS = Anatomy(LUNG_CT, "because")
-T00, FOLLOWUP = "4D-CT T00/T50", "follow-up CT"
+FOLLOWUP = "follow-up CT"
 OPTIMIZE = measured("optimize")[0].text  # on T00
 
 
 @pytest.fixture(scope="module")
 def chest():
     return thorax((64, 52, 58), (5.0,) * 3, motion=12.0, seed=4)
-
-
-@pytest.fixture
-def add_weights(tmp_path, monkeypatch):
-    """Saves weights with figures; the shipped ones are not there."""
-    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [tmp_path])
-
-    def add(name, *figures, method="mlvirnet", preview=False):
-        card = replace(CARD, name=name, method=method, preview=preview, expected=list(figures))
-        return save_weights(STATE, card, tmp_path)
-
-    return add
 
 
 def _stack(size=(60, 50, 10), spacing=(1.5, 1.5, 8.0), origin=(0.0, 0.0, 0.0)):
@@ -186,117 +170,6 @@ def test_the_choice_is_made_without_pytorch():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout.split()[1] == "False", found.stderr
-
-
-# Which weights of a network that the user chose
-
-HEARTS = Anatomy(CARDIAC_MRI, "both images are stacks")
-
-
-def figures(anatomy):
-    return ExpectedAccuracy(anatomy, TRE, 1.0, "some data")
-
-
-def test_the_result_of_auto_is_said_with_its_reason(add_weights):
-    add_weights("one", figures(LUNG_CT))
-    add_weights("two", figures(LUNG_CT))
-    card, (note,) = choose_weights("mlvirnet", "auto", LUNGS)
-    assert card.name == "one"
-    assert note == (
-        "The weights one were used: they are the first by name of those shipped with the program."
-    )
-
-
-def test_weights_that_the_user_names_are_taken_without_a_word(add_weights):
-    add_weights("one", figures(LUNG_CT))
-    add_weights("two", figures(LUNG_CT))
-    card, notes = choose_weights("mlvirnet", "two", LUNGS)
-    assert card.name == "two" and notes == []
-
-
-def test_weights_measured_on_other_anatomy_come_after_all_others_even_previews(add_weights):
-    add_weights("a-heart", figures(CARDIAC_MRI))
-    add_weights("lung", figures(LUNG_CT), preview=True)
-    card, (note,) = choose_weights("mlvirnet", "auto", LUNGS)
-    assert card.name == "lung"
-    assert "there are no others for such images (a-heart: measured on others)" in note
-    assert choose_weights("mlvirnet", "auto", HEARTS)[0].name == "a-heart"
-
-
-def test_weights_for_other_anatomy_alone_are_taken_with_a_warning(add_weights):
-    add_weights("lung", figures(LUNG_CT))
-    for name in ("auto", "lung"):
-        card, notes = choose_weights("mlvirnet", name, HEARTS)
-        assert card.name == "lung"
-        assert "were measured only on lung CT, but this is cardiac cine MRI" in notes[-1]
-
-
-@pytest.mark.parametrize("shown", [CARDIAC_MRI, CARDIAC_MRI_PATIENTS])
-def test_hearts_of_one_patient_and_of_two_are_the_same_anatomy_for_weights(add_weights, shown):
-    add_weights("between", figures(CARDIAC_MRI_PATIENTS), method="svfnet")
-    assert len(choose_weights("svfnet", "auto", Anatomy(shown, "so"))[1]) == 1
-
-
-def test_where_the_anatomy_is_unknown_nothing_is_put_back(add_weights):
-    add_weights("a-heart", figures(CARDIAC_MRI))
-    add_weights("lung", figures(LUNG_CT))
-    card, notes = choose_weights("mlvirnet", "auto", Anatomy(GENERAL, "nothing was recognized"))
-    assert card.name == "a-heart" and len(notes) == 1
-
-
-def test_weights_without_figures_say_so(add_weights):
-    add_weights("silent")
-    card, (note,) = choose_weights("mlvirnet", "auto", LUNGS)
-    assert card.name == "silent" and "their card states no accuracy" in note
-
-
-def test_a_tie_between_own_and_shipped_weights_goes_to_the_own(tmp_path, monkeypatch):
-    places = [tmp_path / "own", tmp_path / "shipped"]
-    monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: places)
-    for place, name in zip(places, ("mine", "a-shipped"), strict=True):
-        expected = [ExpectedAccuracy(LUNG_CT, TRE, 0.5, T00)]
-        card = replace(CARD, name=name, method="mlvirnet", expected=expected)
-        save_weights(STATE, card, place)
-    assert choose_method(LUNGS).weights == "mine"
-    assert choose_weights("mlvirnet", "auto", LUNGS)[0].name == "mine"
-
-
-# Figures in cards
-
-
-def test_figures_come_back_from_a_card(add_weights):
-    figures = [
-        ExpectedAccuracy(LUNG_CT, TRE, 1.5, T00),
-        ExpectedAccuracy(LUNG_CT, TRE, 1.1, T00, refined=True),
-    ]
-    card = add_weights("some", *figures)
-    assert read_card(card.path.with_suffix(".json")).expected == figures
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"anatomy": "knee"}, {"measure": "luck"}, {"value": -1.0}, {"colour": "red"}]
-)
-def test_a_card_with_a_wrong_figure_is_refused(add_weights, wrong):
-    card = add_weights("some", ExpectedAccuracy(LUNG_CT, TRE, 1.5, T00))
-    path = card.path.with_suffix(".json")
-    values = json.loads(path.read_text())
-    values["expected"][0].update(wrong)
-    path.write_text(json.dumps(values))
-    with pytest.raises(RegistrationError, match="cannot be read"):
-        read_card(path)
-
-
-def test_a_figure_is_read_from_a_command_line():
-    text = "lung_ct:TRE mm:1.85:4D-CT T00/T50:refined"
-    assert parse_expected(text) == ExpectedAccuracy(LUNG_CT, TRE, 1.85, T00, refined=True)
-
-
-@pytest.mark.parametrize(
-    "text", ["lung_ct", "knee:TRE mm:1:x", "lung_ct:TRE mm:few:x", "a:b:1:c:d"]
-)
-def test_a_figure_in_other_words_is_refused_with_an_example(text):
-    with pytest.raises(RegistrationError, match="for example"):
-        parse_expected(text)
 
 
 # In the engine

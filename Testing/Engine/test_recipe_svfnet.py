@@ -16,6 +16,7 @@ from DeepRegistrationLib.training.recipes import svfnet as module
 from DeepRegistrationLib.training.shapes.matching import MatchingSettings
 from DeepRegistrationLib.training.shapes.overlap import missed_overlap
 from DeepRegistrationLib.training.shapes.reference import ReferenceSettings
+from DeepRegistrationLib.training.synthesis.common_map import moved_together
 
 STRAIGHT = torch.zeros(1, 2, 64, 64)
 DISTANCES = torch.zeros(1, 2, 3, 4, 64, 64)
@@ -87,9 +88,7 @@ def test_a_common_similarity_keeps_pair_and_velocity_consistent():
         -1, -1, 4, -1, -1
     )
     images = torch.zeros(1, 2, 4, 64, 64)
-    _, found, _, inside = module._moved_together(
-        images, velocity, DISTANCES, matrix, shift, STRAIGHT
-    )
+    _, found, _, inside = moved_together(images, velocity, DISTANCES, matrix, shift, STRAIGHT)
     a, t = matrix[0].numpy(), shift[0].numpy()
     assert np.abs(a - np.eye(2)).max() > 0.02
     expected = (offsets @ a.T + t) @ slope.T @ np.linalg.inv(a).T
@@ -108,7 +107,7 @@ def test_a_common_bend_keeps_pair_and_velocity_consistent():
     matrix, shift = torch.tensor([[[1.1, 0.1], [-0.05, 0.9]]]), torch.tensor([[1.0, -2.0]])
     velocity = torch.tensor([0.02, -0.03, 0.05])[None, :, None, None, None].expand(1, 3, 4, 64, 64)
     images = torch.zeros(1, 2, 4, 64, 64)
-    _, found, _, _ = module._moved_together(images, velocity, DISTANCES, matrix, shift, bend)
+    _, found, _, _ = moved_together(images, velocity, DISTANCES, matrix, shift, bend)
 
     def mapped(points):  # S at points [m, (x, y)], the bend by scipy's splines
         d = [map_coordinates(bend[0, k].numpy(), points.T[::-1], order=3) for k in (0, 1)]
@@ -130,7 +129,7 @@ def test_images_are_moved_as_the_velocity_is():
     matrix, shift = torch.eye(2)[None] * 1.1, torch.tensor([[4.0, -3.0]])
     images = torch.zeros(1, 2, 4, 64, 64)
     images[..., 40, 36] = 1.0
-    moved, _, _, _ = module._moved_together(
+    moved, _, _, _ = moved_together(
         images, torch.zeros(1, 3, 4, 64, 64), DISTANCES, matrix, shift, STRAIGHT
     )
     plane = moved[0, 0, 0]
@@ -221,7 +220,7 @@ def test_structures_are_moved_as_the_images_are():
     images, distances = torch.zeros(1, 2, 4, 64, 64), torch.ones(1, 2, 3, 4, 64, 64)
     images[..., 30:40, 20:35], distances[..., 30:40, 20:35] = 1.0, -1.0
     matrix, shift = torch.tensor([[[1.1, 0.1], [-0.05, 0.9]]]), torch.tensor([[3.0, -2.0]])
-    moved, _, structures, _ = module._moved_together(
+    moved, _, structures, _ = moved_together(
         images, torch.zeros(1, 3, 4, 64, 64), distances, matrix, shift, STRAIGHT
     )
     assert torch.equal(moved[0, 0] > 0.5, structures[0, 0, 1] < 0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pairs import add_landmarks, add_pair, add_true_transform
+from palettes import palette
 from PySide6 import QtCore, QtWidgets
-from screenshots import palette
 from SlicerHost.arguments import unwrap
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"

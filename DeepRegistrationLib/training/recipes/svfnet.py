@@ -26,6 +26,7 @@ from DeepRegistrationLib.training.shapes.contours import read_labels
 from DeepRegistrationLib.training.shapes.overlap import frame_labels, missed_overlap, pair_overlap
 from DeepRegistrationLib.training.shapes.reference import ReferenceSettings, on_frame
 from DeepRegistrationLib.training.shapes.template import STRUCTURES, Shape, shape_of
+from DeepRegistrationLib.training.synthesis.common_map import moved_together
 from DeepRegistrationLib.training.synthesis.randomized import (
     painted,
     random_map,
@@ -190,7 +191,7 @@ class SVFNetRecipe(Recipe):
         gamma = torch.exp(self.contrast * exponents).to(device)
         pictures = torch.stack(images).clamp(min=1e-4) ** gamma
         moved = (*self._similarity(generator), self._bends(generator, pictures.shape[-2:]))
-        return _moved_together(pictures, torch.stack(velocities), torch.stack(distances), *moved)
+        return moved_together(pictures, torch.stack(velocities), torch.stack(distances), *moved)
 
     def _pictures(
         self, prepared: PreparedHearts, pair: list[int], generator: torch.Generator
@@ -287,47 +288,3 @@ def _regions(distances: Tensor, generator: torch.Generator) -> Tensor:
     for label, inside in enumerate((right, epicardium, left)):  # the cavity within its muscle
         regions[inside] = label
     return regions
-
-
-def _moved_together(
-    images: Tensor,
-    velocity: Tensor,
-    distances: Tensor,
-    matrix: Tensor,
-    shift: Tensor,
-    bend: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Images, velocity and structures of a pair under one map S(x) = A x + t + d(x) of the slice.
-
-    exp(v) becomes S^-1 o exp(v) o S, so v becomes (DS)^-1 v(S(x)).
-
-    Args:
-        images: [n, 2, z, y, x].
-        velocity: In voxels, [n, 3, z, y, x]; the voxels are square in the slice.
-        distances: Signed, of the structures in both images: [n, 2, structures, z, y, x].
-        matrix, shift: A [n, 2, 2] about the slice's centre and t in voxels [n, 2].
-        bend: d in voxels, the same in all slices: [n, 2, y, x].
-
-    Returns:
-        Images, velocity, distances (not made longer or shorter where S is: they are for their
-        sign), and 1 where all come from inside the frame [n, 1, z, y, x].
-    """
-    n, _, depth, height, width = images.shape
-    matrix, shift, bend = (values.to(images.device) for values in (matrix, shift, bend))
-    middle = shift.new_tensor([(width - 1) / 2, (height - 1) / 2])[:, None, None]
-    axes = [torch.arange(count, device=shift.device) for count in (height, width)]
-    y, x = torch.meshgrid(*axes, indexing="ij")
-    offset = torch.stack([x, y]) - middle
-    place = torch.einsum("nij,jyx->niyx", matrix, offset) + shift[..., None, None] + bend
-    grid = (place / middle).movedim(1, -1)
-
-    def moved(values: Tensor, padding: str = "zeros") -> Tensor:
-        found = F.grid_sample(values.flatten(1, -3), grid, padding_mode=padding, align_corners=True)
-        return found.reshape(values.shape)
-
-    fields, inside = moved(velocity), moved(torch.ones_like(velocity[:, :1]))
-    slopes = torch.stack(torch.gradient(bend, dim=(3, 2)), dim=-1)  # [n, 2, y, x, 2]
-    local = matrix[:, None, None] + slopes.permute(0, 2, 3, 1, 4)
-    turned = torch.einsum("nyxij,njzyx->nizyx", torch.linalg.inv(local), fields[:, :2])
-    fields = torch.cat([turned, fields[:, 2:]], dim=1)
-    return moved(images), fields, moved(distances, "border"), (inside > 0.999).float()
