@@ -9,10 +9,11 @@ import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
 
-_STRUCTURES = (  # the first that fits: "left ventricular myocardium" is muscle
+_STRUCTURES = (  # the first that fits: "left ventricular myocardium" is muscle, LVOT is none
+    (0, re.compile(r"\b(right|rv).*myo|myo.*\b(right|rv)", re.IGNORECASE)),
     (2, re.compile(r"myo", re.IGNORECASE)),
-    (1, re.compile(r"right ventric|\brv", re.IGNORECASE)),
-    (3, re.compile(r"left ventric|\blv", re.IGNORECASE)),
+    (1, re.compile(r"right ventric|\brv(?![a-z])", re.IGNORECASE)),
+    (3, re.compile(r"left ventric|\blv(?![a-z])", re.IGNORECASE)),
 )
 
 
@@ -27,7 +28,7 @@ def heart_structures(
         owner: What messages call the segmentation.
 
     Raises:
-        RegistrationError: Segments of other names.
+        RegistrationError: Segments of other names, or two that are called one ventricle.
     """
     numbers = {own: _number_of(name) for own, name in names.items()}
     if set(numbers.values()) - {0} != {1, 2, 3}:
@@ -36,6 +37,12 @@ def heart_structures(
             f"The segments of {owner} are called {given}; strain needs three that are called right "
             "ventricle, myocardium and left ventricle."
         )
+    for wanted in (1, 3):
+        same = [names[number] for number, found in numbers.items() if found == wanted]
+        if len(same) > 1:
+            raise RegistrationError(
+                f"{' and '.join(same)} of {owner} are called one ventricle; keep one of them."
+            )
     merged = np.zeros(layers[0].shape, np.uint8)
     for wanted in (1, 3, 2):
         for layer in layers:
