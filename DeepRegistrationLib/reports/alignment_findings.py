@@ -12,8 +12,8 @@ from DeepRegistrationLib.evaluation.finding import OWN, Finding, percent, place
 
 SHIFT_MM = 1.6  # mean over the region
 # Mean over neighboring places, wherever it is largest; where lungs slide along the ribs, good
-# results leave some mm too.
-AREA_MM = {"vessels": 5.0, "structures": 3.0}
+# results leave some mm too: the least that faults no right result of the bench's tuning pairs.
+AREA_MM = {"vessels": 5.4, "structures": 3.0}
 GROSS = 2.0  # times these: a problem
 # Median correlation; below, what lies on another is not the same. Of good results 0.48 to 0.98, the
 # least in voxels of 5 mm, where vessels are hardly seen.
