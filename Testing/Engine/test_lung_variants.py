@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -282,6 +283,18 @@ def _box(low, high, size=(90, 70, 70), spacing=4.0):
     part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
     data[part] = rng.normal(-850, 60, data[part].shape)
     return Image(torch.from_numpy(data).float(), Grid(size, (spacing,) * 3))
+
+
+def test_a_pneumothorax_is_doubtful_even_on_one_side(chest):
+    """1.1 l of air in front of the left lung, which is denser for it."""
+    left = _left(chest)
+    x, y, _ = chest.fixed.grid.points().unbind(-1)
+    depth = torch.from_numpy(ndimage.distance_transform_edt(left.numpy(), sampling=2.25))
+    air = left & (depth < 25.0) & ((y < 10.0) | (x > 75.0))
+    noise = 12 * torch.randn(air.shape, generator=torch.Generator().manual_seed(0))
+    data = torch.where(left, chest.fixed.data.clamp(max=-300) + 150, chest.fixed.data)
+    data = torch.where(air, -1000.0 + noise, data)
+    assert "pneumothorax" in _failed_checks(replace(chest.fixed, data=data))
 
 
 def test_a_little_pocket_of_air_is_doubtful():
