@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 import slicer
 
+from DeepRegistrationLib.reports.function_parts import VENTILATION
+from DeepRegistrationLib.reports.html_comparison import comparison_page
 from DeepRegistrationLib.scene.landmarks.driving import remember_unknown
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
+from DeepRegistrationLib.scene.nodes.function_records import remember_function
+from DeepRegistrationLib.scene.nodes.transaction import reversible
 from DeepRegistrationLib.scene.nodes.transforms import transform_node_from
 from DeepRegistrationLib.scene.nodes.volumes import exhausted, volume_node_from_image
 from DeepRegistrationLib.scene.report import page as reports
 from DeepRegistrationLib.scene.report import private_scene
-from DeepRegistrationLib.scene.report.page import write_report
+from DeepRegistrationLib.scene.report.identity import hashed_subject
+from DeepRegistrationLib.scene.report.page import drawn_report, write_report
 from DeepRegistrationLib.scene.report.page_pictures import transforms_above
 from DeepRegistrationLib.scene.runs.report import Judged, ReportRequest
 from DeepRegistrationLib.scene.views.offscreen_views import rendering_problem
@@ -70,6 +75,21 @@ def test_the_report_says_where_what_drove_is_not_known(case, no_rendering, tmp_p
         write_report(tmp_path / "r.html", *case[:3], landmarks=case[3].state)
         assert ("damaged where it says which landmarks" in page(tmp_path / "r.html")) is said
         remember_unknown(case[2])
+
+
+def test_a_comparison_has_what_was_measured_of_either_transform(scene, case, no_rendering):
+    pair, row = case[:2], dict.fromkeys(("volume", "gas", "density", "relative"), 0.125)
+    row |= {"name": "both lungs", "exhale_ml": 3000.0, "reliable_percent": 90.0}
+    subject = exhausted(hashed_subject(*case[:3]))
+    with reversible(scene) as record:
+        kept = {"rows": [row], "notes": ["Look at it."]}
+        remember_function(case[2], VENTILATION, subject, kept, record)
+    other = transform_node_from(Affine(), scene, "other")
+    contents = [exhausted(drawn_report(*pair, node)) for node in (case[2], other)]
+    text = comparison_page(*contents)
+    body = text.split("<h2>Ventilation</h2>")[1].split("</section>")[0]
+    assert "<b>A.</b> Look at it." in body and "12.5" in body
+    assert "<b>B.</b> Not measured of this transform." in body
 
 
 def test_names_and_patient_are_there_when_asked_for(scene, case, no_rendering, tmp_path):
