@@ -20,7 +20,7 @@ class Band(NamedTuple):
 
 
 def bands_of(matrix: torch.Tensor, height: int) -> list[Band]:
-    """The bands of a matrix [new, old] whose rows follow its diagonal; none of them is 0.
+    """The bands of a matrix [new, old] whose rows follow its diagonal.
 
     A CPU multiplies with few rows at once and leaves out the rest; for a GPU the whole matrix is
     one product, and so is one that is not even two bands high.
@@ -32,7 +32,7 @@ def bands_of(matrix: torch.Tensor, height: int) -> list[Band]:
         return [Band(slice(0, matrix.shape[1]), matrix.contiguous())]
     bands = []
     for rows in matrix.split(height):
-        used = torch.nonzero(rows.any(dim=0))[:, 0]
-        part = slice(int(used[0]), int(used[-1]) + 1)
+        used = torch.nonzero(rows.any(dim=0))[:, 0].tolist() or [0]
+        part = slice(used[0], used[-1] + 1)
         bands.append(Band(part, rows[:, part].contiguous()))
     return bands

@@ -29,11 +29,7 @@ class AxisMatrix:
 
     def bands_for(self, values: torch.Tensor, adjoint: bool) -> list[Band]:
         """What is multiplied with values, which come in any precision."""
-        if values.requires_grad and torch.is_grad_enabled():  # backward through parts is slow
-            whole = self.whole.T if adjoint else self.whole
-            bands = [Band(slice(0, whole.shape[1]), whole)]
-        else:
-            bands = self.adjoint_bands if adjoint else self.bands
+        bands = self.adjoint_bands if adjoint else self.bands
         return [Band(old, weights.to(values.dtype)) for old, weights in bands]
 
 
@@ -76,6 +72,8 @@ def along_axes(values: torch.Tensor, matrices: Matrices, *, adjoint: bool = Fals
 
     Rows of x take longest: they come where a stride has left the fewest values.
     """
+    if values.requires_grad and torch.is_grad_enabled():
+        return _AlongAxes.apply(values, matrices, adjoint)
     for axis in (-1, -2, -3) if adjoint else (-3, -2, -1):
         matrix = matrices[-1 - axis]
         if matrix is not None:
@@ -83,15 +81,38 @@ def along_axes(values: torch.Tensor, matrices: Matrices, *, adjoint: bool = Fals
     return values
 
 
+class _AlongAxes(torch.autograd.Function):
+    """The products, whose gradient is made by the transposed matrices, also band by band."""
+
+    @staticmethod
+    def forward(ctx, values: torch.Tensor, matrices: Matrices, adjoint: bool) -> torch.Tensor:
+        ctx.matrices, ctx.adjoint = matrices, adjoint
+        return along_axes(values.detach(), matrices, adjoint=adjoint)
+
+    @staticmethod
+    def backward(ctx, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return along_axes(upstream, ctx.matrices, adjoint=not ctx.adjoint), None, None
+
+
 def _along(values: torch.Tensor, axis: int, bands: list[Band]) -> torch.Tensor:
     """Products of [..., z, y, x] with the bands of a matrix along one axis."""
-    if axis == -1:
-        parts = [values[..., old] @ weights.T for old, weights in bands]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
-    rows = values if axis == -2 else values.flatten(-2)
-    parts = [weights @ rows[..., old, :] for old, weights in bands]
-    result = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
-    return result if axis == -2 else result.unflatten(-1, values.shape[-2:])
+    shape = list(values.shape)
+    shape[axis] = sum(len(weights) for _, weights in bands)
+    result = values.new_empty(shape)
+    first = 0
+    for old, weights in bands:
+        new = slice(first, first + len(weights))
+        first = new.stop
+        if axis == -1:
+            rows, out = (v.reshape(-1, v.shape[-1]) for v in (values, result))
+            torch.mm(rows[:, old], weights.T, out=out[:, new])
+            continue
+        rows, out = (
+            v.reshape(-1, v.shape[axis], v.shape[-1] if axis == -2 else v.shape[-2] * v.shape[-1])
+            for v in (values, result)
+        )
+        torch.bmm(weights.expand(len(rows), -1, -1), rows[:, old], out=out[:, new])
+    return result
 
 
 def gaussian_mean(

@@ -6,12 +6,14 @@ import math
 
 import torch
 
+from DeepRegistrationLib.images.gaussian import AxisMatrix, along_axes
+
 
 class BSplineLattice:
     """Uniform cubic B-spline control points over an array (Rueckert et al. 1999, eq. 3).
 
     Control points are ``stride`` voxels apart and reach one beyond either end. Evaluation at all
-    voxels is a product with a small matrix along each axis, exact and differentiable.
+    voxels is a product with a banded matrix along each axis, exact and differentiable.
 
     Args:
         shape: (z, y, x) of the array.
@@ -30,6 +32,8 @@ class BSplineLattice:
         self.bases = [
             _basis(n, stride).to(device) for n, stride in zip(shape, self.strides, strict=True)
         ]
+        # Of the transposes: their adjoint products begin with x, where the values are fewest.
+        self._z, self._y, self._x = (AxisMatrix(basis.T) for basis in self.bases)
 
     @property
     def control_shape(self) -> tuple[int, int, int]:
@@ -38,15 +42,14 @@ class BSplineLattice:
 
     def evaluate(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Values at every voxel: [C, control z, y, x] to [C, z, y, x]."""
-        values = self.bases[0] @ self.along_planes(coefficients)
-        return values.reshape(len(values), *self.shape)
+        return along_axes(coefficients, (self._x, self._y, self._z), adjoint=True)
 
     def along_planes(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Values along x and y alone: [C, control z, y, x] to [C, control z, voxels of a plane].
 
         What :meth:`planes` says is left to be done along z.
         """
-        return (self.bases[1] @ (coefficients @ self.bases[2].T)).flatten(2)
+        return along_axes(coefficients, (self._x, self._y, None), adjoint=True).flatten(2)
 
     def planes(self, part: slice) -> tuple[slice, torch.Tensor]:
         """The planes of control points that planes of the array are made of, and their weights.
