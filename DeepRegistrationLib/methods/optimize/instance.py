@@ -20,7 +20,6 @@ from DeepRegistrationLib.images.pyramid import (
     smoothed,
     unresolved_axes,
 )
-from DeepRegistrationLib.images.sampling import sample
 from DeepRegistrationLib.methods.guide import Guide
 from DeepRegistrationLib.methods.optimize.class_term import FAINT
 from DeepRegistrationLib.methods.optimize.free_form import fit_level, taper
@@ -144,7 +143,7 @@ def _level(
     if field is None:
         before = torch.zeros(3, *grid.shape, device=fixed.data.device)
     else:
-        before = _resampled(field, grid)
+        before = DisplacementField.of(field, grid).vectors
     after = fit_level(
         reference.data,
         source,
@@ -219,22 +218,13 @@ def _box(
     return slices, grid.cropped(tuple(low), tuple(high))  # type: ignore[return-value]
 
 
-def _resampled(field: DisplacementField, grid: Grid) -> torch.Tensor:
-    """The vectors of a field on another grid: [3, z, y, x]."""
-    result = torch.empty(3, *grid.shape, device=field.device)
-    for slab in grid.slabs():
-        points = grid.points(slab, device=field.device)
-        result[:, slab] = sample(field.vectors, field.grid, points, fill=None)
-    return result
-
-
 def _pasted(whole: DisplacementField, patch: DisplacementField, grid: Grid) -> DisplacementField:
     """``whole`` at the patch's resolution over the whole fixed image, with the patch set in.
 
     The patch's grid is a part of ``grid`` at its spacing, and equals ``whole`` at its border.
     """
     full = grid.with_spacing(patch.grid.spacing)
-    vectors = _resampled(whole, full)
+    vectors = DisplacementField.of(whole, full).vectors
     low = np.rint(full.to_index(np.array(patch.grid.origin))).astype(int)
     z, y, x = (slice(int(o), int(o) + n) for o, n in zip(low[::-1], patch.grid.shape, strict=True))
     vectors[:, z, y, x] = patch.vectors

@@ -43,7 +43,7 @@ _ALIGNED = 0.85  # correlation around bones from which the images lie right as t
 _FEWEST_BONES = 40.0  # ml, below which an image is cut around the lungs
 _LUNG_SHARE = 0.6  # of a mask below -300 HU, at least
 _BODY = replace(LUNG_CT, range=_RANGE, outside=0.0)
-_LEVELS = (Level(8, 16, 12, 10), Level(4, 10, 10, 6))
+_LEVELS = (Level(8, 16, 12, 10), Level(4, 10, 10, 6, True))
 
 
 def slides(preset: OptimizationPreset, context: Context) -> bool:
