@@ -5,6 +5,8 @@ What is uncertain is not used: the registration goes on without it, and a senten
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 
@@ -34,9 +36,14 @@ def find_masks(
     given = [None if m is None else m.to(device) for m in (fixed_mask, moving_mask)]
     if all(m is not None for m in given) or not (is_ct(fixed) and is_ct(moving)):
         return given[0], given[1]
+    with ThreadPoolExecutor(2) as pool:  # SciPy looks for regions on one processor
+        looking = [
+            pool.submit(look_for_lungs, image) if m is None else None
+            for m, image in zip(given, (fixed, moving), strict=True)
+        ]
     found = [
-        look_for_lungs(image) if m is None else FoundLungs(m, LungFindings())
-        for m, image in zip(given, (fixed, moving), strict=True)
+        FoundLungs(m, LungFindings()) if job is None else job.result()
+        for m, job in zip(given, looking, strict=True)
     ]
     looked = [m is None for m in given]
     if any(look and f.mask is None for look, f in zip(looked, found, strict=True)):

@@ -1,10 +1,13 @@
 """Lungs that are found where no mask was given."""
 
+import threading
+
 import pytest
 import torch
 from references import blobs
 
 from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.images import masks as masks_module
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.masks import find_masks
@@ -24,6 +27,20 @@ def test_in_a_chest_ct_the_lungs_are_found_and_it_is_said(chest):
     (note,) = notes
     sizes = [f"two lungs of {a} and {b} l" for a, b in (("2.1", "1.8"), ("1.9", "1.7"))]
     assert f"{sizes[0]} in the fixed image, {sizes[1]} in the moving image" in note
+
+
+def test_both_images_are_searched_at_the_same_time(chest, monkeypatch):
+    both, look = threading.Barrier(2, timeout=60), masks_module.look_for_lungs
+
+    def meeting(image):
+        both.wait()
+        return look(image)
+
+    together = find_masks(chest.fixed, chest.moving, None, None, [])
+    monkeypatch.setattr(masks_module, "look_for_lungs", meeting)
+    again = find_masks(chest.fixed, chest.moving, None, None, [])
+    for mask, expected in zip(again, together, strict=True):
+        assert torch.equal(mask.data, expected.data)
 
 
 def test_a_given_mask_is_kept_and_the_other_one_is_found(chest):
