@@ -61,7 +61,12 @@ def shown_progress(quiet: bool = False) -> Iterator[Progress]:
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Reading", total=1.0)
-        yield lambda fraction, message: bar.update(task, completed=fraction, description=message)
+
+        def report(fraction: float, message: str) -> None:
+            # The last message at once: libraries that write files may be kept from the stream.
+            bar.update(task, completed=fraction, description=message, refresh=fraction >= 1.0)
+
+        yield report
 
 
 @contextlib.contextmanager

@@ -43,11 +43,13 @@ from DeepRegistrationLib.progress import part, shown_progress
 from DeepRegistrationLib.registration.cross_validation import check_folds, cross_validated_errors
 from DeepRegistrationLib.registration.engine import Registration, register
 from DeepRegistrationLib.reports.content import FunctionPart
+from DeepRegistrationLib.reports.driving_files import REPORT_FILE
 from DeepRegistrationLib.reports.file_pair import FilePair
 from DeepRegistrationLib.reports.file_pictures import places_in, with_places
 from DeepRegistrationLib.reports.file_report import file_content, identity_of_transform
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.identity import file_checksum
+from DeepRegistrationLib.reports.plain_report import write_report
 from DeepRegistrationLib.reports.report import REPORTED, build_report, report_and_measures
 from DeepRegistrationLib.reports.result_files import (
     PAGE,
@@ -55,6 +57,7 @@ from DeepRegistrationLib.reports.result_files import (
     UNCERTAINTY,
     output_size,
     write_results,
+    writing_results,
 )
 from DeepRegistrationLib.reports.summary import summary_lines
 
@@ -116,8 +119,11 @@ def register_files(arguments: argparse.Namespace) -> int:
         result = with_earlier(result, earlier)
         result = replace(result, notes=[*mask_notes, *result.notes])
         result.seconds.update(seconds)
-        report, measured = report_and_measures(result, fixed, moving, **landmark_arguments(pairs))
-        write_results(result, moving, report, folder, images=not arguments.no_images)
+        with writing_results(result, moving, folder, images=not arguments.no_images):
+            report, measured = report_and_measures(
+                result, fixed, moving, **landmark_arguments(pairs)
+            )
+        write_report(report, folder / REPORT_FILE)
         if arguments.report:
             pair = file_pair(arguments, fixed, moving, pairs, result.driving)
             (parts,) = function_parts(arguments, fixed, moving, result.transform)

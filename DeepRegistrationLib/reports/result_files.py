@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,16 +75,27 @@ def write_results(
     *,
     images: bool = True,
 ) -> None:
-    """Write what there is of ``RESULTS``.
+    """Write what there is of ``RESULTS``; arguments as for :func:`writing_results`."""
+    with writing_results(result, moving, folder, images=images):
+        pass
+    write_report(report, folder / REPORT_FILE)
+
+
+@contextmanager
+def writing_results(
+    result: Registration, moving: Image, folder: Path, *, images: bool = True
+) -> Iterator[None]:
+    """Write what there is of ``RESULTS``, without the report, while the block runs.
+
+    The images at the same time, as compressing each keeps one processor busy; the transforms one
+    after the other, as HDF5 is not made for threads. Maps are rounded to about 0.0001 and 0.001 mm:
+    the digits behind are noise, which makes a file three times as large. The files are complete,
+    and what went wrong is raised, at the end of the block; its own error goes first.
 
     Args:
         moving: That was registered; the warped image is written in its voxel type.
         images: Whether the warped image and the Jacobian map, which the report is made of, are
             written too.
-
-    The images at the same time, as compressing each keeps one processor busy; the transforms one
-    after the other, as HDF5 is not made for threads. Maps are rounded to about 0.0001 and 0.001 mm:
-    the digits behind are noise, which makes a file three times as large.
     """
     volumes: list[tuple[Image | None, str, float | None]] = [(result.fixed_mask, MASK_FILE, None)]
     if images:
@@ -92,24 +105,29 @@ def write_results(
     if result.uncertainty is not None:
         maps = result.uncertainty.maps().items()
         volumes += [(image, UNCERTAINTY[name], _LENGTH_STEP) for name, image in maps]
-    with native_silence(), ThreadPoolExecutor(len(volumes)) as pool:
+    with native_silence(), ThreadPoolExecutor(len(volumes) + 1) as pool:
         running = [
             pool.submit(_write, image, folder / name, step)
             for image, name, step in volumes
             if image is not None
         ]
-        drove = Drove(result.driving, tuple(result.driving_labels))
-        write_transform(result.transform, folder / RESULTS[0], drove.text() if drove else "")
-        if result.inverse is not None:
-            back = drove.swapped().text() if drove else ""
-            write_transform(result.inverse.field, folder / RESULTS[4], back)
+        running.append(pool.submit(_write_transforms, result, folder))
+        yield
     for job in running:
         job.result()  # raises what went wrong
+
+
+def _write_transforms(result: Registration, folder: Path) -> None:
+    """The transform and its inverse, and what drove them."""
+    drove = Drove(result.driving, tuple(result.driving_labels))
+    write_transform(result.transform, folder / TRANSFORM_FILE, drove.text() if drove else "")
+    if result.inverse is not None:
+        back = drove.swapped().text() if drove else ""
+        write_transform(result.inverse.field, folder / INVERSE_FILE, back)
     if result.driving is not None:
         write_driving(result.driving, folder / DRIVING_FILE)
     if result.driving_labels:
         write_driving_labels(result.driving_labels, folder / DRIVING_LABELS_FILE)
-    write_report(report, folder / RESULTS[3])
 
 
 def _write(image: Image, path: Path, step: float | None) -> None:

@@ -70,7 +70,7 @@ def test_a_disk_that_fills_up_while_writing_leaves_nothing(good, refuse, tmp_pat
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(result_files, "write_report", full)
+    monkeypatch.setattr(register_command, "write_report", full)
     assert_says(refuse(*register(*good, tmp_path / "out")), "disk became full")
 
 
@@ -120,7 +120,7 @@ def test_an_earlier_result_survives_a_failure(good, refuse, tmp_path, capfd, mon
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(result_files, "write_report", full)
+    monkeypatch.setattr(register_command, "write_report", full)
     refuse(*register(*good, out, "--set", "scale=2"))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
