@@ -139,11 +139,15 @@ def _write(image: Image, path: Path, step: float | None) -> None:
     if step is None:
         write_image(image, path)
         return
-    steps = (image.data / step).round_()
-    steps[(steps == 0) & (image.data > 0)] = 1
-    low, high = (float(value) for value in torch.aminmax(steps))
+    low, high = (float(value) / step for value in torch.aminmax(image.data))
     limits = torch.iinfo(torch.int16)
-    if limits.min <= low and high <= limits.max:
-        write_image(replace(image, data=steps.to(torch.int16)), path, scale=step)
+    fits = limits.min <= low and high <= limits.max
+    steps = torch.empty_like(image.data, dtype=torch.int16 if fits else image.data.dtype)
+    for slab in image.grid.slabs():
+        some = (image.data[slab] / step).round_()
+        some.masked_fill_((some == 0) & (image.data[slab] > 0), 1)
+        steps[slab] = some
+    if fits:
+        write_image(replace(image, data=steps), path, scale=step)
     else:
         write_image(replace(image, data=steps.mul_(step)), path)

@@ -44,7 +44,7 @@ def in_type_of(given: Image, warped: Image) -> Image:
         Rounded; unchanged where the given image holds other than whole numbers.
     """
     kind, values = given.data.dtype, given.data
-    if is_ct(given):
+    if kind != torch.int16 and is_ct(given):
         low, high = (float(value) for value in torch.aminmax(values))
         limits = torch.iinfo(torch.int16)
         if limits.min <= low and high <= limits.max and bool((values == values.round()).all()):
@@ -52,4 +52,7 @@ def in_type_of(given: Image, warped: Image) -> Image:
     if kind.is_floating_point or not warped.data.is_floating_point():
         return warped
     limits = torch.iinfo(kind)
-    return replace(warped, data=warped.data.round().clamp(limits.min, limits.max).to(kind))
+    result = torch.empty_like(warped.data, dtype=kind)
+    for slab in warped.grid.slabs():
+        result[slab] = warped.data[slab].round().clamp_(limits.min, limits.max)
+    return replace(warped, data=result)
