@@ -13,7 +13,7 @@ from DeepRegistrationLib.errors import RegistrationError
 if TYPE_CHECKING:
     import torch
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 _MAPPED = (64 << 20, 32 << 20)
 """Bytes from which an array comes from the system and goes back at once: the best, and the most
 that an older glibc takes, half of its HEAP_MAX_SIZE."""
@@ -79,7 +79,7 @@ def keep_freed_memory() -> bool:
 
     The system hands memory out in pages of zeros, and each array of a registration would be made of
     new ones: a tenth of its time. For a process of our own; in Slicer's it would be Slicer's memory
-    too.
+    too. All threads share what is kept.
 
     Returns:
         Whether the C library can do that; that of Linux (glibc) can.
@@ -90,5 +90,6 @@ def keep_freed_memory() -> bool:
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018 - musl has a mallopt that does nothing
         mapped = any(library.mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in _MAPPED)
-        return mapped and library.mallopt(_M_TRIM_THRESHOLD, _KEPT) == 1
+        kept = library.mallopt(_M_TRIM_THRESHOLD, _KEPT) == 1
+        return mapped and kept and library.mallopt(_M_ARENA_MAX, 1) == 1
     return False
