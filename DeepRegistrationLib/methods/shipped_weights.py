@@ -7,7 +7,7 @@ the new sum.
 
 SHIPPED = {
     "corrnet": "f627de17bb05a98920a5c47659dd0b43d16cef7bc99ef9c80800c243443eab6d",
-    "eppenhof-preview": "020e3f2fd18e86c5c3aefc8619140521d88558b9b92578130f4f689b66d1123b",
+    "eppenhof-preview": "39d43ede49fdf22417ef7b116f6fecefb529d392244823a82bf854e7f8d01eac",
     "heartnet": "bfe20027e449ba8b0527213087b26185f9e306475e4c8da35c3152bd95285db2",
     "heartsegnet": "4e68f0644e173e4563afa4b68d8a39e5d186af6416d0669b7a215257f7bb3ca2",
     "mlvirnet-preview": "1d52e7154c18993218a5ce8104325514daadfd727c9bf54d5c00cdd1529dad62",
