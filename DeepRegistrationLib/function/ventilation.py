@@ -29,6 +29,7 @@ from typing import Literal
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.alignment import is_lung
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
 from DeepRegistrationLib.function.local_means import LocalMeans, left_of_waves, resolution_for
 from DeepRegistrationLib.function.lung_regions import lung_regions
@@ -42,6 +43,7 @@ from DeepRegistrationLib.function.ventilation_amounts import (
 )
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import is_ct
 from DeepRegistrationLib.images.lungs import require_lungs
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.registration.validation import check_mask
@@ -207,6 +209,11 @@ def noise_floor(resolution: float) -> float:
 def _lungs(fixed: Image, given: Image | None, notes: list[str]) -> Image:
     if given is not None:
         check_mask(given, fixed)
+        if is_ct(fixed) and not is_lung(fixed, given):
+            notes.append(
+                f"Warning: what the mask {given.name} covers is not as dense as lungs; check that "
+                "it is their mask."
+            )
         return Image((given.data != 0).byte(), fixed.grid, given.name)
     found = require_lungs(fixed)
     assert found.mask is not None

@@ -171,6 +171,16 @@ def test_bad_input_is_refused_in_a_sentence():
         ventilation(fixed, moving, field, lungs=lungs, regions=[outside])
 
 
+def test_a_mask_of_something_else_than_lungs_is_doubted():
+    fixed, lungs = chest.scan(False)
+    moving, _ = chest.scan(True)
+    field = chest.motion(to_exhale=True)
+    body = replace(lungs, data=(lungs.data != 0) | (fixed.data > -300), name="body")
+    for mask, expected in ((lungs, 0), (body, 1)):
+        notes = ventilation(fixed, moving, field, lungs=mask).notes
+        assert sum("body covers is not as dense as lungs" in note for note in notes) == expected
+
+
 def test_given_regions_have_their_names():
     fixed, lungs = chest.scan(False)
     moving, _ = chest.scan(True)

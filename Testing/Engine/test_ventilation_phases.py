@@ -8,6 +8,7 @@ import pytest
 from DeepRegistrationLib import RegistrationError, RegistrationOptions
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.function.phases import ventilation_curves
+from DeepRegistrationLib.function.trust import phase_trust
 
 
 def test_curves_over_the_phases_follow_the_phantoms_volumes():
@@ -22,12 +23,25 @@ def test_curves_over_the_phases_follow_the_phantoms_volumes():
     assert curves.ventilation()["lungs"] == pytest.approx(true / true[2] - 1, abs=0.02)
     assert curves.ventilation()["lungs"][2] == 0
     assert len(curves.regions) == 7
-    assert len(curves.notes) == 3, curves.notes
+    assert len(curves.notes) == 4, curves.notes
     assert curves.notes[1].startswith("Phases 1 and 2: No masks were given: the lungs were found (")
     assert curves.notes[2].startswith("Phases 1 and 2: Settings for breathing lungs in CT")
+    assert curves.notes[3] == phase_trust(curves.reliable_percent.tolist())
+    assert curves.notes[3].startswith("In every phase at least ")
     with pytest.raises(RegistrationError, match="^Phase 1: There is no method called 'magic'"):
         ventilation_curves([inhale, pairs[1].moving], RegistrationOptions("magic"), exhale=1)
     with pytest.raises(RegistrationError, match="at least two phases"):
         ventilation_curves([inhale])
     with pytest.raises(RegistrationError, match="no phase 5"):
         ventilation_curves([inhale, inhale], exhale=5)
+
+
+def test_phases_that_cannot_be_trusted_are_all_named():
+    text = phase_trust([4.6, 100.0, 31.0, 50.0])
+    assert text == (
+        "Phases 1 and 3: only 5 to 31 % of the lungs have a trustworthy correspondence: do not "
+        "read the curves there, and look at the registration first."
+    )
+    assert phase_trust([100.0, 50.0]) == (
+        "In every phase at least 50 % of the lungs have a trustworthy correspondence."
+    )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from DeepRegistrationLib.function.trust import phase_trust
 from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.registration.series_notes import series_notes
@@ -16,7 +17,6 @@ from DeepRegistrationLib.scene.runs.requests import EngineQuestion, SceneRequest
 from DeepRegistrationLib.scene.runs.sequences import frame_times, frame_volume
 
 _SEARCH = 0.15  # of the progress: the lungs of every phase
-_LEAST = 50.0  # percent of the lungs that have to be reliable
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,13 +160,4 @@ def _notes(exhale: int, reliable: np.ndarray, doubts: list[str]) -> list[str]:
     notes = [f"Phase {exhale + 1} of {len(reliable)} has the smallest lungs: exhale."]
     if doubts:
         notes.append(f"The lungs that were found there may be wrong ({'; '.join(doubts)}).")
-    worst = int(reliable.argmin())
-    text = f"{reliable[worst]:.0f} % of the lungs"
-    if reliable[worst] < _LEAST:
-        notes.append(
-            f"In phase {worst + 1} only {text} have a trustworthy correspondence: do not read the "
-            "curves there, and look at the registration first."
-        )
-    else:
-        notes.append(f"In every phase at least {text} have a trustworthy correspondence.")
-    return notes
+    return [*notes, phase_trust(reliable.tolist())]

@@ -1,0 +1,30 @@
+"""How much of the lungs can be trusted in the phases of a breath, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from DeepRegistrationLib.registration.series_notes import series_notes
+
+_LEAST = 50.0  # percent of the lungs that have to be reliable
+
+
+def phase_trust(reliable: Sequence[float]) -> str:
+    """One sentence: the phases whose curves are not to be read, or that there is none.
+
+    Args:
+        reliable: Percent of the lungs with a trustworthy correspondence, phase by phase.
+    """
+    text = "% of the lungs have a trustworthy correspondence"
+    doubtful = {
+        k + 1: [
+            f"only {percent:.0f} {text}: do not read the curves there, and look at the "
+            "registration first."
+        ]
+        for k, percent in enumerate(reliable)
+        if percent < _LEAST
+    }
+    if doubtful:
+        (sentence,) = series_notes("phase", doubtful)
+        return sentence
+    return f"In every phase at least {min(reliable):.0f} {text}."
