@@ -12,9 +12,10 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from DeepRegistrationLib.data.phantoms import thorax
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.lungs import examine, find_lungs, look_for_lungs
+from DeepRegistrationLib.images.lungs import examine, find_lungs, look_for_lungs, require_lungs
 from DeepRegistrationLib.images.lungs.padding import data_box, padding
 from DeepRegistrationLib.transforms.tensors import volume_of
 from Testing.Benchmarks.scan_variants import (
@@ -54,6 +55,16 @@ def test_a_variant_has_the_same_lungs(chest, found, name):
     assert again.evidence.sure, again.evidence.failed_checks
     assert dice(truth, again.mask) >= ENOUGH
     assert len(again.evidence.lungs) == 2
+
+
+def test_voxels_too_large_for_a_mask_show_no_lungs():
+    chest = thorax((107, 86, 96), (3.0, 3.0, 3.0), landmarks=0).fixed
+    few = chest.data[::5, ::5, ::5]
+    coarse = Image(few, Grid(tuple(few.shape)[::-1], (15.0, 15.0, 15.0)), "coarse")
+    assert examine(volume_of(coarse)).sure  # by the blocks
+    assert not look_for_lungs(coarse).evidence.sure
+    with pytest.raises(RegistrationError, match="No lungs were found in coarse"):
+        require_lungs(coarse)
 
 
 def test_arms_beside_the_chest_do_not_matter(chest, found):

@@ -96,7 +96,10 @@ def look_for_lungs(image: Image) -> FoundLungs:
         return FoundLungs(None, evidence)
     blocks, lungs, offset = found
     level = _level(blocks, lungs)
-    return FoundLungs(_mask(image, data, blocks, lungs, offset, level), evidence, level)
+    mask = _mask(image, data, blocks, lungs, offset, level)
+    if not bool(mask.data.any()):  # voxels of centimeters
+        return FoundLungs(None, LungFindings())
+    return FoundLungs(mask, evidence, level)
 
 
 def _search(
