@@ -12,7 +12,8 @@ from DeepRegistrationLib.errors import RegistrationError
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image
 
-_NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")  # not in a file's name
+_NUMBER = re.compile(r"(?<![\w.,-])-?\d+(?:\.\d+)?(?![\w-]|[.,]\w)")  # not in a file's name
+_IS_RANGE = "# to #"  # of ranges there are no ranges
 _WARNING = "Warning: "
 
 
@@ -36,6 +37,7 @@ def series_notes(
             if text in known:
                 continue
             shape = _NUMBER.sub("#", text)
+            shape = text if _IS_RANGE in shape else shape
             while number in groups.get(shape, ()):  # two of a kind are not mixed
                 shape += " "
             groups.setdefault(shape, {})[number] = text

@@ -36,6 +36,14 @@ def test_figures_in_names_are_not_mixed():
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ["bed {}.nii.gz is tilted.", "Moved by {} to 9 mm.", "It has {},234 voxels."]
+)
+def test_what_is_no_figure_of_its_own_becomes_no_range(text):
+    notes = {k: [text.format(k)] for k in (1, 2)}
+    assert series_notes("phase", notes) == [f"Phase {k}: {text.format(k)}" for k in (1, 2)]
+
+
 def test_two_sentences_of_a_kind_in_one_phase_stay_apart():
     notes = {1: ["Pair 1 is far.", "Pair 7 is far."], 2: ["Pair 1 is far."]}
     assert series_notes("phase", notes) == [
