@@ -87,6 +87,7 @@ def improve_files(arguments: argparse.Namespace) -> int:
         result = Registration(
             transform=found.transform,
             grid=fixed.grid,
+            fixed_mask=masks["fixed_mask"],
             driving=guide,
             left_out=errors,
             seconds=seconds,

@@ -31,8 +31,13 @@ def summary(report: dict[str, Any]) -> list[str]:
             where = f"in the {report['region']['name']}"
             lines.append(f"Local correlation {where}: {before:.3f} before, {after:.3f} after")
     for label, overlap in (report["overlap"] or {}).items():
-        dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
         what = "the masks" if label == "mask" else f"label {label}"
+        if not any(
+            o and o["hausdorff95"] is not None for o in (overlap["before"], overlap["after"])
+        ):
+            lines.append(f"Dice of {what}: unknown, as one of the two images has none")
+            continue
+        dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
         apart = " (it drove the registration: no proof)" if overlap.get("drove") else ""
         lines.append(f"Dice of {what}: {dice[0]:.3f} before, {dice[1]:.3f} after{apart}")
     if volume := report["jacobian"]:

@@ -290,6 +290,10 @@ def test_a_wrong_landmark_is_noticed_by_its_neighbours(files, pair, tmp_path):
     words = ["improve", files["f.nii.gz"], files["m.nii.gz"], str(tmp_path / "true.h5")]
     words += ["-o", str(tmp_path / "out"), "--guide", str(tmp_path / "one.csv")]
     words += [str(tmp_path / "other.csv"), "--fixed-landmarks", files["f.csv"]]
+    write_image(pair.fixed_lungs, tmp_path / "mask.nii.gz")
+    words += ["--fixed-mask", str(tmp_path / "mask.nii.gz")]
     assert main([*words, "--moving-landmarks", files["m.csv"], "--quiet"]) == 0
-    notes = json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["region"]["name"] == "mask"
+    notes = report["notes"]
     assert any("nearby fit" in note and "worse than before" in note for note in notes)

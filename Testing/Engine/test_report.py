@@ -146,6 +146,16 @@ def test_labels_that_move_with_the_image_overlap_better_after():
     assert found["similarity"] is None
 
 
+def test_a_label_of_one_image_alone_has_no_overlap_in_the_summary():
+    result, _, _ = a_registration()
+    fixed, _ = two_label_maps()
+    moving = replace(fixed, data=fixed.data * (fixed.data == 1))
+    found = evaluation_report(result.transform, fixed_labels=fixed, moving_labels=moving)
+    (first, second) = [line for line in summary(found) if line.startswith("Dice")]
+    assert first.startswith("Dice of label 1: 1.000 before, ")
+    assert second == "Dice of label 2: unknown, as one of the two images has none"
+
+
 def test_the_summary_names_the_main_numbers():
     result, fixed, moving = a_registration(with_inverse=False)
     points = GRID.to_physical(np.array([[6.0, 6, 6]]))
