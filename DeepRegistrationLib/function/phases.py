@@ -10,7 +10,7 @@ import numpy as np
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.lung_regions import lung_regions
 from DeepRegistrationLib.function.lung_samples import sampled
-from DeepRegistrationLib.function.trust import phase_trust
+from DeepRegistrationLib.function.trust import no_breath, phase_trust
 from DeepRegistrationLib.function.ventilation import RESOLUTION
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.lungs import require_lungs
@@ -98,6 +98,7 @@ def ventilation_curves(
             volumes.setdefault(name, np.full(len(phases), there))[k] = here
         reliable[k] = one.reliable_percent
     notes += [*series_notes("phase", said, phases), phase_trust(reliable.tolist())]
+    notes += no_breath(volumes["lungs"].tolist())
     return PhaseCurves(exhale, volumes, reliable, notes)
 
 

@@ -1,4 +1,4 @@
-"""How much of the lungs can be trusted in the phases of a breath, in sentences."""
+"""What can be trusted of the phases of a breath, in sentences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,25 @@ from collections.abc import Sequence
 
 from DeepRegistrationLib.registration.series_notes import series_notes
 
+LEAST_BREATH = 0.02
+"""Change of the lungs' volume: less is no breath."""
+
 _LEAST = 50.0  # percent of the lungs that have to be reliable
+
+
+def no_breath(lungs: Sequence[float]) -> list[str]:
+    """A sentence where the phases show no breath.
+
+    Args:
+        lungs: Their volume, phase by phase.
+    """
+    change = max(lungs) / min(lungs) - 1
+    if change >= LEAST_BREATH:
+        return []
+    return [
+        f"Warning: the lungs' volume differs by only {change:.1%} between the phases, so there is "
+        "no breath to measure."
+    ]
 
 
 def phase_trust(reliable: Sequence[float]) -> str:

@@ -35,6 +35,7 @@ from DeepRegistrationLib.function.local_means import LocalMeans, left_of_waves, 
 from DeepRegistrationLib.function.lung_regions import lung_regions
 from DeepRegistrationLib.function.lung_samples import LungSamples, sampled
 from DeepRegistrationLib.function.slice_bands import SliceBands, find_slice_bands, without_surface
+from DeepRegistrationLib.function.trust import LEAST_BREATH
 from DeepRegistrationLib.function.ventilation_amounts import (
     MEASURES,
     RELIABLE,
@@ -62,7 +63,6 @@ One scan in two reconstruction kernels, registered to each other
 (``python -m Testing.Benchmarks.ventilation``). Of a scan registered to itself it is 0.
 """
 
-_LEAST = 0.02  # change of the lungs' volume: less is no breath
 _AGAINST = 0.01  # change against what was said of the phases
 _MASS = 0.15  # change of the lungs' whole mass that is said
 
@@ -210,10 +210,7 @@ def _lungs(fixed: Image, given: Image | None, notes: list[str]) -> Image:
     if given is not None:
         check_mask(given, fixed)
         if is_ct(fixed) and not is_lung(fixed, given):
-            notes.append(
-                f"Warning: what the mask {given.name} covers is not as dense as lungs; check that "
-                "it is their mask."
-            )
+            notes.append(f"Warning: the mask {given.name} covers what is not as dense as lungs.")
         return Image((given.data != 0).byte(), fixed.grid, given.name)
     found = require_lungs(fixed)
     assert found.mask is not None
@@ -235,7 +232,7 @@ def _phase(said: str, change: float, moving: Image) -> str:
             f"changes by {change:+.0%} from it to {moving.name}; exchange the images or say that "
             f"the fixed one is the {'exhale' if said == 'inhale' else 'inhale'}."
         )
-    if abs(change) < _LEAST:
+    if abs(change) < LEAST_BREATH:
         raise RegistrationError(
             f"The lungs' volume changes by only {change:+.1%} from the fixed to the moving "
             "image, so there is no breath to measure; give an exhale and an inhale scan."

@@ -178,7 +178,9 @@ def test_a_mask_of_something_else_than_lungs_is_doubted():
     body = replace(lungs, data=(lungs.data != 0) | (fixed.data > -300), name="body")
     for mask, expected in ((lungs, 0), (body, 1)):
         notes = ventilation(fixed, moving, field, lungs=mask).notes
-        assert sum("body covers is not as dense as lungs" in note for note in notes) == expected
+        assert (
+            sum("body covers what is not as dense as lungs" in note for note in notes) == expected
+        )
 
 
 def test_given_regions_have_their_names():

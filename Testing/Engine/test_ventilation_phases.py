@@ -8,7 +8,7 @@ import pytest
 from DeepRegistrationLib import RegistrationError, RegistrationOptions
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.function.phases import ventilation_curves
-from DeepRegistrationLib.function.trust import phase_trust
+from DeepRegistrationLib.function.trust import no_breath, phase_trust
 
 
 def test_curves_over_the_phases_follow_the_phantoms_volumes():
@@ -45,3 +45,15 @@ def test_phases_that_cannot_be_trusted_are_all_named():
     assert phase_trust([100.0, 50.0]) == (
         "In every phase at least 50 % of the lungs have a trustworthy correspondence."
     )
+
+
+def test_phases_without_a_breath_are_doubted():
+    assert no_breath([3000.0, 3100.0, 3050.0]) == []
+    (text,) = no_breath([3000.0, 3030.0, 3000.0])
+    assert text.startswith("Warning: the lungs' volume differs by only 1.0% between the phases")
+
+
+def test_curves_of_one_image_say_that_there_is_no_breath():
+    image = thorax((40, 32, 36), (8.0, 8.0, 8.0), landmarks=0).fixed
+    notes = ventilation_curves([image, image], RegistrationOptions(quality="fast")).notes
+    assert any("no breath to measure" in note for note in notes)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from DeepRegistrationLib.function.trust import phase_trust
+from DeepRegistrationLib.function.trust import no_breath, phase_trust
 from DeepRegistrationLib.images.plain_data import Volume
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.registration.series_notes import series_notes
@@ -145,7 +145,7 @@ class BreathRequest(SceneRequest):
             }
             for region, change in changes.items()
         ]
-        notes = _notes(exhale, reliable, doubts)
+        notes = _notes(exhale, reliable, doubts) + no_breath(volumes["lungs"].tolist())
         return BreathResult(table, chart, rows, notes, said, record)
 
     def needed(self) -> list[tuple[str, Any]]:
