@@ -100,7 +100,8 @@ def error_estimate(values: Mapping[str, Any] | None) -> str:
         "<p>Inverse consistency: of two registrations, one in each direction. Spread: of repeated "
         "estimates. Misalignment: how far matched blocks of the images still lie apart. Combined, "
         "they show where to look. They are not error bars: true errors are usually larger, and an "
-        "error where the images have no structure does not show.</p>"
+        "error where the images have no structure does not show; one of more than 8 mm looks "
+        "smaller.</p>"
     )
     return section("Error estimate", table(["", *keys.values()], rows, title) + text)
 

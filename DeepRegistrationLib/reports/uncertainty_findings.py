@@ -19,7 +19,7 @@ def uncertainty_findings(values: dict[str, Any] | None) -> list[Finding]:
     text = f"Error estimate above {limit:g} mm in {percent(share)} of the {region}"
     text += f" (median {figure(values['median'])} mm, 95 % below {figure(values['p95'])} mm): "
     text += "this shows where to look; it is not an error bar. Errors where the images have no "
-    text += "structure do not show."
+    text += "structure do not show, and errors of more than 8 mm look smaller."
     basis = f"{allowed.basis}; a caution from {UNCERTAIN_SHARE:g} %: {OWN}; true errors beside "
     basis += "estimated ones: docs/uncertainty-findings.md"
     found = [Finding("caution" if share >= UNCERTAIN_SHARE else "ok", text, basis)]
