@@ -96,23 +96,13 @@ class _AlongAxes(torch.autograd.Function):
 
 def _along(values: torch.Tensor, axis: int, bands: list[Band]) -> torch.Tensor:
     """Products of [..., z, y, x] with the bands of a matrix along one axis."""
-    shape = list(values.shape)
-    shape[axis] = sum(len(weights) for _, weights in bands)
-    result = values.new_empty(shape)
-    first = 0
-    for old, weights in bands:
-        new = slice(first, first + len(weights))
-        first = new.stop
-        if axis == -1:
-            rows, out = (v.reshape(-1, v.shape[-1]) for v in (values, result))
-            torch.mm(rows[:, old], weights.T, out=out[:, new])
-            continue
-        rows, out = (
-            v.reshape(-1, v.shape[axis], v.shape[-1] if axis == -2 else v.shape[-2] * v.shape[-1])
-            for v in (values, result)
-        )
-        torch.bmm(weights.expand(len(rows), -1, -1), rows[:, old], out=out[:, new])
-    return result
+    if axis == -1:
+        parts = [values[..., old] @ weights.T for old, weights in bands]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+    rows = values if axis == -2 else values.flatten(-2)
+    parts = [weights @ rows[..., old, :] for old, weights in bands]
+    result = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+    return result if axis == -2 else result.unflatten(-1, values.shape[-2:])
 
 
 def gaussian_mean(
