@@ -202,7 +202,7 @@ def test_the_estimate_of_memory_counts_the_maps_that_are_wanted(monkeypatch):
     for wanted in (Outputs(), REPORTED, REPORTED | Outputs(displacement=True, uncertainty=True)):
         validation.check_memory(Described, Described, wanted, torch.device("cpu"))
     assert asked[0] == asked[1]  # measured: 2125 and 2146 MB with a real scan
-    assert asked[2] == asked[1] + 4 * 4 * Described.grid.voxels
+    assert asked[2] == asked[1] + 4 * 5 * Described.grid.voxels  # four maps of the error estimate
 
 
 def test_a_grid_with_a_direction_that_is_not_finite_is_refused():
