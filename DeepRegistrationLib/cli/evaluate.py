@@ -28,7 +28,7 @@ from DeepRegistrationLib.cli.page import (
     identity_of_file,
     report_beside,
 )
-from DeepRegistrationLib.cli.page_function import function_parts
+from DeepRegistrationLib.cli.page_function import function_parts, lungs_judged
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
@@ -209,7 +209,9 @@ def _function(
     """Of each transform, where it was asked for, which needs both images."""
     if inputs.fixed is None or inputs.moving is None:
         return [[] for _ in judged]
-    transforms = [each.transform for each in judged]
+    transforms = [
+        (each.transform, lungs_judged(inputs.fixed, each.report, each.measured)) for each in judged
+    ]
     return function_parts(arguments, inputs.fixed, inputs.moving, *transforms)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.alignment import is_lung
 from DeepRegistrationLib.function.numpy_interface import plain_rows, plain_strain
 from DeepRegistrationLib.function.strain import strain
 from DeepRegistrationLib.function.strain_result import Strain
 from DeepRegistrationLib.function.ventilation import Ventilation, ventilation
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
 from DeepRegistrationLib.reports.content import FunctionPart, Picture
 from DeepRegistrationLib.reports.function_page import map_limits, map_picture
 from DeepRegistrationLib.reports.function_parts import (
@@ -33,30 +35,54 @@ _CAPTION = (
 )
 
 
+def lungs_judged(
+    fixed: Image, report: Mapping[str, Any], measured: Mapping[str, Any]
+) -> Image | None:
+    """The mask that a report judges in, where it is one of lungs; None: they have to be found."""
+    mask: Image | None = measured["region_mask"]
+    if mask is None or report["region"]["source"] not in (GIVEN, LUNGS):
+        return None
+    return mask if is_lung(fixed, mask) else None
+
+
 def function_parts(
-    arguments: argparse.Namespace, fixed: Image, moving: Image, *transforms: Transform
+    arguments: argparse.Namespace,
+    fixed: Image,
+    moving: Image,
+    *transforms: tuple[Transform, Image | None],
 ) -> list[list[FunctionPart]]:
     """What ``--ventilation`` and ``--strain`` ask for, of each transform.
 
     Where it cannot be measured, the part says why, so that nothing else of the page is lost.
+
+    Args:
+        arguments: Of the command line.
+        fixed, moving: The images.
+        transforms: Each with the mask of the lungs that its page is about, if it is about one.
     """
     wanted: dict[str, tuple[bool, Callable[..., Any], Callable[..., list[FunctionPart]]]] = {
-        VENTILATION: (arguments.ventilation, ventilation, partial(_ventilation_parts, fixed)),
+        VENTILATION: (arguments.ventilation, _ventilation, partial(_ventilation_parts, fixed)),
         STRAIN: (arguments.strain, _strain, _strain_parts),
     }
     parts: list[list[FunctionPart]] = [[] for _ in transforms]
     for title, (asked, measure, put) in wanted.items():
         measured: dict[int, Any] = {}
-        for k, transform in enumerate(transforms if asked else ()):
+        for k, (transform, lungs) in enumerate(transforms if asked else ()):
             try:
                 with torch.no_grad():
-                    measured[k] = measure(fixed, moving, transform)
+                    measured[k] = measure(fixed, moving, transform, lungs)
             except RegistrationError as error:
                 print(f"{title} was not measured: {error}", file=sys.stderr)
                 parts[k].append(not_measured(title, str(error)))
         for k, part in zip(measured, put(list(measured.values())), strict=True):
             parts[k].append(part)
     return parts
+
+
+def _ventilation(
+    fixed: Image, moving: Image, transform: Transform, lungs: Image | None
+) -> Ventilation:
+    return ventilation(fixed, moving, transform, lungs=lungs)
 
 
 def _ventilation_parts(fixed: Image, measured: list[Ventilation]) -> list[FunctionPart]:
@@ -71,7 +97,7 @@ def _ventilation_parts(fixed: Image, measured: list[Ventilation]) -> list[Functi
     return parts
 
 
-def _strain(fixed: Image, moving: Image, transform: Transform) -> Strain:
+def _strain(fixed: Image, moving: Image, transform: Transform, _lungs: Image | None) -> Strain:
     return strain([fixed, moving], transform=transform)
 
 

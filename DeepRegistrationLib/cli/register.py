@@ -28,7 +28,7 @@ from DeepRegistrationLib.cli.inputs import (
     with_earlier,
 )
 from DeepRegistrationLib.cli.page import file_pair, origin_of, page_flags
-from DeepRegistrationLib.cli.page_function import function_parts
+from DeepRegistrationLib.cli.page_function import function_parts, lungs_judged
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.driving_pairs import at_places
@@ -126,7 +126,8 @@ def register_files(arguments: argparse.Namespace) -> int:
         write_report(report, folder / REPORT_FILE)
         if arguments.report:
             pair = file_pair(arguments, fixed, moving, pairs, result.driving)
-            (parts,) = function_parts(arguments, fixed, moving, result.transform)
+            judged = result.transform, lungs_judged(fixed, report, measured)
+            (parts,) = function_parts(arguments, fixed, moving, judged)
             _write_page(result, pair, report, measured, folder, parts)
     tell(arguments, report)
     return warned(report, arguments.strict)

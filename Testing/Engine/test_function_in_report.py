@@ -8,9 +8,10 @@ import re
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from pages_made import evaluate, text_of
 
-from DeepRegistrationLib import write_image, write_transform
+from DeepRegistrationLib import Image, write_image, write_transform
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.data.phantoms import cine, thorax
 from DeepRegistrationLib.reports.content import FunctionPart, ReportContent
@@ -50,6 +51,25 @@ def test_ventilation_is_a_section_of_the_page_where_it_is_asked_for(tmp_path, ca
     assert sitk.ReadImage(str(tmp_path / "map.png")).GetSize()[0] > 100
     assert "Not measured: " in text_of(page)
     assert "Heart strain was not measured" in capsys.readouterr().err
+
+
+def test_ventilation_is_measured_in_the_mask_that_the_page_is_about(tmp_path):
+    chest = thorax((40, 32, 36), (8.0, 8.0, 8.0), motion=20.0, seed=2)
+    images, transform = written(tmp_path, chest.fixed, chest.moving, chest.transform)
+    lungs = chest.fixed_lungs.data != 0
+    upper = lungs & (torch.arange(lungs.shape[0])[:, None, None] > 20)
+    jacobian = chest.transform.jacobian(chest.fixed.grid.points())
+    body = chest.fixed.data > -500  # without the lungs, so that these have to be found
+    for mask, measured in ((upper, upper), (body, lungs)):
+        write_image(Image(mask.byte(), chest.fixed.grid), tmp_path / "mask.nii.gz")
+        page = tmp_path / "page.html"
+        given = "--ventilation", "--fixed-mask", tmp_path / "mask.nii.gz"
+        assert evaluate(images, transform, page, *given) == 0
+        ml, percent = re.search(r"both lungs\s*(\d+)\s*(\d+\.\d)", spaced(page)).groups()
+        exhale = float(jacobian[measured].sum()) * 8.0**3 / 1000
+        assert float(ml) == pytest.approx(exhale, rel=0.05)
+        change = int(measured.sum()) / float(jacobian[measured].sum()) - 1
+        assert float(percent) == pytest.approx(100 * change, abs=2)
 
 
 def spaced(page) -> str:
