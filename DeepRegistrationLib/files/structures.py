@@ -27,6 +27,7 @@ from DeepRegistrationLib.images.dicom.structures import (
     CLOSED,
     Contour,
     StructureSet,
+    numbered,
     read_structure_set,
     spacing_in_plane,
 )
@@ -168,24 +169,29 @@ def _structure_set(source: Any, rois: dict[int, list[Contour]], target: Series) 
     result.ApprovalStatus = "UNAPPROVED"
     result.ReferencedFrameOfReferenceSequence = [_reference(target)]
     result.StructureSetROISequence = []
-    for item in source.get("StructureSetROISequence", None) or []:
+    for number, item in numbered(source, "StructureSetROISequence"):
+        if number is None:
+            continue
         roi = pydicom.Dataset()
-        roi.ROINumber = item.ROINumber
+        roi.ROINumber = number
         roi.ReferencedFrameOfReferenceUID = target.frame
         roi.ROIName = item.get("ROIName", "")
         roi.ROIGenerationAlgorithm = "AUTOMATIC"
         result.StructureSetROISequence.append(roi)
     result.ROIContourSequence = []
     left = dict(rois)  # a structure may stand in several items
-    for item in source.get("ROIContourSequence", None) or []:
+    for number, item in numbered(source, "ROIContourSequence"):
+        if number is None:
+            continue
         drawn = pydicom.Dataset()
-        drawn.ReferencedROINumber = item.ReferencedROINumber
+        drawn.ReferencedROINumber = number
         if "ROIDisplayColor" in item:
             drawn.ROIDisplayColor = item.ROIDisplayColor
-        if contours := left.pop(int(item.ReferencedROINumber), []):
+        if contours := left.pop(number, []):
             drawn.ContourSequence = [_contour(*contour, target) for contour in contours]
         result.ROIContourSequence.append(drawn)
-    result.RTROIObservationsSequence = list(source.get("RTROIObservationsSequence", None) or [])
+    observations = numbered(source, "RTROIObservationsSequence")
+    result.RTROIObservationsSequence = [item for number, item in observations if number is not None]
     return result
 
 

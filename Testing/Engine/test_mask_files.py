@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import dicom_pair
 import numpy as np
 import pydicom
@@ -179,6 +181,34 @@ def test_one_damaged_item_of_a_structure_in_two_spoils_the_whole_structure(tmp_p
     dataset.save_as(file)
     damage(file, "cut")
     assert [s.name for s in read_labels(file, GRID).segments] == ["tube"]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "kept", "why"),
+    [
+        ("StructureSetROISequence", False, "it has no ROI number"),
+        ("StructureSetROISequence", True, "it has no ROI number"),
+        ("ROIContourSequence", False, "its contours do not name its ROI number"),
+        ("ROIContourSequence", True, "its contours do not name its ROI number"),
+    ],
+)
+def test_structures_without_a_number_are_named(tmp_path, drawn_on, sequence, kept, why):
+    target = read_series(dicom_pair.series(tmp_path / "target", GRID).folder)
+    keyword = "ROINumber" if sequence == "StructureSetROISequence" else "ReferencedROINumber"
+    said = rf"Heart is damaged \({why}\), and so not read"
+    for rois in ({"Heart": tube(9.1), "ball": ball(18.2)}, {"Heart": tube(9.1)}):
+        file = dicom_pair.structures(tmp_path / "rs.dcm", drawn_on, rois)
+        dataset = pydicom.dcmread(file)
+        setattr(dataset[sequence][0], keyword, None)
+        if not kept:
+            delattr(dataset[sequence][0], keyword)
+        dataset.save_as(file)
+        with pytest.raises(RegistrationError, match=said):
+            read_mask(f"{file}:Heart", GRID)
+        if "ball" in rois:
+            assert "ball" in masks(file) and re.search(said, str(read_labels(file, GRID).notes))
+            notes = propagate_structures(Affine(), file, target, tmp_path / "out.dcm")
+            assert re.search(said, str(notes)) and "ball" in masks(tmp_path / "out.dcm")
 
 
 def test_structures_that_are_damaged_are_left_behind_and_named(tmp_path, drawn_on):

@@ -98,14 +98,24 @@ def read_structure_set(path: str | Path) -> StructureSet:
     if str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
         name = Path(path).name
         raise RegistrationError(f"{name} is not an RT Structure Set; give one (Modality RTSTRUCT).")
-    names = {
-        int(item.ROINumber): str(item.get("ROIName", ""))
-        for item in dataset.get("StructureSetROISequence", None) or []
-    }
-    rois, damaged = _contours_of(dataset)
+    names: dict[int, str] = {}
+    damaged: dict[int, str] = {}
+    for number, item in numbered(dataset, "StructureSetROISequence"):
+        name = str(item.get("ROIName", ""))
+        if number is None:
+            number, name = -1 - len(damaged), name or "a structure without a name"
+            damaged[number] = "it has no ROI number"
+        names[number] = name
+    rois, more_damaged, lost = _contours_of(dataset)
+    if lost:
+        gone = [n for n in names if n not in {*rois, *damaged, *more_damaged}]
+        more_damaged |= dict.fromkeys(gone, "its contours do not name its ROI number")
+    damaged |= more_damaged
     notes = [
         f"{names.get(n) or n} is damaged ({why}), and so not read" for n, why in damaged.items()
     ]
+    if lost and not gone:
+        notes.append("contours of no ROI number were not read")
     rois, more = _drawn_once(rois, names)
     notes += more
     return StructureSet(dataset, rois, names, drawn_on(dataset), notes, frozenset(damaged))
@@ -180,12 +190,28 @@ def _inside(contours: list[np.ndarray], name: str, grid: Grid) -> Iterator[tuple
         yield int(low[2] + k), plane
 
 
-def _contours_of(dataset: Any) -> tuple[dict[int, list[Contour]], dict[int, str]]:
-    """Contours by ROI number, and the numbers of damaged ROIs with a clause that says why."""
+def numbered(dataset: Any, sequence: str) -> list[tuple[int | None, Any]]:
+    """The items of a sequence with their ROI numbers; None where an item has none."""
+    keyword = "ROINumber" if sequence == "StructureSetROISequence" else "ReferencedROINumber"
+    found: list[tuple[int | None, Any]] = []
+    for item in dataset.get(sequence, None) or []:
+        try:
+            found.append((int(item.get(keyword)), item))
+        except (TypeError, ValueError):
+            found.append((None, item))
+    return found
+
+
+def _contours_of(dataset: Any) -> tuple[dict[int, list[Contour]], dict[int, str], bool]:
+    """Contours by ROI number, the numbers of damaged ROIs with a clause that says why, and whether
+    there are contours without a number.
+    """
     rois: dict[int, list[Contour]] = {}
     damaged: dict[int, str] = {}
-    for item in dataset.get("ROIContourSequence", None) or []:
-        number = int(item.ReferencedROINumber)
+    items = numbered(dataset, "ROIContourSequence")
+    for number, item in items:
+        if number is None:
+            continue
         try:
             drawn = [_contour_of(each) for each in item.get("ContourSequence", None) or []]
         except MemoryError:
@@ -197,7 +223,8 @@ def _contours_of(dataset: Any) -> tuple[dict[int, list[Contour]], dict[int, str]
     for number, contours in rois.items():
         if objection := _objection(contours):
             damaged.setdefault(number, objection)
-    return {n: contours for n, contours in rois.items() if n not in damaged}, damaged
+    rois = {n: contours for n, contours in rois.items() if n not in damaged}
+    return rois, damaged, any(number is None for number, _ in items)
 
 
 def _contour_of(item: Any) -> Contour:
