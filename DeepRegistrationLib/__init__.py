@@ -37,7 +37,7 @@ _HOME = {
     "leave_one_out": "registration.improvement",
     "method_names": "methods",
     "read_image": "images.image",
-    "read_labels": "images.labels",
+    "read_labels": "images.label_files",
     "read_mask": "images.mask_files",
     "read_landmarks": "evaluation",
     "read_sequence": "images.image",

@@ -31,7 +31,9 @@ from DeepRegistrationLib.images.dicom.files import DOSE, STRUCTURE_SET, sop_clas
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import WRITABLE, write_image
 from DeepRegistrationLib.images.intensity import background
-from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, write_labels
+from DeepRegistrationLib.images.label_files import SEGMENTATION, write_labels
+from DeepRegistrationLib.images.labels import Labels
+from DeepRegistrationLib.images.segment_names import file_and_names
 from DeepRegistrationLib.transforms import warp, warp_labels
 from DeepRegistrationLib.transforms.warping import in_type_of
 
@@ -41,7 +43,8 @@ Writer = Callable[[Path], list[str]]
 
 def apply_files(arguments: argparse.Namespace) -> None:
     """``deepreg apply``: an image, a label map, points, or DICOM structures or dose."""
-    kind = sop_class(arguments.input)
+    file, _ = file_and_names(arguments.input)
+    kind = sop_class(file)
     if kind in (STRUCTURE_SET, DOSE):
         return apply_to_object(arguments, kind)
     points_in, points_out = is_landmark_file(arguments.input), is_landmark_file(arguments.output)
@@ -91,9 +94,10 @@ def _applied_image(arguments: argparse.Namespace) -> tuple[Writer, int]:
         raise RegistrationError(
             f"An image needs an output grid; give the {side} image with --reference."
         )
-    if not arguments.labels and arguments.input.lower().endswith(SEGMENTATION):
+    file, _ = file_and_names(arguments.input)
+    if not arguments.labels and file.lower().endswith(SEGMENTATION):
         raise RegistrationError(
-            f"{Path(arguments.input).name} is a segmentation, whose labels must not be "
+            f"{Path(file).name} is a segmentation, whose labels must not be "
             "interpolated; add --labels."
         )
     load = load_labels if arguments.labels else load_image

@@ -22,9 +22,11 @@ from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import Image, read_image
-from DeepRegistrationLib.images.labels import SEGMENTATION, Labels, drawn_on_others, read_labels
-from DeepRegistrationLib.images.mask_files import file_and_names, read_mask
+from DeepRegistrationLib.images.label_files import SEGMENTATION, read_labels
+from DeepRegistrationLib.images.labels import Labels, drawn_on_others
+from DeepRegistrationLib.images.mask_files import read_mask
 from DeepRegistrationLib.images.plain_data import GIVEN, LUNGS
+from DeepRegistrationLib.images.segment_names import file_and_names
 from DeepRegistrationLib.methods import make_method
 from DeepRegistrationLib.options import RegistrationOptions, values_in
 from DeepRegistrationLib.registration.engine import Registration

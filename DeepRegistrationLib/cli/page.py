@@ -14,7 +14,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.images.dicom.identity import dicom_identity
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.mask_files import file_and_names
+from DeepRegistrationLib.images.segment_names import file_and_names
 from DeepRegistrationLib.reports.decision import (
     Decision,
     check_decision,

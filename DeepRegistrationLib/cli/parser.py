@@ -14,6 +14,7 @@ from DeepRegistrationLib.cli.guide_parser import add_all_guide_options, add_guid
 from DeepRegistrationLib.cli.interchange_parser import add_convert
 from DeepRegistrationLib.cli.page_parser import add_evaluate_page, add_register_page
 from DeepRegistrationLib.cli.shared_options import (
+    LABELS,
     MASK,
     add_device_option,
     add_landmark_options,
@@ -165,7 +166,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--fixed-mask", metavar="FILE", help=f"measure inside this {MASK}")
     parser.add_argument("--moving-mask", metavar="FILE", help=f"{MASK}, for the overlap of both")
     for side in ("fixed", "moving"):
-        what = f"label map, segmentation or RTSTRUCT of the {side} image"
+        what = f"{LABELS} of the {side} image"
         parser.add_argument(f"--{side}-labels", metavar="FILE", help=what)
     parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
     add_evaluate_page(parser)
@@ -185,7 +186,9 @@ def _add_apply(commands: Any) -> None:
     )
     parser.add_argument("transform", metavar="TRANSFORM", help="fixed to moving: .h5, .tfm ...")
     parser.add_argument(
-        "input", metavar="INPUT", help="image, label map, landmark file, RTSTRUCT or RTDOSE"
+        "input",
+        metavar="INPUT",
+        help="image, label map, landmark file, RTSTRUCT (or rs.dcm:Heart,Lung_L) or RTDOSE",
     )
     parser.add_argument("--output", "-o", metavar="FILE", required=True, help="file to write")
     parser.add_argument(

@@ -11,6 +11,9 @@ _DEFAULTS = RegistrationOptions()
 MASK = "mask (or RTSTRUCT, as in rs.dcm:Lung_L,Lung_R)"
 """What an option takes as a mask, for its help."""
 
+LABELS = "label map, segmentation or RTSTRUCT (or structures of one, as in rs.dcm:Heart,Lung_L)"
+"""What an option takes as labels, for its help."""
+
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
     """How to register, and what to write besides the transform."""

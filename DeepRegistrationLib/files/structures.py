@@ -35,6 +35,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.damage import damage_explained
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.sampling import sample
+from DeepRegistrationLib.images.segment_names import file_and_names, named_structures
 from DeepRegistrationLib.transforms import Transform
 
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # what Referenced SOP Class UID of a study has to be
@@ -52,7 +53,8 @@ def propagate_structures(
 
     Args:
         transform: Fixed to moving points.
-        source: RT Structure Set of the moving image (with ``inverse``: of the fixed image).
+        source: RT Structure Set of the moving image (with ``inverse``: of the fixed image); after a
+            colon, the names of the structures that are wanted, separated by commas.
         target: The fixed image's series (with ``inverse``: the moving image's).
         path: The RT Structure Set to write.
         inverse: From the fixed to the moving image instead.
@@ -62,16 +64,34 @@ def propagate_structures(
 
     Raises:
         RegistrationError: No structure set, drawn on the target itself, no structure that can be
-            brought over, or no inverse where one is needed.
+            brought over, a wanted one that is not there or damaged, or no inverse where one is
+            needed.
     """
-    with damage_explained(source, "an RT Structure Set"):
-        return _propagated(transform, source, target, path, inverse)
+    file, names = file_and_names(str(source))
+    with damage_explained(file, "an RT Structure Set"):
+        drawn = read_structure_set(file)
+        if names:
+            drawn = _wanted(drawn, Path(file).name, names)
+        return _propagated(transform, drawn, Path(file).name, target, path, inverse)
+
+
+def _wanted(drawn: StructureSet, file: str, names: str) -> StructureSet:
+    """The structures that are named, none of which is damaged."""
+    there = [drawn.name(number) for number in drawn.numbers()]
+    found = drawn.only(named_structures(file, names, list(dict.fromkeys(there))))
+    if found.damaged:
+        raise RegistrationError(f"{file}: {'; '.join(found.notes)}.")
+    return found
 
 
 def _propagated(
-    transform: Transform, source: str | Path, target: Series, path: str | Path, inverse: bool
+    transform: Transform,
+    drawn: StructureSet,
+    file: str,
+    target: Series,
+    path: str | Path,
+    inverse: bool,
 ) -> list[str]:
-    drawn = read_structure_set(source)
     if len(target.instances) != target.grid.size[2]:
         raise RegistrationError(
             "Structures need the slices of an image to be drawn on; give the folder of the image "
@@ -79,18 +99,18 @@ def _propagated(
         )
     if target.uid in drawn.source.series:
         raise RegistrationError(
-            f"{Path(source).name} was drawn on the reference itself; give the structures of the "
+            f"{file} was drawn on the reference itself; give the structures of the "
             "other image, or the other image as the reference."
         )
     shapes, notes = _shapes(drawn, target.grid)
     if not drawn.rois and drawn.notes:
-        raise RegistrationError(f"{Path(source).name}: {'; '.join(drawn.notes)}.")
+        raise RegistrationError(f"{file}: {'; '.join(drawn.notes)}.")
     closed = _propagate_closed(transform, shapes, target.grid, inverse)
     moved = {
         number: closed.get(number, []) + _move_open(transform, contours, inverse)
         for number, contours in drawn.rois.items()
     }
-    save_object(_structure_set(drawn.dataset, moved, target), path)
+    save_object(_structure_set(drawn, moved, target), path)
     return drawn.notes + notes + _notes(drawn, shapes, moved, target)
 
 
@@ -160,8 +180,9 @@ def _move_open(transform: Transform, contours: list[Contour], inverse: bool) -> 
     return moved
 
 
-def _structure_set(source: Any, rois: dict[int, list[Contour]], target: Series) -> Any:
+def _structure_set(drawn: StructureSet, rois: dict[int, list[Contour]], target: Series) -> Any:
     pydicom = load_pydicom()
+    source, kept = drawn.dataset, drawn.numbers()
     result = describe(pydicom.Dataset(), target, STRUCTURE_SET, "RTSTRUCT", "Propagated structures")
     now = datetime.datetime.now()
     result.StructureSetLabel = f"{str(source.get('StructureSetLabel', ''))[:10]} moved".strip()
@@ -170,7 +191,7 @@ def _structure_set(source: Any, rois: dict[int, list[Contour]], target: Series) 
     result.ReferencedFrameOfReferenceSequence = [_reference(target)]
     result.StructureSetROISequence = []
     for number, item in numbered(source, "StructureSetROISequence"):
-        if number is None:
+        if number not in kept:
             continue
         roi = pydicom.Dataset()
         roi.ROINumber = number
@@ -181,17 +202,17 @@ def _structure_set(source: Any, rois: dict[int, list[Contour]], target: Series) 
     result.ROIContourSequence = []
     left = dict(rois)  # a structure may stand in several items
     for number, item in numbered(source, "ROIContourSequence"):
-        if number is None:
+        if number not in kept:
             continue
-        drawn = pydicom.Dataset()
-        drawn.ReferencedROINumber = number
+        roi = pydicom.Dataset()
+        roi.ReferencedROINumber = number
         if "ROIDisplayColor" in item:
-            drawn.ROIDisplayColor = item.ROIDisplayColor
+            roi.ROIDisplayColor = item.ROIDisplayColor
         if contours := left.pop(number, []):
-            drawn.ContourSequence = [_contour(*contour, target) for contour in contours]
-        result.ROIContourSequence.append(drawn)
+            roi.ContourSequence = [_contour(*contour, target) for contour in contours]
+        result.ROIContourSequence.append(roi)
     observations = numbered(source, "RTROIObservationsSequence")
-    result.RTROIObservationsSequence = [item for number, item in observations if number is not None]
+    result.RTROIObservationsSequence = [item for number, item in observations if number in kept]
     return result
 
 

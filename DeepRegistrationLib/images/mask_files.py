@@ -7,9 +7,9 @@ names.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,19 +19,13 @@ from DeepRegistrationLib.images.dicom.structures import structure_set_in
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.paths import require_readable
 from DeepRegistrationLib.images.image import Image, is_dicom_image, read_image
-from DeepRegistrationLib.images.labels import Labels, read_labels
+from DeepRegistrationLib.images.label_files import read_labels
+from DeepRegistrationLib.images.labels import Labels
+from DeepRegistrationLib.images.segment_names import file_and_names
 
 _LUNG = re.compile(
     r"(?:(?:left|right|[lr])[ _-]*)?lungs?(?:[ _-]*(?:left|right|both|total|[lr]))?", re.IGNORECASE
 )
-
-
-def file_and_names(text: str) -> tuple[str, str]:
-    """A path, and the names of structures that follow it after a colon."""
-    for place, letter in enumerate(text):
-        if letter == ":" and not os.path.exists(text) and os.path.exists(text[:place]):
-            return text[:place], text[place + 1 :]
-    return text, ""
 
 
 def read_mask(path: str | Path, grid: Grid | None = None, *, lungs: bool = False) -> Image:
@@ -51,53 +45,29 @@ def read_mask(path: str | Path, grid: Grid | None = None, *, lungs: bool = False
     file = require_readable(place, folder=True)
     if not names and not (is_dicom_image(file) and structure_set_in(file)):
         return read_image(file)
-    chosen: list[str] = []
     notes: list[str] = []
-
-    def choose(there: Sequence[str]) -> list[str]:
-        chosen[:] = _chosen(file.name, names, list(dict.fromkeys(there)), lungs, notes)
-        return chosen
-
-    labels = read_labels(file, grid, only=choose)
-    if not chosen:  # of a file that is not of contours
-        choose([segment.name for segment in labels.segments])
-    return _united(labels, chosen, notes)
+    labels = read_labels(path, grid, only=partial(_unnamed, file.name, lungs, notes))
+    return _united(labels, notes)
 
 
-def _chosen(file: str, names: str, there: list[str], lungs: bool, notes: list[str]) -> list[str]:
-    """The structures that make the mask; what was chosen without being named is noted."""
-    listed = ", ".join(there)
-    if names:
-        known = {name.strip().casefold(): name for name in reversed(there)}
-        wanted = [names] if names.strip().casefold() in known else names.split(",")
-        missing = [name for name in wanted if name.strip().casefold() not in known]
-        if missing:
-            what = f"it holds {listed}" if there else "it names none"
-            raise RegistrationError(f"{file} holds no structure {missing[0].strip()!r}; {what}.")
-        return [known[name.strip().casefold()] for name in wanted]
+def _unnamed(file: str, lungs: bool, notes: list[str], there: Sequence[str]) -> list[str]:
+    """The structures that make the mask where none is named; what was chosen is noted."""
     found = [name for name in there if _LUNG.fullmatch(name.strip())] if lungs else []
     if found and len(there) > 1:
-        notes.append(f"{file}: {' and '.join(found)} were taken as the mask of the lungs")
+        notes.append(f"{file}: the mask of the lungs is {' and '.join(found)}")
     if found or len(there) < 2:
-        return found or there
+        return found or list(there)
     raise RegistrationError(
-        f"{file} holds several structures ({listed}); name those of the mask after a colon, as in "
-        f"{file}:{there[0]},{there[1]}."
+        f"{file} holds several structures ({', '.join(there)}); name those of the mask after a "
+        f"colon, as in {file}:{there[0]},{there[1]}."
     )
 
 
-def _united(labels: Labels, chosen: list[str], notes: list[str]) -> Image:
-    """The voxels of any of the chosen structures, each of which has some."""
+def _united(labels: Labels, notes: list[str]) -> Image:
+    """The voxels of any structure."""
     first = labels.layers[0]
     inside = torch.zeros_like(first.data, dtype=torch.bool)
-    left = set(chosen)
-    for segment in labels.segments:
-        if segment.name in chosen:
-            inside |= labels.layers[segment.layer].data == segment.value
-            left.discard(segment.name)
-    if left:
-        raise RegistrationError(
-            f"{first.name}: the mask needs {' and '.join(sorted(left))} ({'; '.join(first.notes)})."
-        )
+    for layer in labels.layers:
+        inside |= layer.data != 0
     said = (*first.notes, *notes)
     return Image(inside.to(torch.uint8), first.grid, first.name, said, labels.source)

@@ -1,8 +1,34 @@
-"""Which segments of two segmentations are the same structure: those of one name."""
+"""Structures by their names: which of a file are meant, and which of two files are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from DeepRegistrationLib.errors import RegistrationError
+
+
+def file_and_names(text: str) -> tuple[str, str]:
+    """A path, and the names of structures that follow it, as in ``rs.dcm:Lung_L,Heart``."""
+    for place, letter in enumerate(text):
+        if letter == ":" and not os.path.exists(text) and os.path.exists(text[:place]):
+            return text[:place], text[place + 1 :]
+    return text, ""
+
+
+def named_structures(file: str, names: str, there: Sequence[str]) -> list[str]:
+    """Those of a file's structures that are named, in any case, separated by commas.
+
+    Raises:
+        RegistrationError: One of them is not there.
+    """
+    known = {name.strip().casefold(): name for name in reversed(there)}
+    wanted = [names] if names.strip().casefold() in known else names.split(",")
+    missing = [name for name in wanted if name.strip().casefold() not in known]
+    if missing:
+        what = f"it holds {', '.join(there)}" if there else "it names none"
+        raise RegistrationError(f"{file} holds no structure {missing[0].strip()!r}; {what}.")
+    return [known[name.strip().casefold()] for name in wanted]
 
 
 def common_numbers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.labels import read_labels
+from DeepRegistrationLib.images.label_files import read_labels
 
 GRID = Grid((60, 56, 30), (1.5, 1.5, 2.5), (-45.0, -42.0, 10.0))
 CENTER = np.array([3.0, -2.0, 47.5])

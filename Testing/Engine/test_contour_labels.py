@@ -18,7 +18,8 @@ from DeepRegistrationLib import Image, RegistrationError, read_image, write_imag
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.cli.page import file_pair
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.labels import Labels, Segment, paired, read_labels
+from DeepRegistrationLib.images.label_files import read_labels
+from DeepRegistrationLib.images.labels import Labels, Segment, paired
 from DeepRegistrationLib.images.segment_names import common_numbers
 from DeepRegistrationLib.registration.driving_structures import driving_structures
 

@@ -16,7 +16,8 @@ import torch
 from DeepRegistrationLib import Image, RegistrationError, read_image, write_image, write_transform
 from DeepRegistrationLib.cli import function, main
 from DeepRegistrationLib.data.phantoms import cine, thorax
-from DeepRegistrationLib.images.labels import Labels, Segment, write_labels
+from DeepRegistrationLib.images.label_files import write_labels
+from DeepRegistrationLib.images.labels import Labels, Segment
 from DeepRegistrationLib.reports.bulls_eye import bulls_eye_svg, color
 from DeepRegistrationLib.reports.curves_svg import curves_svg
 from Testing.Engine import breathing_chest as chest

@@ -20,7 +20,7 @@ from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import from_sitk, read_image
-from DeepRegistrationLib.images.labels import read_labels
+from DeepRegistrationLib.images.label_files import read_labels
 from DeepRegistrationLib.transforms import Affine, DisplacementField, warp_labels
 
 GRID = Grid((16, 18, 14), (2, 2, 2))

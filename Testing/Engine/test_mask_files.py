@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import dicom_pair
@@ -23,7 +24,8 @@ from DeepRegistrationLib import (
 from DeepRegistrationLib.cli import function, main
 from DeepRegistrationLib.files.dicom_series import read_series
 from DeepRegistrationLib.files.structures import propagate_structures
-from DeepRegistrationLib.images.labels import Labels, Segment, read_labels, write_labels
+from DeepRegistrationLib.images.label_files import read_labels, write_labels
+from DeepRegistrationLib.images.labels import Labels, Segment
 from DeepRegistrationLib.transforms import Affine
 
 
@@ -57,7 +59,7 @@ def test_lungs_are_known_by_their_names(tmp_path, drawn_on, names):
     each, known = masks(file), [name for name in names if name != "Lung lt"]
     found = read_mask(file, GRID, lungs=True)
     assert (found.data.numpy() == np.any([each[name] for name in known], axis=0)).all()
-    assert found.notes == (f"rs.dcm: {' and '.join(known)} were taken as the mask of the lungs",)
+    assert found.notes == (f"rs.dcm: the mask of the lungs is {' and '.join(known)}",)
 
 
 def test_a_single_structure_and_a_label_map_need_no_name(tmp_path, drawn_on):
@@ -76,6 +78,49 @@ def test_segments_of_a_file_are_a_mask_by_their_names(tmp_path):
     )
     found = read_mask(f"{tmp_path / 's.seg.nrrd'}:b")
     assert (found.data == (layer.data == 2)).all()
+
+
+def test_named_structures_are_read_as_labels_and_the_others_are_not(tmp_path, drawn_on):
+    rois = {"Lung_L": ball(12.0), "Lung, R": ball(12.0, CENTER + (25.0, 0, 0)), "Body": tube(35.0)}
+    file = dicom_pair.structures(tmp_path / "rs.dcm", drawn_on, rois)
+    expected = masks(file)
+    found = masks(f"{file}:body,LUNG_L")
+    assert set(found) == {"Lung_L", "Body"}
+    assert all((found[name] == expected[name]).all() for name in found)
+    write_labels(read_labels(file, GRID), tmp_path / "all.seg.nrrd")
+    one = read_labels(f"{tmp_path / 'all.seg.nrrd'}:Lung_L")
+    assert [each.name for each in one.segments] == ["Lung_L"] and len(one.layers) == 1
+    assert ((one.layers[0].data.numpy() != 0) == expected["Lung_L"]).all()
+    for name in (file, tmp_path / "all.seg.nrrd"):
+        with pytest.raises(RegistrationError, match="holds no structure 'Heart'; it holds Lung_L"):
+            read_labels(f"{name}:Body,Heart", GRID)
+
+
+def test_named_structures_are_measured_and_brought_over_on_the_command_line(
+    tmp_path, drawn_on, capsys
+):
+    rois = {"Heart": tube(9.1), "ball": ball(18.2), "Body": tube(35.0)}
+    file = dicom_pair.structures(tmp_path / "rs.dcm", drawn_on, rois)
+    write_image(Image(torch.rand(GRID.shape) * 900, GRID), tmp_path / "f.nii.gz")
+    write_transform(Affine(), tmp_path / "t.h5")
+    words = [str(tmp_path / name) for name in ("t.h5", "f.nii.gz", "f.nii.gz")]
+    words = ["evaluate", words[0], "--fixed", words[1], "--moving", words[2], "--fixed-labels"]
+    assert main([*words, f"{file}:ball", "--moving-labels", str(file)]) == 0
+    overlap = json.loads(capsys.readouterr().out)["overlap"]
+    assert {name for name, of in overlap.items() if of["after"]["dice"] == 1} == {"ball"}
+    target = dicom_pair.series(tmp_path / "target", GRID).folder
+    words = ["apply", str(tmp_path / "t.h5"), f"{file}:heart,Ball", "--reference", str(target)]
+    assert main([*words, "-o", str(tmp_path / "out.dcm")]) == 0
+    assert set(masks(tmp_path / "out.dcm")) == {"Heart", "ball"}
+    names = [roi.ROIName for roi in pydicom.dcmread(tmp_path / "out.dcm").StructureSetROISequence]
+    assert names == ["Heart", "ball"]
+    words[2] = f"{file}:Hart"
+    assert main([*words, "-o", str(tmp_path / "no.dcm")]) == 2
+    assert "holds no structure 'Hart'; it holds Heart, ball, Body" in capsys.readouterr().err
+    damage(file, "cut")
+    words[2] = f"{file}:Heart"
+    assert main([*words, "-o", str(tmp_path / "no.dcm")]) == 2
+    assert "Heart is damaged" in capsys.readouterr().err
 
 
 def test_the_lungs_of_a_structure_set_are_those_that_ventilation_measures(
@@ -164,7 +209,7 @@ def test_a_damaged_structure_is_named_and_the_others_are_read(tmp_path, drawn_on
     assert (masks(file)["ball"] == whole).all()
     (note,) = labels.notes
     assert note.startswith("rs.dcm: Heart is damaged (") and note.endswith("), and so not read")
-    with pytest.raises(RegistrationError, match=r"the mask needs Heart .*Heart is damaged"):
+    with pytest.raises(RegistrationError, match=r"Heart cannot be drawn .*Heart is damaged"):
         read_mask(f"{file}:Heart,ball", GRID)
     dicom_pair.structures(file, drawn_on, {"Heart": rois["Heart"]})
     damage(file, what)

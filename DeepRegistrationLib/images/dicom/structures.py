@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,20 @@ class StructureSet:
         """Names, by number, of the ROIs that have closed contours, or had before the damage."""
         numbers = [*(n for n in self.rois if self.closed(n)), *sorted(self.damaged)]
         return {number: self.name(number) for number in numbers}
+
+    def numbers(self) -> list[int]:
+        """Of all ROIs, drawn or not."""
+        return list(dict.fromkeys((*self.names, *self.rois, *self.damaged)))
+
+    def only(self, names: Container[str]) -> StructureSet:
+        """The ROIs of these names alone."""
+        kept = {number for number in self.numbers() if self.name(number) in names}
+        return replace(
+            self,
+            rois={number: drawn for number, drawn in self.rois.items() if number in kept},
+            names={number: name for number, name in self.names.items() if number in kept},
+            damaged=self.damaged & kept,
+        )
 
     def closed(self, number: int) -> list[np.ndarray]:
         """The closed contours of an ROI."""
