@@ -13,6 +13,8 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.pyramid import smoothed
 from DeepRegistrationLib.images.reductions import mean, products, total
+from DeepRegistrationLib.methods.optimize.free_form import descended
+from DeepRegistrationLib.progress import silent
 
 ROOT = Path(__file__).parents[2]
 NOISE = """
@@ -78,3 +80,18 @@ def test_sums_are_numpys_and_the_same_to_the_last_bit(threads, count):
     torch.set_num_threads(threads)
     assert torch.equal(total(found), with_one[0])
     assert torch.equal(products(found), with_one[1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_descent_of_many_control_points_is_the_same_to_the_last_bit(threads, seed):
+    """Its first step is in units of the gradient's root mean square, a sum over all of them."""
+    torch.manual_seed(seed)
+    target, weight = 3 * torch.randn(2, 3, 50, 60, 70)
+
+    def energy(values):
+        return (weight.square() * (values - target).square()).sum()
+
+    found, _ = descended(energy, torch.zeros_like(target), 0.5, 4, silent)
+    torch.set_num_threads(1)
+    alone, _ = descended(energy, torch.zeros_like(target), 0.5, 4, silent)
+    assert torch.equal(found, alone)

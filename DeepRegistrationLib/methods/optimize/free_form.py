@@ -8,7 +8,7 @@ import torch
 
 from DeepRegistrationLib.images.gaussian import gaussian_mean
 from DeepRegistrationLib.images.lookup import looked_up
-from DeepRegistrationLib.images.reductions import total
+from DeepRegistrationLib.images.reductions import mean, total
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
 from DeepRegistrationLib.methods.optimize.adam import Adam
@@ -150,7 +150,7 @@ def descended(
             (gradient,) = torch.autograd.grad(loss, values)
             if iteration == 0:
                 first = loss.detach()
-                unit = gradient.square().mean().sqrt().clamp(min=1e-30)
+                unit = mean(gradient.square()).to(gradient).sqrt().clamp(min=1e-30)
             adam.step(gradient / unit, rate * _cooling(iteration / iterations))
     return values.detach(), first
 

@@ -13,6 +13,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.lookup import looked_up
 from DeepRegistrationLib.images.pyramid import doubled, level_spacing, smoothed
+from DeepRegistrationLib.images.reductions import total
 from DeepRegistrationLib.images.sampling import map_points
 from DeepRegistrationLib.losses.regularization import bending_energy, folding_penalty
 from DeepRegistrationLib.losses.similarity import LocalCorrelation
@@ -167,7 +168,7 @@ class Correction:
         reference = _at_resolution(self.fixed, grid, level.spacing)
         window = (level.window / spacing[0], level.window / spacing[1], level.window / spacing[2])
         similarity = LocalCorrelation(reference, weight, window, preset.noise, _STRIDE)
-        counted = float(weight.sum()) * float(np.prod(spacing))
+        counted = float(total(weight)) * float(np.prod(spacing))
         source = _source(self.moving, field(points), self.affine, grid, targets, level.spacing)
         inverse = torch.as_tensor(np.reshape(grid.direction, (3, 3)).T).to(points)
         present = torch.einsum("ij,jzyx->izyx", inverse, field.displacement(points).movedim(-1, 0))
