@@ -59,12 +59,31 @@ def test_a_variant_has_the_same_lungs(chest, found, name):
 
 def test_voxels_too_large_for_a_mask_show_no_lungs():
     chest = thorax((107, 86, 96), (3.0, 3.0, 3.0), landmarks=0).fixed
-    few = chest.data[::5, ::5, ::5]
-    coarse = Image(few, Grid(tuple(few.shape)[::-1], (15.0, 15.0, 15.0)), "coarse")
-    assert examine(volume_of(coarse)).sure  # by the blocks
+    few = chest.data[2::7, 2::7, 2::7]
+    coarse = Image(few, Grid(tuple(few.shape)[::-1], (21.0, 21.0, 21.0)), "coarse")
+    assert examine(volume_of(coarse)).lungs  # by the blocks
     assert not look_for_lungs(coarse).evidence.sure
     with pytest.raises(RegistrationError, match="No lungs were found in coarse"):
         require_lungs(coarse)
+
+
+@pytest.mark.parametrize("spacing", [10.0, 11.0, 12.0, 13.0, 14.0])
+def test_voxels_of_a_centimeter_show_all_of_the_lungs(chest, spacing):
+    image, truth = sampled((spacing,) * 3)(chest.fixed, chest.fixed_lungs)
+    found = look_for_lungs(image)
+    assert found.evidence.sure
+    assert dice(truth, found.mask) > 0.95
+
+
+def test_lungs_of_which_much_is_missed_are_doubtful():
+    """Narrow lungs in voxels so large that only parts of them are wider than two."""
+    narrow, wide = (
+        _box((a, 30, 15), (b, 50, c), (40, 70, 70)) for a, b, c in ((10, 16, 55), (13, 26, 25))
+    )
+    image = replace(narrow, data=torch.minimum(narrow.data, wide.data))
+    few = image.data[::4, ::4, ::4]
+    coarse = Image(few, Grid(tuple(few.shape)[::-1], (16.0,) * 3))
+    assert "as dense as lung" in _failed_checks(coarse)
 
 
 def test_arms_beside_the_chest_do_not_matter(chest, found):

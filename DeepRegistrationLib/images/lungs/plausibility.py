@@ -18,7 +18,7 @@ _OF_SCAN = 0.03  # of the body in the scan at least
 _DENSITY = (-970.0, -350.0)  # HU, median
 _PURE_AIR, _AIR = 0.4, (20.0, -1024.0, -970.0)  # share at most; HU above air, which lies between
 _ENCLOSED = 0.5  # of the six axis directions meet the body, on average
-_MISSED = 0.15  # of the lungs' volume: other air as dense as lung
+_MISSED = 0.15  # of the lungs' volume: other air as dense as lung; 0.05 or less in the CTs at hand
 _INSIDE = 0.8  # of the six axis directions, where air lies in the body
 _ALONE = 0.6  # of the body's width, less: one lung, where two would have room
 
@@ -97,7 +97,7 @@ def evidence_of(
     density = float(np.median(values))
     air = float(np.clip(np.percentile(blocks.values[cores.labels > 0], 5), *_AIR[1:]))
     liters = float(whole.sum()) * ml / 1000
-    missed = _missed(blocks, cores, air) * ml / 1000
+    missed = _missed(blocks, cores, whole, air) * ml / 1000
     of_slices, of_scan = whole.sum() / slices.sum(), whole.sum() / body.sum()
     checks = (
         (liters < _SMALLEST, f"only {liters:.2f} l of lung was found"),
@@ -127,10 +127,10 @@ def evidence_of(
     )
 
 
-def _missed(blocks: BlockMeans, cores: Cores, air: float) -> int:
-    """Blocks of other cores, or of parts of them, that are as dense as lung and in the body."""
-    deep = (cores.labels > 0) & ~np.isin(cores.labels, cores.lungs)
-    values, enclosed = blocks.values[deep], cores.enclosure[deep]
+def _missed(blocks: BlockMeans, cores: Cores, lungs: np.ndarray, air: float) -> int:
+    """Blocks of air that is as dense as lung, in the body and no part of the lungs."""
+    other = cores.air & ~lungs
+    values, enclosed = blocks.values[other], cores.enclosure[other]
     return int(np.sum((values > air + _AIR[0]) & (values < _DENSITY[1]) & (enclosed > _INSIDE)))
 
 

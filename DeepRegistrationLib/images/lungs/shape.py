@@ -8,7 +8,7 @@ from scipy import ndimage
 from DeepRegistrationLib.images.lungs.blocks import BlockMeans
 from DeepRegistrationLib.images.lungs.cores import Cores, box_around, parted
 
-_REACH = 12.0  # mm from a core to the farthest block that still belongs to it
+_REACH = 12.0, 1.5  # mm, or largest edges of a block, from a core to the farthest that is of it
 _CLOSING = 4.0  # mm: vessels of this radius are part of the lungs
 _HOLE = 2000.0  # mm^2 in an axial slice: vessels and lesions are smaller, the mediastinum is not
 _SMALLEST = 20.0  # ml
@@ -17,14 +17,15 @@ _SMALLEST = 20.0  # ml
 def grown(blocks: BlockMeans, cores: Cores) -> list[np.ndarray]:
     """The lungs, one or two, from right to left by the header: each bool [z, y, x]."""
     seeds = np.isin(cores.labels, cores.lungs)
-    box = box_around(seeds, np.ceil(_REACH / blocks.step).astype(int) + 1)
+    reach = max(_REACH[0], _REACH[1] * float(blocks.step.max()))
+    box = box_around(seeds, np.ceil(reach / blocks.step).astype(int) + 1)
     inner, labels = seeds[box], cores.labels[box]
     near = ndimage.distance_transform_edt(~inner, sampling=blocks.step)
     others = (labels > 0) & ~inner
     rival = np.inf
     if others.any():
         rival = ndimage.distance_transform_edt(~others, sampling=blocks.step)
-    region = _connected_to(cores.air[box] & (near < rival) & (near < _REACH), inner)
+    region = _connected_to(cores.air[box] & (near < rival) & (near < reach), inner)
     plane = parted(seeds[box], _SMALLEST / blocks.block_ml)
     lungs = []
     for side in (slice(None),) if plane is None else (slice(0, plane), slice(plane, None)):
