@@ -48,7 +48,7 @@ class DeepRegistrationParameterNode:
         driven: Whether they drive whole registrations, too.
         fixedSegmentation, movingSegmentation: Compared after registration (Dice and distances).
         drivenSegments: Whether structures that both have drive the registration.
-        sequence, fixedFrame: What is registered in 4D, and the number of its frame that stays.
+        sequence, fixedFrame: What is registered in 4D, and its frame that stays, from 0.
         sequenceTransforms: The result of that, or any other sequence of transforms.
         landmarkSequence: Point lists of the frames; the fixed one's are ``fixedLandmarks``.
         phases: A 4D-CT of which ventilation is measured; without it of the pair.

@@ -29,6 +29,7 @@ class SequencesSection(Section):
         self._result = None  # of the last run, a SequenceResult
         self._transformsBefore = None
         self._errors = None
+        self.ui.frameBox.connect("valueChanged(int)", self._onFrame)
         self.ui.shownButton.connect("clicked(bool)", self._onShown)
         self.ui.playButton.connect("toggled(bool)", self._onPlay)
         self.ui.undoButton.connect("clicked(bool)", self._onUndo)
@@ -37,7 +38,8 @@ class SequencesSection(Section):
     def update(self):
         p, running = self.parameters, self.running
         count = 0 if p.sequence is None else p.sequence.GetNumberOfDataNodes()
-        self.ui.frameBox.maximum = max(0, count - 1)
+        self.ui.frameBox.maximum = max(1, count)
+        self.ui.frameBox.value = p.fixedFrame + 1
         self.ui.frameBox.suffix = _frameSuffix(p.sequence, p.fixedFrame)
         self.bar.update(self._missing(count))
         for widget in (self.ui.sequenceSelector, self.ui.frameBox, self.ui.transformsSelector):
@@ -66,6 +68,10 @@ class SequencesSection(Section):
         if count < 2:
             return _("This sequence has fewer than two frames; choose another.")
         return self.panel.runner.reason
+
+    def _onFrame(self, number):
+        """Numbers are shown as Slicer's sequence browser shows them, from 1."""
+        self.parameters.fixedFrame = number - 1
 
     def _onShown(self, _checked=False):
         browser = browserOf(self.parameters.sequence)

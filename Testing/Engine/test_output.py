@@ -217,3 +217,19 @@ def test_the_installed_command_behaves_the_same(good, tmp_path):
     assert ran.stdout == ""
     assert len(ran.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_what_python_prints_while_files_are_written_is_shown_and_native_lines_are_not():
+    code = """
+import os, sys, warnings
+from DeepRegistrationLib.images.guard.itk_warnings import native_silence
+with native_silence():
+    warnings.warn("a library's warning")
+    print("a line", file=sys.stderr)
+    os.write(2, b"native")
+print("afterwards", file=sys.stderr)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert ran.returncode == 0
+    order = [ran.stderr.find(text) for text in ("a library's warning", "a line", "afterwards")]
+    assert -1 not in order and order == sorted(order) and "native" not in ran.stderr

@@ -105,13 +105,16 @@ def test_the_shown_frame_becomes_the_fixed_one(panel, section, cine):
     click(section.ui.shownButton)
     assert panel.parameters.fixedFrame == 2
     assert section.ui.frameBox.suffix == " (0.8 s)"
+    assert section.ui.frameBox.value == 3  # "3/3" in Slicer's sequence browser
+    section.ui.frameBox.value = 2
+    assert panel.parameters.fixedFrame == 1
 
 
 def test_the_box_of_the_fixed_frame_offers_the_frames_that_there_are(panel, section, cine):
     panel.parameters.sequence = cine.GetMasterSequenceNode()
     box = section.ui.frameBox
-    assert (box.minimum, box.maximum) == (0, 2)
-    box.value = -1
+    assert (box.minimum, box.maximum, box.value) == (1, 3, 1)
+    box.value = 0
     assert panel.parameters.fixedFrame == 0
 
 

@@ -72,7 +72,7 @@ def test_every_frame_gets_its_transform_at_its_own_time(scene, sequence, engine,
     assert (found.GetIndexName(), found.GetIndexUnit()) == ("time", "s")
     shifts = [shift_of(transform_at(found, k)) for k in range(3)]
     assert shifts == [[-1, -2, 3], [0, 0, 0], [-1, -2, 3]]
-    assert run.result.notes == ["Frames 0 and 2: It is a shift."]
+    assert run.result.notes == ["Frames 1 and 3: It is a shift."]
 
 
 def test_progress_rises_over_all_frames_and_names_them(scene, sequence, engine, transport):
@@ -82,7 +82,7 @@ def test_progress_rises_over_all_frames_and_names_them(scene, sequence, engine, 
     wait(transport, run)
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions)
-    assert any(stage.startswith("Frame 2 of 2:") for _, stage in seen)
+    assert any(stage.startswith("Frame 3 of 3:") for _, stage in seen)
 
 
 def test_the_browser_plays_the_transforms_with_the_volume(
@@ -114,7 +114,7 @@ def test_a_failure_in_any_frame_leaves_the_scene_as_before(
     run = Run(engine, SequenceRequest(scene, sequence, options=RegistrationOptions(method=fate)))
     wait(transport, run)
     assert run.state is State.FAILED
-    assert run.message.startswith("Frame 1: The engine")
+    assert run.message.startswith("Frame 2: The engine")
     assert names(scene) == before
 
 
@@ -139,7 +139,7 @@ def test_a_sequence_removed_during_the_run_ends_it(scene, sequence, engine, tran
 
 
 def test_one_frame_or_a_missing_frame_is_refused(scene, sequence, engine):
-    with pytest.raises(RegistrationError, match="there is no frame 7"):
+    with pytest.raises(RegistrationError, match="has 3 frames; there is no frame 8"):
         Run(engine, SequenceRequest(scene, sequence, 7))
     for value in TIMES[1:]:
         sequence.RemoveDataNodeAtValue(value)

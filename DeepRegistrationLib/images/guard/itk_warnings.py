@@ -93,7 +93,8 @@ def native_silence() -> Iterator[None]:
     """Keep what C++ libraries print to file descriptor 2 away while files are read or written.
 
     ITK, HDF5 and nifti_clib print lines of their own before they raise; the exception says it all.
-    The environment variable DEEPREG_DEBUG leaves them on.
+    What Python prints meanwhile, as warnings, is shown. The environment variable DEEPREG_DEBUG
+    leaves all on.
     """
     if os.environ.get("DEEPREG_DEBUG"):
         yield
@@ -103,8 +104,30 @@ def native_silence() -> Iterator[None]:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        yield
+        with _python_on(saved):
+            yield
     finally:
         os.dup2(saved, 2)
         os.close(nowhere)
         os.close(saved)
+
+
+@contextlib.contextmanager
+def _python_on(descriptor: int) -> Iterator[None]:
+    """Let Python's error stream, where it writes to file descriptor 2, write to another one."""
+    before = sys.stderr
+    try:
+        to_two = before.fileno() == 2
+    except (OSError, ValueError):  # a stream of a notebook, or a closed one
+        to_two = False
+    if not to_two:
+        yield
+        return
+    sys.stderr = open(  # ends with its last user: a thread may be writing
+        os.dup(descriptor), "w", 1, encoding=before.encoding, errors=before.errors
+    )
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = before

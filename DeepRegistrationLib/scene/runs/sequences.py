@@ -39,11 +39,10 @@ def frame_volume(sequence, frame: int, browser=None) -> Volume:
     count = sequence.GetNumberOfDataNodes()
     if not 0 <= frame < count:
         raise RegistrationError(
-            f"{sequence.GetName()!r} has {count} frames, numbered from 0; there is no frame "
-            f"{frame}."
+            f"{sequence.GetName()!r} has {count} frames; there is no frame {frame + 1}."
         )
     node = sequence.GetNthDataNode(frame)
-    role = f"frame {frame} of {sequence.GetName()!r}"
+    role = f"frame {frame + 1} of {sequence.GetName()!r}"
     check_volume_node(node, role)
     proxy = None if browser is None else browser.GetProxyNode(sequence)
     to_world = vtk.vtkGeneralTransform() if proxy is None else placement(proxy)
@@ -57,7 +56,7 @@ class SequenceResult:
     Attributes:
         transforms: vtkMRMLSequenceNode of transforms, with the index values of the sequence.
         record: ``record.undo()`` takes them out of the scene again.
-        notes: Sentences about the registrations, with the numbers of their frames, from 0.
+        notes: Sentences about the registrations, with the numbers of their frames, from 1.
     """
 
     transforms: Any
@@ -106,18 +105,18 @@ class SequenceRequest(SceneRequest):
             frame_volume(self.sequence, frame, self.browser)  # refuse early
         found: dict[int, vtk.vtkAbstractTransform] = {self.fixed_frame: vtk.vtkTransform()}
         said: dict[int, list[str]] = {}
-        for done, frame in enumerate(todo):
+        for done, frame in enumerate(todo):  # named as the sequence browser does, from 1
             moving = frame_volume(self.sequence, frame, self.browser)
             outcome = yield EngineQuestion(
                 "register",
                 {"task": Task(fixed, moving, self.options)},
                 begin=0.99 * done / len(todo),
                 end=0.99 * (done + 1) / len(todo),
-                stage=f"Frame {done + 1} of {len(todo)}: ",
-                failure=f"Frame {frame}: ",
+                stage=f"Frame {frame + 1} of {count}: ",
+                failure=f"Frame {frame + 1}: ",
             )
             found[frame] = yield from converting(outcome.transform)
-            said[frame] = outcome.notes
+            said[frame + 1] = outcome.notes
         return found, series_notes("frame", said)
 
     def commit(
