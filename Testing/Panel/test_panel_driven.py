@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+import vtk
 from pairs import add_landmarks, add_pair, phantom
 
 from DeepRegistrationLib.evaluation.driving_record import Drove
@@ -117,6 +118,49 @@ def test_landmarks_that_drove_it_all_are_left_out_of_registrations_like_it(
     p.fixedVolume, p.movingVolume = p.movingVolume, p.fixedVolume
     assert np.isfinite(left_out).sum() == 3 and (left_out[rows] > after).all()
     assert p.transform is not None and section.state.statistics["n"] == 97
+
+
+def test_landmarks_are_left_out_of_registrations_with_the_start_that_it_had(
+    slicer_host, panel, section, register
+):
+    p, ui = panel.parameters, section.ui
+    add_pair(p)
+    add_landmarks(p)
+    check(section, [10, 40, 70])
+    start = add_shift("start", (2.0, 1.0, -3.0))
+    p.driven, p.initialTransform = True, start
+    register()
+
+    def pressed():
+        slicer_host.click(ui.leaveOutButton)
+        bar = section.improvement.bar
+        slicer_host.process_events(until=lambda: not bar.running, timeout=240)
+        return ui.improveText.text
+
+    for other in (None, add_shift("other", (2.0, 1.0, -4.0))):
+        p.initialTransform = other
+        assert "started from another initial transform" in pressed()
+    p.initialTransform = start
+    start.SetAndObserveTransformFromParent(shift((2.0, 1.0, -4.0)))
+    assert "started from another initial transform" in pressed()
+    start.SetAndObserveTransformFromParent(shift((2.0, 1.0, -3.0)))
+    assert "Leave one out: the mean error at 3" in pressed()
+    p.initialTransform = None
+    register()
+    p.initialTransform = start
+    assert "was made with no initial transform; choose no initial" in pressed()
+
+
+def shift(way):
+    transform = vtk.vtkTransform()
+    transform.Translate(way)
+    return transform
+
+
+def add_shift(name, way):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)
+    node.SetAndObserveTransformFromParent(shift(way))
+    return node
 
 
 def test_images_that_lie_apart_start_from_the_landmarks(panel, section, register):

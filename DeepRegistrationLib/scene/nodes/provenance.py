@@ -17,6 +17,8 @@ _MADE = "DeepRegistration.Provenance"
 _DECISION = "DeepRegistration.Decision"
 IMPROVED = "improved"
 """Key of how a transform was made: so many steps have corrected it."""
+INITIAL = "initial"
+"""Key of what it started from: ``transforms.places_under`` of the initial transform, or None."""
 
 
 def remember_made(node, provenance: Mapping[str, Any], seconds: Mapping[str, float]) -> None:

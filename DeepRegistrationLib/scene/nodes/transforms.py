@@ -153,6 +153,13 @@ def map_from_node(
     return sampled_map(general, grid, node.GetName())
 
 
+def places_under(node, grid: Grid) -> list[float]:
+    """Where a transform node takes 27 points of a grid, RAS mm: what it is known by again."""
+    ends = [np.linspace(0, size - 1, 3) for size in grid.size]
+    points = grid.to_physical(np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 3))
+    return map_points(between(None, node), flipped(points)).round(3).ravel().tolist()
+
+
 def sampled_map(general: vtk.vtkAbstractTransform, grid: Grid, name: str) -> StoredField:
     """A transform of RAS points as a field that is sampled when it is handed over.
 

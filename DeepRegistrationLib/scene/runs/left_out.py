@@ -13,7 +13,7 @@ from DeepRegistrationLib.images.plain_data import GIVEN
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.driving_pairs import DrivingPairs
-from DeepRegistrationLib.scene.nodes.provenance import IMPROVED, made_of
+from DeepRegistrationLib.scene.nodes.provenance import IMPROVED, INITIAL, made_of
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest
 from DeepRegistrationLib.scene.runs.request import RegistrationRequest
@@ -104,7 +104,26 @@ class LeftOutOfWholeRequest(RegistrationRequest):
                 f"{node.GetName()!r} was made with {'a' if given else 'no'} fixed mask; choose "
                 f"{mask} to leave one out."
             )
-        return super().payload()
+        question = super().payload()
+        self._check_start()
+        return question
+
+    def _check_start(self) -> None:
+        """Refuse another start than the transform had; of earlier versions' it is not known."""
+        then, now = (
+            made_of(self.transformNode).get(INITIAL, self._initial_places),
+            self._initial_places,
+        )
+        if then is None and now is not None:
+            raise RegistrationError(
+                f"{self.transformNode.GetName()!r} was made with no initial transform; choose no "
+                "initial transform to leave one out."
+            )
+        if then is not None and (now is None or not np.allclose(then, now, rtol=0, atol=0.01)):
+            raise RegistrationError(
+                f"{self.transformNode.GetName()!r} started from another initial transform; choose "
+                "that one to leave one out, or register again if it has changed."
+            )
 
     @property
     def _driving(self) -> DrivingPairs | None:  # type: ignore[override]

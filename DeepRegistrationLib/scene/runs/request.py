@@ -18,9 +18,9 @@ from DeepRegistrationLib.scene.landmarks.driving_start import take_out_start
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
-from DeepRegistrationLib.scene.nodes.provenance import remember_made
+from DeepRegistrationLib.scene.nodes.provenance import INITIAL, remember_made
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
-from DeepRegistrationLib.scene.nodes.transforms import map_from_node
+from DeepRegistrationLib.scene.nodes.transforms import map_from_node, places_under
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, volume_from_node
 from DeepRegistrationLib.scene.runs import results
 from DeepRegistrationLib.scene.runs.quality import label_pair
@@ -179,6 +179,7 @@ class RegistrationRequest(EngineRequest):
         start = None
         if initial is not None:
             start = map_from_node(initial, fixed.grid, "the initial transform")
+        _ = self._initial_places  # as it is now
         driving, segments = self._driving, self.drivingSegments
         return Task(
             fixed=fixed,
@@ -232,7 +233,8 @@ class RegistrationRequest(EngineRequest):
             if driving is not None:
                 driving.remember(nodes.transform)
             remember_segments(nodes.transform, outcome.driving_labels)
-            remember_made(nodes.transform, outcome.provenance, outcome.seconds)
+            made = {**outcome.provenance, INITIAL: self._initial_places}
+            remember_made(nodes.transform, made, outcome.seconds)
             take_out_start(record, nodes.transform)
             for role in results.outdated_roles(prepared):
                 record.take_out(nodes.transform, role)
@@ -261,6 +263,14 @@ class RegistrationRequest(EngineRequest):
             return None
         above = results.result_above(self.fixedNode, self.movingNode)
         return DrivingPairs.chosen(*self.drivingLandmarks, ignoring=above)
+
+    @cached_property
+    def _initial_places(self) -> list[float] | None:
+        """What the initial transform is known by again."""
+        if self.initialTransformNode is None:
+            return None
+        grid = volume_from_node(self.fixedNode, "the fixed volume").grid
+        return places_under(self.initialTransformNode, grid)
 
     def _earlier_outputs(self) -> Outputs:
         """What an earlier run, or somebody later, made of a result that this one replaces."""
