@@ -70,21 +70,30 @@ class _Inputs:
     grid: Grid | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A transform of a file, and what was measured of it."""
+
+    path: str
+    transform: Transform
+    report: dict[str, Any]
+    measured: dict[str, Any]
+
+
 def evaluate_files(arguments: argparse.Namespace) -> int:
     """``deepreg evaluate``: the report of a transform that came from anywhere; the exit code."""
     _check_options(arguments)
     inputs = _load(arguments)
     transform = load_transform(arguments.transform, inputs.grid)
     other = load_optional(load_transform, arguments.compare, inputs.grid)
-    report, measured = _evaluated(arguments.transform, transform, inputs)
+    own = _judged(arguments.transform, transform, inputs)
+    if other is not None:
+        compared = _judged(arguments.compare, other, inputs)
+        _write_comparison(arguments, inputs, own, compared)
+        return _tell(arguments, own, compared)
     if arguments.report is not None:
-        own = _Judged(arguments.transform, transform, report, measured)
-        if other is None:
-            _write_page(arguments, inputs, own)
-        else:
-            measures = _evaluated(arguments.compare, other, inputs)
-            _write_comparison(arguments, inputs, own, _Judged(arguments.compare, other, *measures))
-    return _tell(arguments, report)
+        _write_page(arguments, inputs, own)
+    return _tell(arguments, own)
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
@@ -149,14 +158,12 @@ def _numbers(layers: list[Image]) -> set[int]:
     return {int(number) for layer in layers for number in torch.unique(layer.data)} - {0}
 
 
-def _evaluated(
-    path: str, transform: Transform, inputs: _Inputs
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _judged(path: str, transform: Transform, inputs: _Inputs) -> _Judged:
     """The report of a transform, and the measures behind it."""
     points = landmark_arguments(inputs.landmarks)
     driven = drove(path, transform)
     with torch.no_grad():
-        return evaluation_and_measures(
+        measures = evaluation_and_measures(
             transform,
             fixed=inputs.fixed,
             moving=inputs.moving,
@@ -166,16 +173,7 @@ def _evaluated(
             **inputs.given,
             **(points | {"notes": inputs.notes}),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    """A transform of a file, and what was measured of it."""
-
-    path: str
-    transform: Transform
-    report: dict[str, Any]
-    measured: dict[str, Any]
+    return _Judged(path, transform, *measures)
 
 
 def _write_page(arguments: argparse.Namespace, inputs: _Inputs, judged: _Judged) -> None:
@@ -230,14 +228,16 @@ def _content(
     return content, pair
 
 
-def _tell(arguments: argparse.Namespace, report: dict[str, Any]) -> int:
-    """Write or print the report; the exit code."""
+def _tell(arguments: argparse.Namespace, *judged: _Judged) -> int:
+    """Write or print the first report; the exit code by all."""
+    reports = [each.report for each in judged]
+    report = reports[0]
     if not arguments.output:
         print(report_text(report), end="")
-        return warned(report, arguments.strict)
+        return warned(arguments.strict, *reports)
     with atomic_file(arguments.output) as path:
         write_report(report, path)
     if not arguments.quiet:
         pages = [] if arguments.report is None else [arguments.report]
         print("\n".join([*summary_lines(report), f"Wrote {', '.join([arguments.output, *pages])}"]))
-    return warned(report, arguments.strict)
+    return warned(arguments.strict, *reports)

@@ -103,4 +103,4 @@ def improve_files(arguments: argparse.Namespace) -> int:
         report = build_report(result, fixed, moving, **landmark_arguments(landmarks))
         write_results(result, moving, report, folder)
     tell(arguments, report)
-    return warned(report, arguments.strict)
+    return warned(arguments.strict, report)

@@ -43,7 +43,8 @@ def add_evaluate_page(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare",
         metavar="TRANSFORM",
-        help="another transform of the same images; the page shows both side by side",
+        help="another transform of the same images; the page shows both side by side, and "
+        "--strict is about both",
     )
     parser.add_argument(
         "--decision",

@@ -130,7 +130,7 @@ def register_files(arguments: argparse.Namespace) -> int:
             (parts,) = function_parts(arguments, fixed, moving, judged)
             _write_page(result, pair, report, measured, folder, parts)
     tell(arguments, report)
-    return warned(report, arguments.strict)
+    return warned(arguments.strict, report)
 
 
 def _check_start(guide: LandmarkPairs, earlier: Drove) -> None:
@@ -211,7 +211,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
         for name, points in zip(PHANTOM[2:], landmarks.values(), strict=True):
             write_landmarks(points, folder / name)
     tell(arguments, report)
-    warned(report, strict=False)
+    warned(False, report)
 
 
 def wanted_outputs(arguments: argparse.Namespace) -> Outputs:

@@ -57,9 +57,19 @@ DOUBTED = 3
 """Exit code of ``--strict`` where the verdict finds fault."""
 
 
-def warned(report: dict[str, Any], strict: bool) -> int:
-    """Print the verdict on stderr, in one line, where it finds fault; return the exit code."""
-    if not faulty(report["verdict"]["level"]):
-        return 0
-    print(printable(f"Warning: {report['verdict']['headline']}"), file=sys.stderr, flush=True)
-    return DOUBTED if strict else 0
+def warned(strict: bool, *reports: dict[str, Any]) -> int:
+    """Print each verdict on stderr, in one line, where it finds fault; return the exit code.
+
+    Args:
+        strict: Whether a fault changes the exit code.
+        reports: One, or those of A and B, which are compared.
+    """
+    faults = {
+        name: report["verdict"]["headline"]
+        for name, report in zip("AB", reports, strict=False)
+        if faulty(report["verdict"]["level"])
+    }
+    for name, headline in faults.items():
+        which = "" if len(reports) == 1 else f"{name}: "
+        print(printable(f"Warning: {which}{headline}"), file=sys.stderr, flush=True)
+    return DOUBTED if strict and faults else 0

@@ -12,6 +12,11 @@ LEAST_BREATH = 0.02
 _LEAST = 50.0  # percent of the lungs that have to be reliable
 
 
+def by_only(verb: str, change: float, form: str = ".1%") -> str:
+    """How little a volume changes, to follow its name: no figure where that would read as 0."""
+    return f"{verb}s by only {change:{form}}" if round(change, 3) else f"does not {verb}"
+
+
 def no_breath(lungs: Sequence[float]) -> list[str]:
     """A sentence where the phases show no breath.
 
@@ -22,7 +27,7 @@ def no_breath(lungs: Sequence[float]) -> list[str]:
     if change >= LEAST_BREATH:
         return []
     return [
-        f"Warning: the lungs' volume differs by only {change:.1%} between the phases, so there is "
+        f"Warning: the lungs' volume {by_only('differ', change)} between the phases, so there is "
         "no breath to measure."
     ]
 

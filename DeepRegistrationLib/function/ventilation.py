@@ -35,7 +35,7 @@ from DeepRegistrationLib.function.local_means import LocalMeans, left_of_waves, 
 from DeepRegistrationLib.function.lung_regions import lung_regions
 from DeepRegistrationLib.function.lung_samples import LungSamples, sampled
 from DeepRegistrationLib.function.slice_bands import SliceBands, find_slice_bands, without_surface
-from DeepRegistrationLib.function.trust import LEAST_BREATH
+from DeepRegistrationLib.function.trust import LEAST_BREATH, by_only
 from DeepRegistrationLib.function.ventilation_amounts import (
     MEASURES,
     RELIABLE,
@@ -234,7 +234,7 @@ def _phase(said: str, change: float, moving: Image) -> str:
         )
     if abs(change) < LEAST_BREATH:
         raise RegistrationError(
-            f"The lungs' volume changes by only {change:+.1%} from the fixed to the moving "
+            f"The lungs' volume {by_only('change', change, '+.1%')} from the fixed to the moving "
             "image, so there is no breath to measure; give an exhale and an inhale scan."
         )
     return "exhale" if change > 0 else "inhale"

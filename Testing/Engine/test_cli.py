@@ -194,6 +194,20 @@ def test_an_evaluation_warns_and_is_strict_in_the_same_way(pair, tmp_path, capfd
     assert (tmp_path / "e.json").exists()
 
 
+def test_a_comparison_warns_of_both_and_is_strict_about_both(pair, tmp_path, capfd):
+    images = "--fixed", str(pair[0]), "--moving", str(pair[0]), "-o", str(tmp_path / "e.json")
+    files = [str(tmp_path / name) for name in ("good.h5", "bad.h5")]
+    write_transform(Affine(), files[0])
+    write_transform(Affine(np.diag([1.0, 1.0, -1.0])), files[1])  # turned inside out
+    page = "--report", str(tmp_path / "p.html"), "--strict", "-q"
+    assert main(["evaluate", files[0], *images, *page]) == 0
+    assert capfd.readouterr().err == ""
+    for first, second, name in ((*files, "B"), (*files[::-1], "A")):
+        assert main(["evaluate", first, "--compare", second, *images, *page]) == 3
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.startswith(f"Warning: {name}: ")
+
+
 def test_parameters_reach_the_method_with_their_types(shift, pair, tmp_path):
     options = ("--set", "scale=0.5", "--set", "count=3", "--set", "strict=false", "-q")
     assert register(pair, tmp_path / "out", *options) == 0

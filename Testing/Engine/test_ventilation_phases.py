@@ -51,6 +51,8 @@ def test_phases_without_a_breath_are_doubted():
     assert no_breath([3000.0, 3100.0, 3050.0]) == []
     (text,) = no_breath([3000.0, 3030.0, 3000.0])
     assert text.startswith("Warning: the lungs' volume differs by only 1.0% between the phases")
+    (text,) = no_breath([3000.0, 3001.0])
+    assert text.startswith("Warning: the lungs' volume does not differ between the phases")
 
 
 def test_curves_of_one_image_say_that_there_is_no_breath():

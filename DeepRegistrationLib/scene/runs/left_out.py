@@ -110,10 +110,8 @@ class LeftOutOfWholeRequest(RegistrationRequest):
 
     def _check_start(self) -> None:
         """Refuse another start than the transform had; of earlier versions' it is not known."""
-        then, now = (
-            made_of(self.transformNode).get(INITIAL, self._initial_places),
-            self._initial_places,
-        )
+        now = self._initial_places
+        then = made_of(self.transformNode).get(INITIAL, now)
         if then is None and now is not None:
             raise RegistrationError(
                 f"{self.transformNode.GetName()!r} was made with no initial transform; choose no "
