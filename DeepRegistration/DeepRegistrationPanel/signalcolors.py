@@ -2,7 +2,7 @@
 
 import qt
 
-from DeepRegistrationLib.scene.nodes.colors import readable_on
+from DeepRegistrationLib.scene.nodes.contrast import readable_on
 
 _COLORS = {"ok": "#2e7d32", "unknown": "#607d8b", "caution": "#e08600", "problem": "#c62828"}
 

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, set_geometry
-from DeepRegistrationLib.transforms import DisplacementField
+from DeepRegistrationLib.transforms import Affine, DisplacementField, Transform
 
 # The same few examples on every run: a test that fails, fails for everyone.
 PROPERTY = settings(derandomize=True, max_examples=40, deadline=None, database=None)
+
+SHEAR = Affine(np.array([[1.1, 0.05, 0], [0, 0.9, 0.02], [0.03, 0, 1.05]]), (4.0, 1.0, -6.0))
 
 RAS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -101,6 +103,11 @@ def sitk_field(field: DisplacementField) -> sitk.DisplacementFieldTransform:
 def itk_points(transform: sitk.Transform, points: np.ndarray) -> np.ndarray:
     """Points [n, 3] through a SimpleITK transform, one by one, in float64."""
     return np.array([transform.TransformPoint(p) for p in points.reshape(-1, 3).tolist()])
+
+
+def at(transform: Transform, points: np.ndarray) -> np.ndarray:
+    """Where a transform of the engine takes points: [n, 3]."""
+    return transform(torch.from_numpy(points)).numpy()
 
 
 def inner_points(grid: Grid, count: int = 200, margin: float = 0.1, seed: int = 3) -> np.ndarray:

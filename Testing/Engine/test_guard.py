@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
-import socket
 import struct
-import sys
-import time
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from misbehaving import crash, fail, number, sleep, spin, take_memory
 
-from DeepRegistrationLib.errors import RegistrationError, printable
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.guard import process
 from DeepRegistrationLib.images.guard.contents import check_contents
 from DeepRegistrationLib.images.guard.itk import read_itk_image, read_itk_transform
-from DeepRegistrationLib.images.guard.locks import hold, release, sweep
 from DeepRegistrationLib.images.guard.memory import available_memory, require_memory
-from DeepRegistrationLib.images.guard.paths import require_readable
 from DeepRegistrationLib.images.guard.process import Unreadable, guarded
-from DeepRegistrationLib.images.guard.text import parse_json, read_text
 from DeepRegistrationLib.images.image import read_image
 from DeepRegistrationLib.transforms import read_transform
 
@@ -140,6 +135,14 @@ def test_a_field_that_is_not_finite_is_refused(name, value, tmp_path):
         read_transform(tmp_path / name)
 
 
+def test_the_checksum_of_a_scaled_image_is_compared_by_unpacking(tmp_path):
+    scan(tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[112:120] = struct.pack("<2f", 2.0, 10.0)  # slope and intercept
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(content)))
+    assert read_image(tmp_path / "b.nii.gz").data.float().abs().max() > 100
+
+
 def test_promises_beyond_the_file_take_no_memory(tmp_path):
     scan(tmp_path / "a.nrrd", packed=True)
     content = (tmp_path / "a.nrrd").read_bytes()
@@ -218,104 +221,3 @@ def test_several_transforms_in_one_file_are_refused(tmp_path):
     (tmp_path / "two.tfm").write_text(text)
     with pytest.raises(RegistrationError, match="several transforms"):
         read_itk_transform(tmp_path / "two.tfm")
-
-
-# Paths, text, JSON ----------------------------------------------------------------------------
-
-
-def make_pipe(path):
-    os.mkfifo(path)
-
-
-def make_socket(path):
-    here = os.getcwd()
-    os.chdir(path.parent)  # a socket's path is at most 107 characters long
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path.name)
-    os.chdir(here)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
-@pytest.mark.parametrize(
-    ("name", "make", "says"),
-    [
-        ("pipe", make_pipe, "not a regular file"),
-        ("socket", make_socket, "not a regular file"),
-        ("loop", lambda p: p.symlink_to(p.name), "leads to itself"),
-        ("n" * 300, lambda p: None, "too long a name"),
-        ("a\0b", lambda p: None, "not a valid path"),
-        ("gone", lambda p: None, "does not exist"),
-        ("folder", lambda p: p.mkdir(), "is a folder"),
-        ("\udcff", lambda p: None, "not UTF-8"),
-    ],
-)
-def test_a_path_that_cannot_be_read_is_refused_in_a_sentence(name, make, says, tmp_path):
-    make(tmp_path / name)
-    with pytest.raises(RegistrationError, match=says) as caught:
-        require_readable(tmp_path / name)
-    assert str(caught.value).isprintable()
-
-
-def test_control_characters_are_never_shown_raw():
-    assert printable("a\x1b]0;x\x07\u202eb\udc80") == r"a\x1b]0;x\x07\u202eb\udc80"
-    assert printable("Über µ 肺\n") == "Über µ 肺\n"
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
-def test_text_is_read_in_the_encodings_of_spreadsheets(encoding, tmp_path):
-    (tmp_path / "a.csv").write_bytes("Läsion,1,2,3".encode(encoding))
-    assert read_text(tmp_path / "a.csv") == "Läsion,1,2,3"
-
-
-@pytest.mark.parametrize("content", [b"\0\1\2", b"\xff\xfea"])
-def test_binary_content_is_no_text(content, tmp_path):
-    (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(RegistrationError, match="text"):
-        read_text(tmp_path / "a.csv")
-
-
-def test_too_long_a_text_is_refused(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"1,2,3\n" * 1000)
-    with pytest.raises(RegistrationError, match="too large"):
-        read_text(tmp_path / "a.csv", limit=100)
-
-
-@pytest.mark.parametrize(
-    "text", ["[" * 100_000, "[" * 900 + "]" * 900, '{"a":' * 50_000, "9" * 9999]
-)
-def test_json_without_bounds_is_an_error_of_value(text):
-    with pytest.raises(ValueError):
-        parse_json(text)
-
-
-# Leftovers ------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="folders are locked on POSIX")
-def test_a_folder_that_nobody_holds_is_swept_and_one_that_is_held_stays(tmp_path):
-    for name in ("held", "left"):
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (time.time() - 60,) * 2)
-    lock = hold(tmp_path / "held")
-    sweep(tmp_path.iterdir())
-    assert [path.name for path in tmp_path.iterdir()] == ["held"]
-    release(lock)
-    sweep(tmp_path.iterdir())
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_young_folder_is_left_alone(tmp_path):
-    (tmp_path / "new").mkdir()
-    os.utime(tmp_path / "new", (time.time() + 60,) * 2)
-    sweep(tmp_path.iterdir())
-    assert (tmp_path / "new").exists()
-
-
-def test_the_checksum_of_a_scaled_image_is_compared_by_unpacking(tmp_path):
-    scan(tmp_path / "a.nii")
-    content = bytearray((tmp_path / "a.nii").read_bytes())
-    content[112:120] = struct.pack("<2f", 2.0, 10.0)  # slope and intercept
-    import gzip
-
-    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(content)))
-    assert read_image(tmp_path / "b.nii.gz").data.float().abs().max() > 100

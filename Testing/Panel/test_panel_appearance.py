@@ -10,7 +10,7 @@ import slicer
 from PySide6 import QtGui, QtWidgets
 from SlicerHost.arguments import unwrap
 
-from DeepRegistrationLib.scene.nodes.colors import contrast
+from DeepRegistrationLib.scene.nodes.contrast import contrast
 from DeepRegistrationLib.scene.views.shortcuts import SHORTCUTS
 
 MODULE = Path(__file__).resolve().parents[2] / "DeepRegistration" / "DeepRegistration.py"

@@ -7,7 +7,7 @@ import colorsys
 import numpy as np
 import pytest
 
-from DeepRegistrationLib.scene.nodes.colors import contrast, readable_on
+from DeepRegistrationLib.scene.nodes.contrast import contrast, readable_on
 
 RED = "#c62828"
 

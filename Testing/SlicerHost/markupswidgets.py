@@ -1,4 +1,4 @@
-"""Slicer's widgets for control points: the button that places them, and the list of them."""
+"""Slicer's button that places control points."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .inscene import InScene
-from .nodecombobox import NodeComboBox
 from .semantics import implements
 
-_POINT_EVENTS = ("PointAddedEvent", "PointRemovedEvent", "PointModifiedEvent")
+POINT_EVENTS = (
+    "PointAddedEvent",
+    "PointRemovedEvent",
+    "PointModifiedEvent",
+    "PointPositionDefinedEvent",
+)
 
 
 @implements("qSlicerWidget")
@@ -89,7 +93,7 @@ class MarkupsPlaceWidget(SlicerWidget):
             if subject is not None:
                 self.observe(subject, vtk.vtkCommand.ModifiedEvent, self._update)
         if self._node is not None:
-            for event in (*_POINT_EVENTS, "PointPositionDefinedEvent"):
+            for event in POINT_EVENTS:
                 self.observe(self._node, getattr(self._node, event), self._update)
         self._update()
 
@@ -209,114 +213,3 @@ class MarkupsPlaceWidget(SlicerWidget):
             self._node.RemoveAllControlPoints()
 
     deleteLastMarkup, deleteAllMarkups = deleteLastPoint, deleteAllPoints  # their old names
-
-
-@implements("qSlicerSimpleMarkupsWidget")
-class SimpleMarkupsWidget(SlicerWidget):
-    """A point list: its selector (``nodes``), its place button, and a table of its points."""
-
-    defaults = {
-        "defaultNodeColor": QtGui.QColor(255, 127, 127), "enterPlaceModeOnNodeChange": True,
-        "jumpToSliceEnabled": False, "optionsVisible": True, "viewGroup": -1,
-    }  # fmt: skip
-    markupsNodeChanged = QtCore.Signal()
-    markupsFiducialNodeChanged = QtCore.Signal()
-    currentMarkupsControlPointSelectionChanged = QtCore.Signal(int)
-    currentMarkupsFiducialSelectionChanged = QtCore.Signal(int)
-    activeMarkupsPlaceModeChanged = QtCore.Signal(bool)
-    activeMarkupsFiducialPlaceModeChanged = QtCore.Signal(bool)
-    updateFinished = QtCore.Signal()
-
-    def build(self) -> None:
-        self.nodes, self.placing = NodeComboBox(), MarkupsPlaceWidget()
-        self.nodes.set_plain("nodeTypes", ("vtkMRMLMarkupsFiducialNode",))
-        self.table = QtWidgets.QTableWidget(0, 4)
-        self.table.setHorizontalHeaderLabels(["Label", "R", "A", "S"])
-        layout = QtWidgets.QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.nodes, 0, 0)
-        layout.addWidget(self.placing, 0, 1)
-        layout.addWidget(self.table, 1, 0, 1, 2)
-        self.nodes.currentNodeChanged.connect(self._node_changed)
-        self.placing.activeMarkupsPlaceModeChanged.connect(self.activeMarkupsPlaceModeChanged)
-        self.table.currentCellChanged.connect(self._row_changed)
-        self.table.cellChanged.connect(self._edited)
-
-    def scene_changed(self) -> None:
-        self.placing.setMRMLScene(self._scene)
-        self.nodes.setMRMLScene(self._scene)
-
-    @property
-    def nodeSelectorVisible(self) -> bool:
-        return not self.nodes.isHidden()
-
-    @nodeSelectorVisible.setter
-    def nodeSelectorVisible(self, visible: bool) -> None:
-        self.nodes.setVisible(visible)
-
-    def setNodeSelectorVisible(self, visible: bool) -> None:
-        self.nodeSelectorVisible = visible
-
-    def setNodeBaseName(self, name: str) -> None:
-        self.nodes.set_plain("baseName", name)
-
-    def currentNode(self):
-        return self.nodes.currentNode()
-
-    getCurrentNode = currentNode
-
-    def setCurrentNode(self, node) -> None:
-        self.nodes.setCurrentNode(node)
-
-    def interactionNode(self):
-        return self.placing.interactionNode()
-
-    def markupsPlaceWidget(self) -> MarkupsPlaceWidget:
-        return self.placing
-
-    def markupsSelectorComboBox(self) -> NodeComboBox:
-        return self.nodes
-
-    def tableWidget(self) -> QtWidgets.QTableWidget:
-        return self.table
-
-    def highlightNthControlPoint(self, index: int) -> None:
-        self.table.setCurrentCell(index, 0)
-
-    highlightNthFiducial = highlightNthControlPoint
-
-    def _node_changed(self, node) -> None:
-        self.unobserve()
-        if node is not None:
-            for event in (*_POINT_EVENTS, "PointPositionDefinedEvent"):
-                self.observe(node, getattr(slicer.vtkMRMLMarkupsNode, event), self._fill)
-        self.placing.setCurrentNode(node)
-        self._fill()
-        self.markupsNodeChanged.emit()
-        self.markupsFiducialNodeChanged.emit()
-
-    def _fill(self, _=None) -> None:
-        node = self.nodes.currentNode()
-        blocked = self.table.blockSignals(True)
-        self.table.setRowCount(node.GetNumberOfControlPoints() if node is not None else 0)
-        for row in range(self.table.rowCount()):
-            texts = [node.GetNthControlPointLabel(row)]
-            texts += [f"{value:.3f}" for value in node.GetNthControlPointPositionWorld(row)]
-            for column, text in enumerate(texts):
-                self.table.setItem(row, column, QtWidgets.QTableWidgetItem(text))
-        self.table.blockSignals(blocked)
-        self.updateFinished.emit()
-
-    def _edited(self, row: int, column: int) -> None:
-        text, node = self.table.item(row, column).text(), self.nodes.currentNode()
-        if column == 0:
-            node.SetNthControlPointLabel(row, text)
-            return
-        position = list(node.GetNthControlPointPositionWorld(row))
-        position[column - 1] = float(text)
-        node.SetNthControlPointPositionWorld(row, position)
-
-    def _row_changed(self, row: int, *_) -> None:
-        if row >= 0:
-            self.currentMarkupsControlPointSelectionChanged.emit(row)
-            self.currentMarkupsFiducialSelectionChanged.emit(row)

@@ -7,7 +7,7 @@ from typing import Any
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import markupswidgets  # noqa: F401  it registers itself
+from . import markupslist  # noqa: F401  it registers itself
 from .arguments import CLASSES
 from .ctkbuttons import CollapsibleButton
 from .ctknumbers import CtkDoubleSpinBox, CtkRangeWidget, CtkSliderWidget
