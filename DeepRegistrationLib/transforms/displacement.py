@@ -47,7 +47,7 @@ class DisplacementField(Transform):
             positions = parallel_positions(transform.grid, grid)
         for slab in grid.slabs():
             if isinstance(transform, DisplacementField) and positions is not None:
-                vectors[:, slab] = sample_parallel(transform.vectors, positions, slab)
+                vectors[:, slab] = sample_parallel(transform.vectors, positions, slab, field=True)
             else:
                 there = transform.at_voxels(grid, slab)
                 vectors[:, slab] = (there - grid.points(slab, device=there.device)).movedim(-1, 0)
@@ -73,7 +73,9 @@ class DisplacementField(Transform):
         positions = parallel_positions(self.grid, grid)
         if positions is None:
             return self(points)
-        return points + sample_parallel(self.vectors, positions, slab).movedim(0, -1)
+        return points.add_(
+            sample_parallel(self.vectors, positions, slab, field=True).movedim(0, -1)
+        )
 
     def inverse(self) -> DisplacementField:
         return invert(self).field

@@ -213,6 +213,8 @@ def test_sampling_axis_by_axis_is_sampling_point_by_point(source, target, fill, 
     found = torch.cat([sample_parallel(values, positions, s, fill) for s in target.slabs(500)], 1)
     points = target.points(device=device, dtype=torch.float64)
     torch.testing.assert_close(found, sample(values, source, points, fill=fill), rtol=0, atol=1e-9)
+    parts = [sample_parallel(values, positions, s, fill, field=True) for s in target.slabs(500)]
+    torch.testing.assert_close(torch.cat(parts, 1), found, rtol=0, atol=1e-9)
     near = sample_parallel(values, positions, None, fill, nearest=True)
     expected = sample(values, source, points, interpolation="nearest", fill=fill)
     nudged = sample(values, source, points + 1e-7, interpolation="nearest", fill=fill)
@@ -248,7 +250,10 @@ def test_sampling_carries_gradients():
     points = torch.from_numpy(inner_points(grid, 5)).requires_grad_()
     assert torch.autograd.gradcheck(lambda v, p: sample(v, grid, p, fill=None), (values, points))
     positions = parallel_positions(grid, grid.with_spacing(1.3))
-    assert torch.autograd.gradcheck(lambda v: sample_parallel(v, positions, None), (values,))
+    for field in (False, True):
+        assert torch.autograd.gradcheck(
+            lambda v, field=field: sample_parallel(v, positions, None, field=field), (values,)
+        )
 
 
 @pytest.mark.parametrize("shape", [(7, 30, 20), (5000,), (5,), (1, 1, 9), (0,), ()])

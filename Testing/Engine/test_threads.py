@@ -15,6 +15,7 @@ from DeepRegistrationLib.images.pyramid import smoothed
 from DeepRegistrationLib.images.reductions import mean, products, total
 from DeepRegistrationLib.methods.optimize.free_form import descended
 from DeepRegistrationLib.progress import silent
+from DeepRegistrationLib.transforms import DisplacementField
 
 ROOT = Path(__file__).parents[2]
 NOISE = """
@@ -65,6 +66,15 @@ def test_images_of_other_resolution_are_the_same_to_the_last_bit(threads, size, 
     found = smoothed(image, spacing).data
     torch.set_num_threads(1)
     assert torch.equal(smoothed(image, spacing).data, found)
+
+
+def test_a_field_on_a_finer_grid_is_the_same_to_the_last_bit(threads):
+    coarse = Grid((60, 50, 40), (2.0, 2.0, 2.0))
+    field = DisplacementField(torch.randn(3, *coarse.shape), coarse)
+    fine = coarse.with_spacing((0.7, 0.8, 1.5))
+    found = field.at_voxels(fine)
+    torch.set_num_threads(1)
+    assert torch.equal(field.at_voxels(fine), found)
 
 
 @pytest.mark.parametrize("count", [1, 511, 512, 1000, 300_007])
