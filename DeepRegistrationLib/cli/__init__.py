@@ -41,7 +41,9 @@ def _run(arguments: argparse.Namespace) -> int:
             if not debug:
                 warnings.simplefilter("ignore")
             module, function = arguments.command.split(":")
-            code = getattr(importlib.import_module(f"{__name__}.{module}"), function)(arguments)
+            with _images_read_ahead(arguments):
+                loaded = importlib.import_module(f"{__name__}.{module}")
+            code = getattr(loaded, function)(arguments)
             sys.stdout.flush()
         return code or 0
     except (KeyboardInterrupt, Cancelled):
@@ -56,6 +58,17 @@ def _run(arguments: argparse.Namespace) -> int:
             sys.stdout.flush()
         except (OSError, ValueError):
             give_up_output()
+
+
+def _images_read_ahead(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """Reads a command's pair of images meanwhile, if it has one."""
+    named = (getattr(arguments, name, None) for name in ("fixed", "moving"))
+    pair = [path for path in named if isinstance(path, str)]
+    if len(pair) < 2:
+        return contextlib.nullcontext()
+    from DeepRegistrationLib.images.image_files import reading_ahead
+
+    return reading_ahead(pair)
 
 
 def _explain(error: Exception, debug: bool) -> int:

@@ -15,15 +15,10 @@ from DeepRegistrationLib.images.dicom.files import is_dicom
 from DeepRegistrationLib.images.dicom.reader import Read, read_dicom, read_dicom_sequence
 from DeepRegistrationLib.images.dicom.source import UNKNOWN, Source
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.guard.itk import Unreadable, read_itk_image, reason
-from DeepRegistrationLib.images.guard.itk_warnings import itk_messages
-from DeepRegistrationLib.images.guard.paths import require_readable, shown
-from DeepRegistrationLib.images.headers import (
-    check_header,
-    is_complete,
-    meant_geometry,
-    why_unreadable,
-)
+from DeepRegistrationLib.images.guard.itk import reason
+from DeepRegistrationLib.images.guard.paths import require_readable
+from DeepRegistrationLib.images.headers import is_complete, meant_geometry
+from DeepRegistrationLib.images.image_files import read_file
 from DeepRegistrationLib.images.nifti_writer import suits, write_nifti
 from DeepRegistrationLib.images.sampling import Interpolation, bspline_coefficients, sample
 from DeepRegistrationLib.images.separable import parallel_positions, sample_parallel
@@ -216,24 +211,6 @@ def read_sequence(path: str | Path, *, series: Sequence[str] = ()) -> list[Image
 def is_dicom_image(path: Path) -> bool:
     """Whether DICOM is to be read: a folder, or a file of that kind whatever its name."""
     return path.is_dir() or is_dicom(path)
-
-
-def read_file(path: Path) -> tuple[sitk.Image, list[str]]:
-    """A file as ITK reads it after its header was checked, and ITK's warnings.
-
-    Raises:
-        RegistrationError: Unreadable, cut short, or with a geometry that cannot be.
-    """
-    check_header(path)
-    try:
-        with itk_messages() as warnings:
-            image = read_itk_image(path)
-    except Unreadable as error:
-        raise RegistrationError(
-            f"{shown(path)} cannot be read as an image ({why_unreadable(path) or reason(error)}); "
-            "give a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series."
-        ) from error
-    return image, [f"{path.name}: ITK warns: {text}" for text in warnings]
 
 
 def image_of_dicom(read: Read, path: Path) -> Image:

@@ -31,10 +31,10 @@ from DeepRegistrationLib.images.image import (
     grid_of,
     is_dicom_image,
     noted,
-    read_file,
     set_geometry,
     write_sitk,
 )
+from DeepRegistrationLib.images.image_files import read_file
 from DeepRegistrationLib.images.labels import Labels, Segment, whole
 from DeepRegistrationLib.images.segment_names import file_and_names, named_structures
 
