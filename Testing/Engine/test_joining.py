@@ -10,6 +10,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.optimize.joining import covering, slid
 from DeepRegistrationLib.methods.optimize.unfolding import (
     LEAST,
+    _folds,
     corner_jacobians,
     shortage_gradient,
     smallest_jacobian,
@@ -94,3 +95,17 @@ def test_the_field_within_a_finer_mask_comes_from_covered_voxels_alone():
     determinant = jacobian(spoiled, fine).data
     assert torch.allclose(determinant[mask != 0], torch.ones(1), atol=1e-4)
     assert covered.sum() < 1.4 * ndimage.binary_dilation(mask.numpy()).sum() / 8
+
+
+@pytest.mark.parametrize("size", [(14, 12, 10), (14, 12, 1), (2, 12, 10)])
+@pytest.mark.parametrize("roughness", [0.1, 0.5, 2.0])
+def test_folds_are_found_where_every_corner_was_looked_at(size, roughness):
+    """Also where the field is hardly steep enough to fold, and at the borders of a box."""
+    turn = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
+    grid = Grid(size, (1.5, 1.0, 2.5), direction=turn)
+    generator = torch.Generator().manual_seed(len(size) + int(10 * roughness))
+    vectors, base = roughness * torch.randn(2, 3, *grid.shape, generator=generator)
+    depth = grid.shape[0]
+    box = (slice(depth // 3, max(depth // 2, 1)), slice(0, 9), slice(0, size[0]))
+    least, before = (smallest_jacobian(v, grid)[box] for v in (vectors, base))
+    assert torch.equal(_folds(vectors, base, grid, box), (least < LEAST) & (least < before - 1e-4))
