@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
-_MAPPED = (64 << 20, 32 << 20)
+_MAPPED = (256 << 20, 32 << 20)
 """Bytes from which an array comes from the system and goes back at once: the best, and the most
 that an older glibc takes, half of its HEAP_MAX_SIZE."""
-_KEPT = 256 << 20  # bytes of freed memory that are kept at most
+_KEPT = 512 << 20  # bytes of freed memory that are kept at most
 
 
 def check_device_name(wanted: str) -> None:

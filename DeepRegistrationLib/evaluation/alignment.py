@@ -24,7 +24,7 @@ from DeepRegistrationLib.evaluation.segment_statistics import box_of, place_in_w
 from DeepRegistrationLib.images.extents import dilated, mask_slices
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.intensity import finite, is_ct
+from DeepRegistrationLib.images.intensity import finite, is_ct, without_padding
 from DeepRegistrationLib.images.lungs import look_for_lungs
 from DeepRegistrationLib.images.plain_data import GIVEN
 from DeepRegistrationLib.images.pyramid import smoothed
@@ -66,7 +66,7 @@ def alignment(
         the region has too few places with structure.
     """
     covered = _percent_covered(fixed, region)
-    fixed, warped = finite(fixed), finite(warped)
+    fixed, warped = without_padding(fixed), finite(warped)
     box = box_around(region, fixed.grid)
     first, second, noise = comparable(fixed, warped, box)
     inside = torch.ones(first.grid.shape, dtype=torch.bool)
@@ -167,7 +167,7 @@ def is_lung(fixed: Image, mask: Image) -> bool:
     if not is_ct(fixed):
         return False
     box = mask_slices(mask.data)
-    values = finite(fixed).data[box][mask.data[box] != 0]
+    values = without_padding(fixed).data[box][mask.data[box] != 0]
     return float(values[:: max(1, len(values) // _SAMPLES)].median()) < _LUNG
 
 

@@ -40,6 +40,7 @@ def similarities(
         _check_grids(first, second)
         ncc = _normalized(first, second, box, inside)
         found.append({"ncc": ncc, "local_ncc": _local(first, second, box, inside, means)})
+        del second  # before the next one is made
     return found
 
 

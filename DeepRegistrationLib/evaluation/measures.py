@@ -22,7 +22,13 @@ from DeepRegistrationLib.evaluation.overlap import registered_overlap
 from DeepRegistrationLib.evaluation.region import Region, region_of
 from DeepRegistrationLib.images.geometry import Grid, largest_voxel
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.intensity import background, finite, is_ct, other_modality
+from DeepRegistrationLib.images.intensity import (
+    background,
+    finite,
+    is_ct,
+    other_modality,
+    without_padding,
+)
 from DeepRegistrationLib.transforms import Affine, Transform, jacobian
 from DeepRegistrationLib.transforms.warping import warped_image
 
@@ -92,7 +98,7 @@ def measure(
     overlap = _label_overlap(transform, fixed_labels, moving_labels, fixed, label_names or {})
     for name in overlap.keys() & set(driving_labels):
         overlap[name]["drove"] = True
-    clamped = None if fixed is None else finite(fixed)
+    clamped = None if fixed is None else without_padding(fixed)
     return {
         "region": region.described(),
         "tre": tre,
@@ -143,8 +149,9 @@ def _similarity(
 
     def compared(grid: Grid) -> Iterator[Image]:
         """The moving image before and after; not both are held at a time."""
-        clamped = finite(moving)
+        clamped = without_padding(moving)
         yield clamped.resampled(grid, fill=background(clamped))
+        del clamped
         yield finite(warped) if is_ct(moving) else warped
 
     before, after = similarities(fixed, compared(fixed.grid), mask)

@@ -1,6 +1,7 @@
 """Jacobian statistics, overlap, similarity and the report, against independent references."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from DeepRegistrationLib.evaluation import (
     local_correlation,
     normalized_correlation,
 )
+from DeepRegistrationLib.evaluation.correlation import similarities
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, to_sitk
 from DeepRegistrationLib.transforms import Affine, jacobian
@@ -231,6 +233,20 @@ def test_local_correlation_does_not_mind_contrast_that_changes_from_place_to_pla
     ramp = np.linspace(0.5, 3, GRID.shape[0], dtype=np.float32)[:, None, None]
     changed = image(first * ramp + 2000 * ramp)
     assert local_correlation(image(first), changed) > normalized_correlation(image(first), changed)
+
+
+def test_images_to_compare_with_are_held_one_at_a_time():
+    made = []
+
+    def others():
+        for seed in range(3):
+            assert not any(weak() is not None for weak in made)
+            values = np.random.default_rng(seed).normal(size=GRID.shape)
+            made.append(weakref.ref(other := image(values)))
+            yield other
+            del other
+
+    assert len(similarities(image(np.random.default_rng(9).normal(size=GRID.shape)), others())) == 3
 
 
 def test_a_constant_image_has_no_correlation():

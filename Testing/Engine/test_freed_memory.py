@@ -72,4 +72,4 @@ def test_an_older_c_library_takes_the_most_that_it_can(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: Older())
     assert keep_freed_memory()
-    assert Older.chosen == {-3: 32 << 20, -1: 256 << 20, -8: 1}
+    assert Older.chosen == {-3: 32 << 20, -1: 512 << 20, -8: 1}

@@ -9,7 +9,7 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.intensity import background, finite, is_ct
+from DeepRegistrationLib.images.intensity import background, finite, is_ct, without_padding
 from DeepRegistrationLib.registration.validation import check_pair, note_on_size, overlap
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 
@@ -143,6 +143,17 @@ def test_ct_padding_is_clamped_to_air_and_nothing_else_is_changed():
 def test_mr_keeps_its_values():
     image = Image(torch.arange(960).reshape(GRID.shape) - 200, GRID)
     assert torch.equal(finite(image).data, image.data.float())
+
+
+@pytest.mark.parametrize("offset", [0, 1024])
+@pytest.mark.parametrize("kind", [torch.int16, torch.int32, torch.float32])
+def test_without_padding_has_the_same_values_in_whole_numbers_where_these_are_hu(kind, offset):
+    padded = ct().data.round() + offset
+    padded[:2] = offset - 3024
+    image = Image(padded.to(kind), GRID)
+    found = without_padding(image)
+    assert torch.equal(found.data.float(), finite(image).data)
+    assert found.data.dtype == (kind if offset == 0 else torch.float32)
 
 
 def test_background_is_air_for_ct_and_the_dark_surrounding_otherwise():
