@@ -27,6 +27,7 @@ from DeepRegistrationLib.transforms import (
     field_gradient,
     field_jacobian,
     jacobian,
+    operations,
     warp,
 )
 from DeepRegistrationLib.transforms.operations import gradient_at
@@ -212,6 +213,22 @@ def test_the_tiled_jacobian_is_the_jacobian_of_the_whole(monkeypatch):
         parts = [slice(z, min(z + depth, 17)) for z in range(0, 17, depth)]
         monkeypatch.setattr(Grid, "slabs", lambda grid, voxels=0, parts=parts: parts)
         torch.testing.assert_close(jacobian(field, grid).data, whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("cached", [1, 700, 10**9])
+@pytest.mark.parametrize("planes", [1, 2, 3, 11])
+def test_the_jacobian_is_numpys_however_many_planes_are_looked_at_together(
+    cached, planes, monkeypatch
+):
+    monkeypatch.setattr(operations, "_CACHED", cached)
+    grid = Grid((18, 16, planes), (1.0, 1.5, 2.0))
+    u = torch.rand(3, *grid.shape, dtype=torch.float64)
+    steps = grid.spacing[: 3 if planes > 1 else 2]
+    slope = np.zeros((*grid.shape, 3, 3))
+    for k, spacing in enumerate(steps):
+        slope[..., k] = np.moveaxis(np.gradient(u.numpy(), spacing, axis=3 - k), 0, -1)
+    found = jacobian(DisplacementField(u.float(), grid), grid).data
+    np.testing.assert_allclose(found, np.linalg.det(np.eye(3) + slope), atol=1e-5)
 
 
 def test_jacobian_above_one_means_larger_tissue_in_the_moving_image():
