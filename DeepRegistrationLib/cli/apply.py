@@ -10,6 +10,7 @@ import torch
 
 from DeepRegistrationLib.cli.apply_therapy import apply_to_object
 from DeepRegistrationLib.cli.inputs import (
+    check_inputs_survive,
     choice,
     load_image,
     load_labels,
@@ -44,6 +45,8 @@ Writer = Callable[[Path], list[str]]
 def apply_files(arguments: argparse.Namespace) -> None:
     """``deepreg apply``: an image, a label map, points, or DICOM structures or dose."""
     file, _ = file_and_names(arguments.input)
+    given = arguments.transform, file, arguments.reference
+    check_inputs_survive([arguments.output], given)
     kind = sop_class(file)
     if kind in (STRUCTURE_SET, DOSE):
         return apply_to_object(arguments, kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DeepRegistrationLib.cli.inputs import drove, load_image, series_at
+from DeepRegistrationLib.cli.inputs import check_inputs_survive, drove, load_image, series_at
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.files.dicom_series import read_series
 from DeepRegistrationLib.files.foreign_transforms import one_of, read_foreign, written_format
@@ -30,6 +30,7 @@ def convert_files(arguments: argparse.Namespace) -> None:
             "--reference (fixed) and --moving."
         )
     check_folder(output.absolute().parent)
+    check_inputs_survive([output], [*arguments.transforms, arguments.reference, arguments.moving])
     moving_series, fixed_series = series_at(arguments, 1), series_at(arguments, 0)
     moving = None if arguments.moving is None else read_series(arguments.moving, moving_series)
     fixed = read_series(arguments.reference, fixed_series) if target.needs_series else None

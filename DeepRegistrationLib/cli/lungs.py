@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from DeepRegistrationLib.cli.inputs import choice, load_image, print_notes
+from DeepRegistrationLib.cli.inputs import (
+    check_inputs_survive,
+    choice,
+    load_image,
+    print_notes,
+)
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
@@ -23,6 +28,7 @@ def write_lungs(arguments: argparse.Namespace) -> None:
             f"{arguments.output}: masks are written as {', '.join(WRITABLE)}; choose one of these."
         )
     check_folder(Path(arguments.output).absolute().parent)
+    check_inputs_survive([arguments.output], [arguments.image])
     image = load_image(arguments.image, *choice(arguments))
     print_notes(arguments, image.notes)
     mask, evidence, _ = require_lungs(image)

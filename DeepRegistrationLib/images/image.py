@@ -46,6 +46,11 @@ class Image:
     source: Source = UNKNOWN
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, torch.Tensor):
+            raise RegistrationError(
+                f"{self.name}: its data is of type {type(self.data).__name__}; give a "
+                "torch.Tensor, as torch.from_numpy makes of an array."
+            )
         if tuple(self.data.shape) != self.grid.shape:
             raise RegistrationError(
                 f"{self.name}: the array's shape {tuple(self.data.shape)} does not fit its grid "
@@ -117,9 +122,10 @@ def from_sitk(image: sitk.Image, name: str = "image") -> Image:
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     if image.GetDimension() != 3:
+        frame = ", for example one frame of the series (--frame)"
         raise RegistrationError(
-            f"{name} is {image.GetDimension()}D (size {image.GetSize()}); give one 3D volume, "
-            "for example one frame of the series (--frame)."
+            f"{name} is {image.GetDimension()}D (size {image.GetSize()}); give one 3D volume"
+            f"{frame if image.GetDimension() == 4 else ''}."
         )
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise RegistrationError(
@@ -222,7 +228,8 @@ def image_of_dicom(read: Read, path: Path) -> Image:
 def _time_point(image: sitk.Image, frame: int, name: str) -> sitk.Image:
     count = image.GetSize()[3] if image.GetDimension() == 4 else 1
     if not 1 <= frame <= count:
-        raise RegistrationError(f"{name} has no frame {frame}; its frames are 1 to {count}.")
+        frames = f"its frames are 1 to {count}" if count > 1 else "it holds one image alone"
+        raise RegistrationError(f"{name} has no frame {frame}; {frames}.")
     return image[:, :, :, frame - 1] if image.GetDimension() == 4 else image
 
 

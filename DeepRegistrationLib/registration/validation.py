@@ -31,9 +31,11 @@ def check_pair(
     """Check everything that a registration takes for granted.
 
     Raises:
-        RegistrationError: Not finite, constant, only padding or one voxel thin; an ``initial`` that
-            leaves the images apart; a mask that is empty, on another grid, or only on background.
+        RegistrationError: Something of another type; not finite, constant, only padding or one
+            voxel thin; an ``initial`` that leaves the images apart; a mask that is empty, an image,
+            on another grid, or only on background.
     """
+    _check_types(fixed, moving, fixed_mask, moving_mask, initial)
     check_image(fixed)
     check_image(moving)
     if fixed_mask is not None:
@@ -43,6 +45,19 @@ def check_pair(
     check_modality(fixed, moving)
     if initial is not None:
         _check_initial(fixed, moving, initial)
+
+
+def _check_types(*given: object) -> None:
+    kinds = {"fixed": Image, "moving": Image, "fixed_mask": Image, "moving_mask": Image}
+    needed = {**kinds, "initial": Transform}
+    for (name, kind), value in zip(needed.items(), given, strict=True):
+        if not isinstance(value, kind) and (value is not None or name in ("fixed", "moving")):
+            reader = "read_transform" if kind is Transform else "read_image"
+            reader = "read_mask" if name.endswith("mask") else reader
+            raise RegistrationError(
+                f"{name} is of type {type(value).__name__}; give a{'n' * (kind is Image)} "
+                f"{kind.__name__}, as {reader} reads it from a file."
+            )
 
 
 def check_memory(fixed: Image, moving: Image, outputs: Outputs, device: torch.device) -> None:
@@ -169,6 +184,12 @@ def check_mask(mask: Image, image: Image) -> None:
     """Raise ``RegistrationError`` unless the mask covers contrast of its own image."""
     _check_same_grid(mask, image)
     _check_finite(mask)
+    low, high = torch.aminmax(mask.data)
+    if low < 0 < high:
+        raise RegistrationError(
+            f"The mask {mask.name} holds values from {float(low):g} to {float(high):g}, as an "
+            "image does; give a mask, which is 0 outside and above 0 inside."
+        )
     inside = mask.data != 0
     if not bool(inside.any()):
         raise RegistrationError(

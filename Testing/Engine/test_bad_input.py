@@ -78,7 +78,7 @@ BAD_FILES = {
     "2D": (
         "flat.nii.gz",
         lambda path: volume(path, size=(20, 20), spacing=(1.0, 1.0), origin=(0.0, 0.0)),
-        "2D.*3D volume",
+        r"2D.*3D volume\.",
     ),
     "4D": (
         "series.nii.gz",

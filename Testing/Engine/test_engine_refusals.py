@@ -74,3 +74,30 @@ def test_a_mask_on_another_grid_is_refused(pair):
     fixed, moving = pair
     with pytest.raises(RegistrationError, match="mask"):
         register(fixed, moving, fixed_mask=Image(torch.ones(moving.grid.shape), moving.grid))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("fixed", "scan.nii.gz", "fixed is of type str; give an Image, as read_image reads it"),
+        ("moving", np.zeros((3, 3, 3)), "moving is of type ndarray; give an Image"),
+        ("fixed", None, "fixed is of type NoneType"),
+        ("moving_mask", "m.nii.gz", "moving_mask is of type str; .* as read_mask reads it"),
+        ("initial", np.eye(4), "initial is of type ndarray; give a Transform, as read_transform"),
+    ],
+)
+def test_what_is_no_image_or_transform_is_refused_by_name(pair, name, value, sentence):
+    with pytest.raises(RegistrationError, match=sentence):
+        register(**{"fixed": pair[0], "moving": pair[1], name: value})
+
+
+def test_an_array_is_no_image_s_data(pair):
+    with pytest.raises(RegistrationError, match="scan: its data is of type ndarray; .*from_numpy"):
+        Image(pair[0].data.numpy(), pair[0].grid, "scan")
+
+
+def test_an_image_is_no_mask(pair):
+    fixed, moving = pair
+    image = Image(fixed.data - fixed.data.mean(), fixed.grid, "scan")
+    with pytest.raises(RegistrationError, match="mask scan holds values from -.* give a mask"):
+        register(fixed, moving, fixed_mask=image)

@@ -17,6 +17,7 @@ from DeepRegistrationLib.cli import register as register_command
 from DeepRegistrationLib.images import atomic_output
 from DeepRegistrationLib.options import Outputs
 from DeepRegistrationLib.reports import result_files
+from DeepRegistrationLib.transforms import Affine, write_transform
 
 ROOT = Path(__file__).parents[2]
 Disk = namedtuple("Disk", "total used free")
@@ -129,6 +130,22 @@ def test_an_input_is_never_overwritten(good, refuse, tmp_path):
     shutil.copy(good[1], tmp_path / "warped.nii.gz")
     sentence = refuse(*register(good[0], tmp_path / "warped.nii.gz", tmp_path))
     assert_says(sentence, "would be overwritten")
+
+
+def test_no_command_replaces_what_it_reads(good, refuse, tmp_path):
+    transform, image = tmp_path / "t.h5", tmp_path / "image.nii.gz"
+    write_transform(Affine(), transform)
+    shutil.copy(good[0], image)
+    before = image.read_bytes(), transform.read_bytes()
+    for words in (
+        ("apply", transform, image, "--reference", good[1], "-o", image),
+        ("apply", transform, good[0], "--reference", image, "-o", image),
+        ("lungs", image, "-o", image),
+        ("convert", transform, transform),
+        ("evaluate", transform, "--fixed", image, "-o", image),
+    ):
+        assert_says(refuse(*words), "would be overwritten")
+    assert (image.read_bytes(), transform.read_bytes()) == before
 
 
 # Defects, memory, interruption ----------------------------------------------------------------

@@ -163,6 +163,10 @@ def test_inconsistency_and_lost_similarity_are_found():
     assert verdict(measured(inverse_consistency=bad), **landmarks(20, 0)).level == "caution"
     lost = {"before": {"local_ncc": 0.6}, "after": {"local_ncc": 0.5}}
     assert verdict(measured(similarity=lost), **landmarks(20, 0)).level == "problem"
+    same = {"before": {"local_ncc": 1.0}, "after": {"local_ncc": 0.99999998}}
+    found = verdict(measured(similarity=same), **landmarks(20, 0))
+    assert found.level == verdict(measured(), **landmarks(20, 0)).level
+    assert "less similar" not in found.text()
 
 
 def test_findings_come_worst_first_and_each_limit_states_its_source():
