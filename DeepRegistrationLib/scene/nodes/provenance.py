@@ -1,6 +1,6 @@
 """What a transform's node remembers of itself: how it was made, and what was decided about it.
 
-Both are attributes of the node: they are saved with the scene, and an undo of what changed the node
+All are attributes of the node: they are saved with the scene, and an undo of what changed the node
 brings the earlier ones back.
 """
 
@@ -14,11 +14,10 @@ from DeepRegistrationLib.reports.decision import Decision, decision_of
 from DeepRegistrationLib.scene.nodes.placement import IMPORTED, METHOD
 
 _MADE = "DeepRegistration.Provenance"
+_INITIAL = "DeepRegistration.Initial"
 _DECISION = "DeepRegistration.Decision"
 IMPROVED = "improved"
 """Key of how a transform was made: so many steps have corrected it."""
-INITIAL = "initial"
-"""Key of what it started from: ``transforms.places_under`` of the initial transform, or None."""
 
 
 def remember_made(node, provenance: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
@@ -35,6 +34,21 @@ def remember_improvement(node) -> None:
 def forget_improvements(node) -> None:
     """All steps were taken back."""
     _keep(node, {key: value for key, value in made_of(node).items() if key != IMPROVED})
+
+
+def remember_initial(node, places: list[float] | None) -> None:
+    """Keep what a registration started from.
+
+    Args:
+        places: ``transforms.places_under`` of the initial transform; None where there was none.
+    """
+    node.SetAttribute(_INITIAL, json.dumps(places))
+
+
+def initial_of(node, unknown: list[float] | None) -> list[float] | None:
+    """What :func:`remember_initial` kept; ``unknown`` where nothing was, in earlier versions."""
+    kept = node.GetAttribute(_INITIAL)
+    return unknown if kept is None else json.loads(kept)
 
 
 def made_of(node) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from DeepRegistrationLib.images.plain_data import GIVEN
 from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.driving_pairs import DrivingPairs
-from DeepRegistrationLib.scene.nodes.provenance import IMPROVED, INITIAL, made_of
+from DeepRegistrationLib.scene.nodes.provenance import IMPROVED, initial_of, made_of
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.runs.improvement import ImprovementRequest
 from DeepRegistrationLib.scene.runs.request import RegistrationRequest
@@ -111,7 +111,7 @@ class LeftOutOfWholeRequest(RegistrationRequest):
     def _check_start(self) -> None:
         """Refuse another start than the transform had; of earlier versions' it is not known."""
         now = self._initial_places
-        then = made_of(self.transformNode).get(INITIAL, now)
+        then = initial_of(self.transformNode, now)
         if then is None and now is not None:
             raise RegistrationError(
                 f"{self.transformNode.GetName()!r} was made with no initial transform; choose no "

@@ -18,7 +18,7 @@ from DeepRegistrationLib.scene.landmarks.driving_start import take_out_start
 from DeepRegistrationLib.scene.landmarks.tre_tables import LandmarkEvaluation, pairs_of, tabulate
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
-from DeepRegistrationLib.scene.nodes.provenance import INITIAL, remember_made
+from DeepRegistrationLib.scene.nodes.provenance import remember_initial, remember_made
 from DeepRegistrationLib.scene.nodes.transaction import Record, reversible
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node, places_under
 from DeepRegistrationLib.scene.nodes.volumes import check_volume_node, volume_from_node
@@ -233,8 +233,8 @@ class RegistrationRequest(EngineRequest):
             if driving is not None:
                 driving.remember(nodes.transform)
             remember_segments(nodes.transform, outcome.driving_labels)
-            made = {**outcome.provenance, INITIAL: self._initial_places}
-            remember_made(nodes.transform, made, outcome.seconds)
+            remember_made(nodes.transform, outcome.provenance, outcome.seconds)
+            remember_initial(nodes.transform, self._initial_places)
             take_out_start(record, nodes.transform)
             for role in results.outdated_roles(prepared):
                 record.take_out(nodes.transform, role)
