@@ -75,7 +75,10 @@ def sample_parallel(
             result = result.index_select(axis, index)
     else:
         blend = _multiplied if field and result.device.type == "cpu" else _blend
-        result = _blend_planes(blend(blend(result, 3, inner[2]), 2, inner[1]), inner[0])
+        # Rows go first where they become fewer: columns take longest.
+        for axis in (2, 3) if len(inner[1]) < values.shape[2] else (3, 2):
+            result = blend(result, axis, inner[axis - 1])
+        result = _blend_planes(result, inner[0])
     if fill is not None:
         for axis, place in enumerate(places, start=1):
             outside = np.flatnonzero((place < -0.5) | (place > values.shape[axis] - 0.5))
