@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from DeepRegistrationLib.cli.parser import PROGRAM, build_parser
@@ -41,9 +41,10 @@ def _run(arguments: argparse.Namespace) -> int:
             if not debug:
                 warnings.simplefilter("ignore")
             module, function = arguments.command.split(":")
-            with _images_read_ahead(arguments):
+            with _images_read_ahead(arguments) as wait:
                 loaded = importlib.import_module(f"{__name__}.{module}")
-            code = getattr(loaded, function)(arguments)
+                wait()
+                code = getattr(loaded, function)(arguments)
             sys.stdout.flush()
         return code or 0
     except (KeyboardInterrupt, Cancelled):
@@ -60,12 +61,14 @@ def _run(arguments: argparse.Namespace) -> int:
             give_up_output()
 
 
-def _images_read_ahead(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
-    """Reads a command's pair of images meanwhile, if it has one."""
+def _images_read_ahead(
+    arguments: argparse.Namespace,
+) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """Reads a command's pair of images, if it has one; yields what waits for them."""
     named = (getattr(arguments, name, None) for name in ("fixed", "moving"))
     pair = [path for path in named if isinstance(path, str)]
     if len(pair) < 2:
-        return contextlib.nullcontext()
+        return contextlib.nullcontext(lambda: None)
     from DeepRegistrationLib.images.image_files import reading_ahead
 
     return reading_ahead(pair)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,11 +20,11 @@ _READ: dict[Path, tuple[sitk.Image, list[str]]] = {}  # ahead, until they are as
 
 
 @contextlib.contextmanager
-def reading_ahead(paths: Iterable[str]) -> Iterator[None]:
-    """Read files while the block runs, in another thread; :func:`read_file` has them then.
+def reading_ahead(paths: Iterable[str]) -> Iterator[Callable[[], None]]:
+    """Read files in another thread while the block does something else, such as loading PyTorch.
 
-    For a block that computes something else, such as loading PyTorch, which takes as long. What is
-    no image file of a known kind, or damaged, is left to :func:`read_file` and its errors.
+    Yields what waits until they are read; then :func:`read_file` has them, until the block ends.
+    What is no image file of a known kind, or damaged, is left to :func:`read_file` and its errors.
     """
 
     def read() -> None:
@@ -34,9 +34,14 @@ def reading_ahead(paths: Iterable[str]) -> Iterator[None]:
                 if contents is not None and contents.known:
                     _READ[path.resolve()] = read_file(path)
 
-    with native_silence(), ThreadPoolExecutor(1) as pool:
-        pool.submit(read)
-        yield
+    with contextlib.ExitStack() as reading:
+        reading.enter_context(native_silence())
+        reading.enter_context(ThreadPoolExecutor(1)).submit(read)
+        try:
+            yield reading.close
+        finally:
+            reading.close()
+            _READ.clear()  # a file may be another one when it is next asked for
 
 
 def read_file(path: Path) -> tuple[sitk.Image, list[str]]:

@@ -25,15 +25,21 @@ def pair(tmp_path):
 
 def test_a_file_read_ahead_is_read_once_and_is_the_same(pair, monkeypatch):
     expected = [read_image(path) for path in pair]
-    with reading_ahead(map(str, pair)):
-        pass
-    with monkeypatch.context() as patch:
-        patch.setattr(image_files, "read_itk_image", lambda _: pytest.fail("it was read again"))
-        found = [read_image(path) for path in pair]
+    with reading_ahead(map(str, pair)) as wait:
+        wait()
+        with monkeypatch.context() as patch:
+            patch.setattr(image_files, "read_itk_image", lambda _: pytest.fail("it was read again"))
+            found = [read_image(path) for path in pair]
     for one, other in zip(found, expected, strict=True):
         assert np.array_equal(one.data, other.data)
         assert (one.grid, one.notes) == (other.grid, other.notes)
-    assert np.array_equal(read_image(pair[0]).data, expected[0].data)  # which is read anew
+
+
+def test_what_was_read_ahead_and_not_asked_for_is_forgotten(pair):
+    with reading_ahead(map(str, pair)) as wait:
+        wait()
+    sitk.WriteImage(sitk.Image(4, 3, 2, sitk.sitkInt16), str(pair[0]))
+    assert read_image(pair[0]).grid.size == (4, 3, 2)
 
 
 def test_what_cannot_be_read_ahead_is_refused_when_it_is_asked_for(pair, tmp_path, capfd):
@@ -42,11 +48,12 @@ def test_what_cannot_be_read_ahead_is_refused_when_it_is_asked_for(pair, tmp_pat
     folder, missing, other = tmp_path / "series", tmp_path / "none.nii", tmp_path / "text.nii.gz"
     folder.mkdir()
     other.write_text("no image at all")
-    with reading_ahead(map(str, (damaged, folder, missing, other))):
-        pass
-    for path in (damaged, folder, missing, other):
-        with pytest.raises(RegistrationError, match=path.name):
-            read_image(path)
+    paths = damaged, folder, missing, other
+    with reading_ahead(map(str, paths)) as wait:
+        wait()
+        for path in paths:
+            with pytest.raises(RegistrationError, match=path.name):
+                read_image(path)
     assert capfd.readouterr() == ("", "")
 
 
