@@ -16,6 +16,7 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.lungs.blocks import BlockMeans, averaged, blocks_of
 from DeepRegistrationLib.images.lungs.cores import Cores
+from DeepRegistrationLib.images.lungs.lesions import pleural_lesions
 from DeepRegistrationLib.images.lungs.plausibility import Lung, LungFindings, evidence_of
 from DeepRegistrationLib.images.lungs.shape import grown
 
@@ -59,6 +60,9 @@ class FoundLungs(NamedTuple):
 
 def find_lungs(image: Image) -> Image | None:
     """Segment the lungs of a CT, vessels and lesions inside included, bronchi outside left out.
+
+    Lesions at the costal pleura belong to them, up to 65 mm wide; at the mediastinum none do that
+    only shape could tell from heart and vessels.
 
     Args:
         image: CT of any geometry, with Hounsfield units or with their offset lost.
@@ -114,6 +118,8 @@ def _search(
     if not cores.lungs:
         return None, LungFindings()
     lungs = grown(blocks, cores)
+    for lung, lesions in zip(lungs, pleural_lesions(lungs, blocks, cores), strict=True):
+        lung |= lesions
     evidence = evidence_of(blocks, cores, lungs, cores.enclosure)
     return (blocks, np.any(lungs, axis=0), offset), evidence
 
