@@ -96,6 +96,8 @@ def _behind(
     rounding = 1e-6 * length
     inner = (place >= -rounding) & (place <= length + rounding)
     inner &= likely & (depth >= -rounding) & (depth <= length)
+    near = inner & (depth <= 1.5 * step.max())
+    if not near.any():
+        return near
     parts, _ = ndimage.label(inner)
-    near = np.unique(parts[inner & (depth <= 1.5 * step.max())])
-    return np.asarray(np.isin(parts, near[near > 0]))
+    return np.asarray(np.isin(parts, np.unique(parts[near])))
