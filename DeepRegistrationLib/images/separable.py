@@ -52,8 +52,8 @@ def sample_parallel(
         positions: From :func:`parallel_positions`.
         slab: Range of z in the target grid; all when None.
         nearest: Take the nearest voxel instead of a trilinear blend.
-        field: The values are a displacement field's: on a CPU they are multiplied with bands of
-            weights, in less than half the time. Between equal neighbors, the last bits may differ
+        field: The values are a displacement field's: they are multiplied with bands of weights, on
+            a CPU in less than half the time. Between equal neighbors, the last bits may differ
             from theirs, which an image's background must not.
 
     Returns:
@@ -74,7 +74,7 @@ def sample_parallel(
             index = torch.as_tensor(near.astype(np.int64), device=values.device)
             result = result.index_select(axis, index)
     else:
-        blend = _multiplied if field and result.device.type == "cpu" else _blend
+        blend = _multiplied if field else _blend
         # Rows go first where they become fewer: columns take longest.
         for axis in (2, 3) if len(inner[1]) < values.shape[2] else (3, 2):
             result = blend(result, axis, inner[axis - 1])
@@ -108,7 +108,7 @@ def _multiplied(values: torch.Tensor, axis: int, positions: np.ndarray) -> torch
     planes = values.flatten(0, 1)
     parts = []
     for old, weights in bands:
-        weights = weights.to(values.dtype).expand(len(planes), -1, -1)
+        weights = weights.to(values).expand(len(planes), -1, -1)
         if axis == 2:
             parts.append(torch.bmm(weights, planes[:, old]))
         else:

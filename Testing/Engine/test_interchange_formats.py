@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from references import straight_grid, wave_field
-from test_interchange_foreign import at, niftyreg_file, plastimatch_file
+from test_interchange_foreign import at
+from test_interchange_niftyreg import niftyreg_file, plastimatch_file
 from test_transform_kinds import itk_text
 
 from DeepRegistrationLib.cli.parser import build_parser
