@@ -4,7 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.scene.landmarks.driving_record import doubt_about
+from DeepRegistrationLib.scene.landmarks.driving_record import caution_about
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
 from DeepRegistrationLib.scene.nodes.placement import IMPORTED
 from DeepRegistrationLib.scene.runs.derived import DerivedRequest
@@ -135,7 +135,7 @@ def describeTransform(node):
     """What kind of transform it is, in one line."""
     if node is None:
         return _("None yet: register, import one, or choose any transform in the scene.")
-    said = filter(None, [node.GetAttribute(IMPORTED), doubt_about(node)])
+    said = filter(None, [node.GetAttribute(IMPORTED), caution_about(node)])
     return ". ".join(filter(None, [_kind(node), " ".join(said)]))
 
 

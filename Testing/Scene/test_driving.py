@@ -13,7 +13,7 @@ from DeepRegistrationLib.evaluation.driving_pairs import SAME_PLACE
 from DeepRegistrationLib.evaluation.driving_record import Drove
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.scene.landmarks import driving
-from DeepRegistrationLib.scene.landmarks.driving_record import doubt_about
+from DeepRegistrationLib.scene.landmarks.driving_record import caution_about
 from DeepRegistrationLib.scene.landmarks.live import LiveLandmarks
 from DeepRegistrationLib.scene.landmarks.pairs import point_list_from
 from DeepRegistrationLib.scene.landmarks.plots import LandmarkPlots
@@ -290,11 +290,11 @@ def test_a_damaged_record_is_said_wherever_it_may_count(
     node = read_by_slicer(scene, path)
     live.observe(*lists, node)
     assert "damaged where it says which landmarks and segments drove" in live.state.problem
-    assert live.state.problem == doubt_about(node)
+    assert live.state.problem == caution_about(node)
     driving.inherit(transform, node)  # what it drives is in doubt too
-    assert doubt_about(transform) == doubt_about(node)
+    assert caution_about(transform) == caution_about(node)
     driving.forget(transform)
-    assert doubt_about(transform) == doubt_about(None) == ""
+    assert caution_about(transform) == caution_about(None) == ""
 
 
 def test_what_drove_a_transform_that_slicer_read_is_known_when_it_is_chosen(scene, lists, tmp_path):

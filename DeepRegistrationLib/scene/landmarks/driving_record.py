@@ -45,7 +45,7 @@ def learn_from_files(transform) -> None:
             driving.remember_unknown(node)
 
 
-def doubt_about(transform) -> str:
+def caution_about(transform) -> str:
     """A sentence where what drove a transform cannot be read any more; else nothing."""
     learn_from_files(transform)
     return _DAMAGED if transform is not None and driving.is_unknown(transform) else ""

@@ -15,7 +15,7 @@ import vtk
 
 from DeepRegistrationLib.scene.landmarks import driving
 from DeepRegistrationLib.scene.landmarks.driving_marks import marks_of
-from DeepRegistrationLib.scene.landmarks.driving_record import doubt_about, learn_from_files
+from DeepRegistrationLib.scene.landmarks.driving_record import caution_about, learn_from_files
 from DeepRegistrationLib.scene.landmarks.pairs import ambiguous, taken_as_identity
 from DeepRegistrationLib.scene.landmarks.point_cache import (
     PointList,
@@ -265,9 +265,9 @@ class LiveLandmarks:
                 f"The moving landmarks are measured where {other.GetName()!r} puts them; remove "
                 "them from it to measure in the moving image."
             )
-        doubt = doubt_about(self._transform)
-        if doubt or paired.all():
-            return doubt or None
+        caution = caution_about(self._transform)
+        if caution or paired.all():
+            return caution or None
         counts = (state.indices >= 0).sum(axis=0).tolist()
         how = "with equal labels" if state.by_label else "by their order"
         return (

@@ -33,7 +33,7 @@ from DeepRegistrationLib.reports.function_parts import VENTILATION
 from DeepRegistrationLib.reports.html_report import write_html
 from DeepRegistrationLib.reports.verdict import Verdict, verdict
 from DeepRegistrationLib.reports.worst_places import WorstPlace, worst_places
-from DeepRegistrationLib.scene.landmarks.driving_record import doubt_about
+from DeepRegistrationLib.scene.landmarks.driving_record import caution_about
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
 from DeepRegistrationLib.scene.nodes.function_records import function_of
 from DeepRegistrationLib.scene.nodes.provenance import decision_about, made_of
@@ -101,7 +101,7 @@ def drawn_report(
     text = _Texts(fixed, moving, identified)
     hidden = set() if identified else patient_words(fixed, moving)
     errors = None if landmarks is None else _errors(landmarks, hidden)
-    doubts = [doubt_about(transform), no_jacobian if jacobian is None else ""]
+    doubts = [caution_about(transform), no_jacobian if jacobian is None else ""]
     notes = [*notes, *filter(None, doubts)]
     content = _content(transform, errors, [text(note) for note in notes])
     problem = rendering_problem()
