@@ -1,13 +1,14 @@
-"""Whether landmarks, images and a transform are the right way round.
+"""Whether landmarks, images and a transform are the right way round, and landmarks in LPS.
 
 T maps points of the fixed image to the moving image. Where the two landmark lists are swapped, or
 the transform is one from moving to fixed points, T(x_M) lies near x_F, and T(x_F) further from x_M
-than x_F itself: the two cannot be told apart by landmarks alone. Nothing here loads PyTorch.
+than x_F itself: the two cannot be told apart by landmarks alone. Where a list is in RAS, the
+landmarks fit with its x and y negated. Nothing here loads PyTorch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,10 +67,81 @@ def better_swapped(
         for error in (mapped - moving, moving_mapped - fixed, fixed - moving)
     )
     worse_as_given = given.mean() > before.mean() > swapped.mean()
-    clear = swapped.mean() <= SHARE * given.mean() and (swapped < given).mean() >= MAJORITY
-    if not (worse_as_given and clear):
+    if not (worse_as_given and _clearly_better(swapped, given)):
         return None
     return Swapped(len(fixed), float(given.mean()), float(swapped.mean()))
+
+
+@dataclass(frozen=True)
+class Negated:
+    """Landmarks that fit better with x and y negated: in RAS, but read as LPS.
+
+    Attributes:
+        n: How many landmarks.
+        which: Those negated: ``fixed``, ``moving`` or ``fixed and moving``.
+        given: Mean |T(x_F) - x_M|, mm.
+        negated: The same with x and y of these landmarks negated, mm.
+    """
+
+    n: int
+    which: str
+    given: float
+    negated: float
+
+    @property
+    def text(self) -> str:
+        """One sentence."""
+        return (
+            f"Wrong signs? With x and y of the {self.n} {self.which} landmarks negated, as if they "
+            f"were RAS instead of LPS, the mean error is {self.negated:.2f} mm; as given it is "
+            f"{self.given:.2f} mm."
+        )
+
+
+def better_negated(
+    fixed: np.ndarray, moving: np.ndarray, mapping: Callable[[np.ndarray], np.ndarray]
+) -> Negated | None:
+    """Whether landmarks fit a transform clearly better where those of a list are taken as RAS.
+
+    One list is in RAS if with its x and y negated the landmarks lie clearly closer together before
+    the registration, and after it: the list with which the error is least, as negating the other
+    one gives two lists in RAS. Both are if the transform makes the error larger as given, but
+    smaller, and clearly so, with both negated.
+
+    Args:
+        fixed, moving: x_F and x_M, LPS mm, [n, 3].
+        mapping: T of such points.
+    """
+    if len(fixed) < FEWEST:
+        return None
+    ras = np.array(TO_LPS["RAS"])
+
+    def errors(*signs: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        first, second = (
+            np.asarray(x, dtype=np.float64) * sign
+            for x, sign in zip((fixed, moving), signs, strict=True)
+        )
+        pairs = (first, second), (mapping(first), second)
+        before, after = (np.linalg.norm(one - other, axis=1) for one, other in pairs)
+        return before, after
+
+    before, given = errors(1.0, 1.0)
+    found = []
+    for which, signs in (("fixed", (ras, 1.0)), ("moving", (1.0, ras))):
+        closer, negated = errors(*signs)
+        if _clearly_better(closer, before) and _clearly_better(negated, given):
+            found.append(Negated(len(fixed), which, float(given.mean()), float(negated.mean())))
+    _, negated = errors(ras, ras)
+    if given.mean() > before.mean() > negated.mean() and _clearly_better(negated, given):
+        both = "fixed and moving"
+        found.append(Negated(len(fixed), both, float(given.mean()), float(negated.mean())))
+    return min(found, key=lambda one: one.negated, default=None)
+
+
+def _clearly_better(other: np.ndarray, given: np.ndarray) -> bool:
+    """Whether errors are at most half on average, and smaller for three quarters of the points."""
+    less = other.mean() <= SHARE * given.mean() and (other < given).mean() >= MAJORITY
+    return bool(less)
 
 
 def outside_problem(

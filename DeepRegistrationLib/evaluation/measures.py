@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from DeepRegistrationLib.evaluation.alignment import alignment
 from DeepRegistrationLib.evaluation.correlation import similarities
-from DeepRegistrationLib.evaluation.direction import better_swapped
+from DeepRegistrationLib.evaluation.direction import better_negated, better_swapped
 from DeepRegistrationLib.evaluation.jacobian import jacobian_statistics
 from DeepRegistrationLib.evaluation.landmarks import (
     check_landmarks,
@@ -70,7 +71,8 @@ def measure(
     Returns:
         ``region`` (see :meth:`region.Region.described`), ``tre`` (see
         :func:`target_registration_error`), ``swapped`` (where the landmarks fit better the other
-        way round, see :class:`direction.Swapped`), ``jacobian`` (of the whole image, see
+        way round, see :class:`direction.Swapped`), ``negated`` (where they do as RAS, see
+        :class:`direction.Negated`), ``jacobian`` (of the whole image, see
         :func:`jacobian_statistics`; ``in_mask`` holds the same inside the region where it is not
         the whole image), ``similarity`` in the region (``before``, ``after``), ``overlap`` (label,
         or ``mask``, to ``before``, ``after``), ``alignment`` (see :func:`alignment.alignment`; with
@@ -78,13 +80,16 @@ def measure(
         images, mm, see :mod:`tolerance`); ``other_modality`` (``fixed`` or ``moving``) only where
         that image is not CT while the other one is.
     """
-    tre = swapped = None
+    tre = swapped = negated = None
     if fixed_landmarks is not None and moving_landmarks is not None:
         grids = [None if image is None else image.grid for image in (fixed, moving)]
         check_landmarks(fixed_landmarks, moving_landmarks, *grids)
         tre = target_registration_error(transform, fixed_landmarks, moving_landmarks, grids[1])
         images = (mapped_points(transform, x) for x in (fixed_landmarks, moving_landmarks))
         swapped = better_swapped(fixed_landmarks, moving_landmarks, *images)
+        negated = better_negated(
+            fixed_landmarks, moving_landmarks, partial(mapped_points, transform)
+        )
     if region is None:
         region = region_of(
             fixed,
@@ -103,6 +108,7 @@ def measure(
         "region": region.described(),
         "tre": tre,
         "swapped": None if swapped is None else asdict(swapped),
+        "negated": None if negated is None else asdict(negated),
         "jacobian": _jacobian(transform, determinant, region.mask, fixed),
         "similarity": _similarity(clamped, moving, warped, region.mask),
         "overlap": {

@@ -17,7 +17,7 @@ import torch
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.evaluation.consistency import inverse_consistency
-from DeepRegistrationLib.evaluation.direction import Swapped
+from DeepRegistrationLib.evaluation.direction import Negated, Swapped
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.landmarks import mapped_points
 from DeepRegistrationLib.evaluation.measures import measure
@@ -100,10 +100,10 @@ def report_and_measures(
         (SHA-256 by name), ``transform`` (``kind``, ``sha256``: see :mod:`identity`; None where no
         file can hold it), ``seconds`` (by stage, and ``total``), ``peak_memory_mb``, ``fixed`` and
         ``moving`` (name, size, spacing), and of
-        :func:`measure`: ``region``, ``tre``, ``swapped``, ``jacobian``, ``similarity``,
-        ``overlap``, ``alignment``, ``voxel_mm``; ``verdict`` (``level``, ``headline``,
-        ``findings``, see :mod:`verdict`); ``inverse_consistency`` where the inverse was asked for
-        (see :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
+        :func:`measure`: ``region``, ``tre``, ``swapped``, ``negated``, ``jacobian``,
+        ``similarity``, ``overlap``, ``alignment``, ``voxel_mm``; ``verdict`` (``level``,
+        ``headline``, ``findings``, see :mod:`verdict`); ``inverse_consistency`` where the inverse
+        was asked for (see :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
         :func:`uncertainty_statistics`); ``driving`` (see :func:`driving_report`; pairs that drove
         it are not in ``tre``) and ``driving_labels``, the names of segments that did;
         ``inverse_residual_mm`` (mean, max, and roundtrip_max, which is large where T folds) and
@@ -267,6 +267,7 @@ def _assembled(
             *(registration.notes if registration else []),
             *notes,
             *([Swapped(**measured["swapped"]).text] if measured["swapped"] else []),
+            *([Negated(**measured["negated"]).text] if measured["negated"] else []),
             *STANDING_NOTES,
         ],
     }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from DeepRegistrationLib.errors import RegistrationError
-from DeepRegistrationLib.evaluation.direction import better_swapped, outside_problem
+from DeepRegistrationLib.evaluation.direction import better_negated, better_swapped, outside_problem
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.reports.report import evaluation_report
@@ -61,6 +61,51 @@ def test_one_landmark_far_off_does_not_make_the_rest_swapped():
     fixed, moving = FIXED.copy(), MOVING.copy()
     moving[0] += 400.0
     assert verdict(TRUTH, fixed, moving) is None
+
+
+RAS = np.array([-1.0, -1.0, 1.0])
+PLACE = np.array([60.0, -90.0, 0.0])  # away from x = y = 0, where signs make no difference
+
+
+def signs_of(transform, fixed, moving):
+    """What is found where a patient lies at PLACE."""
+
+    def there(x: np.ndarray) -> np.ndarray:
+        return mapped(transform, x - PLACE) + PLACE
+
+    return better_negated(fixed, moving, there)
+
+
+@pytest.mark.parametrize(
+    ("which", "signs"),
+    [("fixed", (RAS, 1)), ("moving", (1, RAS)), ("fixed and moving", (RAS, RAS))],
+    ids=["fixed", "moving", "both"],
+)
+def test_landmarks_in_ras_are_noticed_on_either_side(which, signs):
+    fixed, moving = FIXED + PLACE, MOVING + PLACE
+    assert signs_of(TRUTH, fixed, moving) is None
+    found = signs_of(TRUTH, fixed * signs[0], moving * signs[1])
+    assert found is not None and (found.n, found.which) == (25, which)
+    true_error = np.linalg.norm(mapped(TRUTH, FIXED) - MOVING, axis=1).mean()
+    assert found.negated == pytest.approx(true_error)
+    assert f"{which} landmarks negated" in found.text and f"{true_error:.2f} mm" in found.text
+
+
+def test_a_poor_registration_and_few_landmarks_are_not_called_ras():
+    fixed, moving = FIXED + PLACE, MOVING + PLACE
+    assert signs_of(Affine(np.eye(3), (-9.0, -9.0, 9.0)), fixed, moving) is None
+    assert signs_of(Affine(np.eye(3), (90.0, 70.0, 9.0)), fixed, moving) is None
+    assert signs_of(TRUTH, (fixed * RAS)[:2], moving[:2]) is None
+    assert signs_of(TRUTH, fixed, moving[::-1]) is None
+
+
+def test_the_report_says_that_signs_look_wrong():
+    there = Affine(TRUTH.matrix, np.asarray(TRUTH.translation) + PLACE - TRUTH.matrix @ PLACE)
+    lists = {"fixed_landmarks": (FIXED + PLACE) * RAS, "moving_landmarks": MOVING + PLACE}
+    report = evaluation_report(there, **lists)
+    assert report["negated"]["which"] == "fixed"
+    assert report["negated"]["given"] == report["tre"]["after"]["mean"]
+    assert any("Wrong signs" in line for line in summary_lines(report))
 
 
 def test_the_report_and_what_a_terminal_shows_say_it():

@@ -37,6 +37,7 @@ KEYS = [
     "region",
     "tre",
     "swapped",
+    "negated",
     "jacobian",
     "similarity",
     "overlap",

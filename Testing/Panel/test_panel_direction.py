@@ -105,3 +105,15 @@ def test_lists_in_each_other_s_volume_are_offered_to_be_swapped(slicer_host, pan
     said(slicer_host, section, "probably swapped")
     slicer_host.click(section.ui.swapPointsButton)
     assert nothing_said(slicer_host, section)
+
+
+def test_landmarks_in_ras_are_said_to_fit_with_other_signs(slicer_host, panel, section):
+    p = panel.parameters
+    add_true_transform(p)
+    away = np.array([0.0, 300.0, 0.0])  # no volume is chosen: only the lists can tell
+    p.fixedVolume = p.movingVolume = None
+    points = phantom().fixed_landmarks + away, phantom().moving_landmarks + away
+    p.fixedLandmarks = point_list_from(points[0], slicer.mrmlScene, "fixed", (1, 0, 1))
+    p.movingLandmarks = point_list_from(points[1] * (-1, -1, 1), slicer.mrmlScene, "m", (1, 0, 1))
+    said(slicer_host, section, "moving landmarks negated")
+    assert not section.ui.swapPointsButton.visible

@@ -46,6 +46,7 @@ MEASURES = {
     "region": {"name": "lungs", "source": "lungs"},
     "tre": None,
     "swapped": None,
+    "negated": None,
     "jacobian": {**_JACOBIAN, "in_mask": _JACOBIAN},
     "similarity": {
         "before": {"ncc": -0.02, "local_ncc": 0.41},

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from DeepRegistrationLib.evaluation.direction import better_swapped, in_each_other, outside_problem
+from DeepRegistrationLib.evaluation.direction import (
+    better_negated,
+    better_swapped,
+    in_each_other,
+    outside_problem,
+)
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.landmarks.point_cache import evaluated_map
 from DeepRegistrationLib.scene.landmarks.state import LandmarkState
@@ -53,8 +58,12 @@ def check_landmarks(state: LandmarkState, transform, fixed_volume, moving_volume
         return LandmarkCheck(problem, swap=in_each_other(*points, *grids))
     if transform is None:
         return LandmarkCheck()
-    moving_mapped = flipped(evaluated_map(transform)(flipped(points[1])))
-    found = better_swapped(*points, state.mapped[rows], moving_mapped)
-    if found is None:
-        return LandmarkCheck()
-    return LandmarkCheck(found.text, True, transform.GetAttribute(METHOD) is None)
+
+    def mapping(x: np.ndarray) -> np.ndarray:
+        return flipped(evaluated_map(transform)(flipped(x)))
+
+    found = better_swapped(*points, state.mapped[rows], mapping(points[1]))
+    if found is not None:
+        return LandmarkCheck(found.text, True, transform.GetAttribute(METHOD) is None)
+    negated = better_negated(*points, mapping)
+    return LandmarkCheck("" if negated is None else negated.text)
