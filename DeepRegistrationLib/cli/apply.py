@@ -23,9 +23,9 @@ from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmarks import (
     is_landmark_file,
     mapped_points,
-    read_landmarks,
     write_landmarks,
 )
+from DeepRegistrationLib.files.landmark_files import read_landmark_list
 from DeepRegistrationLib.files.points import inverse_on, inverse_points
 from DeepRegistrationLib.images.atomic_output import atomic_file, check_folder
 from DeepRegistrationLib.images.dicom.files import DOSE, STRUCTURE_SET, sop_class
@@ -72,7 +72,8 @@ def apply_files(arguments: argparse.Namespace) -> None:
 
 def _applied_points(arguments: argparse.Namespace) -> Writer:
     """The writer of transformed points."""
-    points = read_landmarks(arguments.input)
+    given = read_landmark_list(arguments.input)
+    points = given.points
     reference = load_optional(load_image, arguments.reference)
     transform = load_transform(arguments.transform, None if reference is None else reference.grid)
     mapped = (
@@ -80,7 +81,7 @@ def _applied_points(arguments: argparse.Namespace) -> Writer:
     )
 
     def write(path: Path) -> list[str]:
-        write_landmarks(mapped, path)
+        write_landmarks(mapped, path, given.labels, given.selected)
         return []
 
     return write

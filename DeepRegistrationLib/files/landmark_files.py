@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,27 +142,32 @@ def _read_markups(path: Path, text: str) -> LandmarkList:
     return LandmarkList(values * scale * TO_LPS[system], tuple(labels), np.array(selected, bool))
 
 
-def write_landmarks(points: np.ndarray, path: str | Path) -> None:
-    """Write points ([n, 3], LPS mm) as .csv with a header, .fcsv or .mrk.json, all in LPS.
+def write_landmarks(
+    points: np.ndarray,
+    path: str | Path,
+    labels: Sequence[str] = (),
+    selected: Sequence[bool] | np.ndarray = (),
+) -> None:
+    """Write points as .csv with a header, .fcsv or .mrk.json, all in LPS.
+
+    Args:
+        points: LPS mm, [n, 3].
+        path: Where to.
+        labels: Of the points, [n]; where omitted, .fcsv and .mrk.json get numbers from 1.
+        selected: Whether each is selected in Slicer, [n]; all where omitted.
 
     Raises:
         RegistrationError: Another suffix, or the file cannot be written.
     """
     path = Path(path)
     name = path.name.lower()
-    rows = [[repr(round(float(value), 6)) for value in point] for point in points]
+    chosen = [bool(one) for one in selected] or [True] * len(points)
     if name.endswith(".fcsv"):
-        lines = [
-            "# Markups fiducial file version = 5.0",
-            "# CoordinateSystem = LPS",
-            "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID",
-        ]
-        lines += [f"{k},{','.join(r)},0,0,0,1,1,1,0,{k},," for k, r in enumerate(rows, start=1)]
-        text = "\n".join(lines) + "\n"
+        text = _fcsv(points, labels, chosen)
     elif name.endswith(".json"):
-        text = json.dumps(_markups(points), indent=1) + "\n"
+        text = json.dumps(_markups(points, labels, chosen), indent=1) + "\n"
     elif name.endswith((".csv", ".txt")):
-        text = "\n".join(["x,y,z", *(",".join(row) for row in rows)]) + "\n"
+        text = _csv(points, labels, chosen)
     else:
         raise RegistrationError(
             f"{path.name}: landmarks are written as .csv, .fcsv or .mrk.json; choose one of these."
@@ -171,10 +178,50 @@ def write_landmarks(points: np.ndarray, path: str | Path) -> None:
         raise RegistrationError(f"{path} cannot be written ({error.strerror}).") from error
 
 
-def _markups(points: np.ndarray) -> dict[str, Any]:
+def _csv(points: np.ndarray, labels: Sequence[str], selected: Sequence[bool]) -> str:
+    """Columns x, y, z, where needed ``label`` (not first, as it may begin with #), ``selected``."""
+    rounded = np.array(_rounded(points)).reshape(-1, 3).T
+    columns: list[tuple[str, Sequence[Any]]] = list(zip("xyz", rounded.tolist(), strict=True))
+    if any(labels):
+        columns.append(("label", labels))
+    if not all(selected):
+        columns.append(("selected", [int(one) for one in selected]))
+    return _written(zip(*([head, *values] for head, values in columns), strict=True))
+
+
+def _fcsv(points: np.ndarray, labels: Sequence[str], selected: Sequence[bool]) -> str:
+    head = (
+        "# Markups fiducial file version = 5.0\n"
+        "# CoordinateSystem = LPS\n"
+        "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
+    )
+    rows = zip(_rounded(points), selected, labels or _numbers(points), strict=True)
+    return head + _written(
+        [k, *point, 0, 0, 0, 1, 1, int(sel), 0, label, "", ""]
+        for k, (point, sel, label) in enumerate(rows, start=1)
+    )
+
+
+def _rounded(points: np.ndarray) -> list[list[str]]:
+    return [[repr(round(float(value), 6)) for value in point] for point in points]
+
+
+def _numbers(points: np.ndarray) -> list[str]:
+    return [str(k) for k in range(1, len(points) + 1)]
+
+
+def _written(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows of a CSV; cells are quoted where they have to be."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _markups(points: np.ndarray, labels: Sequence[str], selected: Sequence[bool]) -> dict[str, Any]:
+    rows = zip(_numbers(points), labels or _numbers(points), points, selected, strict=True)
     control = [
-        {"id": str(k), "label": str(k), "position": [float(v) for v in p]}
-        for k, p in enumerate(points, start=1)
+        {"id": number, "label": label, "position": [float(v) for v in point], "selected": sel}
+        for number, label, point, sel in rows
     ]
     schema = (
         "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/"

@@ -101,7 +101,7 @@ def _without_header(name: str, rows: Sequence[TableRow]) -> LandmarkTable:
             "the first line."
         )
     for row in rows:
-        if len(row.cells) != count:
+        if len(row.cells) != max(count, 3):
             raise _not_a_landmark(name, row)
     return _of_rows(name, rows, [""] * count, columns, label, "LPS")
 

@@ -10,6 +10,7 @@ from trivial import SHIFT, volume
 
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.evaluation import read_landmarks
+from DeepRegistrationLib.files.landmark_files import read_landmark_list
 from DeepRegistrationLib.transforms import Affine, write_transform
 
 
@@ -176,6 +177,16 @@ def test_points_go_from_fixed_to_moving_and_back(transform, landmarks, tmp_path)
     np.testing.assert_allclose(read_landmarks(there), points + SHIFT, atol=1e-5)
     assert main(["apply", transform, there, "-o", back, "--inverse"]) == 0
     np.testing.assert_allclose(read_landmarks(back), points, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["there.mrk.json", "there.fcsv", "there.csv"])
+def test_applied_points_keep_their_labels_and_what_is_unselected(transform, tmp_path, name):
+    source, there = tmp_path / "given.csv", tmp_path / name
+    source.write_text("label,x,y,z,selected\n3,1,2,3,1\n1,-4,5,6,0\n2,7,8,9,1\n")
+    assert main(["apply", transform, str(source), "-o", str(there)]) == 0
+    found = read_landmark_list(there)
+    assert found.labels == ("3", "1", "2")  # numbers from 1 would pair the wrong points
+    assert found.selected.tolist() == [True, False, True]
 
 
 def test_an_image_goes_back_by_the_inverse(transform, pair, tmp_path):

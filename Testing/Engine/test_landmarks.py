@@ -13,6 +13,7 @@ from DeepRegistrationLib.evaluation import (
     target_registration_error,
     write_landmarks,
 )
+from DeepRegistrationLib.files.landmark_files import read_landmark_list
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 
@@ -84,6 +85,17 @@ def test_written_landmarks_are_read_back(tmp_path, name):
     np.testing.assert_allclose(read_landmarks(tmp_path / name), LPS, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.fcsv", "p.mrk.json", "p.txt"])
+def test_written_labels_and_selection_are_read_back(tmp_path, name):
+    labels = tuple(f'#{k}, "carina"' for k in range(len(LPS)))
+    selected = np.arange(len(LPS)) != 1
+    write_landmarks(LPS, tmp_path / name, labels, selected)
+    found = read_landmark_list(tmp_path / name)
+    np.testing.assert_allclose(found.points, LPS, atol=1e-6)
+    assert found.labels == labels
+    assert found.selected.tolist() == selected.tolist()
+
+
 @pytest.mark.parametrize("name", ["p.fcsv", "p.mrk.json"])
 def test_slicer_reads_written_landmarks_at_the_same_place(tmp_path, name):
     slicer = pytest.importorskip("slicer")
@@ -110,6 +122,7 @@ def test_slicer_reads_written_landmarks_at_the_same_place(tmp_path, name):
         ("p.csv", "x,y,z\n", "holds no landmarks"),
         ("p.csv", "1,2,3\n4,five,6\n", "line 2"),
         ("p.csv", "1,2\n", "line 1"),
+        ("p.txt", "3\n1 2 3\n4 5 6\n7 8 9\n", "line 1: '3' is not"),  # their number, as elastix
         ("p.csv", "1,2,nan\n", "landmark 1"),
         ("p.csv", "name,comment,date\n1,2,3\n", "header"),
         ("p.csv", "\x00\x01binary,\x02\n", "p.csv"),
