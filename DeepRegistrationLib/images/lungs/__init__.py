@@ -15,7 +15,7 @@ import numpy as np
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.hounsfield import hounsfield_offset
 from DeepRegistrationLib.images.lungs.blocks import BlockMeans, averaged, blocks_of
-from DeepRegistrationLib.images.lungs.cores import Cores
+from DeepRegistrationLib.images.lungs.cores import Cores, box_around
 from DeepRegistrationLib.images.lungs.lesions import pleural_lesions
 from DeepRegistrationLib.images.lungs.plausibility import Lung, LungFindings, evidence_of
 from DeepRegistrationLib.images.lungs.shape import grown
@@ -172,10 +172,11 @@ def _level(blocks: BlockMeans, lungs: np.ndarray) -> float:
     """
     from scipy import ndimage
 
-    padded = np.pad(lungs, 1, mode="edge")  # where the scan ends is no surface
+    box = box_around(lungs, np.ones(3))
+    padded = np.pad(lungs[box], 1, mode="edge")  # where the scan ends is no surface
     depth = ndimage.distance_transform_edt(padded, sampling=blocks.step)[1:-1, 1:-1, 1:-1]
     inner = depth > min(_WITHIN, 0.5 * float(depth.max()))
-    return 0.5 * (float(blocks.values[inner].mean()) + _TISSUE)
+    return 0.5 * (float(blocks.values[box][inner].mean()) + _TISSUE)
 
 
 def _loose(mask: np.ndarray, inner: np.ndarray) -> np.ndarray:

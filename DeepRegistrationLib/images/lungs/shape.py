@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -50,12 +52,19 @@ def _filled(mask: np.ndarray, step: np.ndarray) -> np.ndarray:
     ball = ((offsets * step / radius) ** 2).sum(-1) <= 1
     pad = int(reach.max())
     padded = ndimage.binary_closing(np.pad(mask, pad, mode="edge"), ball)
-    closed = ndimage.binary_fill_holes(padded[pad:-pad, pad:-pad, pad:-pad])
-    most = _HOLE / (step[1] * step[2])
-    for plane in closed:
-        holes, count = ndimage.label(ndimage.binary_fill_holes(plane) & ~plane)
-        if count:
-            plane |= np.isin(holes, np.flatnonzero(np.bincount(holes.ravel()) <= most)) & (
-                holes > 0
-            )
-    return closed
+    closed = padded[pad:-pad, pad:-pad, pad:-pad]
+    closed |= _holes(closed, range(3))
+    return closed | _holes(closed, (1, 2), _HOLE / (step[1] * step[2]))
+
+
+def _holes(mask: np.ndarray, axes: Sequence[int], most: float = np.inf) -> np.ndarray:
+    """What a mask encloses, seen along these axes, of at most so many blocks: bool [z, y, x]."""
+    neighbors = ndimage.generate_binary_structure(3, 1)
+    for axis in {0, 1, 2} - set(axes):
+        neighbors[(slice(None),) * axis + ([0, 2],)] = False
+    parts, count = ndimage.label(~mask, neighbors)
+    enclosed = np.bincount(parts.ravel(), minlength=count + 1) <= most
+    enclosed[0] = False
+    for axis in axes:
+        enclosed[parts.take((0, -1), axis)] = False
+    return enclosed[parts]
