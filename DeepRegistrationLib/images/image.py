@@ -17,7 +17,7 @@ from DeepRegistrationLib.images.dicom.source import UNKNOWN, Source
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.itk import reason
 from DeepRegistrationLib.images.guard.paths import require_readable
-from DeepRegistrationLib.images.headers import is_complete, meant_geometry
+from DeepRegistrationLib.images.headers import is_complete, meant_geometry, not_finite
 from DeepRegistrationLib.images.image_files import read_file
 from DeepRegistrationLib.images.nifti_writer import suits, write_nifti
 from DeepRegistrationLib.images.sampling import Interpolation, bspline_coefficients, sample
@@ -117,7 +117,7 @@ def from_sitk(image: sitk.Image, name: str = "image") -> Image:
     """An Image from a 3D scalar SimpleITK image; the voxel type is kept where torch has it.
 
     Raises:
-        RegistrationError: The image is not a scalar 3D image.
+        RegistrationError: The image is not a scalar 3D image, or a voxel is NaN or infinite.
     """
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
@@ -138,7 +138,18 @@ def from_sitk(image: sitk.Image, name: str = "image") -> Image:
             f"{name} has sheared axes (direction cosines {direction.ravel().round(4).tolist()} are "
             "not orthogonal); resample it on an orthogonal grid first."
         )
-    return Image(as_tensor(sitk.GetArrayFromImage(image), name), grid_of(image), name)
+    found = Image(as_tensor(sitk.GetArrayFromImage(image), name), grid_of(image), name)
+    check_finite(found)
+    return found
+
+
+def check_finite(image: Image) -> None:
+    """Raise ``RegistrationError`` where a voxel is NaN or infinite; the first one is named."""
+    if all(torch.isfinite(value) for value in torch.aminmax(image.data)):  # both pass NaN on
+        return
+    wrong = ~torch.isfinite(image.data)
+    z, y, x = (int(i) for i in np.unravel_index(int(wrong.int().argmax()), image.grid.shape))
+    raise not_finite(image.name, int(wrong.sum()), float(image.data[z, y, x]), (x, y, z))
 
 
 def as_tensor(array: np.ndarray, name: str) -> torch.Tensor:

@@ -8,8 +8,7 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.guard.memory import require_memory
-from DeepRegistrationLib.images.headers import not_finite
-from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.image import Image, check_finite
 from DeepRegistrationLib.images.intensity import finite, offset_of, other_modality
 from DeepRegistrationLib.images.plain_data import AIR
 from DeepRegistrationLib.options import Outputs
@@ -126,7 +125,7 @@ def check_image(image: Image) -> None:
             f"{_spacing(image.grid)} mm. Its spacing is probably in micrometers; correct the "
             "image's header: spacing and origin are in mm."
         )
-    _check_finite(image)
+    check_finite(image)
     low, high = (float(v) for v in torch.aminmax(image.data))
     if high <= AIR:
         raise RegistrationError(
@@ -168,22 +167,10 @@ def note_on_size(image: Image) -> str | None:
     )
 
 
-def _check_finite(image: Image) -> None:
-    if all(torch.isfinite(value) for value in torch.aminmax(image.data)):  # both pass NaN on
-        return
-    wrong = ~torch.isfinite(image.data)
-    count = int(wrong.sum())
-    if count:
-        first = int(wrong.flatten().int().argmax())
-        z, y, x = (int(i) for i in np.unravel_index(first, image.grid.shape))
-        value = float(image.data[z, y, x])
-        raise not_finite(image.name, count, value, (x, y, z))
-
-
 def check_mask(mask: Image, image: Image) -> None:
     """Raise ``RegistrationError`` unless the mask covers contrast of its own image."""
     _check_same_grid(mask, image)
-    _check_finite(mask)
+    check_finite(mask)
     low, high = torch.aminmax(mask.data)
     if low < 0 < high:
         raise RegistrationError(

@@ -9,7 +9,9 @@ import SimpleITK as sitk
 import torch
 from trivial import assert_says, register, volume
 
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation import write_landmarks
+from DeepRegistrationLib.images.image import read_image
 from DeepRegistrationLib.transforms import Affine, write_transform
 
 SIZE = (14, 12, 10)
@@ -218,6 +220,14 @@ def test_a_file_that_is_no_transform_is_refused(name, good, refuse, tmp_path):
 def test_an_image_given_as_transform_is_refused(good, refuse, tmp_path):
     sentence = refuse(*register(*good, tmp_path / "out", "--initial", good[0]))
     assert_says(sentence, "not a displacement field")
+
+
+@pytest.mark.parametrize("name", ["n.mha", "n.mhd", "n.nrrd", "n.nii.gz"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_with_a_voxel_that_is_no_number_is_not_read_from_any_format(name, value, tmp_path):
+    with_value(tmp_path / name, value)
+    with pytest.raises(RegistrationError, match="holds 1 voxel .* at index 5, 4, 3"):
+        read_image(tmp_path / name)
 
 
 def test_apply_and_evaluate_refuse_what_does_not_fit(good, refuse, tmp_path):
