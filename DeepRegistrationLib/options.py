@@ -57,7 +57,7 @@ class RegistrationOptions:
         Raises:
             RegistrationError: An option has no such value; the sentence names both.
         """
-        if self.quality not in QUALITIES:
+        if not isinstance(self.quality, str) or self.quality not in QUALITIES:
             raise RegistrationError(
                 f"There is no quality {self.quality!r}; choose one of {', '.join(QUALITIES)}."
             )
@@ -137,8 +137,12 @@ def chosen(
 
     Raises:
         TypeError: A name is of neither, as for any unknown argument.
+        RegistrationError: An output is neither True nor False.
     """
     wanted = {name: choices[name] for name in names_of(Outputs) if name in choices}
+    for name, value in wanted.items():
+        if not isinstance(value, bool):
+            raise RegistrationError(f"{name} is {value!r}; give True or False.")
     others = {name: value for name, value in choices.items() if name not in wanted}
     return replace(options, **others), replace(outputs, **wanted)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from DeepRegistrationLib.arguments import points_of
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.direction import outside_problem
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
@@ -39,7 +40,14 @@ def as_pairs(
             outside its image, a pair that occurs twice, or a point with two partners.
     """
     if not isinstance(pairs, LandmarkPairs):
-        fixed, moving = (np.asarray(points, dtype=np.float64) for points in pairs)
+        try:
+            fixed, moving = pairs
+        except (TypeError, ValueError):
+            raise RegistrationError(
+                f"The landmark pairs are of type {type(pairs).__name__}; give two arrays, the "
+                "fixed and the moving points, [n, 3] each."
+            ) from None
+        fixed, moving = points_of(fixed, "fixed"), points_of(moving, "moving")
         pairs = LandmarkPairs([str(row + 1) for row in range(len(fixed))], fixed, moving)
     fixed, moving = (np.asarray(p, dtype=np.float64) for p in (pairs.fixed, pairs.moving))
     if fixed.ndim != 2 or fixed.shape[1:] != (3,) or fixed.shape != moving.shape:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from DeepRegistrationLib.arguments import require
 from DeepRegistrationLib.errors import RegistrationError
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ def jacobian_statistics(jacobian: Image, mask: Image | None = None) -> dict[str,
     Raises:
         RegistrationError: The mask is empty or on another grid.
     """
+    from DeepRegistrationLib.images.image import Image
+
+    require(jacobian, "jacobian", Image)
     values = jacobian.data.detach().cpu().numpy()
     if mask is not None:
-        if mask.grid.size != jacobian.grid.size:
+        require(mask, "mask", Image)
+        if not mask.grid.same_as(jacobian.grid, 0.1 * min(jacobian.grid.spacing)):
             raise RegistrationError(
-                f"The mask {mask.name} has size {mask.grid.size}, but the Jacobian map has "
-                f"{jacobian.grid.size}; give a mask on the fixed image's grid."
+                f"The mask {mask.name} (size {mask.grid.size}) lies on another grid than the "
+                f"Jacobian map ({jacobian.grid.size}); give a mask on the fixed image's grid."
             )
         values = values[mask.data.cpu().numpy() != 0]
     if values.size == 0:

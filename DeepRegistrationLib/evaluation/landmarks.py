@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from DeepRegistrationLib.arguments import points_of, require
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.direction import outside_problem
 from DeepRegistrationLib.files.landmark_files import (
@@ -68,6 +69,9 @@ def mapped_points(transform: Transform, points: np.ndarray) -> np.ndarray:
     """T of points in LPS mm, computed in float64: [n, 3]."""
     import torch
 
+    from DeepRegistrationLib.transforms import Transform
+
+    require(transform, "transform", Transform)
     values = torch.as_tensor(np.asarray(points, dtype=np.float64), device=transform.device)
     with torch.no_grad():
         return transform(values).cpu().numpy()
@@ -92,7 +96,13 @@ def target_registration_error(
         ``snapped``, the same after T(x_F) is rounded to the moving image's nearest voxel center,
         as DIR-Lab's evaluation does (Castillo et al. 2009), or None without ``moving_grid``.
         ``std`` divides by n.
+
+    Raises:
+        RegistrationError: The points are no pairs, or something is of another type.
     """
+    fixed_points = points_of(fixed_points, "fixed")
+    moving_points = points_of(moving_points, "moving")
+    check_landmarks(fixed_points, moving_points)
     mapped = mapped_points(transform, fixed_points)
     matrix = None
     if moving_grid is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from DeepRegistrationLib.arguments import require
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 
@@ -41,8 +42,12 @@ def registered_overlap(
     Raises:
         RegistrationError: One of the label maps holds fractions.
     """
-    from DeepRegistrationLib.transforms import warp_labels  # loads PyTorch
+    from DeepRegistrationLib.images.image import Image  # these load PyTorch
+    from DeepRegistrationLib.transforms import Transform, warp_labels
 
+    require(fixed, "fixed", (Image, [Image]))
+    require(moving, "moving", (Image, [Image]))
+    require(transform, "transform", Transform)
     ours, theirs = layers_of(fixed), layers_of(moving)
     grid = _comparison_grid(transform, ours[0].grid, theirs, within)
     ours = [layer.resampled(grid, interpolation="nearest") for layer in ours]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from DeepRegistrationLib.arguments import PATH, points_of, takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.files.landmark_tables import LandmarkTable, read_csv, read_fcsv
 from DeepRegistrationLib.images.guard.damage import damage_explained
@@ -142,6 +143,7 @@ def _read_markups(path: Path, text: str) -> LandmarkList:
     return LandmarkList(values * scale * TO_LPS[system], tuple(labels), np.array(selected, bool))
 
 
+@takes(path=PATH)
 def write_landmarks(
     points: np.ndarray,
     path: str | Path,
@@ -159,7 +161,7 @@ def write_landmarks(
     Raises:
         RegistrationError: Another suffix, or the file cannot be written.
     """
-    path = Path(path)
+    points, path = points_of(points, "points"), Path(path)
     name = path.name.lower()
     chosen = [bool(one) for one in selected] or [True] * len(points)
     if name.endswith(".fcsv"):

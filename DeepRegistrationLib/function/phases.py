@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.lung_regions import lung_regions
 from DeepRegistrationLib.function.lung_samples import sampled
@@ -45,6 +46,7 @@ class PhaseCurves:
         return {name: ml / ml[self.exhale] - 1 for name, ml in self.regions.items()}
 
 
+@takes(phases=[Image], options=RegistrationOptions)
 def ventilation_curves(
     phases: Sequence[Image],
     options: RegistrationOptions | None = None,

@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.function.heart_segments import HeartPoints, cavity_ml, heart_points
 from DeepRegistrationLib.function.segment_names import SEGMENT_NAMES
@@ -46,6 +47,7 @@ _STEP = 1.0  # mm: to the neighbors in the slice; of those along it half a slice
 _THICK = 4.0  # mm: across thicker slices, the longitudinal strain is hardly seen
 
 
+@takes(frames=[Image], options=RegistrationOptions, labels=Image, transform=Transform)
 def strain(
     frames: Sequence[Image],
     options: RegistrationOptions | None = None,

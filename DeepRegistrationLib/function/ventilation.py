@@ -24,10 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Literal
 
 import numpy as np
 
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.alignment import is_lung
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
@@ -102,6 +104,15 @@ class Ventilation:
     notes: list[str] = field(default_factory=list)
 
 
+@takes(
+    fixed=Image,
+    moving=Image,
+    transform=Transform,
+    lungs=Image,
+    fixed_phase=str,
+    resolution=Real,
+    regions=[Image],
+)
 def ventilation(
     fixed: Image,
     moving: Image,

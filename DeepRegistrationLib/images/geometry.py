@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from DeepRegistrationLib.arguments import require
 from DeepRegistrationLib.errors import RegistrationError
 
 if TYPE_CHECKING:  # Slicer's own process describes grids without ever loading PyTorch
@@ -51,10 +52,16 @@ class Grid:
     direction: tuple[float, ...] = IDENTITY
 
     def __post_init__(self) -> None:
+        for name in ("size", "spacing", "origin", "direction"):
+            try:
+                values = np.asarray(getattr(self, name)).astype(np.float64).ravel().tolist()
+            except (TypeError, ValueError):
+                found = repr(getattr(self, name))[:80]
+                raise RegistrationError(f"The {name} of a grid is {found}; give numbers.") from None
+            object.__setattr__(self, name, tuple(values))
+        if not all(np.isfinite(n) and n == int(n) for n in self.size):
+            raise RegistrationError(f"The size of a grid is {self.size}; give whole numbers.")
         object.__setattr__(self, "size", tuple(int(n) for n in self.size))
-        for name in ("spacing", "origin", "direction"):
-            values = tuple(float(v) for v in np.asarray(getattr(self, name)).ravel())
-            object.__setattr__(self, name, values)
         if len(self.size) != 3 or len(self.spacing) != 3 or len(self.origin) != 3:
             raise RegistrationError(
                 f"A grid needs three dimensions, but its size is {self.size} and its spacing "
@@ -233,6 +240,7 @@ class Grid:
 
     def same_as(self, other: Grid, tolerance: float = 1e-3) -> bool:
         """Whether every voxel centre agrees with the other grid's within ``tolerance`` mm."""
+        require(other, "The other grid", Grid)
         if self.size != other.size:
             return False
         return bool(np.abs(self.corners() - other.corners()).max() <= tolerance)

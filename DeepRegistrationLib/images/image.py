@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from DeepRegistrationLib.arguments import PATH, require, takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.files import is_dicom
 from DeepRegistrationLib.images.dicom.reader import Read, read_dicom, read_dicom_sequence
@@ -51,6 +52,7 @@ class Image:
                 f"{self.name}: its data is of type {type(self.data).__name__}; give a "
                 "torch.Tensor, as torch.from_numpy makes of an array."
             )
+        require(self.grid, f"The grid of {self.name}", Grid)
         if tuple(self.data.shape) != self.grid.shape:
             raise RegistrationError(
                 f"{self.name}: the array's shape {tuple(self.data.shape)} does not fit its grid "
@@ -74,6 +76,7 @@ class Image:
             values = bspline_coefficients(values)
         return sample(values, self.grid, points, interpolation=interpolation, fill=fill)[0]
 
+    @takes(grid=Grid)
     def resampled(
         self,
         grid: Grid,
@@ -238,6 +241,7 @@ def image_of_dicom(read: Read, path: Path) -> Image:
 
 def _time_point(image: sitk.Image, frame: int, name: str) -> sitk.Image:
     count = image.GetSize()[3] if image.GetDimension() == 4 else 1
+    require(frame, "frame", int)
     if not 1 <= frame <= count:
         frames = f"its frames are 1 to {count}" if count > 1 else "it holds one image alone"
         raise RegistrationError(f"{name} has no frame {frame}; {frames}.")
@@ -250,6 +254,7 @@ def noted(image: Image, path: Path, notes: Sequence[str]) -> Image:
     return replace(image, grid=grid, notes=(*notes, *more))
 
 
+@takes(image=Image, path=PATH)
 def write_image(image: Image, path: str | Path, *, scale: float = 1.0) -> None:
     """Write a volume; the suffix chooses the format (compressed).
 

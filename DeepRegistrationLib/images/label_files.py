@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from DeepRegistrationLib.arguments import PATH, takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.reader import read_dicom
 from DeepRegistrationLib.images.dicom.structures import (
@@ -44,6 +45,7 @@ _COMMON = "Segmentation_"
 _OFFSET = "ReferenceImageExtentOffset"
 
 
+@takes(path=PATH, grid=Grid)
 def read_labels(
     path: str | Path,
     grid: Grid | None = None,

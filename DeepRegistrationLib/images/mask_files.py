@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from DeepRegistrationLib.arguments import PATH, takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.dicom.structures import structure_set_in
 from DeepRegistrationLib.images.geometry import Grid
@@ -28,6 +29,7 @@ _LUNG = re.compile(
 )
 
 
+@takes(path=PATH, grid=Grid)
 def read_mask(path: str | Path, grid: Grid | None = None, *, lungs: bool = False) -> Image:
     """Read a mask; voxels other than 0 count.
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.lookup import looked_up
 
@@ -32,11 +33,27 @@ def map_points(points: torch.Tensor, matrix: np.ndarray, offset: np.ndarray) -> 
     The result has its components in separate planes in memory (a view [..., 3] of [3, ...]),
     which elementwise arithmetic and ``grid_sample`` read faster.
     """
-    x, y, z = points.unbind(-1)
+    x, y, z = checked_points(points).unbind(-1)
     rows = []
     for (a, b, c), d in zip(np.asarray(matrix).tolist(), np.asarray(offset).tolist(), strict=True):
         rows.append((x * a).add(y, alpha=b).add(z, alpha=c).add(d))
     return torch.stack(rows).movedim(0, -1)
+
+
+def checked_points(points: torch.Tensor) -> torch.Tensor:
+    """The points, if they are such: a tensor [..., 3].
+
+    Raises:
+        RegistrationError: They are not.
+    """
+    if isinstance(points, torch.Tensor) and points.shape[-1:] == (3,):
+        return points
+    shape = getattr(points, "shape", None)
+    shaped = "" if shape is None else f" of shape {tuple(shape)}"
+    raise RegistrationError(
+        f"Points are a torch.Tensor [..., 3], as torch.from_numpy makes of an array, and not of "
+        f"type {type(points).__name__}{shaped}."
+    )
 
 
 def indices_of(points: torch.Tensor, grid: Grid) -> torch.Tensor:

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from DeepRegistrationLib.arguments import require
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.expected_accuracy import ExpectedAccuracy
@@ -114,6 +115,7 @@ def method_class(name: str) -> type[Method]:
     Raises:
         RegistrationError: There is none.
     """
+    require(name, "method", str)
     if name in _METHODS:
         return _METHODS[name]
     if name not in _folders():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.driving_pairs import as_pairs
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
@@ -18,6 +19,7 @@ from DeepRegistrationLib.registration.engine import register
 FOLDS = 5
 
 
+@takes(fixed=Image, moving=Image, options=RegistrationOptions, folds=int)
 def cross_validated_errors(
     fixed: Image,
     moving: Image,

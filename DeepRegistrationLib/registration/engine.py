@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import torch
 
 from DeepRegistrationLib import __version__
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.devices import choose_device, peak_memory_mb
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.driving_pairs import as_pairs
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
 from DeepRegistrationLib.evaluation.uncertainty_maps import Uncertainty
@@ -77,6 +80,17 @@ class Registration:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
+@takes(
+    fixed=Image,
+    moving=Image,
+    options=RegistrationOptions,
+    outputs=Outputs,
+    fixed_mask=Image,
+    moving_mask=Image,
+    initial=Transform,
+    guide_labels=[(Image, Labels)],
+    progress=Callable,
+)
 def register(
     fixed: Image,
     moving: Image,
@@ -117,6 +131,8 @@ def register(
     Raises:
         RegistrationError: Something that the user can correct; the message says what.
     """
+    if guide_labels is not None and len(guide_labels) != 2:
+        raise RegistrationError("guide_labels are two: of the fixed and of the moving image.")
     options, outputs = chosen(options or RegistrationOptions(), outputs or Outputs(), choices)
     method = make_method(options)
     device, reason = choose_device(options.device)

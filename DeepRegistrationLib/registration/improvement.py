@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from numbers import Real
 
 import numpy as np
 import torch
 
+from DeepRegistrationLib.arguments import points_of, takes
 from DeepRegistrationLib.devices import choose_device
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.driving_pairs import as_pairs
@@ -61,6 +63,7 @@ class Improvement:
     notes: list[str] = field(default_factory=list)
 
 
+@takes(fixed=Image, moving=Image, transform=Transform, radius=Real, fixed_mask=Image)
 def improve(
     fixed: Image,
     moving: Image,
@@ -154,6 +157,7 @@ def improve(
     )
 
 
+@takes(fixed=Image, moving=Image, transform=Transform, radius=Real, fixed_mask=Image)
 def leave_one_out(
     fixed: Image,
     moving: Image,
@@ -195,11 +199,9 @@ def leave_one_out(
 
 def _places(places: np.ndarray, grid: Grid) -> np.ndarray:
     """Checked places: float64 [k, 3]."""
-    points = np.asarray(places, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
-        raise RegistrationError(
-            f"The places have the shape {points.shape}; give at least one point with x, y and z."
-        )
+    points = points_of(places, "places")
+    if len(points) == 0:
+        raise RegistrationError("There are no places; give at least one point with x, y and z.")
     if not np.isfinite(points).all():
         raise RegistrationError("A place has a coordinate that is not a finite number.")
     outside = ~grid.contains(points)

@@ -30,11 +30,10 @@ def check_pair(
     """Check everything that a registration takes for granted.
 
     Raises:
-        RegistrationError: Something of another type; not finite, constant, only padding or one
+        RegistrationError: Not finite, constant, only padding or one
             voxel thin; an ``initial`` that leaves the images apart; a mask that is empty, an image,
             on another grid, or only on background.
     """
-    _check_types(fixed, moving, fixed_mask, moving_mask, initial)
     check_image(fixed)
     check_image(moving)
     if fixed_mask is not None:
@@ -44,19 +43,6 @@ def check_pair(
     check_modality(fixed, moving)
     if initial is not None:
         _check_initial(fixed, moving, initial)
-
-
-def _check_types(*given: object) -> None:
-    kinds = {"fixed": Image, "moving": Image, "fixed_mask": Image, "moving_mask": Image}
-    needed = {**kinds, "initial": Transform}
-    for (name, kind), value in zip(needed.items(), given, strict=True):
-        if not isinstance(value, kind) and (value is not None or name in ("fixed", "moving")):
-            reader = "read_transform" if kind is Transform else "read_image"
-            reader = "read_mask" if name.endswith("mask") else reader
-            raise RegistrationError(
-                f"{name} is of type {type(value).__name__}; give a{'n' * (kind is Image)} "
-                f"{kind.__name__}, as {reader} reads it from a file."
-            )
 
 
 def check_memory(fixed: Image, moving: Image, outputs: Outputs, device: torch.device) -> None:

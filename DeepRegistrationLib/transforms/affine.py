@@ -28,8 +28,13 @@ class Affine(Transform):
         translation: np.ndarray | tuple[float, ...] = (0.0, 0.0, 0.0),
         device: torch.device | str = "cpu",
     ) -> None:
-        self.matrix = np.array(np.eye(3) if matrix is None else matrix, dtype=np.float64)
-        self.translation = np.array(translation, dtype=np.float64).reshape(3)
+        try:
+            self.matrix = np.array(np.eye(3) if matrix is None else matrix, dtype=np.float64)
+            self.translation = np.array(translation, dtype=np.float64).reshape(3)
+        except (TypeError, ValueError):
+            raise RegistrationError(
+                "An affine transform takes a matrix [3, 3] and a translation [3] of numbers."
+            ) from None
         self._device = torch.device(device)
         values = np.append(self.matrix.ravel(), self.translation)
         if self.matrix.shape != (3, 3) or not np.all(np.isfinite(values)):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from DeepRegistrationLib.arguments import takes
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms.affine import Affine
 from DeepRegistrationLib.transforms.base import Transform
@@ -18,12 +20,13 @@ class Composite(Transform):
     order round.
     """
 
+    @takes(transforms=[Transform])
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self._members: list[Transform] = []
         for transform in transforms:
             self._members.extend(transform.members)
         if not self._members:
-            raise ValueError("a composite transform needs at least one member")
+            raise RegistrationError("A composite transform needs at least one member.")
 
     @property
     def members(self) -> list[Transform]:

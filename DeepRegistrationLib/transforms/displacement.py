@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
-from DeepRegistrationLib.images.sampling import map_points, sample
+from DeepRegistrationLib.images.sampling import checked_points, map_points, sample
 from DeepRegistrationLib.images.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.transforms.base import Transform
@@ -24,6 +25,7 @@ class DisplacementField(Transform):
         grid: Where the vectors lie.
     """
 
+    @takes(vectors=torch.Tensor, grid=Grid)
     def __init__(self, vectors: torch.Tensor, grid: Grid) -> None:
         if tuple(vectors.shape) != (3, *grid.shape):
             raise RegistrationError(
@@ -62,6 +64,8 @@ class DisplacementField(Transform):
 
     def displacement(self, points: torch.Tensor) -> torch.Tensor:
         """u at physical points: [..., 3]."""
+        if not checked_points(points).is_floating_point():
+            points = points.float()
         vectors = sample(self.vectors.to(points.dtype), self.grid, points, fill=None)
         return vectors.movedim(0, -1)
 
@@ -101,6 +105,7 @@ class Inversion:
     roundtrip_max: float = float("nan")
 
 
+@takes(transform=Transform, grid=Grid)
 def invert(
     transform: Transform,
     grid: Grid | None = None,
@@ -119,7 +124,7 @@ def invert(
     """
     if grid is None:
         if not isinstance(transform, DisplacementField):
-            raise ValueError("invert: only a displacement field brings a grid of its own")
+            raise RegistrationError("Only a displacement field has a grid of its own; give one.")
         grid = transform.grid
     vectors = torch.empty(3, *grid.shape, device=transform.device)
     slabs = grid.slabs(500_000)

@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from DeepRegistrationLib.arguments import PATH, takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images import nrrd
 from DeepRegistrationLib.images.carried import ABLE, KEY, marked, with_comment
@@ -159,6 +160,7 @@ def _inverted(field: DisplacementField, name: str) -> DisplacementField:
     return found.field
 
 
+@takes(transform=Transform, path=PATH)
 def write_transform(transform: Transform, path: str | Path, carried: str = "") -> None:
     """Write ``.h5`` or ``.tfm`` (any transform), or a displacement image (``.nii.gz`` ...).
 

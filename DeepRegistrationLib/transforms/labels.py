@@ -6,6 +6,7 @@ from itertools import product
 
 import torch
 
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
@@ -16,6 +17,7 @@ from DeepRegistrationLib.transforms.composite import split_affine
 _CORNERS = tuple(product((0, 1), repeat=3))  # of a cell of eight voxels
 
 
+@takes(labels=Image, transform=Transform, grid=Grid)
 def warp_labels(labels: Image, transform: Transform, grid: Grid) -> Image:
     """``warped(x) = labels(T(x))``: each label interpolated linearly, the largest share wins.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 import torch
 
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.sampling import Interpolation, bspline_coefficients, sample
@@ -18,6 +20,7 @@ from DeepRegistrationLib.transforms.displacement import DisplacementField
 _CACHED = 300_000  # voxels whose derivatives are taken at once: on a CPU, what its cache holds
 
 
+@takes(moving=Image, transform=Transform, grid=Grid, fill=Real)
 def warp(
     moving: Image,
     transform: Transform,
@@ -154,6 +157,7 @@ def field_jacobian(field: DisplacementField) -> torch.Tensor:
     return jacobian(field, field.grid).data
 
 
+@takes(transform=Transform, grid=Grid)
 def jacobian(transform: Transform, grid: Grid, progress: Progress = silent) -> Image:
     """Jacobian determinant det(dT/dx) of any transform at the voxels of ``grid``.
 

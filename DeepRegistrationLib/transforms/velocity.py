@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.displacement import DisplacementField
@@ -22,6 +23,7 @@ class VelocityField(Transform):
         grid: Where the vectors lie.
     """
 
+    @takes(vectors=torch.Tensor, grid=Grid)
     def __init__(self, vectors: torch.Tensor, grid: Grid) -> None:
         self.field = DisplacementField(vectors, grid)
         self._exponential: DisplacementField | None = None

@@ -181,5 +181,5 @@ def test_an_affine_that_cannot_be_inverted_is_refused(matrix, shift):
 
 
 def test_an_empty_composite_is_refused():
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(RegistrationError, match="at least one"):
         Composite([])

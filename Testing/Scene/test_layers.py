@@ -18,7 +18,7 @@ import pytest
 
 FLOORS = """
 DeepRegistrationLib errors progress
-devices
+arguments devices
 options
 images
 transforms

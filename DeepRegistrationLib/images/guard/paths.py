@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from DeepRegistrationLib.arguments import PATH, require
 from DeepRegistrationLib.errors import RegistrationError, printable
 
 _SHOWN = 200  # characters of a name in a message
@@ -27,8 +28,10 @@ def require_readable(path: str | Path, *, folder: bool = False) -> Path:
 
     Raises:
         RegistrationError: Missing, not permitted, too long, a loop of links, a pipe, a device or a
-            socket (which could block for ever), or a name that is not UTF-8 (which ends ITK).
+            socket (which could block for ever), a name that is not UTF-8 (which ends ITK), or
+            something that is no path.
     """
+    require(path, "The file", PATH)
     name = shown(path)
     try:
         str(path).encode()
