@@ -54,14 +54,14 @@ def read_cases(path: str | Path) -> list[Case]:
     Raises:
         RegistrationError: Unreadable list, unknown or missing columns, missing files, a mask or
             label map of another geometry, landmarks of one patient of different number, an unknown
-            or empty split, a patient in two splits.
+            or empty split, a patient in two splits, an image that is listed twice.
     """
     path = Path(path)
     rows = _read_rows(path)
     if not rows:
         raise RegistrationError(f"{path.name} lists no cases; write one row per image.")
     cases = [_case(path, number, row) for number, row in enumerate(rows, start=1)]
-    _check_patients(path, cases)
+    _check_images(path, cases)
     for case in cases:
         _check_geometry(path, case)
     return cases
@@ -154,8 +154,8 @@ def _case(path: Path, number: int, row: dict[str, Any]) -> Case:
     )
 
 
-def _check_patients(path: Path, cases: Sequence[Case]) -> None:
-    """No patient, and no image file, in two splits."""
+def _check_images(path: Path, cases: Sequence[Case]) -> None:
+    """No patient, and no image file, in two splits; no image file twice."""
     for kind in ("patient", "image"):
         seen: dict[Any, Split] = {}
         for case in cases:
@@ -166,6 +166,14 @@ def _check_patients(path: Path, cases: Sequence[Case]) -> None:
                     f"{path.name}: {kind} {key} is in the splits {before} and {case.split}; keep "
                     "each patient in one, or the evaluation is meaningless."
                 )
+    listed: dict[str, int] = {}
+    for number, case in enumerate(cases, start=1):
+        first = listed.setdefault(os.path.realpath(case.image), number)
+        if first != number:
+            raise RegistrationError(
+                f"{path.name}: case {number} is the image of case {first}, {case.image}; list each "
+                "image once, or it is registered to itself."
+            )
 
 
 def _check_geometry(path: Path, case: Case) -> None:

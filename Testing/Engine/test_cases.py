@@ -80,6 +80,10 @@ def test_an_empty_split_is_refused(folder):
     [
         (("c.nii.gz,,,two", "c.nii.gz,,,one"), "patient one is in the splits train and validation"),
         (("c.nii.gz", "a.nii.gz"), "image .*a.nii.gz is in the splits train and validation"),
+        (
+            ("b.nii.gz", "a.nii.gz"),
+            "case 2 is the image of case 1, .*a.nii.gz; list each image once",
+        ),
         (("b.nii.gz", "absent.nii.gz"), "case 2: the image .*absent.nii.gz does not exist"),
         (("mask.nii.gz", "absent.nii.gz"), "the mask .*absent.nii.gz does not exist"),
         (

@@ -83,7 +83,11 @@ def test_a_mask_on_another_grid_is_refused(pair):
         ("moving", np.zeros((3, 3, 3)), "moving is of type numpy.ndarray; give an Image"),
         ("fixed", None, "fixed is of type NoneType"),
         ("moving_mask", "m.nii.gz", "moving_mask is of type str; .* as read_mask reads it"),
-        ("initial", np.eye(4), "initial is of type numpy.ndarray; give a Transform, as read_transform"),
+        (
+            "initial",
+            np.eye(4),
+            "initial is of type numpy.ndarray; give a Transform, as read_transform",
+        ),
     ],
 )
 def test_what_is_no_image_or_transform_is_refused_by_name(pair, name, value, sentence):
