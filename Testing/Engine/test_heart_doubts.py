@@ -43,6 +43,13 @@ def outlines(low: int, high: int, *, radius: float = 40.0, right: bool = True) -
     return labels
 
 
+def side_by_side(labels: np.ndarray) -> np.ndarray:
+    """The heart's sections, with those of an organ that touches them."""
+    y, x = np.mgrid[-30:30, -30:30] * 4.0
+    organ = np.hypot(y - 70.0, x - 20.0) < 30.0
+    return np.where(organ & labels.any((1, 2))[:, None, None] & (labels == 0), 3, labels)
+
+
 def test_the_extent_of_a_heart_leaves_no_doubt():
     assert implausibility(outlines(1, 8), PIXELS) == ""
     thick = Grid((60, 60, 5), (4.0, 4.0, 20.0))
@@ -59,6 +66,7 @@ def test_the_extent_of_a_heart_leaves_no_doubt():
         (outlines(1, 8, radius=12.0), "it would have a mean cross-section of 6 cm\u00b2"),
         (outlines(1, 8, radius=90.0), "it would have a mean cross-section of 3"),
         (outlines(1, 8, right=False), "it would have no right ventricle"),
+        (side_by_side(outlines(1, 8, radius=28.0)), "its sections would fill only 69%"),
     ],
 )
 def test_what_has_not_the_extent_of_a_heart_is_doubtful(labels, problem):
