@@ -30,6 +30,7 @@ from DeepRegistrationLib.options import Outputs, RegistrationOptions, chosen
 from DeepRegistrationLib.progress import Progress, part, rising, silent
 from DeepRegistrationLib.registration.driving_structures import driving_structures
 from DeepRegistrationLib.registration.fallback import Workplace
+from DeepRegistrationLib.registration.gradients import outside_inference_mode
 from DeepRegistrationLib.registration.stages import PREPARATION, Pipeline, perform, stages_of
 from DeepRegistrationLib.registration.validation import check_memory, check_pair, notes_on
 from DeepRegistrationLib.transforms import Inversion, Transform
@@ -80,6 +81,7 @@ class Registration:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
+@outside_inference_mode
 @takes(
     fixed=Image,
     moving=Image,

@@ -28,6 +28,7 @@ from DeepRegistrationLib.methods.optimize.local import Balls, Correction, boxed
 from DeepRegistrationLib.methods.optimize.presets import PRESETS, Level, OptimizationPreset
 from DeepRegistrationLib.options import check_weight
 from DeepRegistrationLib.progress import Progress, part, silent
+from DeepRegistrationLib.registration.gradients import outside_inference_mode
 from DeepRegistrationLib.registration.improvement_notes import (
     LARGEST_RADIUS,
     REDUCED,
@@ -63,6 +64,7 @@ class Improvement:
     notes: list[str] = field(default_factory=list)
 
 
+@outside_inference_mode
 @takes(fixed=Image, moving=Image, transform=Transform, radius=Real, fixed_mask=Image)
 def improve(
     fixed: Image,

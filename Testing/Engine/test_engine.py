@@ -240,6 +240,20 @@ def test_gradients_are_recorded_again_after_a_registration(chest, shift):
     assert torch.is_grad_enabled()
 
 
+def test_inference_mode_of_the_caller_changes_nothing(pair):
+    fixed, moving = pair
+    choices = {**FAST, "warped": True}
+    asked = register(fixed, moving, **choices)
+    with torch.inference_mode():
+        made = [dataclasses.replace(image, data=image.data.clone()) for image in pair]
+        assert all(image.data.is_inference() for image in made)
+        inside = register(*made, **choices)
+    outside = register(*made, **choices)
+    for found in (inside, outside):
+        assert torch.equal(found.warped.data, asked.warped.data)
+        assert not found.warped.data.is_inference()
+
+
 def test_whole_numbers_are_registered_like_real_ones(pair):
     whole = [dataclasses.replace(i, data=i.data.round().to(torch.int16)) for i in pair]
     real = [dataclasses.replace(i, data=i.data.round()) for i in pair]

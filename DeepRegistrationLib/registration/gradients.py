@@ -1,0 +1,36 @@
+"""Registrations need gradients, whatever their caller has switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import torch
+
+from DeepRegistrationLib.images.image import Image
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def outside_inference_mode(function: Function) -> Function:
+    """Run a function outside of ``torch.inference_mode``, which forbids gradients for good.
+
+    Images whose tensors were made in that mode are copied, as they can take part in no gradient.
+    (``torch.no_grad`` needs none of this: ``torch.enable_grad`` ends it where gradients are taken.)
+    """
+
+    @wraps(function)
+    def call(*args: Any, **named: Any) -> Any:
+        with torch.inference_mode(False):
+            usable = [_usable(value) for value in args]
+            return function(*usable, **{name: _usable(value) for name, value in named.items()})
+
+    return cast(Function, call)
+
+
+def _usable(value: Any) -> Any:
+    if isinstance(value, Image) and value.data.is_inference():
+        return replace(value, data=value.data.clone())
+    return value
