@@ -33,7 +33,7 @@ from DeepRegistrationLib.images.guard.itk_warnings import native_silence
 from DeepRegistrationLib.images.image import WRITABLE, write_image
 from DeepRegistrationLib.images.intensity import background
 from DeepRegistrationLib.images.label_files import SEGMENTATION, write_labels
-from DeepRegistrationLib.images.labels import Labels
+from DeepRegistrationLib.images.labels import Labels, looks_like_labels
 from DeepRegistrationLib.images.segment_names import file_and_names
 from DeepRegistrationLib.transforms import warp, warp_labels
 from DeepRegistrationLib.transforms.warping import in_type_of
@@ -119,6 +119,11 @@ def _applied_image(arguments: argparse.Namespace) -> tuple[Writer, int]:
             labels = given.mapped(lambda layer: warp_labels(layer, transform, grid))
             size = sum(layer.data.nbytes for layer in labels.layers)
             return lambda path: notes + write_labels(labels, path), size
+        if arguments.interpolation != "nearest" and looks_like_labels(given):
+            notes.append(
+                f"Warning: {given.name} holds a few whole numbers alone, as a label map does: give "
+                "--labels, as numbers between two labels were written where they meet."
+            )
         fill = background(given)
         warped = warp(given, transform, grid, interpolation=arguments.interpolation, fill=fill)
     warped = in_type_of(given, warped)

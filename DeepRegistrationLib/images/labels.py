@@ -145,3 +145,18 @@ def drawn_on_others(
             own, other = sources[place], sources[1 - place]
             notes += other_image(given.name, side, given.source, own, other)
     return notes
+
+
+_FEW = range(3, 65)  # different values: of a mask's two, linear interpolation keeps the half level
+_RANGE = 1 << 16  # of the values of a label map
+
+
+def looks_like_labels(image: Image) -> bool:
+    """Whether an image holds a few whole numbers from 0 on and nothing else, as label maps do."""
+    low, high = (float(value) for value in torch.aminmax(image.data))
+    if low != 0 or not high < _RANGE:
+        return False
+    whole = image.data.long()
+    if image.data.is_floating_point() and not torch.equal(whole.to(image.data), image.data):
+        return False
+    return int(torch.bincount(whole.flatten()).count_nonzero()) in _FEW

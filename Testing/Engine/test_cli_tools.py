@@ -169,6 +169,26 @@ def test_apply_keeps_labels_whole(transform, pair, tmp_path):
     assert set(np.unique(sitk.GetArrayFromImage(warped))) == {0, 3, 9}
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float64])
+def test_a_label_map_that_is_applied_as_an_image_gets_a_warning(
+    transform, pair, tmp_path, capsys, kind
+):
+    labels = np.random.default_rng(0).choice([0, 3, 9], (12, 14, 15)).astype(kind)
+    made = {"spacing": (2.0, 1.8, 2.2), "size": (15, 14, 12)}
+    options = ["--reference", str(pair[0]), "-o", str(tmp_path / "l.nii.gz")]
+    asked = "give --labels"
+    source = str(volume(tmp_path / "labels.nrrd", values=labels, **made))
+    assert main(["apply", transform, source, *options]) == 0
+    assert asked in capsys.readouterr().out
+    for way in (["--labels"], ["--interpolation", "nearest"]):
+        assert main(["apply", transform, source, *options, *way]) == 0
+        assert asked not in capsys.readouterr().out
+    mask = str(volume(tmp_path / "mask.nrrd", values=(labels > 0).astype(kind), **made))
+    for image in (mask, str(pair[1])):  # rounded at the half level; an image
+        assert main(["apply", transform, image, *options]) == 0
+        assert asked not in capsys.readouterr().out
+
+
 def test_points_go_from_fixed_to_moving_and_back(transform, landmarks, tmp_path):
     source = landmarks[1]
     there, back = str(tmp_path / "there.mrk.json"), str(tmp_path / "back.csv")
