@@ -207,7 +207,7 @@ def _unpacked_size(path: Path, expected: int) -> int:
     total = 0
     try:
         with gzip.open(path) as file:
-            while block := file.read(1 << 22):
+            while block := file.read1(1 << 22):
                 total += len(block)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return min(total, expected - 1)

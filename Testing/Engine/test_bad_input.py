@@ -3,6 +3,8 @@
 Each case runs the real command line inside this process.
 """
 
+import re
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -228,6 +230,16 @@ def test_an_image_with_a_voxel_that_is_no_number_is_not_read_from_any_format(nam
     with_value(tmp_path / name, value)
     with pytest.raises(RegistrationError, match="holds 1 voxel .* at index 5, 4, 3"):
         read_image(tmp_path / name)
+
+
+def test_how_much_of_a_compressed_file_is_left_is_told(tmp_path):
+    path = tmp_path / "cut.nii.gz"
+    volume(path, values=np.random.default_rng(0).integers(-999, 99, SIZE[::-1], dtype=np.int16))
+    truncated(path, 0.5)
+    with pytest.raises(RegistrationError, match="cut short") as told:
+        read_image(path)
+    promised, present = (int(n) for n in re.findall(r"(\d+)(?: bytes|;)", str(told.value)))
+    assert 0.3 * promised < present < 0.7 * promised
 
 
 def test_apply_and_evaluate_refuse_what_does_not_fit(good, refuse, tmp_path):
