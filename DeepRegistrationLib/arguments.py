@@ -102,6 +102,19 @@ def points_of(values: Any, name: str) -> np.ndarray:
     return points
 
 
+def finite_points_of(values: Any, name: str) -> np.ndarray:
+    """:func:`points_of` without NaN and infinity, which raise ``RegistrationError``, too."""
+    points = points_of(values, name)
+    wrong = ~np.isfinite(points).all(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise RegistrationError(
+            f"{name}: point {row + 1} is {points[row].tolist()}; every coordinate has to be a "
+            "finite number."
+        )
+    return points
+
+
 def _fits(value: object, kind: Any) -> bool:
     if isinstance(kind, tuple):
         return any(_fits(value, one) for one in kind)

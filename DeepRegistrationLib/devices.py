@@ -38,6 +38,7 @@ def choose_device(wanted: str = "auto") -> tuple[torch.device, str]:
     """
     import torch
 
+    wanted = str(wanted)  # also a torch.device
     check_device_name(wanted)
     if wanted == "cpu":
         return torch.device("cpu"), "CPU, as requested."

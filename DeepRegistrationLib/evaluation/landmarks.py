@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from DeepRegistrationLib.arguments import points_of, require
+from DeepRegistrationLib.arguments import finite_points_of, require
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.direction import outside_problem
 from DeepRegistrationLib.files.landmark_files import (
@@ -100,8 +100,8 @@ def target_registration_error(
     Raises:
         RegistrationError: The points are no pairs, or something is of another type.
     """
-    fixed_points = points_of(fixed_points, "fixed")
-    moving_points = points_of(moving_points, "moving")
+    fixed_points = finite_points_of(fixed_points, "fixed")
+    moving_points = finite_points_of(moving_points, "moving")
     check_landmarks(fixed_points, moving_points)
     mapped = mapped_points(transform, fixed_points)
     matrix = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from DeepRegistrationLib.arguments import PATH, points_of, takes
+from DeepRegistrationLib.arguments import PATH, finite_points_of, takes
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.files.landmark_tables import LandmarkTable, read_csv, read_fcsv
 from DeepRegistrationLib.images.guard.damage import damage_explained
@@ -159,9 +159,14 @@ def write_landmarks(
         selected: Whether each is selected in Slicer, [n]; all where omitted.
 
     Raises:
-        RegistrationError: Another suffix, or the file cannot be written.
+        RegistrationError: Another suffix, labels of another number, or the file cannot be written.
     """
-    points, path = points_of(points, "points"), Path(path)
+    points, path = finite_points_of(points, "points"), Path(path)
+    for what, given in (("labels", labels), ("selected", selected)):
+        if len(given) not in (0, len(points)):
+            raise RegistrationError(
+                f"There are {len(points)} points, but {len(given)} {what}; give one for each."
+            )
     name = path.name.lower()
     chosen = [bool(one) for one in selected] or [True] * len(points)
     if name.endswith(".fcsv"):

@@ -21,10 +21,16 @@ from DeepRegistrationLib.images.guard.paths import require_readable
 from DeepRegistrationLib.images.headers import is_complete, meant_geometry, not_finite
 from DeepRegistrationLib.images.image_files import read_file
 from DeepRegistrationLib.images.nifti_writer import suits, write_nifti
-from DeepRegistrationLib.images.sampling import Interpolation, bspline_coefficients, sample
+from DeepRegistrationLib.images.sampling import (
+    Interpolation,
+    bspline_coefficients,
+    check_interpolation,
+    sample,
+)
 from DeepRegistrationLib.images.separable import parallel_positions, sample_parallel
 from DeepRegistrationLib.progress import Progress, silent
 
+_NO_ARITHMETIC = ("torch.uint16", "torch.uint32", "torch.uint64")  # PyTorch hardly computes in them
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
 
@@ -52,6 +58,11 @@ class Image:
                 f"{self.name}: its data is of type {type(self.data).__name__}; give a "
                 "torch.Tensor, as torch.from_numpy makes of an array."
             )
+        if str(self.data.dtype) in _NO_ARITHMETIC or self.data.is_complex():
+            raise RegistrationError(
+                f"{self.name}: its data is of type {self.data.dtype}; give real numbers, as int32 "
+                "or float32."
+            )
         require(self.grid, f"The grid of {self.name}", Grid)
         if tuple(self.data.shape) != self.grid.shape:
             raise RegistrationError(
@@ -71,6 +82,7 @@ class Image:
         fill: float | None = 0.0,
     ) -> torch.Tensor:
         """Values at physical points (LPS mm, [..., 3]): [...], float32 or as :meth:`resampled`."""
+        check_interpolation(interpolation)
         values = self.data[None] if interpolation == "nearest" else self.data.float()[None]
         if interpolation == "cubic":
             values = bspline_coefficients(values)
@@ -89,6 +101,7 @@ class Image:
 
         Float32; by ``nearest`` in the image's own type, so that labels stay what they are.
         """
+        check_interpolation(interpolation)
         parallel = parallel_positions(self.grid, grid) if interpolation != "cubic" else None
         as_it_is = parallel or interpolation == "nearest"
         values = self.data[None] if as_it_is else self.data.float()[None]
@@ -174,7 +187,12 @@ def as_tensor(array: np.ndarray, name: str) -> torch.Tensor:
 
 def to_sitk(image: Image) -> sitk.Image:
     """A SimpleITK image with the same voxels and geometry."""
-    result = sitk.GetImageFromArray(image.data.detach().cpu().numpy())
+    data = image.data.detach().cpu()
+    if data.dtype == torch.bool:
+        data = data.to(torch.uint8)
+    elif data.dtype in (torch.float16, torch.bfloat16):  # which ITK lacks
+        data = data.float()
+    result = sitk.GetImageFromArray(data.numpy())
     return set_geometry(result, image.grid)
 
 

@@ -47,7 +47,8 @@ def other_modality(fixed: Image, moving: Image) -> str | None:
 def offset_of(image: Image) -> float | None:
     """What to add to get Hounsfield units, see :func:`hounsfield_offset`; None unless CT."""
     flat = image.data.detach().flatten()
-    return hounsfield_offset(flat[:: max(1, flat.numel() // _VOXELS)].cpu().numpy())
+    some = flat[:: max(1, flat.numel() // _VOXELS)].cpu()
+    return hounsfield_offset((some.float() if some.is_floating_point() else some).numpy())
 
 
 def finite(image: Image) -> Image:

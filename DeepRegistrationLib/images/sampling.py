@@ -22,6 +22,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.lookup import looked_up
 
 Interpolation = Literal["linear", "cubic", "nearest"]
+INTERPOLATIONS: tuple[Interpolation, ...] = ("linear", "cubic", "nearest")
 
 _POLE = math.sqrt(3.0) - 2.0  # of the cubic B-spline's inverse filter (Unser 1999, eq. 13)
 _TAPS = 16  # |pole|^16 = 7e-10, below float32
@@ -38,6 +39,14 @@ def map_points(points: torch.Tensor, matrix: np.ndarray, offset: np.ndarray) -> 
     for (a, b, c), d in zip(np.asarray(matrix).tolist(), np.asarray(offset).tolist(), strict=True):
         rows.append((x * a).add(y, alpha=b).add(z, alpha=c).add(d))
     return torch.stack(rows).movedim(0, -1)
+
+
+def check_interpolation(name: str) -> None:
+    """Raise ``RegistrationError`` where there is no such interpolation."""
+    if name not in INTERPOLATIONS:
+        raise RegistrationError(
+            f"There is no interpolation {name!r}; choose one of {', '.join(INTERPOLATIONS)}."
+        )
 
 
 def checked_points(points: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,12 @@ import torch
 from DeepRegistrationLib.arguments import takes
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.sampling import Interpolation, bspline_coefficients, sample
+from DeepRegistrationLib.images.sampling import (
+    Interpolation,
+    bspline_coefficients,
+    check_interpolation,
+    sample,
+)
 from DeepRegistrationLib.progress import Progress, silent
 from DeepRegistrationLib.transforms.base import Transform
 from DeepRegistrationLib.transforms.composite import Composite, split_affine
@@ -43,6 +48,7 @@ def warp(
     Returns:
         Image on ``grid``: float32, by ``nearest`` in the type of ``moving``.
     """
+    check_interpolation(interpolation)
     rest, affine = split_affine(transform)
     source = moving.grid.pulled_back(affine.matrix, affine.translation)
     if rest is None:

@@ -135,6 +135,49 @@ def test_the_sentence_says_what_to_give():
         points_of(np.zeros((2, 2)), "x")
 
 
+@pytest.mark.parametrize("transform", [SHIFT, DisplacementField(VECTORS, GRID)])
+def test_there_is_no_other_interpolation(transform):
+    for use in (
+        lambda: library.warp(IMAGE, transform, GRID, interpolation="bspline"),
+        lambda: IMAGE.resampled(GRID, interpolation="bspline"),
+        lambda: IMAGE.sample(torch.zeros(1, 3), interpolation="bspline"),
+    ):
+        with pytest.raises(RegistrationError, match="no interpolation 'bspline'; choose .*cubic"):
+            use()
+
+
+def test_an_image_holds_numbers_that_can_be_computed_with():
+    for kind in (torch.complex64, torch.uint16):
+        with pytest.raises(RegistrationError, match=f"of type {kind}; give real numbers"):
+            Image(IMAGE.data.to(kind), GRID)
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ["i.nii.gz", "i.nrrd", "i.mha"])
+def test_an_image_of_a_type_that_files_lack_is_written_in_a_larger_one(kind, name, tmp_path):
+    image = Image((100 * IMAGE.data).to(kind), GRID)
+    library.write_image(image, tmp_path / name)
+    assert torch.equal(library.read_image(tmp_path / name).data.double(), image.data.double())
+
+
+def test_half_precision_images_and_a_torch_device_are_taken():
+    image = Image((100 * torch.rand(12, 12, 12)).bfloat16(), Grid((12, 12, 12), (9.0, 9.0, 9.0)))
+    choices = {"method": "affine", "quality": "fast"}
+    found = library.register(image, image, device=torch.device("cpu"), **choices)
+    assert found.provenance["device"] == "cpu"
+
+
+def test_points_that_are_no_numbers_are_neither_measured_nor_written(tmp_path):
+    wrong = np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0]])
+    with pytest.raises(RegistrationError, match="fixed: point 2 is .1.0, nan, 3.0."):
+        library.target_registration_error(SHIFT, wrong, POINTS[:2])
+    with pytest.raises(RegistrationError, match="points: point 2"):
+        library.write_landmarks(wrong, tmp_path / "p.csv")
+    with pytest.raises(RegistrationError, match="3 points, but 2 labels; give one for each"):
+        library.write_landmarks(POINTS, tmp_path / "p.csv", ["a", "b"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_none_is_taken_where_it_is_the_default():
     @takes(first=Real, second=Callable)
     def called(first, second=None):
