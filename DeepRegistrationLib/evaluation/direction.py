@@ -194,4 +194,11 @@ def _reason(points: np.ndarray, grid: Grid, exchanged: bool) -> str:
         )
     if grid.contains(points * TO_LPS["RAS"]).all():
         return "with x and y negated all lie inside, so they are RAS: convert them to LPS"
+    if like_indices(points) and (points <= np.array(grid.size)).all():
+        return "they look like voxel indices, as DIR-Lab's: convert them to LPS mm"
     return "check that they belong to this image and are in LPS mm"
+
+
+def like_indices(points: np.ndarray) -> bool:
+    """Whether all coordinates are whole numbers from 0 on, as voxel indices and few mm are."""
+    return bool((points >= 0).all() and (points == np.round(points)).all())

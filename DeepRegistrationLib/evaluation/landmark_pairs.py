@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.evaluation.direction import like_indices
 from DeepRegistrationLib.evaluation.landmarks import check_landmarks
 from DeepRegistrationLib.files.landmark_files import LandmarkList, read_landmark_list
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from DeepRegistrationLib.images.geometry import Grid
 
 
+AS_INDICES = (
+    "All coordinates of the landmarks are whole numbers, as voxel indices are (DIR-Lab's, say); "
+    "they were taken as LPS mm."
+)
+_MANY = 10  # own choice: of fewer points, mm may be whole numbers by chance
 BY_ORDER = "The landmarks were paired by their order, as their labels differ."
 
 
@@ -148,6 +154,8 @@ def read_landmark_pairs(
 def _notes(
     unselected: int, lists: tuple[LandmarkList, LandmarkList], pairing: Pairing
 ) -> Iterator[str]:
+    if all(like_indices(one.points) and len(one.points) >= _MANY for one in lists):
+        yield AS_INDICES
     if pairing.note is not None:
         yield pairing.note
     for side, one in zip(("fixed", "moving"), lists, strict=True):

@@ -131,5 +131,14 @@ def test_lists_that_lie_in_each_other_s_image_are_said_to_be_swapped():
         check_landmarks(other, other, left, right)
 
 
+def test_voxel_indices_are_said_to_look_like_such():
+    grid = Grid((100, 90, 80), (2.0, 2.0, 2.5), (-100.0, -90.0, -700.0))
+    index = np.random.default_rng(3).integers(1, 80, (12, 3)).astype(float)
+    with pytest.raises(RegistrationError, match="look like voxel indices"):
+        check_landmarks(index, index, grid, grid)
+    with pytest.raises(RegistrationError, match="check that they belong to this image"):
+        check_landmarks(index + 0.25, index, grid, grid)
+
+
 def test_landmarks_without_images_are_not_called_outside():
     assert outside_problem(FIXED, MOVING, None, None) is None

@@ -141,3 +141,12 @@ def test_lists_of_different_length_without_labels_are_refused(tmp_path):
     files = csv(tmp_path / "a.csv", POINTS), csv(tmp_path / "b.csv", POINTS[:3])
     with pytest.raises(RegistrationError, match="4 fixed but 3 moving"):
         read_landmark_pairs(*files)
+
+
+def test_a_note_says_that_whole_numbers_may_be_voxel_indices(tmp_path):
+    index = np.random.default_rng(5).integers(1, 90, (12, 3))
+    found = read_landmark_pairs(csv(tmp_path / "f.csv", index), csv(tmp_path / "m.csv", index + 2))
+    assert any("as voxel indices are" in note for note in found.notes)
+    for other in (index + 0.5, index - 80):
+        found = read_landmark_pairs(tmp_path / "f.csv", csv(tmp_path / "m.csv", other))
+        assert not any("voxel indices" in note for note in found.notes)
