@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import signature
 from numbers import Real
+from types import NoneType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -25,6 +26,7 @@ _GIVE = {
     str: "a text",
     int: "a whole number",
     Real: "a number",
+    NoneType: "None",
     Callable: "a function",
     "Image": "an Image, as read_image reads it",
     "Labels": "segments, as read_labels reads them",

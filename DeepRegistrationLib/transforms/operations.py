@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Real
+from types import NoneType
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from DeepRegistrationLib.transforms.displacement import DisplacementField
 _CACHED = 300_000  # voxels whose derivatives are taken at once: on a CPU, what its cache holds
 
 
-@takes(moving=Image, transform=Transform, grid=Grid, fill=Real)
+@takes(moving=Image, transform=Transform, grid=Grid, fill=(Real, NoneType))
 def warp(
     moving: Image,
     transform: Transform,

@@ -136,6 +136,15 @@ def test_the_sentence_says_what_to_give():
 
 
 @pytest.mark.parametrize("transform", [SHIFT, DisplacementField(VECTORS, GRID)])
+def test_warp_repeats_the_border_where_no_value_fills(transform):
+    there = Grid(GRID.size, GRID.spacing, (-500.0, 0.0, 0.0))
+    assert library.warp(IMAGE, transform, there, fill=None).data.min() >= IMAGE.data.min()
+    assert library.warp(IMAGE, transform, there, fill=-1.0).data.max() == -1.0
+    with pytest.raises(RegistrationError, match="fill is of type str; give a number, or None"):
+        library.warp(IMAGE, transform, there, fill="border")
+
+
+@pytest.mark.parametrize("transform", [SHIFT, DisplacementField(VECTORS, GRID)])
 def test_there_is_no_other_interpolation(transform):
     for use in (
         lambda: library.warp(IMAGE, transform, GRID, interpolation="bspline"),
