@@ -43,3 +43,9 @@ def write_lungs(arguments: argparse.Namespace) -> None:
         )
     if evidence.failed_checks:
         print(f"It may be wrong: {'; '.join(evidence.failed_checks)}.", file=sys.stderr)
+    if evidence.missing:
+        print(
+            f"Part of a lung may be missing: {evidence.missing}. What is filled, collapsed or cut "
+            "off is not in the mask.",
+            file=sys.stderr,
+        )

@@ -70,6 +70,12 @@ def find_masks(
         f"No {f'{sides[0]} mask was' if len(sides) == 1 else 'masks were'} given: the lungs were "
         f"found ({sizes}) and used."
     )
+    notes += [
+        f"In the {side} image {f.evidence.missing}: what is filled, collapsed or cut off is not in "
+        "the mask, and counts little. If it matters, give masks that include it."
+        for side, f, look in zip(("fixed", "moving"), found, looked, strict=True)
+        if look and f.evidence.missing
+    ]
     masks = [None if f.mask is None else f.mask.to(device) for f in found]
     return masks[0], masks[1]
 

@@ -24,6 +24,16 @@ def test_the_lungs_of_a_chest_ct_are_written_on_its_grid(tmp_path, capsys):
     assert f"{inside.sum() * 125e-6:.2f} l of lung" in capsys.readouterr().out
 
 
+def test_a_lung_that_is_missing_is_said(tmp_path, capsys):
+    pair = thorax((64, 50, 58), (5.0, 5.0, 5.0), landmarks=0)
+    left = (pair.fixed_lungs.data != 0) & (pair.fixed.grid.points()[..., 0] > 0)
+    pair.fixed.data[left] = 40.0
+    chest = tmp_path / "chest.nii.gz"
+    write_image(pair.fixed, chest)
+    assert main(["lungs", str(chest), "--output", str(tmp_path / "lungs.nii.gz")]) == 0
+    assert "one lung was found where the body has room for two" in capsys.readouterr().err
+
+
 def test_an_image_without_lungs_is_refused_and_nothing_is_written(tmp_path, refuse):
     image = trivial.volume(tmp_path / "image.nii.gz")
     sentence = refuse("lungs", image, "--output", tmp_path / "lungs.nii.gz")

@@ -81,3 +81,30 @@ def test_when_only_one_image_shows_lungs_none_are_used(chest):
     )
     (note,) = notes
     assert "No lungs were found in the moving image" in note
+
+
+def _filled(image, lungs, low):
+    """The left lung up to a height, as dense as tissue."""
+    points = image.grid.points()
+    inside = (lungs.data != 0) & (points[..., 0] > 0) & (points[..., 2] < low)
+    return Image(torch.where(inside, torch.tensor(40.0), image.data), image.grid)
+
+
+@pytest.mark.parametrize(
+    ("height", "clause"),
+    [
+        (200.0, "one lung was found where the body has room for two"),
+        (0.0, "the left lung has only 4"),
+    ],
+)
+def test_a_filled_lung_or_lobe_in_both_images_is_said(chest, height, clause):
+    fixed = _filled(chest.fixed, chest.fixed_lungs, height)
+    moving = _filled(chest.moving, chest.moving_lungs, height)
+    notes = []
+    masks = find_masks(fixed, moving, None, None, notes)
+    assert all(mask is not None for mask in masks)
+    assert "and used" in notes[0]
+    assert [
+        note.split(":")[0].startswith(f"In the {side} image {clause}")
+        for note, side in zip(notes[1:], ("fixed", "moving"), strict=True)
+    ] == [True, True]

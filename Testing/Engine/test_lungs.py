@@ -12,7 +12,8 @@ from scipy import ndimage
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, read_image
-from DeepRegistrationLib.images.lungs import find_lungs
+from DeepRegistrationLib.images.lungs import cores, find_lungs
+from DeepRegistrationLib.images.lungs.blocks import blocks_of
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "lung_followup"
 GRIDS = {
@@ -50,6 +51,31 @@ def with_ball(image, center, radius, value):
     data = image.data.clone()
     data[torch.from_numpy(ball(image.grid, center, radius))] = value
     return replace(image, data=data)
+
+
+# Airways
+
+
+@pytest.mark.parametrize("spacing", [(3.0, 3.0, 3.0), (4.0, 4.0, 4.0), (5.0, 5.0, 6.0)])
+def test_what_lies_within_7_mm_of_an_airway_is_no_core_whatever_the_voxels(monkeypatch, spacing):
+    """An airway of one block deep in the right lung."""
+    size = tuple(round(n / s) for n, s in zip((330, 264, 300), spacing, strict=True))
+    blocks = blocks_of(thorax(size, spacing, landmarks=0).fixed.data.numpy(), Grid(size, spacing))
+    tube = {}
+
+    def airway(blocks, air, lungs, darkest):
+        depth = ndimage.distance_transform_edt(lungs, sampling=blocks.step)
+        tube["at"] = np.unravel_index(depth.argmax(), depth.shape)
+        found = np.zeros(lungs.shape, bool)
+        found[tube["at"]] = True
+        return found
+
+    monkeypatch.setattr(cores, "_airways", airway)
+    labels = cores.Cores(blocks).labels
+    for axis in range(3):
+        line = labels[tuple(slice(None) if k == axis else tube["at"][k] for k in range(3))]
+        reach = int((line[tube["at"][axis] + 1 :] > 0).argmax()) * blocks.step[axis]
+        assert abs(reach - 7.0) <= 0.5 * blocks.step[axis]
 
 
 # The phantom's lungs

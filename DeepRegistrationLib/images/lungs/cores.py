@@ -31,6 +31,7 @@ _DARK = (0.5, 0.35)  # of the way from the lungs' density to pure air at least, 
 _WALL = 200.0  # HU above the lungs' density, even where a block holds a thin wall and air
 _WALLED = 0.8  # of what surrounds an airway at least, with the next block: 0.87 or more in the CTs
 # at hand, whatever the kernel and the voxels; 0.72 or less around emphysema
+_BESIDE_AIRWAYS = 7.0  # mm along each axis: no core of a lung
 _DIP = 0.35  # area of the sagittal plane between two lungs, of the smaller one's largest
 
 
@@ -67,7 +68,8 @@ class Cores:
         """Give them a label of their own; what is beside them is no core of a lung."""
         lungs = np.isin(self.labels, self.lungs)
         tubes = _airways(blocks, self.air, lungs, self._darkest(blocks))
-        self.labels[ndimage.binary_dilation(tubes, np.ones((3, 3, 3)), 2)] = 0
+        beside = 1 + 2 * np.maximum(1, np.rint(_BESIDE_AIRWAYS / blocks.step)).astype(int)
+        self.labels[ndimage.maximum_filter(tubes, size=tuple(beside))] = 0
         self.labels[tubes] = self.count + 1
         self.volumes = np.bincount(self.labels.ravel(), minlength=self.count + 1) * blocks.block_ml
         self.lungs = [label for label in self.lungs if self.volumes[label] > 0]

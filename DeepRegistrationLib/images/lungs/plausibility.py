@@ -21,6 +21,7 @@ _ENCLOSED = 0.5  # of the six axis directions meet the body, on average
 _MISSED = 0.15  # of the lungs' volume: other air as dense as lung; 0.05 or less in the CTs at hand
 _INSIDE = 0.8  # of the six axis directions, where air lies in the body
 _ALONE = 0.6  # of the body's width, less: one lung, where two would have room
+_SMALLER = 0.6  # of the other lung, less: part of it is missing; 0.73 or more in the CTs at hand
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,20 @@ class LungFindings:
     def liters(self) -> float:
         """Volume of all."""
         return sum(lung.liters for lung in self.lungs)
+
+    @property
+    def missing(self) -> str:
+        """A clause where much of a lung is filled, collapsed, removed or cut off; else empty."""
+        if self.alone:
+            return "one lung was found where the body has room for two"
+        if len(self.lungs) == 2:
+            small, large = sorted(self.lungs, key=lambda lung: lung.liters)
+            share = small.liters / large.liters
+            if share < _SMALLER:
+                return (
+                    f"the {small.side} lung has only {share:.0%} of the {large.side} one's volume"
+                )
+        return ""
 
     @property
     def text(self) -> str:
