@@ -224,6 +224,23 @@ def test_the_method_gives_the_networks_displacement_in_mm(tmp_path, monkeypatch)
     assert any("preview" in note for note in context.notes)
 
 
+def test_a_second_pass_begins_where_the_first_ended(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPREG_WEIGHTS", str(tmp_path))
+    _weights(tmp_path, shift=2.0)
+    image, mask = _ball(OBLIQUE, OBLIQUE.center(), 20.0)
+    method = method_class("mlvirnet")
+
+    def found(passes, initial=None):
+        settings = method.Parameters(weights="shifting", start="lungs", passes=passes)
+        context = Context(fixed_mask=mask, moving_mask=mask, initial=initial)
+        return method(settings).register(image, image, context)
+
+    points = OBLIQUE.points()[::4, ::4, ::4].double()
+    again = found(1, initial=found(1))
+    assert torch.allclose(found(2)(points), again(points), atol=1e-6)
+    assert float((again(points) - found(1)(points)).norm(dim=-1).min()) > 5.0
+
+
 @pytest.mark.parametrize(
     ("trained", "chosen", "aligned"),
     [

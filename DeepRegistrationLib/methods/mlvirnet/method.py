@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.expected_accuracy import stated_error
+from DeepRegistrationLib.methods.network.parameters import RepeatedParameters
 from DeepRegistrationLib.methods.parameters import parameter
-from DeepRegistrationLib.progress import part
+from DeepRegistrationLib.progress import Progress, part
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image
@@ -17,20 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VirnetParameters:
+class VirnetParameters(RepeatedParameters):
     """Settings of mlVIRNET."""
 
-    weights: str = parameter("auto", "Name of the weights; auto prefers your own to shipped ones.")
     start: str = parameter(
         "auto",
         "What comes before the network: an affine alignment, or only the lungs' centers shifted "
         "onto each other; auto uses what the weights were trained with.",
         choices=("auto", "affine", "lungs"),
-    )
-    precision: str = parameter(
-        "auto",
-        "Number format of the convolutions; auto uses 16 bits if the processor supports them.",
-        choices=("auto", "float32"),
     )
 
 
@@ -62,6 +57,7 @@ class VirnetRegistration(Method):
         from DeepRegistrationLib.methods.mlvirnet.inference import register
         from DeepRegistrationLib.methods.mlvirnet.network import MultilevelVirnet
         from DeepRegistrationLib.methods.network.loading import network_for
+        from DeepRegistrationLib.methods.network.passes import repeated
 
         settings = self.parameters
         network, extra = network_for(
@@ -72,5 +68,9 @@ class VirnetRegistration(Method):
         kind = extra.get("start", "affine") if settings.start == "auto" else settings.start
         if start is None and kind == "affine":
             start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.5))
-        later = replace(context, progress=part(context.progress, 0.5, 1.0))
-        return register(network, fixed, moving, start, later, int(extra["size"]))
+
+        def find(start: Transform | None, report: Progress) -> Transform:
+            later = replace(context, progress=report)
+            return register(network, fixed, moving, start, later, int(extra["size"]))
+
+        return repeated(find, start, settings.passes, part(context.progress, 0.5, 1.0))

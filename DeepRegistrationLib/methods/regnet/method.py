@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from DeepRegistrationLib.methods.base import Card, Method
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.expected_accuracy import stated_error
-from DeepRegistrationLib.methods.network.parameters import NetworkParameters
-from DeepRegistrationLib.progress import part
+from DeepRegistrationLib.methods.network.parameters import RepeatedParameters
+from DeepRegistrationLib.progress import Progress, part
 
 if TYPE_CHECKING:
     from DeepRegistrationLib.images.image import Image
@@ -38,12 +38,13 @@ class RegNetRegistration(Method):
         ),
         uses_masks=True,
     )
-    Parameters = NetworkParameters
+    Parameters = RepeatedParameters
     augmentations = ("mirror", "shift", "gamma")
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from DeepRegistrationLib.methods.initialization import note_other_use, starting_transform
         from DeepRegistrationLib.methods.network.loading import network_for
+        from DeepRegistrationLib.methods.network.passes import repeated
         from DeepRegistrationLib.methods.regnet.inference import register
         from DeepRegistrationLib.methods.regnet.network import RegNet
         from DeepRegistrationLib.transforms import Composite
@@ -54,6 +55,10 @@ class RegNetRegistration(Method):
         )
         note_other_use(self.title, fixed, moving, context)
         start = starting_transform(fixed, moving, context, part(context.progress, 0.0, 0.1))
-        later = replace(context, progress=part(context.progress, 0.1, 1.0))
         trained = {k: float(extra[k]) for k in ("spacing", "capture") if k in extra}
-        return Composite([register(network, fixed, moving, start, later, **trained), start])
+
+        def find(start: Transform, report: Progress) -> Transform:
+            later = replace(context, progress=report)
+            return Composite([register(network, fixed, moving, start, later, **trained), start])
+
+        return repeated(find, start, settings.passes, part(context.progress, 0.1, 1.0))
