@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -23,7 +24,9 @@ def outside_inference_mode(function: Function) -> Function:
 
     @wraps(function)
     def call(*args: Any, **named: Any) -> Any:
-        with torch.inference_mode(False):
+        # Only where it is on, as leaving it also switches autograd's threads and gradients on.
+        on = torch.is_inference_mode_enabled()
+        with torch.inference_mode(False) if on else nullcontext():
             usable = [_usable(value) for value in args]
             return function(*usable, **{name: _usable(value) for name, value in named.items()})
 
