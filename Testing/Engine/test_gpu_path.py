@@ -44,7 +44,7 @@ NETWORKS = {  # class, arguments, what else the card says
 }
 SHORT = {"iterations": 0.1}
 READS = {  # most host reads of a registration; all but the first two begin at a given affine
-    "affine": 42,
+    "affine": 40,
     "optimize": 50,
     "lcc-demons": 18,
     "corrnet": 10,

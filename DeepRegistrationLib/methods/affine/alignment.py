@@ -189,7 +189,7 @@ class _Level:
         searching = best[1].correlation.isfinite()
         for k in range(iterations):
             progress(k / iterations, "Aligning (affine)")
-            if k % every == 0 and not bool(searching):
+            if (k + 1) % every == 0 and not bool(searching):
                 break
             step = best[1].step(stage, damping)
             length = self._length(best[0], step)
