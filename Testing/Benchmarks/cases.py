@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,8 +73,21 @@ def _landmarks(fixed: Path, moving: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def write_lung_list(data: Path, path: Path) -> bool:
     """The same pairs as a list for ``deepreg benchmark``; False where there are none."""
+    return _write_list(data, _LUNGS, path)
+
+
+def write_popi_list(data: Path, path: Path) -> bool:
+    """The ten phases of POPI's coarse images, one patient, in the same way."""
+    phases = [
+        (f"phase{k:02d}_light_100x100x47.nii.gz", "", f"landmarks_{k:02d}_physical_LPS_mm.csv")
+        for k in range(0, 100, 10)
+    ]
+    return _write_list(data, [("lung_4dct_popi/phases", *phases)], path)
+
+
+def _write_list(data: Path, patients: Sequence[tuple[Any, ...]], path: Path) -> bool:
     rows = []
-    for name, *sides in _LUNGS:
+    for name, *sides in patients:
         for image, mask, landmarks in sides if (data / name).is_dir() else ():
             files = {"image": image, "mask": mask, "landmarks": landmarks}
             found = {key: (data / name / file).resolve() for key, file in files.items() if file}

@@ -21,7 +21,7 @@ from DeepRegistrationLib.methods.weights import weight_cards
 from DeepRegistrationLib.studies.benchmark.results import CSV, JSON, markdown
 from DeepRegistrationLib.studies.benchmark.table_parts import Table
 from Testing.Benchmarks import greedy, peers  # offer the tools of others as methods
-from Testing.Benchmarks.cases import write_lung_list
+from Testing.Benchmarks.cases import write_lung_list, write_popi_list
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent.parent / "build" / "benchmarks"
@@ -63,9 +63,15 @@ def runs() -> dict[str, Run]:
             "Lungs, CT: landmarks",
             "",
             (
-                *("--methods", *_OPTIMIZE, "affine", "corrnet:quality=best", *lungs),
+                *("--methods", *_OPTIMIZE, "optimize:masks=none", "affine"),
+                *("corrnet:quality=best", *lungs),
                 *(greedy.Greedy.name, peers.ConvexAdam.name, *elastix),
             ),
+        ),
+        "popi": Run(
+            "Lungs, CT: coarse phases of one patient (POPI), on which settings were chosen",
+            "",
+            ("--methods", *_OPTIMIZE, "optimize:masks=none", "affine", *lungs[::2]),
         ),
         "synthetic": Run(
             "Lungs, CT: known deformations (RegNet's MAE)",
@@ -105,7 +111,8 @@ def command(name: str, run: Run, data: Path, limit: int | None) -> list[str] | N
             return None
     else:
         source = str(RUNS / f"{name}.csv")
-        if not write_lung_list(data, Path(source)):
+        write = write_popi_list if name == "popi" else write_lung_list
+        if not write(data, Path(source)):
             return None
     limits = ["--limit", str(limit)] if run.limited and limit is not None else []
     return ["benchmark", source, *run.options, *limits, "-o", str(output), "--resume"]

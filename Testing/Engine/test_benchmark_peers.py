@@ -12,6 +12,7 @@ from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import base as registry
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.studies.benchmark.protocol import same_patient
 from DeepRegistrationLib.studies.benchmark.results import markdown
 from DeepRegistrationLib.studies.benchmark.table_parts import Table
 from DeepRegistrationLib.transforms import Affine
@@ -76,6 +77,22 @@ def test_the_lists_of_real_pairs_are_what_the_command_reads(tmp_path):
     assert {(case.patient, case.split, case.mask) for case in found} == {
         ("lung_inhale_exhale", "test", None)
     }
+
+
+def test_ten_phases_are_one_patient_whose_pairs_are_all_measured(tmp_path):
+    assert not cases.write_popi_list(tmp_path, tmp_path / "none.csv")
+    folder = tmp_path / "lung_4dct_popi" / "phases"
+    folder.mkdir(parents=True)
+    for phase in range(0, 100, 10):
+        (folder / f"phase{phase:02d}_light_100x100x47.nii.gz").write_bytes(b"")
+        (folder / f"landmarks_{phase:02d}_physical_LPS_mm.csv").write_text("1,2,3\n")
+    assert cases.write_popi_list(tmp_path, tmp_path / "list.csv")
+    found = same_patient(read_cases(tmp_path / "list.csv"))
+    assert len(found) == 45
+    for pair in found:
+        sides = (pair.fixed, pair.moving)
+        phases = [case.image.name[5:7] for case in sides]
+        assert phases == [case.landmarks.name[10:12] for case in sides] and phases[0] < phases[1]
 
 
 def test_runs_whose_data_are_missing_are_left_out(tmp_path, monkeypatch):
