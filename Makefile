@@ -11,12 +11,12 @@ demo: $(VENV)/test
 	$(GL) $(PY) -m DeepRegistrationLib.scene.runs.demo --output demo $(if $(DEMO_DATA),--data $(DEMO_DATA))
 
 test: lint
-	$(GL) $(THREADS) $(PY) -m pytest -n 2
+	$(GL) $(THREADS) $(PY) -m pytest -n 2 --dist worksteal
 
 # The panel on Slicer's own Python layer: make test-slicer SLICER_SOURCE=a checkout or an installation
 test-slicer: $(VENV)/test
 	@test -n "$(SLICER_SOURCE)" || { echo "SLICER_SOURCE: a checkout or an installation of Slicer"; exit 2; }
-	$(GL) $(THREADS) SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" $(PY) -m pytest -v -n 2 Testing/Panel
+	$(GL) $(THREADS) SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" $(PY) -m pytest -v -n 2 --dist worksteal Testing/Panel
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check .
