@@ -57,10 +57,13 @@ class LungMasks:
         text = _("Found the lungs, {liters:.1f} liters: {name} is now the mask. Check it.")
         if result.failed_checks:
             text += " " + _("It may be wrong: {reasons}.")
-        reasons = "; ".join(result.failed_checks)
-        self._panel.bar.say(
-            text.format(liters=result.liters, name=result.node.GetName(), reasons=reasons)
-        )
+        if result.missing:
+            text += " " + _(
+                "Part of a lung may be missing: {missing}. What is filled, collapsed or cut off is "
+                "not in the mask."
+            )
+        found = {"reasons": "; ".join(result.failed_checks), "missing": result.missing}
+        self._panel.bar.say(text.format(liters=result.liters, name=result.node.GetName(), **found))
 
     def _onUndo(self, _checked=False):
         found, (mask, before) = self._found, self._chosenBefore

@@ -239,10 +239,11 @@ def kept_region(transform: str, fixed: Image | None) -> Region | None:
     if path.name != TRANSFORM_FILE or not (report.is_file() and mask.is_file()):
         return None
     try:
-        source = json.loads(report.read_text(encoding="utf-8"))["region"]["source"]
+        made = json.loads(report.read_text(encoding="utf-8"))["region"]
+        source, lungs = made["source"], dict(made.get("lungs") or {})
     except (OSError, ValueError, KeyError, TypeError):
         return None
     image = load_image(str(mask))
     if source not in (GIVEN, LUNGS) or (fixed is not None and not image.grid.same_as(fixed.grid)):
         return None
-    return Region(source, image)
+    return Region(source, image, lungs)

@@ -58,6 +58,7 @@ def quality_in_parts(
     moving_mask: Volume | None = None,
     kept_mask: Volume | None = None,
     kept_source: str = LUNGS,
+    kept_lungs: dict[str, Any] | None = None,
     fixed_labels: Volume | Sequence[Volume] | None = None,
     moving_labels: Volume | Sequence[Volume] | None = None,
     label_names: dict[str, str] | None = None,
@@ -76,6 +77,7 @@ def quality_in_parts(
         fixed_mask, moving_mask: Non-zero counts; on any grid.
         kept_mask: The mask that the registration used, kept with its result; on any grid.
         kept_source: Where it came from: ``mask`` or ``lungs``.
+        kept_lungs: What the registration's provenance says of them.
         fixed_labels, moving_labels: Label maps, on any grid; several where segments overlap, with
             numbers that differ between all segments.
         label_names: What to call labels, by their number as text.
@@ -114,7 +116,7 @@ def quality_in_parts(
         *images,
         fixed_mask=masks[0],
         moving_mask=masks[1],
-        kept=None if kept is None else Region(kept_source, kept),
+        kept=None if kept is None else Region(kept_source, kept, kept_lungs or {}),
         fixed_labels=labels[0],
     )
     progress(0.15, "Computing the Jacobian determinant")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,12 @@ class Region:
         source: ``mask`` (given), ``lungs`` (found in two chest CTs), ``labels`` (all labels of the
             fixed image together) or ``image``.
         mask: uint8 on the fixed image's grid; None for the whole image.
+        lungs: What the verdict has to say of the lungs, see :class:`images.masks.FoundMasks`.
     """
 
     source: str = _IMAGE
     mask: Image | None = None
+    lungs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -39,22 +41,27 @@ class Region:
         return _NAMES[self.source]
 
     def described(self) -> dict[str, Any]:
-        """For a report: ``source``, ``name`` and, of a mask, ``volume_ml``."""
+        """For a report: ``source``, ``name``, of a mask ``volume_ml``, and ``lungs`` if any."""
         found: dict[str, Any] = {"source": self.source, "name": self.name}
+        if self.lungs:
+            found["lungs"] = dict(self.lungs)
         if self.mask is not None:
             voxels = int(self.mask.data.count_nonzero())
             found["volume_ml"] = voxels * float(np.prod(self.mask.grid.spacing)) / 1000
         return found
 
 
-def region_used(mask: Image | None, source: str | None) -> Region:
+def region_used(mask: Image | None, made: Mapping[str, Any]) -> Region:
     """The mask that a registration used, as the region to judge its result in.
 
     Args:
         mask: On the fixed image's grid; the whole image without one.
-        source: Where it came from, as the registration's provenance says; given, if it does not.
+        made: The registration's provenance: ``mask``, where it came from (given, if it does not
+            say so), and ``lungs``.
     """
-    return Region() if mask is None else Region(source or GIVEN, mask)
+    if mask is None:
+        return Region()
+    return Region(made.get("mask") or GIVEN, mask, made.get("lungs") or {})
 
 
 def region_of(
@@ -85,12 +92,14 @@ def region_of(
         return Region(GIVEN, _binary(fixed_mask))
     if kept is not None and kept.mask is not None:
         return kept
+    lungs: Mapping[str, Any] = {}
     if fixed is not None and moving is not None:
-        found = find_masks(finite(fixed), finite(moving), None, moving_mask, [])[0]
+        found, _, lungs = find_masks(finite(fixed), finite(moving), None, moving_mask, [])
         if found is not None:
-            return Region(LUNGS, _binary(found))
+            return Region(LUNGS, _binary(found), lungs)
     grid = None if fixed is None else fixed.grid
-    return Region() if fixed_labels is None else labeled_region(fixed_labels, grid)
+    region = Region() if fixed_labels is None else labeled_region(fixed_labels, grid)
+    return replace(region, lungs=lungs)
 
 
 def labeled_region(labels: Image | Sequence[Image], grid: Grid | None = None) -> Region:

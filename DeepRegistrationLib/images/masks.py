@@ -6,6 +6,7 @@ What is uncertain is not used: the registration goes on without it, and a senten
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,13 +21,29 @@ _SHARES = 0.3  # difference of the right lung's share
 _EXTENTS = (2.0, 2.0, 3.0)  # ratio of the extents along x, y, z
 
 
+class FoundMasks(NamedTuple):
+    """What :func:`find_masks` gives.
+
+    Attributes:
+        fixed, moving: The masks, or None.
+        lungs: What a verdict has to say of the lungs in chest CTs without masks, as plain data, and
+            only what there is: ``unused``, a clause that says why those that were found are no
+            masks; ``missing``, a clause by side on what the masks lack, and ``alone``, whether that
+            is a whole lung.
+    """
+
+    fixed: Image | None
+    moving: Image | None
+    lungs: dict[str, Any]
+
+
 def find_masks(
     fixed: Image,
     moving: Image,
     fixed_mask: Image | None,
     moving_mask: Image | None,
     notes: list[str],
-) -> tuple[Image | None, Image | None]:
+) -> FoundMasks:
     """The given masks on the images' device; in a chest CT, the lungs where none was given.
 
     What was found is said in ``notes``. Lungs count only when both images show them, plausibly and
@@ -35,7 +52,7 @@ def find_masks(
     device = fixed.data.device
     given = [None if m is None else m.to(device) for m in (fixed_mask, moving_mask)]
     if all(m is not None for m in given) or not (is_ct(fixed) and is_ct(moving)):
-        return given[0], given[1]
+        return FoundMasks(given[0], given[1], {})
     with ThreadPoolExecutor(2) as pool:  # SciPy looks for regions on one processor
         looking = [
             pool.submit(look_for_lungs, image) if m is None else None
@@ -46,20 +63,15 @@ def find_masks(
         for m, job in zip(given, looking, strict=True)
     ]
     looked = [m is None for m in given]
-    if any(look and f.mask is None for look, f in zip(looked, found, strict=True)):
-        if any(f.mask is not None for f in found):
-            side = "fixed" if found[0].mask is None else "moving"
-            notes.append(
-                f"No lungs were found in the {side} image, so the lungs are not used as masks."
-            )
-        return given[0], given[1]
-    why = _objection(found, looked)
-    if why:
+    if all(f.mask is None for f in found):
+        return FoundMasks(given[0], given[1], {})
+    unused = _objection(found, looked)
+    if unused:
         notes.append(
-            f"The lungs that were found may be wrong ({why}), so they are not used as masks. Look "
-            "at the images, or give masks."
+            f"{unused}, so the lungs are not used as masks. Look at the images, or give masks."
         )
-        return given[0], given[1]
+        doubtful = all(looked) and any(f.evidence.chest for f in found)
+        return FoundMasks(given[0], given[1], {"unused": unused} if doubtful else {})
     sides = [side for side, look in zip(("fixed", "moving"), looked, strict=True) if look]
     sizes = ", ".join(
         f"{f.evidence.text} in the {side} image"
@@ -70,18 +82,42 @@ def find_masks(
         f"No {f'{sides[0]} mask was' if len(sides) == 1 else 'masks were'} given: the lungs were "
         f"found ({sizes}) and used."
     )
-    notes += [
-        f"In the {side} image {f.evidence.missing}: what is filled, collapsed or cut off is not in "
-        "the mask, and counts little. If it matters, give masks that include it."
+    missing = {
+        side: f.evidence
         for side, f, look in zip(("fixed", "moving"), found, looked, strict=True)
         if look and f.evidence.missing
+    }
+    notes += [
+        f"In the {side} image {evidence.missing}: what is filled, collapsed or cut off is not in "
+        "the mask, and counts little. If it matters, give masks that include it."
+        for side, evidence in missing.items()
     ]
     masks = [None if f.mask is None else f.mask.to(device) for f in found]
-    return masks[0], masks[1]
+    return FoundMasks(masks[0], masks[1], _lacking(missing))
+
+
+def _lacking(missing: dict[str, LungFindings]) -> dict[str, Any]:
+    """``missing`` and ``alone`` of scans of a chest; at the lungs' ends sizes say nothing."""
+    chests = {side: evidence for side, evidence in missing.items() if evidence.chest}
+    if not chests:
+        return {}
+    return {
+        "missing": {side: evidence.missing for side, evidence in chests.items()},
+        "alone": any(evidence.alone for evidence in chests.values()),
+    }
 
 
 def _objection(found: list[FoundLungs], looked: list[bool]) -> str:
-    """A clause that says why the masks are not to be used; empty where they are."""
+    """A clause that says why the lungs are no masks; empty where they are."""
+    for side, one in zip(("fixed", "moving"), found, strict=True):
+        if one.mask is None:
+            return f"No lungs were found in the {side} image"
+    why = _reason(found, looked)
+    return f"The lungs that were found may be wrong ({why})" if why else ""
+
+
+def _reason(found: list[FoundLungs], looked: list[bool]) -> str:
+    """What speaks against the masks, or for their being of different things; empty for nothing."""
     for side, one, look in zip(("fixed", "moving"), found, looked, strict=True):
         if look and not one.evidence.sure:
             return f"{side} image: {'; '.join(one.evidence.failed_checks)}"

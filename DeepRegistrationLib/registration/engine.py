@@ -212,6 +212,7 @@ def _provenance(
         "refine": run.refine,
         "parameters": asdict(run.method.parameters),
         "mask": GIVEN if given_mask is not None else None if used is None else LUNGS,
+        "lungs": run.lungs,
         "device": str(run.work.device),
         "device_reason": reason,
         "seed": run.options.seed,

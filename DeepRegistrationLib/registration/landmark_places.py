@@ -38,7 +38,7 @@ def landmark_places(
     progress(0.1, "Looking for the region")
     images = image_of(fixed), image_of(moving)
     masks = [mask_of(m, i.grid) for m, i in zip((fixed_mask, moving_mask), images, strict=True)]
-    kept = region_used(mask_of(kept_mask, images[0].grid), None)
+    kept = region_used(mask_of(kept_mask, images[0].grid), {})
     region = region_of(*images, fixed_mask=masks[0], moving_mask=masks[1], kept=kept)
     progress(0.5, "Looking for distinctive places")
     return distinctive_points(images[0], region.mask, count)

@@ -98,7 +98,7 @@ def _named(layers: list[Image], names: dict[str, str]) -> Labels:
 def outcome_of(registration: Registration) -> RegistrationOutcome:
     """What of a registration becomes nodes: the transform, and the outputs that were wanted."""
     predicted = registration.uncertainty
-    region = region_used(registration.fixed_mask, registration.provenance.get("mask"))
+    region = region_used(registration.fixed_mask, registration.provenance)
     return RegistrationOutcome(
         transform=map_of(single_transform(registration.transform, registration.grid)),
         grid=registration.grid,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -64,6 +64,7 @@ class Pipeline:
         guide, structures: What drives it besides the images: landmark pairs, segments.
         notes, seconds: Sentences for the user, and wall time by stage, so far.
         method_seconds: Wall time of parts of what the method does, see :class:`Context`.
+        lungs: After :func:`prepare`, see :class:`images.masks.FoundMasks`.
         transform: After :func:`find_transform`.
         estimates: Further ones, of a method that averages.
         warped, jacobian, displacement, inverse, uncertainty: Those outputs that were computed.
@@ -82,6 +83,7 @@ class Pipeline:
     structures: Structures | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     method_seconds: dict[str, float] = field(default_factory=dict)
+    lungs: dict[str, Any] = field(default_factory=dict)
     transform: Transform = field(init=False)
     estimates: list[Transform] = field(default_factory=list)
     warped: Image | None = None
@@ -138,8 +140,9 @@ def prepare(run: Pipeline, progress: Progress) -> None:
     progress(0.2, "Looking for the lungs")
     pair = run.work.pair
     # The lung finder (scipy's labels and distances) works on the CPU, where the images are.
-    masks = find_masks(pair.fixed, pair.moving, pair.fixed_mask, pair.moving_mask, run.notes)
-    run.work.set_masks(*masks)
+    found = find_masks(pair.fixed, pair.moving, pair.fixed_mask, pair.moving_mask, run.notes)
+    run.work.set_masks(found.fixed, found.moving)
+    run.lungs = found.lungs
     pair = run.work.pair
     check_orientation(pair, run.initial)
     if run.initial is None and not overlap(pair.fixed, pair.moving):

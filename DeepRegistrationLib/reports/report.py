@@ -117,7 +117,7 @@ def report_and_measures(
         registration.driving, fixed_landmarks, moving_landmarks
     )
     notes = [*notes, *apart, *note_on_labels(registration.driving_labels)]
-    kept = region_used(registration.fixed_mask, registration.provenance.get("mask"))
+    kept = region_used(registration.fixed_mask, registration.provenance)
     region = region_of(fixed, moving, kept=kept, fixed_labels=fixed_labels)
     measured = measure(
         registration.transform,

@@ -35,6 +35,7 @@ from DeepRegistrationLib.reports.deformation_findings import (
     segment_findings,
 )
 from DeepRegistrationLib.reports.driving_findings import driving_findings
+from DeepRegistrationLib.reports.lung_findings import lung_findings
 from DeepRegistrationLib.reports.overlap_findings import overlap_findings, proves
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 
@@ -105,6 +106,7 @@ def verdict(
         *([] if len(left_out) and not len(after) else _landmarks(names, *errors, allowed)),
         *driving_findings(np.asarray(left_out, float), allowed),
         *_modality(quality),
+        *lung_findings((quality.get("region") or {}).get("lungs")),
         *_alignment(quality),
         *folding_findings(quality),
         *segment_findings(quality.get("segments")),

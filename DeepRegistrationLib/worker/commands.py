@@ -128,7 +128,8 @@ def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """``{"image": Volume}`` of a chest CT to its lungs.
 
     Returns:
-        ``mask``: Volume, uint8; ``text``: what was found; ``failed_checks``: clauses against it.
+        ``mask``: Volume, uint8; ``text``: what was found; ``failed_checks``: clauses against it;
+        ``missing``: a clause where much of a lung is not in it, or "".
     """
     from DeepRegistrationLib.images.lungs import require_lungs
     from DeepRegistrationLib.transforms.tensors import image_of, volume_of
@@ -140,6 +141,7 @@ def lungs(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "mask": volume_of(mask),
         "text": evidence.text,
         "failed_checks": list(evidence.failed_checks),
+        "missing": evidence.missing,
     }
 
 

@@ -48,7 +48,7 @@ def _stage_levels(folder: Path, device: str) -> Task:
 def _stage_affine(folder: Path, device: str) -> Task:
     pair = [finite(image) for image in inputs(folder)]
     masks = find_masks(*pair, None, None, [])  # type: ignore[call-arg]
-    here = [None if image is None else image.to(device) for image in (*pair, *masks)]
+    here = [None if image is None else image.to(device) for image in (*pair, *masks[:2])]
     return lambda: align(*here, progress=silent)  # type: ignore[arg-type]
 
 

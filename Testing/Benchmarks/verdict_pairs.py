@@ -144,8 +144,8 @@ def _lung(
         return float((transform(ours) - theirs).norm(dim=1).mean())
 
     least = max(1.0, 0.25 * max(*fixed.grid.spacing, *moving.grid.spacing))
-    region = Region(LUNGS, found[0])
-    return Pair(name, LUNG, tuning, fixed, moving, error, ours, theirs, least, region, found[1])
+    region = Region(LUNGS, found.fixed, found.lungs)
+    return Pair(name, LUNG, tuning, fixed, moving, error, ours, theirs, least, region, found.moving)
 
 
 def _popi(folder: Path, phase: int) -> Pair:

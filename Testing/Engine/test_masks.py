@@ -45,7 +45,7 @@ def without_left_lung(chest):
 
 def test_one_lung_and_two_are_not_used_and_it_is_said(chest):
     notes = []
-    assert find_masks(chest.fixed, without_left_lung(chest), None, None, notes) == (None, None)
+    assert find_masks(chest.fixed, without_left_lung(chest), None, None, notes)[:2] == (None, None)
     (note,) = notes
     assert "two lungs" in note
     assert "one lung" in note
@@ -54,7 +54,7 @@ def test_one_lung_and_two_are_not_used_and_it_is_said(chest):
 
 def test_one_lung_in_both_images_is_used(chest):
     moving = without_left_lung(chest)
-    masks = find_masks(moving, moving, None, None, [])
+    masks = find_masks(moving, moving, None, None, [])[:2]
     assert all(mask is not None for mask in masks)
 
 
@@ -63,7 +63,7 @@ def test_a_given_mask_of_another_organ_does_not_go_with_the_lungs(chest):
     heart = (points - torch.tensor([20.0, -30.0, -30.0])).norm(dim=-1) < 45.0
     given = Image(heart.to(torch.uint8), chest.fixed.grid)
     notes = []
-    fixed_mask, moving_mask = find_masks(chest.fixed, chest.moving, given, None, notes)
+    fixed_mask, moving_mask, _ = find_masks(chest.fixed, chest.moving, given, None, notes)
     assert torch.equal(fixed_mask.data, given.data)
     assert moving_mask is None
     assert "may be wrong" in notes[0]
@@ -76,7 +76,7 @@ def test_doubtful_lungs_are_not_used_and_it_is_said(chest):
     data[62:, 20:45, 20:45] = rng.normal(-850, 60, (8, 25, 25))
     bases = Image(torch.from_numpy(data).float(), Grid((90, 70, 70), (4.0, 4.0, 4.0)))
     notes = []
-    assert find_masks(chest.fixed, bases, None, None, notes) == (None, None)
+    assert find_masks(chest.fixed, bases, None, None, notes)[:2] == (None, None)
     assert "moving image: the lungs are only" in notes[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,18 @@ def test_a_click_makes_the_lungs_the_mask_of_their_side_and_another_undoes_it(
     panel.parameters.movingMask = drawn
     click(inputs.ui.undoLungsButton)
     assert panel.parameters.movingMask is drawn  # chosen since: left alone
+
+
+def test_a_lung_that_is_missing_is_said(slicer_host, panel, inputs, run, chest):
+    left = (chest.fixed_lungs.data != 0) & (chest.fixed.grid.points()[..., 0] > 0)
+    filled = replace(chest.fixed, data=chest.fixed.data.masked_fill(left, 40.0))
+    panel.parameters.fixedVolume = volume_node_from_image(filled, slicer.mrmlScene, "inhale")
+    click(inputs.ui.fixedLungsButton)
+    finish(slicer_host, run)
+    text = run.ui.statusText.text
+    assert "inhale lungs is now the mask" in text
+    assert "may be missing: one lung was found where the body has room for two." in text
+    assert "filled, collapsed or cut off is not in the mask." in text
 
 
 def test_a_volume_without_lungs_is_said_in_one_sentence(slicer_host, panel, inputs, run):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +51,24 @@ def test_the_panel_measures_in_the_lungs_that_the_registration_found(scene, volu
     after = report["similarity"]["after"]["local_ncc"]
     assert found["similarity"]["after"]["local_ncc"] == pytest.approx(after, abs=1e-3)
     assert "in the lungs" in " ".join(result.summary()) or result.folding["lungs"] == 0
+
+
+def test_what_the_registration_found_of_the_lungs_stays_with_its_transform(scene, chest):
+    filled = {
+        side: replace(
+            getattr(chest, side),
+            data=getattr(chest, side).data.masked_fill(
+                (lungs.data != 0) & (lungs.grid.points()[..., 0] > 0), 40.0
+            ),
+        )
+        for side, lungs in (("fixed", chest.fixed_lungs), ("moving", chest.moving_lungs))
+    }
+    nodes = tuple(volume_node_from_image(image, scene) for image in filled.values())
+    result = registered(scene, nodes)
+    request = quality_request(*nodes, result.nodes.transform)
+    report = build_report(result.registration, *filled.values())
+    assert set(request["kept_lungs"]["missing"]) == {"fixed", "moving"}
+    assert measure_quality(**request)["region"] == report["region"]
 
 
 def test_a_mask_chosen_later_takes_its_place(scene, volumes, chest):

@@ -185,6 +185,7 @@ def _paced(
 def _content(transform, errors: LandmarkErrors | None, notes: Sequence[str]) -> ReportContent:
     """What the page says that needs no time: nothing of images, measures and pictures."""
     made = made_of(transform)
+    made.pop("lungs", None)  # the verdict says it
     versions, seconds = _versions(), made.pop("seconds", None) or {}
     for name in ("deepregistration", "torch"):  # of the process that computed
         versions.update({name: made.pop(name)} if name in made else {})

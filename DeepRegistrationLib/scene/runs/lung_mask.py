@@ -28,12 +28,14 @@ class LungMaskResult:
         node: Label map on the volume's grid; 1 inside the lungs. Fit for the mask selectors.
         liters: The lungs' volume.
         failed_checks: Clauses that speak against the mask.
+        missing: A clause where much of a lung is not in it, or "".
         record: ``record.undo()`` takes it back.
     """
 
     node: Any
     liters: float
     failed_checks: list[str]
+    missing: str
     record: Record
 
 
@@ -75,7 +77,8 @@ class LungMaskRequest(EngineRequest):
             put_beside(node, self.volumeNode)
         mask = result["mask"]
         cubic_mm = np.count_nonzero(mask.data) * np.prod(mask.grid.spacing)
-        return LungMaskResult(node, float(cubic_mm) / 1e6, result["failed_checks"], record)
+        doubts = result["failed_checks"], result["missing"]
+        return LungMaskResult(node, float(cubic_mm) / 1e6, *doubts, record)
 
     def needed(self) -> list[tuple[str, Any]]:
         return [("volume", self.volumeNode)]

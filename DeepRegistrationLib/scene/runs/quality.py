@@ -17,6 +17,7 @@ from DeepRegistrationLib.scene.landmarks.driving import segments_that_drove
 from DeepRegistrationLib.scene.landmarks.pairs import taken_as_identity
 from DeepRegistrationLib.scene.nodes.masks import mask_from_node
 from DeepRegistrationLib.scene.nodes.outputs import outputs_of
+from DeepRegistrationLib.scene.nodes.provenance import made_of
 from DeepRegistrationLib.scene.nodes.segments import labels_from_node
 from DeepRegistrationLib.scene.nodes.transforms import map_from_node
 from DeepRegistrationLib.scene.nodes.volumes import volume_from_node
@@ -108,6 +109,7 @@ def quality_request(
     if kept is not None:
         request["kept_mask"] = mask_from_node(kept, "the mask of the registration")
         request["kept_source"] = transform.GetAttribute(MASK_SOURCE) or GIVEN
+        request["kept_lungs"] = made_of(transform).get("lungs")
     if inverse is not None:
         grid = request["moving"].grid
         request["inverse"] = map_from_node(inverse, grid, "the inverse transform")
