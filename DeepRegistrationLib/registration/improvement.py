@@ -113,9 +113,10 @@ def improve(
     where = choose_device(device)[0]
     notes = list(driving.notes)
     progress(0.0, "Preparing the improvement")
-    fixed, moving = finite(fixed).to(where), finite(moving).to(where)
+    fixed, moving = finite(fixed), finite(moving)
     with torch.no_grad():
-        mask = find_masks(fixed, moving, fixed_mask, None, [])[0]
+        mask = find_masks(fixed, moving, fixed_mask, None, []).fixed
+        fixed, moving, mask = fixed.to(where), moving.to(where), mask and mask.to(where)
         preset, levels = _settings(fixed, moving, mask)
         present, affine = _field(
             transform.to(where), fixed.grid, levels[-1], Balls(centers, radius)

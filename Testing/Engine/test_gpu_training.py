@@ -2,6 +2,8 @@
 
 import pytest
 import test_recipe_eppenhof
+import test_recipe_heartnet
+import test_recipe_heartsegnet
 import test_recipe_regnet
 import test_recipe_svfnet
 import test_recipe_virnet
@@ -80,6 +82,21 @@ def test_svfnet_trains(tmp_path, quick):  # noqa: F811
     cases = test_recipe_svfnet.write_cases(tmp_path / "data", sizes, "train")
     recipe = test_recipe_svfnet.recipe(tmp_path, overlap=1.0)  # references are kept for the second
     compare(recipe, lambda device: recipe.prepare(cases, torch.device(device), silent), 8)
+
+
+def test_heartnet_and_heartsegnet_train(tmp_path):
+    """Both meet all that disguises a slice: cuts, random shapes, hearts upside down."""
+    for module, values in (
+        (test_recipe_heartnet, {"random_shapes": 0.5, "cropped": 0.5}),
+        (test_recipe_heartsegnet, {"random_shapes": 0.5, "cropped": 0.5, "upside_down": 0.5}),
+    ):
+        recipe = module.recipe(precision="float32", **values)
+        cases = module.cases(tmp_path / recipe.name, "train")
+
+        def prepare(device, recipe=recipe, cases=cases):
+            return recipe.prepare(cases, torch.device(device), silent)
+
+        compare(recipe, prepare, 8)
 
 
 def test_a_whole_training_of_mlvirnet_ends_where_the_cpus_does(tmp_path):

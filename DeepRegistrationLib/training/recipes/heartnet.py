@@ -125,15 +125,16 @@ class HeartNetRecipe(Recipe):
     def batch(self, prepared: PreparedSlices, step: int, generator: torch.Generator) -> Any:
         device = prepared.slices.device
         chosen = torch.randint(len(prepared.slices), (self.slices,), generator=generator)
+        chosen = chosen.to(device)
         places = self.places(generator).to(device)
         both = torch.cat([prepared.slices[chosen], prepared.shares[chosen]], dim=1)
         found = F.grid_sample(both, places, align_corners=False)
         pictures, shares = self.pictured(found[:, :-3], found[:, -3:], generator)
         without_heart = torch.rand(self.slices, generator=generator) < self.random_shapes
-        if bool(without_heart.any()):
-            count = int(without_heart.sum())
-            pictures[without_heart] = _random_shapes(count, generator).to(device)
-            shares[without_heart] = 0.0
+        if count := int(without_heart.sum()):
+            rows = without_heart.nonzero()[:, 0].to(device)
+            pictures[rows] = _random_shapes(count, pictures.shape[-1], generator).to(device)
+            shares[rows] = 0.0
         pictures, inside = self._disguised(pictures, generator)
         return pictures, _with_surroundings(shares * inside)
 
@@ -247,9 +248,9 @@ def smooth_noise(n: int, cells: int, seen: int, generator: torch.Generator) -> T
     return F.interpolate(values, size=(seen, seen), mode="bicubic", align_corners=True)
 
 
-def _random_shapes(n: int, generator: torch.Generator) -> Tensor:
-    """Bodies with organs of random shape and brightness, some in a bright shell: [n, 1, y, x]."""
-    axis = torch.linspace(-1, 1, _SEEN)
+def _random_shapes(n: int, seen: int, generator: torch.Generator) -> Tensor:
+    """Bodies with organs of random shape and brightness, some in a shell: [n, 1, seen, seen]."""
+    axis = torch.linspace(-1, 1, seen)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     draw = torch.rand(5, n, 1, 1, generator=generator)
     middle = 0.6 * draw[:2] - 0.3
@@ -257,10 +258,10 @@ def _random_shapes(n: int, generator: torch.Generator) -> Tensor:
         (x - middle[0]) / (0.4 + 0.6 * draw[2]), (y - middle[1]) / (0.4 + 0.6 * draw[3])
     )
     heights = torch.stack(
-        [smooth_noise(n, 3 + k, _SEEN, generator)[:, 0] for k in range(_SHAPES)], 1
+        [smooth_noise(n, 3 + k, seen, generator)[:, 0] for k in range(_SHAPES)], 1
     )
     brightness = torch.rand(n, _SHAPES, generator=generator)
-    organs = brightness.gather(1, heights.argmax(1).flatten(1)).reshape(n, _SEEN, _SEEN)
-    organs = organs * (1 + 0.2 * smooth_noise(n, _TEXTURE, _SEEN, generator)[:, 0])
+    organs = brightness.gather(1, heights.argmax(1).flatten(1)).reshape(n, seen, seen)
+    organs = organs * (1 + 0.2 * smooth_noise(n, _TEXTURE, seen, generator)[:, 0])
     shell = ((radius - 1).abs() < 0.08) & (draw[4] < 0.5)
     return torch.where(shell, 1.0, organs * (radius < 1))[:, None].clamp(0.0, 1.5)
