@@ -54,16 +54,19 @@ bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.roofline
 
 # On a machine with an NVIDIA GPU, with the Python that has PyTorch for it: see
-# Testing/Benchmarks/GPU.md.
+# Testing/Benchmarks/GPU.md. With TRAIN_DATA it trains first: RECIPE=, RUN=, START=weights to start
+# from, SET="name=value ...".
+RECIPE ?= svfnet
+RUN ?= runs/$(RECIPE)
 gpu:
+	$(if $(TRAIN_DATA),$(PYTHON) -m DeepRegistrationLib train $(RECIPE) \
+		--data $(TRAIN_DATA) --output $(RUN) --time-limit 8 $(addprefix --set ,$(SET)) \
+		$(addprefix --start ,$(START)) $(if $(wildcard $(RUN)/checkpoint.pt),--resume))
 	$(PYTHON) -m pytest Testing/Engine -k cuda
 	$(PYTHON) -m Testing.Benchmarks.gpu
 	$(PYTHON) -m Testing.Benchmarks.networks --device cuda
 	$(PYTHON) -m Testing.Benchmarks.scaling --device cuda
 	$(PYTHON) -m Testing.Benchmarks.roofline --device cuda
-	$(if $(TRAIN_DATA),$(PYTHON) -m DeepRegistrationLib train $(or $(RECIPE),svfnet) \
-		--data $(TRAIN_DATA) --output $(or $(RUN),runs/$(or $(RECIPE),svfnet)) --time-limit 8 \
-		$(if $(wildcard $(or $(RUN),runs/$(or $(RECIPE),svfnet))/checkpoint.pt),--resume))
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed.")'

@@ -5,6 +5,9 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import shutil
+import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 import DeepRegistrationLib
 from DeepRegistrationLib.cli import main
 from DeepRegistrationLib.cli.parser import build_parser
+from DeepRegistrationLib.data import phantom_cases
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -130,3 +134,31 @@ def test_files_that_a_page_names_are_those_that_its_phantom_command_writes(
         number = re.search(r"\d{5}", name)
         assert number is None or int(number[0]) < int(count), name
         assert (tmp_path / folder / re.sub(r"\d{5}", "00000", name)).is_file(), name
+
+
+def test_the_lung_phantoms_of_the_training_page_train_as_printed(tmp_path, monkeypatch):
+    """Its two commands, with fewer and coarser phantoms, a smaller network and two steps."""
+    page = commands(ROOT / "docs" / "training.md")
+    makes = next(c for c in page if c.startswith("phantom thorax"))
+    trains = page[page.index(makes) + 1]
+    monkeypatch.chdir(tmp_path)
+    coarse = partial(phantom_cases.thorax, (40, 32, 36), (8.0, 8.0, 8.0))
+    monkeypatch.setattr(phantom_cases, "thorax", lambda *_, **options: coarse(**options))
+    assert main([*shlex.split(makes), "--count", "3", "--quiet"]) == 0
+    cheap = ["--iterations", "2", "--set", "base=2", "--set", "size=32", "--quiet"]
+    assert main([*shlex.split(trains), *cheap]) == 0
+    run = tmp_path / re.search(r"--output (\S+)", trains)[1]
+    assert (run / "weights.safetensors").is_file()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="without make")
+def test_training_comes_first_on_a_gpu_and_gets_its_start_and_values():
+    page = (ROOT / "Testing" / "Benchmarks" / "GPU.md").read_text("utf-8")
+    printed = re.search(r"`make (gpu TRAIN_DATA=[^`]*)`", page)[1]
+    call = ["make", "-n", *shlex.split(printed), "PYTHON=python3"]
+    shown = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    first = shlex.split(shown.replace("\\\n", " ").splitlines()[0])
+    assert first[:3] == ["python3", "-m", "DeepRegistrationLib"]
+    arguments = build_parser().parse_args(first[3:])
+    assert (arguments.recipe, arguments.start) == ("corrnet", "corrnet")
+    assert arguments.parameters == ["size=160"] and not arguments.resume
