@@ -7,6 +7,7 @@ from scipy import ndimage
 from torch import nn
 
 from DeepRegistrationLib.data.cases import Case
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.images.sampling import bspline_coefficients
@@ -277,9 +278,9 @@ def test_cases_become_volumes_of_the_lungs_and_pairs_with_landmarks(tmp_path):
         points = tmp_path / "points.csv"
         points.write_text("60,60,60\n80,90,70\n")
         cases.append(Case("a", "validation", name, tmp_path / "mask.nii.gz", None, points))
-    recipe = make_recipe("eppenhof-preview", {"size": 16, "base": 1})
+    recipe = make_recipe("eppenhof-preview", {"size": 32, "base": 1})
     prepared = recipe.prepare(cases, CPU, silent)
-    assert [i.shape for i in prepared.images] == [(1, 16, 16, 16)] * 2
+    assert [i.shape for i in prepared.images] == [(1, 32, 32, 32)] * 2
     assert 0.2 < float(prepared.masks[0].mean()) < 0.4  # lungs of 23 voxels in a box of 33
     network = EppenhofNet(1).eval()
     with torch.no_grad():
@@ -288,3 +289,10 @@ def test_cases_become_volumes_of_the_lungs_and_pairs_with_landmarks(tmp_path):
     assert metrics == again
     assert set(metrics) == {"mae_voxels", "tre_mm", "tre_affine_mm"}
     assert metrics["tre_affine_mm"] < 1.0
+
+
+@pytest.mark.parametrize("name", ["eppenhof", "eppenhof-preview", "corrnet"])
+def test_images_too_small_for_the_coarsest_level_are_refused(name):
+    """At 16^3 batch norm would have a single voxel there."""
+    with pytest.raises(RegistrationError, match="size"):
+        make_recipe(name, {"size": 16})

@@ -170,7 +170,7 @@ class EppenhofPreview(EppenhofRecipe):
     validate_every: int = parameter(200, "Steps between validations.", minimum=1)
     snapshots: int = parameter(0, "Snapshots to average at the end; 0: the best one.", minimum=0)
     base: int = parameter(10, "Base width.", minimum=1, maximum=64)
-    size: int = parameter(64, "Voxels along each axis of the image; a multiple of 16.", minimum=16)
+    size: int = parameter(64, "Voxels along each axis of the image; a multiple of 16.", minimum=32)
     norm: str = parameter(
         "batch",
         "Batch norm in training; with the running values a short training learns less.",

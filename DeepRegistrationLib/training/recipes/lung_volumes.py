@@ -74,7 +74,7 @@ class LungVolumesRecipe(Recipe):
     """A network that is trained on pairs made of one image, in the box of its lungs."""
 
     size: int = parameter(
-        128, "Voxels along each axis of the image (paper); a multiple of 16.", minimum=16
+        128, "Voxels along each axis of the image (paper); a multiple of 16.", minimum=32
     )
     landmark_pairs: int = parameter(
         4, "Maximum number of validation pairs whose landmark error is also measured.", minimum=0
