@@ -147,8 +147,14 @@ def written(found: dict[str, dict[str, Any]], titles: dict[str, str], note: str)
 
 
 def write(output: Path, note: str) -> None:
-    """RESULTS.md, and the rows of each run as CSV, from what is in ``RUNS``."""
+    """RESULTS.md, and the rows of each run as CSV, from what is in ``RUNS``.
+
+    Raises:
+        SystemExit: Nothing is there; what was written before stays.
+    """
     files = {name: RUNS / name / JSON for name in runs() if (RUNS / name / JSON).is_file()}
+    if not files:
+        sys.exit(f"{RUNS} holds no run, so that RESULTS.md stays as it is.")
     found = {name: json.loads(file.read_text()) for name, file in files.items()}
     titles = {name: run.title for name, run in runs().items()}
     (output / "RESULTS.md").write_text(written(found, titles, note), encoding="utf-8")

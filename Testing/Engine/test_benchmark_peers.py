@@ -13,6 +13,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import base as registry
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.studies.benchmark.protocol import same_patient
+from DeepRegistrationLib.studies.benchmark.published import PUBLISHED
 from DeepRegistrationLib.studies.benchmark.results import markdown
 from DeepRegistrationLib.studies.benchmark.table_parts import Table
 from DeepRegistrationLib.transforms import Affine
@@ -122,6 +123,26 @@ def test_the_tables_of_all_runs_are_one_page_with_their_failures(tmp_path, monke
     assert "- failed: p, m: It failed." in page and "Lungs" not in page
     assert (tmp_path / "rows" / "motion.csv").read_text() == "pair\np\n"
     assert markdown(table) in page
+
+
+def test_without_a_run_the_page_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RUNS", tmp_path / "build")
+    (tmp_path / "RESULTS.md").write_text("Of a run elsewhere.")
+    with pytest.raises(SystemExit, match="holds no run"):
+        results.write(tmp_path, "")
+    assert (tmp_path / "RESULTS.md").read_text() == "Of a run elsewhere."
+
+
+def test_the_page_quotes_papers_as_the_published_figures_do():
+    known = {(row.method, row.source): row for rows in PUBLISHED.values() for row in rows}
+    sources = {source for _, source in known}
+    lines = (results.HERE / "RESULTS.md").read_text("utf-8").splitlines()
+    cells = [[c.strip() for c in line.strip("| ").split(" | ")] for line in lines if "|" in line]
+    quoted = [row for row in cells if row[-1] in sources]
+    assert len(quoted) > 20
+    for method, *figures, source in quoted:
+        row = known[method, source]
+        assert {figure for figure in figures if figure != "–"} <= set(row.values.values()), method
 
 
 def test_a_table_as_markdown_keeps_its_columns():
