@@ -42,6 +42,7 @@ figures: $(VENV)/test
 bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.damage
 	$(PY) -m Testing.Benchmarks.results --data $(or $(BENCH_DATA),../shared/data)
+	$(PY) -m Testing.Benchmarks.shift_response --data $(or $(BENCH_DATA),../shared/data) --take
 	$(PY) -m Testing.Benchmarks.figures --take lungs synthetic motion hearts
 	$(PY) -m Testing.Benchmarks.lungs --data $(or $(BENCH_DATA),../shared/data)
 	$(PY) -m Testing.Benchmarks.hearts --data $(or $(BENCH_DATA),../shared/data)/cardiac_acdc

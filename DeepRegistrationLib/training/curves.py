@@ -70,16 +70,31 @@ class Curves:
     def _draw(self) -> None:
         from matplotlib.figure import Figure
 
-        names = [n for n in self._names() if n not in ("step", "seconds")]
-        figure = Figure(figsize=(8, 2 * len(names)), layout="constrained")
-        panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-        for panel, name in zip(panels, names, strict=True):
-            points = [(row["step"], row[name]) for row in self.rows if name in row]
-            panel.plot(*zip(*points, strict=True), marker=".")
-            panel.set_ylabel(name)
+        groups = _groups([n for n in self._names() if n not in ("step", "seconds")])
+        figure = Figure(figsize=(8, 2 * len(groups)), layout="constrained")
+        panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+        for panel, (title, names) in zip(panels, groups.items(), strict=True):
+            for name in names:
+                points = [(row["step"], row[name]) for row in self.rows if name in row]
+                panel.plot(*zip(*points, strict=True), marker=".", label=name.rpartition("/")[2])
+            panel.set_ylabel(title)
+            if len(names) > 1:
+                panel.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         panels[-1].set_xlabel("step")
         with atomic_file(self.folder / "curves.png") as path:
             figure.savefig(path, dpi=100)
+
+
+def _groups(names: Sequence[str]) -> dict[str, list[str]]:
+    """The curves of each panel by its title: ``tre`` and ``tre/anna`` share one.
+
+    The terms of the loss have scales of their own, so each has a panel of its own.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        shared = name.partition("/")[0]
+        groups.setdefault(name if shared == "loss" else shared, []).append(name)
+    return groups
 
 
 def _installed(package: str) -> bool:

@@ -22,7 +22,7 @@ from DeepRegistrationLib.methods.expected_accuracy import expected_of
 from DeepRegistrationLib.methods.model_card import read_card
 from DeepRegistrationLib.methods.shipped_weights import SHIPPED
 from DeepRegistrationLib.training.export import rounded
-from Testing.Benchmarks.figure_blocks import BLOCKS
+from Testing.Benchmarks import figure_blocks
 from Testing.Benchmarks.figure_file import (
     FILE,
     ROOT,
@@ -34,7 +34,9 @@ from Testing.Benchmarks.figure_file import (
     of_weights,
     take_rows,
 )
+from Testing.Benchmarks.paper_blocks import PAPER_BLOCKS
 
+BLOCKS = {**figure_blocks.BLOCKS, **PAPER_BLOCKS}
 _BLOCK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 _CARD_FIELDS = ("metric", "value", "unit", "data", "quality", "refine", "spread", "chosen")
 

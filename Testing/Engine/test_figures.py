@@ -14,8 +14,10 @@ from DeepRegistrationLib.methods import method_class
 from DeepRegistrationLib.methods.expected_accuracy import decimals, measured, stated_error
 from DeepRegistrationLib.methods.shipped_weights import SHIPPED
 from DeepRegistrationLib.methods.weights import weight_cards
+from Testing.Benchmarks.figure_blocks import DEFORMED
 from Testing.Benchmarks.figure_file import FILE, ROOT, dump, fill_from_rows, find, load, take_rows
 from Testing.Benchmarks.figures import card_text, pages, stale, with_blocks
+from Testing.Benchmarks.shift_response import take
 
 T00 = "4D-CT T00/T50"
 HEADLINES = ("TRE", "Dice")  # what users compare methods by
@@ -65,6 +67,18 @@ def test_rows_replace_what_was_measured_besides_them_only_when_they_are_taken(co
     fill_from_rows(content)
     figure = find(content, **wanted)
     assert figure["rows"] == "optimize" and figure["value"] != before and figure["spread"] > 0
+
+
+def test_measured_shifts_become_figures_of_the_weights(content):
+    before = len(content["figures"])
+    take(content, "regnet-preview", {"recovered_x_mm/4": 1.23, "recovered_z_mm/12": 4.56})
+    own = {"method": "regnet", "weights": "regnet-preview", "data": DEFORMED}
+    known = find(content, **own, metric="recovered of a shift of 4 mm along x")
+    new = find(content, **own, metric="recovered of a shift of 12 mm along z")
+    assert (known["value"], new["value"], new["unit"]) == (1.2, 4.6, "mm")
+    assert len(content["figures"]) == before + 1
+    page = with_blocks("<!-- figures: regnet-shifts -->\n<!-- /figures -->", content)
+    assert re.search(r"\| along x \| [\d.]+ \| 1\.2 \|", page)
 
 
 def test_rows_of_fewer_pairs_than_stated_change_nothing(content, tmp_path):

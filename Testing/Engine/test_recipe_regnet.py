@@ -16,6 +16,7 @@ from DeepRegistrationLib.training.recipes.regnet import LungScans
 from DeepRegistrationLib.training.recipes.shift_response import (
     captures,
     inputs,
+    response_metrics,
     responses,
     shifted_patches,
 )
@@ -192,6 +193,29 @@ def test_the_capture_range_is_the_largest_shift_that_is_still_found():
     found = torch.tensor([[2, 4, 6, 8, 10], [2, 2.9, 6, 8, 10], [1.6, 4.9, 4.6, 5.9, 10]])
     expected = {"capture_x_mm": 20.0, "capture_y_mm": 4.0, "capture_z_mm": 12.0}
     assert captures(found, 2.0) == expected
+
+
+def test_the_whole_response_curve_is_kept_with_the_validation():
+    found = torch.tensor([[2, 4, 6, 8, 10], [2, 2.9, 2.6, 1.8, 1], [1.6, 4.9, 4.6, 5.9, 0.5]])
+    metrics = response_metrics(found, 2.0)
+    assert metrics["capture_x_mm"] == 20.0
+    for axis, row in zip("xyz", found.tolist(), strict=True):
+        curve = [metrics[f"recovered_{axis}_mm/{shift}"] for shift in (4, 8, 12, 16, 20)]
+        assert curve == pytest.approx([2 * value for value in row])
+    assert len(metrics) == 18
+
+
+def test_more_patches_are_taken_a_few_at_a_time():
+    counts = []
+
+    class Along(nn.Module):
+        def forward(self, fine, coarse):
+            counts.append(len(fine))
+            return torch.full((len(fine), 3, 1, 1, 1), 3.0)
+
+    image, lungs = blobs(5, (80, 80, 80)), torch.ones(80, 80, 80, dtype=torch.bool)
+    responses(Along(), [image], [lungs], patches=20)
+    assert counts == [16, 4] * 15
 
 
 def test_responses_are_of_the_component_along_the_shift():

@@ -84,6 +84,16 @@ def test_curves_are_drawn_and_logged(whole):
     assert list((whole[0] / "tensorboard").glob("events*"))
 
 
+def test_measures_of_one_kind_share_a_panel_and_terms_of_the_loss_do_not():
+    names = ["loss", "loss/ngf", "tre", "tre/anna", "shift/2", "shift/4"]
+    assert list(curves._groups(names).items()) == [
+        ("loss", ["loss"]),
+        ("loss/ngf", ["loss/ngf"]),
+        ("tre", ["tre", "tre/anna"]),
+        ("shift", ["shift/2", "shift/4"]),
+    ]
+
+
 def test_the_best_weights_are_kept_with_their_record(whole):
     folder, outcome = whole
     record = json.loads((folder / "run.json").read_text())

@@ -25,7 +25,11 @@ from DeepRegistrationLib.training.recipes.landmark_pairs import (
     landmark_pairs,
     read_case,
 )
-from DeepRegistrationLib.training.recipes.shift_response import captures, inputs, responses
+from DeepRegistrationLib.training.recipes.shift_response import (
+    inputs,
+    response_metrics,
+    responses,
+)
 from DeepRegistrationLib.training.synthesis.appearance import Appearance
 from DeepRegistrationLib.training.synthesis.images import flipped, with_noise
 from DeepRegistrationLib.training.synthesis.patches import Making, PatchSource, patch_source
@@ -200,9 +204,10 @@ class RegNetRecipe(Recipe):
 
         ``mae_sum_mm`` is the sum of the three components, as in the paper's Table 1, and
         ``mae_x_mm`` to ``mae_z_mm`` are those; ``capture_x_mm`` to ``capture_z_mm`` are the
-        largest shifts that are found. With real pairs also the landmark
-        errors: ``tre_mm``, and ``tre_within_mm`` of the landmarks within 8 mm after the affine
-        (TRE' in the paper), each with that of the affine alone.
+        largest shifts that are found, ``recovered_x_mm/2`` to ``recovered_z_mm/10`` what is found
+        of each. With real pairs also the landmark errors: ``tre_mm``, and ``tre_within_mm`` of the
+        landmarks within 8 mm after the affine (TRE' in the paper), each with that of the affine
+        alone.
         """
         errors = []
         for number, source in enumerate(self._validation_sources(prepared)):
@@ -216,7 +221,8 @@ class RegNetRecipe(Recipe):
         means = torch.cat(errors).mean(0) * self.spacing
         metrics = {"mae_sum_mm": float(means.sum())}
         metrics |= {f"mae_{axis}_mm": float(m) for axis, m in zip("xyz", means, strict=True)}
-        metrics |= captures(responses(network, prepared.images, prepared.lungs), self.spacing)
+        found = responses(network, prepared.images, prepared.lungs)
+        metrics |= response_metrics(found, self.spacing)
         return metrics | self._landmark_errors(network, prepared.pairs)
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:

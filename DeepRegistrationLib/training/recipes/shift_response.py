@@ -18,12 +18,15 @@ _PATCHES = 16  # an image and shift
 _FOUND = 0.75  # of a shift
 
 
-def responses(network: nn.Module, images: Sequence[Tensor], lungs: Sequence[Tensor]) -> Tensor:
+def responses(
+    network: nn.Module, images: Sequence[Tensor], lungs: Sequence[Tensor], patches: int = _PATCHES
+) -> Tensor:
     """What the network answers to shifts of 2, 4, 6, 8 and 10 voxels.
 
     Args:
         images: HU, [z, y, x] each.
         lungs: Where patches are centered, bool, [z, y, x] each.
+        patches: An image and shift.
 
     Returns:
         Mean component along the shift, voxels, along x, y, z and in both directions: [3, 5].
@@ -33,14 +36,26 @@ def responses(network: nn.Module, images: Sequence[Tensor], lungs: Sequence[Tens
         generator = torch.Generator().manual_seed(number)
         for axis in range(3):
             for column, shift in enumerate(SHIFTS):
-                patches, signs = shifted_patches(image, mask, axis, shift, generator)
-                answers = network(*inputs(scaled(patches))).float()[:, axis, 0, 0, 0]
-                found[axis, column] += float((answers * signs).mean()) / len(images)
+                for count in _parts(patches):
+                    pairs, signs = shifted_patches(image, mask, axis, shift, generator, count)
+                    answers = network(*inputs(scaled(pairs))).float()[:, axis, 0, 0, 0]
+                    found[axis, column] += float((answers * signs).sum()) / patches / len(images)
     return found
 
 
+def _parts(patches: int) -> list[int]:
+    """How many at a time, so that memory holds them."""
+    whole, rest = divmod(patches, _PATCHES)
+    return [_PATCHES] * whole + [rest] * bool(rest)
+
+
 def shifted_patches(
-    image: Tensor, lungs: Tensor, axis: int, shift: int, generator: torch.Generator
+    image: Tensor,
+    lungs: Tensor,
+    axis: int,
+    shift: int,
+    generator: torch.Generator,
+    patches: int = _PATCHES,
 ) -> tuple[Tensor, Tensor]:
     """Pairs of patches of an image and of itself, moved along an axis; each has noise of its own.
 
@@ -56,19 +71,34 @@ def shifted_patches(
     room = half + shift
     inner = tuple(slice(room, n - room) for n in lungs.shape)
     centers = torch.nonzero(lungs[inner]).cpu() + room
-    chosen = centers[torch.randint(len(centers), (_PATCHES,), generator=generator)].tolist()
-    signs = torch.ones(_PATCHES, device=image.device)
+    chosen = centers[torch.randint(len(centers), (patches,), generator=generator)].tolist()
+    signs = torch.ones(patches, device=image.device)
     signs[::2] = -1
     pairs = []
     for number, center in enumerate(chosen):
         moved = list(center)
         moved[2 - axis] -= shift * int(signs[number])  # moving(c + d) = fixed(c)
-        patches = [
+        pair = [
             image[tuple(slice(c - half, c + half + 1) for c in place)].float()
             for place in (center, moved)
         ]
-        pairs.append(with_noise(torch.stack(patches), _NOISE, generator))
+        pairs.append(with_noise(torch.stack(pair), _NOISE, generator))
     return torch.stack(pairs).clamp(min=AIR), signs
+
+
+def response_metrics(found: Tensor, spacing: float) -> dict[str, float]:
+    """The curve by its points, and the capture range: ``recovered_x_mm/4`` of a shift of 4 mm.
+
+    Args:
+        found: As from :func:`responses`.
+        spacing: Of the voxels, mm.
+    """
+    curve = {
+        f"recovered_{axis}_mm/{shift * spacing:g}": float(value) * spacing
+        for axis, row in zip("xyz", found, strict=True)
+        for shift, value in zip(SHIFTS, row, strict=True)
+    }
+    return captures(found, spacing) | curve
 
 
 def captures(found: Tensor, spacing: float) -> dict[str, float]:
