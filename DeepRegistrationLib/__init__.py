@@ -30,6 +30,7 @@ _HOME = {
     "RegistrationOptions": "options",
     "VelocityField": "transforms",
     "cross_validated_errors": "registration.cross_validation",
+    "heart_overlap": "function.heart_overlap",
     "improve": "registration.improvement",
     "invert": "transforms",
     "jacobian": "transforms",

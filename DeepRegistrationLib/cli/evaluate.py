@@ -32,6 +32,7 @@ from DeepRegistrationLib.cli.page_function import function_parts, lungs_judged
 from DeepRegistrationLib.cli.terminal import warned
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.evaluation.landmark_pairs import LandmarkPairs
+from DeepRegistrationLib.function.heart_overlap import heart_overlap
 from DeepRegistrationLib.images.atomic_output import atomic_file, check_file
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
@@ -60,6 +61,7 @@ class _Inputs:
         given: Masks and labels, by the names of the report's arguments.
         notes: On all of them.
         grid: On which free-form transforms are sampled.
+        segment_hearts: Whether the ventricles are segmented in both images, and compared.
     """
 
     fixed: Image | None
@@ -68,6 +70,7 @@ class _Inputs:
     given: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     grid: Grid | None = None
+    segment_hearts: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,8 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise RegistrationError(
             "Only one label map was given; give both --fixed-labels and --moving-labels."
         )
+    if arguments.segment_hearts and not (arguments.fixed and arguments.moving):
+        raise RegistrationError("--segment-hearts needs both images: give --fixed and --moving.")
     for path in (arguments.report, arguments.output):
         if path is not None:
             check_file(path)
@@ -151,7 +156,7 @@ def _load(arguments: argparse.Namespace) -> _Inputs:
     landmarks = load_landmarks(arguments, fixed, moving)
     notes += () if landmarks is None else landmarks.notes
     grid = references[0].grid if references else None
-    return _Inputs(fixed, moving, landmarks, given, notes, grid)
+    return _Inputs(fixed, moving, landmarks, given, notes, grid, arguments.segment_hearts)
 
 
 def _numbers(layers: list[Image]) -> set[int]:
@@ -161,8 +166,11 @@ def _numbers(layers: list[Image]) -> set[int]:
 def _judged(path: str, transform: Transform, inputs: _Inputs) -> _Judged:
     """The report of a transform, and the measures behind it."""
     points = landmark_arguments(inputs.landmarks)
-    driven = drove(path, transform)
+    driven, hearts = drove(path, transform), None
     with torch.no_grad():
+        if inputs.segment_hearts and inputs.fixed is not None and inputs.moving is not None:
+            made = report_beside(path, transform)
+            hearts = heart_overlap(inputs.fixed, inputs.moving, transform, made=made)
         measures = evaluation_and_measures(
             transform,
             fixed=inputs.fixed,
@@ -170,6 +178,7 @@ def _judged(path: str, transform: Transform, inputs: _Inputs) -> _Judged:
             kept=kept_region(path, inputs.fixed),
             driving=driven.pairs,
             driving_labels=driven.labels,
+            hearts=hearts,
             **inputs.given,
             **(points | {"notes": inputs.notes}),
         )

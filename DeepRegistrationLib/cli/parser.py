@@ -168,6 +168,12 @@ def _add_evaluate(commands: Any) -> None:
     for side in ("fixed", "moving"):
         what = f"{LABELS} of the {side} image"
         parser.add_argument(f"--{side}-labels", metavar="FILE", help=what)
+    parser.add_argument(
+        "--segment-hearts",
+        action="store_true",
+        help="short-axis cine MRI without labels: overlap of the ventricles as HeartSegNet, a "
+        "network, segments them in both images",
+    )
     parser.add_argument("--output", "-o", metavar="FILE", help="report; stdout when omitted")
     add_evaluate_page(parser)
     add_strict_option(parser)

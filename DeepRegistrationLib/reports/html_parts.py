@@ -11,6 +11,7 @@ import numpy as np
 
 from DeepRegistrationLib.evaluation.finding import region_in_words
 from DeepRegistrationLib.reports.content import Picture
+from DeepRegistrationLib.reports.heart_findings import BY_NETWORK
 from DeepRegistrationLib.reports.report_style import STYLE
 
 _OVERLAP = {
@@ -118,18 +119,19 @@ def images_and_segments(quality: Mapping[str, Any]) -> str:
         ]
         title = f"Similarity of the images in {region_in_words(quality)}"
         text += table(["", "before", "after"], rows, title)
-    overlap = quality.get("overlap")
-    if overlap:
-        head = ["", *(f"{name}, {when}" for name in _OVERLAP.values() for when in _WHEN)]
-        rows = [
-            [
-                segment(label, values),
-                *(nested(values, when, key) for key in _OVERLAP for when in _WHEN),
-            ]
-            for label, values in overlap.items()
-        ]
-        text += table(head, rows, "Overlap of masks and segments")
+    text += _overlap_table(quality.get("overlap"), "Overlap of masks and segments")
+    hearts = (quality.get("hearts") or {}).get("overlap")
+    text += _overlap_table(hearts, f"Overlap of ventricles, {BY_NETWORK}")
     return section("Images and segments", text)
+
+
+def _overlap_table(overlap: Mapping[str, Any] | None, title: str) -> str:
+    head = ["", *(f"{name}, {when}" for name in _OVERLAP.values() for when in _WHEN)]
+    rows = [
+        [segment(label, values), *(nested(values, when, key) for key in _OVERLAP for when in _WHEN)]
+        for label, values in (overlap or {}).items()
+    ]
+    return table(head, rows, title) if rows else ""
 
 
 def segment(label: str, values: Mapping[str, Any]) -> str:

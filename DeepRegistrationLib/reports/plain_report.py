@@ -16,7 +16,26 @@ from DeepRegistrationLib.images.image import Image
 
 def without_places(measured: dict[str, Any]) -> dict[str, Any]:
     """Measures without positions in the image; every report has the same keys."""
-    overlap = {
+    hearts = measured.get("hearts")
+    if hearts:
+        hearts = {**hearts, "overlap": _overlap(hearts["overlap"])}
+    aligned = measured.get("alignment")
+    if aligned:
+        area = {key: value for key, value in aligned["area"].items() if key != "point"}
+        aligned = {**aligned, "area": area}
+    consistency = measured.get("inverse_consistency")
+    return {
+        **measured,
+        "overlap": _overlap(measured["overlap"]),
+        "hearts": hearts,
+        "alignment": aligned,
+        "inverse_consistency": consistency,
+    }
+
+
+def _overlap(overlap: dict[str, Any] | None) -> dict[str, Any] | None:
+    """By label, without the places where surfaces are farthest apart."""
+    return {
         label: {
             **pair,
             **{
@@ -25,19 +44,8 @@ def without_places(measured: dict[str, Any]) -> dict[str, Any]:
                 if pair.get(when)
             },
         }
-        for label, pair in (measured["overlap"] or {}).items()
-    }
-    aligned = measured.get("alignment")
-    if aligned:
-        area = {key: value for key, value in aligned["area"].items() if key != "point"}
-        aligned = {**aligned, "area": area}
-    consistency = measured.get("inverse_consistency")
-    return {
-        **measured,
-        "overlap": overlap or None,
-        "alignment": aligned,
-        "inverse_consistency": consistency,
-    }
+        for label, pair in (overlap or {}).items()
+    } or None
 
 
 def describe(image: Image | None) -> dict[str, Any] | None:

@@ -105,7 +105,8 @@ def report_and_measures(
         ``headline``, ``findings``, see :mod:`verdict`); ``inverse_consistency`` where the inverse
         was asked for (see :func:`inverse_consistency`); ``uncertainty`` where it was asked for (see
         :func:`uncertainty_statistics`); ``driving`` (see :func:`driving_report`; pairs that drove
-        it are not in ``tre``) and ``driving_labels``, the names of segments that did;
+        it are not in ``tre``) and ``driving_labels``, the names of segments that did; ``hearts``
+        where it was asked for (see :func:`function.heart_overlap.heart_overlap`);
         ``inverse_residual_mm`` (mean, max, and roundtrip_max, which is large where T folds) and
         ``notes``. What was not measured is None; there is no NaN.
 
@@ -168,6 +169,7 @@ def evaluation_and_measures(
     kept: Region | None = None,
     driving: LandmarkPairs | None = None,
     driving_labels: Sequence[str] = (),
+    hearts: dict[str, Any] | None = None,
     notes: Sequence[str] = (),
     **more: Any,
 ) -> tuple[Report, Report]:
@@ -179,6 +181,7 @@ def evaluation_and_measures(
         kept: The region that the transform brings along.
         driving: Landmark pairs that drove it.
         driving_labels: Names of the segments that drove it.
+        hearts: What ``heart_overlap`` gave, where it was asked for.
         notes: To be added to those of the images.
     """
     region = region_of(
@@ -199,7 +202,7 @@ def evaluation_and_measures(
             transform, None, fixed.grid, moving.grid, region.mask
         )
     measured["driving"] = driving_report(transform, driving, None)
-    measured["driving_labels"] = list(driving_labels)
+    measured |= {"driving_labels": list(driving_labels), "hearts": hearts}
     judged = _judged(measured, transform, *points)
     read = [note for image in (fixed, moving) if image is not None for note in image.notes]
     report = _assembled(

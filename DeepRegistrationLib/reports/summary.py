@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from DeepRegistrationLib.reports.heart_findings import heart_findings
 from DeepRegistrationLib.reports.report import STANDING_NOTES
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
 
@@ -40,6 +41,7 @@ def summary(report: dict[str, Any]) -> list[str]:
         dice = [overlap[when]["dice"] if overlap[when] else 0.0 for when in ("before", "after")]
         apart = " (it drove the registration: no proof)" if overlap.get("drove") else ""
         lines.append(f"Dice of {what}: {dice[0]:.3f} before, {dice[1]:.3f} after{apart}")
+    lines += [finding.text for finding in heart_findings(report["hearts"])]
     if volume := report["jacobian"]:
         text = f"Jacobian {volume['min']:.2f} to {volume['max']:.2f}, "
         text += f"folding in {volume['percent_nonpositive']:.3f} % of the image"

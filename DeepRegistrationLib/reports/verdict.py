@@ -35,6 +35,7 @@ from DeepRegistrationLib.reports.deformation_findings import (
     segment_findings,
 )
 from DeepRegistrationLib.reports.driving_findings import driving_findings
+from DeepRegistrationLib.reports.heart_findings import heart_findings
 from DeepRegistrationLib.reports.lung_findings import lung_findings
 from DeepRegistrationLib.reports.overlap_findings import overlap_findings, proves
 from DeepRegistrationLib.reports.uncertainty_findings import uncertainty_findings
@@ -111,6 +112,7 @@ def verdict(
         *folding_findings(quality),
         *segment_findings(quality.get("segments")),
         *overlap_findings(quality.get("overlap"), allowed),
+        *heart_findings(quality.get("hearts")),
         *consistency_findings(quality.get("inverse_consistency"), allowed),
         *uncertainty_findings(quality.get("uncertainty")),
         *_similarity(quality),

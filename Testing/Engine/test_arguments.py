@@ -34,6 +34,7 @@ RIGHT = {  # what each public function or class takes, and nothing else is wrong
     "Image": (IMAGE.data, GRID),
     "VelocityField": (VECTORS, GRID),
     "cross_validated_errors": (IMAGE, IMAGE, PAIRS),
+    "heart_overlap": (IMAGE, IMAGE, SHIFT),
     "improve": (IMAGE, IMAGE, SHIFT, PAIRS),
     "invert": (SHIFT, GRID),
     "jacobian": (SHIFT, GRID),

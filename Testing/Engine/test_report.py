@@ -46,6 +46,7 @@ KEYS = [
     "inverse_consistency",
     "driving",
     "driving_labels",
+    "hearts",
     "verdict",
     "inverse_residual_mm",
     "notes",
