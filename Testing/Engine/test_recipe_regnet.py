@@ -205,6 +205,23 @@ def test_the_whole_response_curve_is_kept_with_the_validation():
     assert len(metrics) == 18
 
 
+class Still(nn.Module):
+    """Answers no displacement."""
+
+    def forward(self, fine, coarse):
+        return torch.zeros(len(fine), 3, 1, 1, 1)
+
+
+def test_validation_measures_the_shifts_that_fit_into_the_images(monkeypatch):
+    """A patch of 55 voxels that is moved by 4 to each side needs 63."""
+    monkeypatch.setattr(module, "_VALIDATION_PATCHES", 2)
+    scans = LungScans([blobs(0)], [torch.ones(66, 64, 65).bool()], [])
+    metrics = make_recipe("regnet", TOY).validate(Still(), scans, CPU, silent)
+    assert metrics["mae_sum_mm"] > 0 and metrics["capture_x_mm"] == 0
+    curve = {name: value for name, value in metrics.items() if "recovered" in name}
+    assert curve == {f"recovered_{axis}_mm/{mm}": 0.0 for axis in "xyz" for mm in (8, 16)}
+
+
 def test_more_patches_are_taken_a_few_at_a_time():
     counts = []
 

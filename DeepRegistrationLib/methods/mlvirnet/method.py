@@ -24,7 +24,7 @@ class VirnetParameters(RepeatedParameters):
     start: str = parameter(
         "auto",
         "What comes before the network: an affine alignment, or only the lungs' centers shifted "
-        "onto each other; auto uses what the weights were trained with.",
+        "onto each other; auto uses what the weights' card names, or else the affine alignment.",
         choices=("auto", "affine", "lungs"),
     )
 

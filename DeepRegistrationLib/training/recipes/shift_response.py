@@ -29,13 +29,17 @@ def responses(
         patches: An image and shift.
 
     Returns:
-        Mean component along the shift, voxels, along x, y, z and in both directions: [3, 5].
+        Mean component along the shift, voxels, along x, y, z and in both directions: [3, 5]; NaN
+        where patches do not fit into all images.
     """
     found = torch.zeros(3, len(SHIFTS))
     for number, (image, mask) in enumerate(zip(images, lungs, strict=True)):
         generator = torch.Generator().manual_seed(number)
         for axis in range(3):
             for column, shift in enumerate(SHIFTS):
+                if not len(_centers(mask, shift)):
+                    found[axis, column] = torch.nan
+                    continue
                 for count in _parts(patches):
                     pairs, signs = shifted_patches(image, mask, axis, shift, generator, count)
                     answers = network(*inputs(scaled(pairs))).float()[:, axis, 0, 0, 0]
@@ -68,9 +72,7 @@ def shifted_patches(
         axis is ``shift`` times that.
     """
     half = PATCH // 2
-    room = half + shift
-    inner = tuple(slice(room, n - room) for n in lungs.shape)
-    centers = torch.nonzero(lungs[inner]).cpu() + room
+    centers = _centers(lungs, shift)
     chosen = centers[torch.randint(len(centers), (patches,), generator=generator)].tolist()
     signs = torch.ones(patches, device=image.device)
     signs[::2] = -1
@@ -86,6 +88,13 @@ def shifted_patches(
     return torch.stack(pairs).clamp(min=AIR), signs
 
 
+def _centers(lungs: Tensor, shift: int) -> Tensor:
+    """Voxels (z, y, x) of the lungs around which a patch fits, also a shifted one: [n, 3]."""
+    room = PATCH // 2 + shift
+    inner = tuple(slice(room, max(n - room, room)) for n in lungs.shape)
+    return torch.nonzero(lungs[inner]).cpu() + room
+
+
 def response_metrics(found: Tensor, spacing: float) -> dict[str, float]:
     """The curve by its points, and the capture range: ``recovered_x_mm/4`` of a shift of 4 mm.
 
@@ -97,6 +106,7 @@ def response_metrics(found: Tensor, spacing: float) -> dict[str, float]:
         f"recovered_{axis}_mm/{shift * spacing:g}": float(value) * spacing
         for axis, row in zip("xyz", found, strict=True)
         for shift, value in zip(SHIFTS, row, strict=True)
+        if not value.isnan()
     }
     return captures(found, spacing) | curve
 
