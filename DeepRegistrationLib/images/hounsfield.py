@@ -35,15 +35,22 @@ def hounsfield_offset(values: np.ndarray) -> float | None:
         0 or -1024; None where the image is not CT, shows no air, or was multiplied by a factor.
     """
     flat = values.reshape(-1)
-    some = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float32)
+    some = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float32, copy=False)
+    if not some.size:
+        return None
     for k, offset in enumerate((0.0, _INTERCEPT)):
-        if k and np.mean(some < _STORED[0]) > _STORED[1]:
+        if k and _share(some < _STORED[0], some.size) > _STORED[1]:
             break
-        air = np.mean(some + offset <= CT_MINIMUM)
-        dense = some[some + offset > _DENSE] + offset
-        water = np.mean(np.abs(dense) <= _WATER) if dense.size else 1.0 - k
-        enough = dense.size >= _DENSE_SHARE[k] * some.size
-        cold = np.mean((some + offset < _COLDEST) & (some > some.min()))
+        units = some + offset if offset else some
+        air = _share(units <= CT_MINIMUM, some.size)
+        dense = np.count_nonzero(units > _DENSE)
+        water = _share(np.abs(units) <= _WATER, dense) if dense else 1.0 - k
+        enough = dense >= _DENSE_SHARE[k] * some.size
+        cold = _share((units < _COLDEST) & (some > some.min()), some.size)
         if cold <= _COLD_SHARE and air >= _AIR_SHARE[k] and water >= _WATER_SHARE[k] and enough:
             return offset
     return None
+
+
+def _share(which: np.ndarray, of: int) -> float:
+    return np.count_nonzero(which) / of
