@@ -77,7 +77,7 @@ def take_rows(content: Content, runs: Iterable[str], folder: Path = ROWS) -> Non
     for run in runs:
         methods = {row["method"] for row in _read(folder / f"{run}.csv")}
         for figure in content["figures"]:
-            words = [figure["method"], figure.get("quality", "")]
+            words = [figure["method"], figure.get("quality", ""), figure.get("options", "")]
             name = " ".join(word for word in words if word)
             name += " + refine" if figure.get("refine") else ""
             own = content["data"][figure["data"]].get("run") == run and name in methods

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -65,8 +66,13 @@ def runs() -> dict[str, Run]:
             (
                 *("--methods", *_OPTIMIZE, "optimize:masks=none", "affine"),
                 *("corrnet:quality=best", *lungs),
-                *(greedy.Greedy.name, peers.ConvexAdam.name, *elastix),
+                *(greedy.Greedy.name, peers.ConvexAdam.name, *elastix[:2]),
             ),
+        ),
+        "elastix": Run(
+            "Lungs, CT: elastix with the parameters of EMPIRE10 (an hour or more)",
+            "",
+            ("--methods", *elastix[2:]),
         ),
         "popi": Run(
             "Lungs, CT: coarse phases of one patient (POPI), on which settings were chosen",
@@ -118,49 +124,57 @@ def command(name: str, run: Run, data: Path, limit: int | None) -> list[str] | N
     return ["benchmark", source, *run.options, *limits, "-o", str(output), "--resume"]
 
 
-def written(found: dict[str, dict[str, Any]], titles: dict[str, str], note: str) -> str:
-    """RESULTS.md from the results.json of each run."""
+def section(title: str, result: dict[str, Any]) -> str:
+    """A run's part of RESULTS.md, from its results.json."""
+    about = result["about"]
     lines = [
-        "# Accuracy and time, measured",
+        f"## {title}",
         "",
-        "Made by `make bench`, which runs `deepreg benchmark` ([how it measures]"
-        "(../../docs/benchmark.md)) with other groups' tools as further methods. Published figures "
-        "stand below the measured ones, with their source; they refer to the papers' own data. "
-        + note,
+        f"{about['pairs']} pairs. Machine: {about['machine']}. PyTorch {about['torch']}, "
+        f"deepregistration {about['deepregistration']}.",
+        "",
+        f"`{about['command']}`",
+        "",
+        *(markdown(Table(**table)) for table in result["tables"]),
     ]
-    for name, result in found.items():
-        about = result["about"]
-        lines += [
-            "",
-            f"## {titles[name]}",
-            "",
-            f"{about['pairs']} pairs. Machine: {about['machine']}. PyTorch {about['torch']}, "
-            f"deepregistration {about['deepregistration']}.",
-            "",
-            f"`{about['command']}`",
-            "",
-            *(markdown(Table(**table)) for table in result["tables"]),
-        ]
-        failures = result["failures"]
-        lines += [f"- failed: {f['pair']}, {f['method']}: {f['error']}" for f in failures]
+    failures = result["failures"]
+    lines += [f"- failed: {f['pair']}, {f['method']}: {f['error']}" for f in failures]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def sections_of(page: str) -> dict[str, str]:
+    """The parts of a RESULTS.md by their headings."""
+    parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]
+    return {part.split("\n", 1)[0].removeprefix("## "): part.rstrip() + "\n" for part in parts}
 
 
 def write(output: Path, note: str) -> None:
     """RESULTS.md, and the rows of each run as CSV, from what is in ``RUNS``.
 
+    The parts of runs that are not there stay as they are.
+
     Raises:
         SystemExit: Nothing is there; what was written before stays.
     """
-    files = {name: RUNS / name / JSON for name in runs() if (RUNS / name / JSON).is_file()}
-    if not files:
+    if not any((RUNS / name / JSON).is_file() for name in runs()):
         sys.exit(f"{RUNS} holds no run, so that RESULTS.md stays as it is.")
-    found = {name: json.loads(file.read_text()) for name, file in files.items()}
-    titles = {name: run.title for name, run in runs().items()}
-    (output / "RESULTS.md").write_text(written(found, titles, note), encoding="utf-8")
+    page = output / "RESULTS.md"
+    before = sections_of(page.read_text(encoding="utf-8")) if page.is_file() else {}
+    head = (
+        "# Accuracy and time, measured\n\nMade by `make bench`, which runs `deepreg benchmark` "
+        "([how it measures](../../docs/benchmark.md)) with other groups' tools as further methods. "
+        "Published figures stand below the measured ones, with their source; they refer to the "
+        f"papers' own data. {note}"
+    )
+    parts = [head.rstrip() + "\n"]
     (output / "rows").mkdir(exist_ok=True)
-    for name in found:
-        shutil.copyfile(RUNS / name / CSV, output / "rows" / f"{name}.csv")
+    for name, run in runs().items():
+        if (RUNS / name / JSON).is_file():
+            parts.append(section(run.title, json.loads((RUNS / name / JSON).read_text())))
+            shutil.copyfile(RUNS / name / CSV, output / "rows" / f"{name}.csv")
+        elif run.title in before:
+            parts.append(before[run.title])
+    page.write_text("\n".join(parts), encoding="utf-8")
 
 
 def main() -> None:

@@ -124,6 +124,17 @@ def test_the_tables_of_all_runs_are_one_page_with_their_failures(tmp_path, monke
     assert (tmp_path / "rows" / "motion.csv").read_text() == "pair\np\n"
     assert markdown(table) in page
 
+    (folder / "results.json").unlink()  # its part of the page stays
+    other = tmp_path / "build" / "lungs"
+    other.mkdir()
+    about["machine"] = "slide rule"
+    (other / "results.json").write_text(json.dumps(result))
+    (other / "results.csv").write_text("pair\nq\n")
+    results.write(tmp_path, "On a busy machine.")
+    longer = (tmp_path / "RESULTS.md").read_text()
+    assert page.split("\n## ")[1] in longer and "slide rule" in longer
+    assert longer.index("## Lungs") < longer.index("## Hearts")
+
 
 def test_without_a_run_the_page_stays_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RUNS", tmp_path / "build")
