@@ -43,7 +43,7 @@ def hounsfield_offset(values: np.ndarray) -> float | None:
             break
         units = some + offset if offset else some
         air = _share(units <= CT_MINIMUM, some.size)
-        dense = np.count_nonzero(units > _DENSE)
+        dense = int(np.count_nonzero(units > _DENSE))
         water = _share(np.abs(units) <= _WATER, dense) if dense else 1.0 - k
         enough = dense >= _DENSE_SHARE[k] * some.size
         cold = _share((units < _COLDEST) & (some > some.min()), some.size)

@@ -64,7 +64,8 @@ class Method(ABC):
     here is found by the folder's name. Networks name in ``augmentations`` the changes of the input
     that they were trained to bear, of those in
     :mod:`DeepRegistrationLib.registration.uncertainty.augmented`. Those that use the landmark pairs
-    and the structures of the context say so in ``guided``.
+    and the structures of the context say so in ``guided``. What is found by its name alone, and
+    offered in no list, is not ``listed``.
     """
 
     name: ClassVar[str]
@@ -73,6 +74,7 @@ class Method(ABC):
     Parameters: ClassVar[type]
     augmentations: ClassVar[tuple[str, ...]] = ()
     guided: ClassVar[bool] = False
+    listed: ClassVar[bool] = True
 
     def __init__(self, parameters: Any = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters
@@ -106,7 +108,8 @@ def register_method(method: type[Method]) -> type[Method]:
 def method_names() -> list[str]:
     """Names of all methods, in the order in which they should be offered."""
     order = {name: k for k, name in enumerate(_OFFERED)}
-    return sorted({**_folders(), **_METHODS}, key=lambda name: order.get(name, len(order)))
+    registered = {name for name, method in _METHODS.items() if method.listed}
+    return sorted({*_folders(), *registered}, key=lambda name: (order.get(name, len(order)), name))
 
 
 def method_class(name: str) -> type[Method]:

@@ -19,9 +19,9 @@ from typing import Any
 
 from DeepRegistrationLib.cli import main as deepreg
 from DeepRegistrationLib.methods.weights import weight_cards
+from DeepRegistrationLib.studies.benchmark import peers
 from DeepRegistrationLib.studies.benchmark.results import CSV, JSON, markdown
 from DeepRegistrationLib.studies.benchmark.table_parts import Table
-from Testing.Benchmarks import greedy, peers  # offer the tools of others as methods
 from Testing.Benchmarks.cases import write_lung_list, write_popi_list
 
 HERE = Path(__file__).parent
@@ -66,7 +66,7 @@ def runs() -> dict[str, Run]:
             (
                 *("--methods", *_OPTIMIZE, "optimize:masks=none", "affine"),
                 *("corrnet:quality=best", *lungs),
-                *(greedy.Greedy.name, peers.ConvexAdam.name, *elastix[:2]),
+                *(peers.Greedy.name, peers.ConvexAdam.name, *elastix[:2]),
             ),
         ),
         "elastix": Run(

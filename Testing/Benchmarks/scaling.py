@@ -27,13 +27,13 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+import DeepRegistrationLib.studies.benchmark.peers  # noqa: F401  (makes them known by name)
 from DeepRegistrationLib.data.phantoms import thorax
 from DeepRegistrationLib.devices import keep_freed_memory
 from DeepRegistrationLib.evaluation.landmarks import target_registration_error
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods.weights import weight_cards
 from DeepRegistrationLib.registration.engine import register
-from Testing.Benchmarks import greedy, peers  # noqa: F401  (offer the methods of others)
 from Testing.Benchmarks.machine import load, machine, measured, peak_mb
 from Testing.Benchmarks.processes import in_a_process
 from Testing.Benchmarks.scaling_tables import picture, table

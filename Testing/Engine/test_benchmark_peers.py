@@ -8,23 +8,19 @@ import pytest
 import torch
 
 from DeepRegistrationLib.data.cases import read_cases
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods import base as registry
+from DeepRegistrationLib.methods import method_class, method_names
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.studies.benchmark import peers
 from DeepRegistrationLib.studies.benchmark.protocol import same_patient
 from DeepRegistrationLib.studies.benchmark.published import PUBLISHED
 from DeepRegistrationLib.studies.benchmark.results import markdown
 from DeepRegistrationLib.studies.benchmark.table_parts import Table
+from DeepRegistrationLib.studies.benchmark.variants import check_available, variants_of
 from DeepRegistrationLib.transforms import Affine
-from Testing.Benchmarks import cases, greedy, peers, results
-
-for _method in (
-    peers.ConvexAdam,
-    peers.SymmetricDemons,
-    greedy.Greedy,
-):  # other tests list all methods
-    registry._METHODS.pop(_method.name, None)
+from Testing.Benchmarks import cases, results
 
 ANGLE = np.deg2rad(20)
 DIRECTION = (np.cos(ANGLE), -np.sin(ANGLE), 0, np.sin(ANGLE), np.cos(ANGLE), 0, 0, 0, 1)
@@ -48,20 +44,35 @@ def blobs(shift):
         (peers.ConvexAdam, True),
         (peers.SymmetricDemons, False),
         (peers.SymmetricDemons, True),
-        (greedy.Greedy, False),
-        (greedy.Greedy, True),
+        (peers.Greedy, False),
+        (peers.Greedy, True),
     ],
 )
 def test_a_known_shift_is_found_on_an_oblique_grid(method, given):
-    package = {peers.ConvexAdam: "convexAdam", greedy.Greedy: "picsl_greedy"}.get(method)
-    if package and importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
+    if method.package and importlib.util.find_spec(method.package) is None:
+        pytest.skip(f"{method.package} is not installed")
     start = Affine(translation=0.5 * SHIFT) if given else None
     with torch.no_grad():  # as in the engine
         found = method().register(blobs(0 * SHIFT), blobs(SHIFT), Context(initial=start))
     points = torch.from_numpy(GRID.center() + np.array([[0.0, 0, 0], [8, 4, 3], [-8, 4, -5]]))
     error = np.linalg.norm(found(points).numpy() - points.numpy() - SHIFT, axis=1)
     assert error.max() < 0.5 * np.linalg.norm(SHIFT)  # an exchanged or flipped axis leaves more
+
+
+def test_the_tools_of_others_are_found_by_name_and_offered_in_no_list(monkeypatch):
+    names = [peers.ConvexAdam.name, peers.Greedy.name, peers.SymmetricDemons.name]
+    assert [method_class(name) for name in names] == [
+        peers.ConvexAdam,
+        peers.Greedy,
+        peers.SymmetricDemons,
+    ]
+    assert not set(names) & set(method_names())
+    found = variants_of([*names, "optimize:masks=none"], ["default"], ["auto"])
+    assert [each.label for each in found] == [*names, "optimize no mask"]
+    check_available(found[2:])
+    monkeypatch.setattr(peers.Greedy, "package", "no_such_package")
+    with pytest.raises(RegistrationError, match="pip install no_such_package"):
+        check_available(found[1:2])
 
 
 def test_the_lists_of_real_pairs_are_what_the_command_reads(tmp_path):

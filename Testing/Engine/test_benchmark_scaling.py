@@ -5,13 +5,9 @@ import time
 
 import pytest
 
-from DeepRegistrationLib.methods import base as registry
-from Testing.Benchmarks import peers, processes, scaling
+from Testing.Benchmarks import processes, scaling
 from Testing.Benchmarks.processes import in_a_process
 from Testing.Benchmarks.scaling_tables import table
-
-for _method in (peers.ConvexAdam, peers.SymmetricDemons):  # other tests list all methods
-    registry._METHODS.pop(_method.name, None)
 
 HEAD = "method | voxels | cold"
 STAGES = ("--only", "read (.nii.gz)", "warp")

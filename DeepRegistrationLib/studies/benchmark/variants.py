@@ -10,6 +10,7 @@ from typing import cast
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.methods import make_parameters, method_class
 from DeepRegistrationLib.options import QUALITIES, Quality, RegistrationOptions
+from DeepRegistrationLib.studies.benchmark.peers import Peer  # and the tools themselves, by name
 
 MASKS = ("auto", "none")
 OWN_SETTINGS = ("quality", "refine", "masks")
@@ -72,16 +73,20 @@ def check_available(variants: Sequence[Variant]) -> None:
     """Refuse before hours of work what no pair could be registered by.
 
     Raises:
-        RegistrationError: A network has no weights (or not those asked for), elastix is missing.
+        RegistrationError: A network has no weights (or not those asked for), elastix or a package
+            of another tool is missing.
     """
     from DeepRegistrationLib.methods.elastix.process import require_elastix
     from DeepRegistrationLib.methods.weights import find_weights
 
     for variant in variants:
         method, parameters = variant.options.method, variant.options.parameters
+        chosen = method_class(method)
         if method == "elastix":
             require_elastix()
-        if "weights" in {f.name for f in fields(method_class(method).Parameters)}:
+        elif issubclass(chosen, Peer):
+            chosen.require()
+        if "weights" in {f.name for f in fields(chosen.Parameters)}:
             find_weights(method, parameters.get("weights", "auto"))
 
 

@@ -1,59 +1,32 @@
-"""Registration tools of others as methods, so that benchmarks run them beside ours.
-
-Importing this module offers ``convexadam`` (package convexAdam) and ``symmetric-demons``
-(SimpleITK) to :mod:`DeepRegistrationLib.methods`; users of the software never see them. elastix is
-one of its own methods.
-"""
+"""convexAdam (Siebert et al. 2022) as a method, so that benchmarks run it beside ours."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 
-from DeepRegistrationLib.images.image import Image, to_sitk
+from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import background, is_ct
-from DeepRegistrationLib.methods import Card, Method, register_method
+from DeepRegistrationLib.methods import register_method
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.elastix.parameter_sets import RECIPES
 from DeepRegistrationLib.methods.elastix.process import run_elastix
 from DeepRegistrationLib.progress import part
+from DeepRegistrationLib.studies.benchmark.peers.peer import HOUNSFIELD, Peer, peer_card
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
-from DeepRegistrationLib.transforms.io import field_of
 
-HOUNSFIELD = (-1000.0, 400.0)  # padding outside the scanner's circle would steer the metric
-_ITERATIONS = (50, 50, 50)  # of the demons' levels, coarse to fine
-_SMOOTHING = 3.0  # mm, of the demons' field after each iteration
 _STRIDE = 6  # voxels of convexAdam's coarse grid
 
 
-@dataclass(frozen=True)
-class NoParameters:
-    """The tools run with their defaults."""
-
-
-def peer_card(description: str, citation: str, licence: str, masks: bool) -> Card:
-    return Card(
-        description,
-        "any",
-        "both images of one modality",
-        citation,
-        licence,
-        "see the benchmark",
-        "see the benchmark",
-        masks,
-    )
-
-
 @register_method
-class ConvexAdam(Method):
+class ConvexAdam(Peer):
     """convexAdam with MIND features, its default parameters, float32 on the CPU.
 
     It needs one grid for both images and small motion. In CT an affine of elastix comes first,
@@ -62,8 +35,8 @@ class ConvexAdam(Method):
 
     name = "convexadam"
     title = "convexAdam"
-    card = peer_card("Coupled convex, then Adam.", "Siebert et al. 2022", "Apache-2.0", True)
-    Parameters = NoParameters
+    card = peer_card("Coupled convex, then Adam.", "Siebert et al. 2022", "Apache-2.0", masks=True)
+    package = "convexAdam"
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from convexAdam.convex_adam_MIND import convex_adam_pt
@@ -122,54 +95,3 @@ def _saved(mask: Image, path: Path) -> Path:
     array = (_padded(mask) != 0).astype(np.uint8)
     nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
     return path
-
-
-@register_method
-class SymmetricDemons(Method):
-    """SimpleITK's fast symmetric forces demons, coarse to fine, without masks.
-
-    Histograms are matched first. Every level has twice the in-plane resolution of the one before
-    and starts from its field; slices are thick and stay.
-    """
-
-    name = "symmetric-demons"
-    title = "Symmetric demons (SimpleITK)"
-    card = peer_card(
-        "Demons with symmetric forces.", "Vercauteren et al. 2009", "Apache-2.0", False
-    )
-    Parameters = NoParameters
-
-    def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        start: Transform = context.initial or Affine()
-        near = warp(moving, start, fixed.grid, fill=background(moving))
-        target, source = (sitk.Cast(to_sitk(image), sitk.sitkFloat32) for image in (fixed, near))
-        source = sitk.HistogramMatching(source, target, 256, 15, True)
-        demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
-        demons.SetNumberOfThreads(torch.get_num_threads())
-        demons.SetSmoothDisplacementField(True)
-        field = sitk.Image(target.GetSize(), sitk.sitkVectorFloat64)
-        field.CopyInformation(target)
-        for level, count in enumerate(_ITERATIONS):
-            context.progress(level / len(_ITERATIONS), "Running demons")
-            factor = 2 ** (len(_ITERATIONS) - 1 - level)
-            grids = [_shrunk_in_plane(image, factor) for image in (target, source)]
-            field = sitk.Resample(
-                field,
-                grids[0],
-                sitk.Transform(),
-                sitk.sitkLinear,
-                useNearestNeighborExtrapolator=True,
-            )
-            demons.SetNumberOfIterations(count)
-            demons.SetStandardDeviations([_SMOOTHING / s for s in grids[0].GetSpacing()])
-            field = demons.Execute(*grids, field)
-        found = field_of(sitk.Cast(field, sitk.sitkVectorFloat32))
-        return Composite([found, start]) if context.initial is not None else found
-
-
-def _shrunk_in_plane(image: sitk.Image, factor: int) -> sitk.Image:
-    if factor == 1:
-        return image
-    x_mm, y_mm, z_mm = image.GetSpacing()
-    sigmas = [factor * x_mm / 2, factor * y_mm / 2, z_mm / 1000]
-    return sitk.Shrink(sitk.SmoothingRecursiveGaussian(image, sigmas), [factor, factor, 1])

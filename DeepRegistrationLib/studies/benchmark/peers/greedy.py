@@ -1,8 +1,7 @@
 """greedy (Yushkevich et al. 2016) as a method, so that benchmarks run it beside ours.
 
 It is a program of its own, in a process of its own: package picsl_greedy, under the GPL, which
-nothing here imports. Importing this module offers ``greedy`` to
-:mod:`DeepRegistrationLib.methods`.
+nothing here imports.
 """
 
 from __future__ import annotations
@@ -15,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.image import Image, write_image
-from DeepRegistrationLib.methods import Method, register_method
+from DeepRegistrationLib.methods import register_method
 from DeepRegistrationLib.methods.affine.alignment import grown
 from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.studies.benchmark.peers.peer import HOUNSFIELD, Peer, peer_card
 from DeepRegistrationLib.transforms import Affine, Composite, Transform, read_transform
-from Testing.Benchmarks.peers import HOUNSFIELD, NoParameters, peer_card
 
 _PROGRAM = (
     "import sys; from picsl_greedy import Greedy3D; Greedy3D().execute(' '.join(sys.argv[1:]))"
@@ -30,7 +30,7 @@ _FLIP = np.diag([-1.0, -1.0, 1.0])  # RAS to LPS
 
 
 @register_method
-class Greedy(Method):
+class Greedy(Peer):
     """Affine with NCC of radius 4, then greedy diffeomorphic with NCC of radius 2.
 
     100, 100 and 50 iterations at a quarter, half and full resolution; the fixed mask, 8 mm wider,
@@ -39,12 +39,12 @@ class Greedy(Method):
 
     name = "greedy"
     title = "greedy"
-    card = peer_card("Greedy diffeomorphic, NCC.", "Yushkevich et al. 2016", "GPL-3.0", True)
-    Parameters = NoParameters
+    card = peer_card("Greedy diffeomorphic, NCC.", "Yushkevich et al. 2016", "GPL-3.0", masks=True)
+    package = "picsl_greedy"
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         if context.initial is not None and not isinstance(context.initial, Affine):
-            raise ValueError("greedy starts from an affine transform")
+            raise RegistrationError("greedy starts from an affine transform; give it no other.")
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for image, file in ((fixed, "fixed.nii"), (moving, "moving.nii")):
@@ -73,7 +73,8 @@ def _run(folder: Path, *arguments: str) -> None:
     command = [sys.executable, "-c", _PROGRAM, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"greedy ended with: {done.stderr.strip().splitlines()[-1:]}")
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise RegistrationError(f"greedy failed: {last[0]}")
 
 
 def _in_ras(affine: Affine) -> np.ndarray:
