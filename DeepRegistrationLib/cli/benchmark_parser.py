@@ -28,8 +28,8 @@ def add_benchmark(commands: Any) -> None:
         metavar="METHOD",
         required=True,
         help="NAME or NAME:SETTING=VALUE,...; a setting is a parameter ('deepreg methods'), or "
-        "quality, masks or refine=true; also other groups' tools: convexadam, greedy, "
-        "symmetric-demons",
+        "quality, masks or refine=true; also other groups' tools: ants-syn, "
+        "convexadam, greedy, symmetric-demons",
     )
     parser.add_argument(
         "--protocol",

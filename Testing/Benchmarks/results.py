@@ -74,6 +74,7 @@ def runs() -> dict[str, Run]:
             "",
             ("--methods", *elastix[2:]),
         ),
+        "ants": Run("Lungs, CT: ANTs SyN", "", ("--methods", peers.AntsSyn.name)),
         "popi": Run(
             "Lungs, CT: coarse phases of one patient (POPI), on which settings were chosen",
             "",

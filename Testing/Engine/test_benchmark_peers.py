@@ -44,6 +44,8 @@ def blobs(shift):
         (peers.ConvexAdam, True),
         (peers.SymmetricDemons, False),
         (peers.SymmetricDemons, True),
+        (peers.AntsSyn, False),
+        (peers.AntsSyn, True),
         (peers.Greedy, False),
         (peers.Greedy, True),
     ],
@@ -60,16 +62,13 @@ def test_a_known_shift_is_found_on_an_oblique_grid(method, given):
 
 
 def test_the_tools_of_others_are_found_by_name_and_offered_in_no_list(monkeypatch):
-    names = [peers.ConvexAdam.name, peers.Greedy.name, peers.SymmetricDemons.name]
-    assert [method_class(name) for name in names] == [
-        peers.ConvexAdam,
-        peers.Greedy,
-        peers.SymmetricDemons,
-    ]
+    tools = [peers.ConvexAdam, peers.Greedy, peers.SymmetricDemons, peers.AntsSyn]
+    names = [tool.name for tool in tools]
+    assert [method_class(name) for name in names] == tools
     assert not set(names) & set(method_names())
     found = variants_of([*names, "optimize:masks=none"], ["default"], ["auto"])
     assert [each.label for each in found] == [*names, "optimize no mask"]
-    check_available(found[2:])
+    check_available([found[2], found[-1]])
     monkeypatch.setattr(peers.Greedy, "package", "no_such_package")
     with pytest.raises(RegistrationError, match="pip install no_such_package"):
         check_available(found[1:2])

@@ -22,11 +22,13 @@ class Peer(Method):
 
     Attributes:
         package: The Python package that it needs, by the name that imports it; empty where none.
+        distribution: Its name on PyPI, where that is another one.
     """
 
     listed = False
     Parameters = NoParameters
     package: ClassVar[str] = ""
+    distribution: ClassVar[str] = ""
 
     @classmethod
     def require(cls) -> None:
@@ -36,9 +38,10 @@ class Peer(Method):
             RegistrationError: Its package is missing.
         """
         if cls.package and importlib.util.find_spec(cls.package) is None:
+            package = cls.distribution or cls.package
             raise RegistrationError(
-                f"{cls.title} needs the Python package {cls.package}; run `pip install "
-                f"{cls.package}`, or leave {cls.name} out."
+                f"{cls.title} needs the Python package {package}; run `pip install {package}`, or "
+                f"leave {cls.name} out."
             )
 
 

@@ -1,0 +1,96 @@
+"""ANTs' SyN (Avants et al. 2008) as a method, so that benchmarks run it beside ours.
+
+In a process of its own: package antspyx, whose ITK need not get along with SimpleITK's.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.image import Image, write_image
+from DeepRegistrationLib.methods import register_method
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.studies.benchmark.peers.peer import HOUNSFIELD, Peer, peer_card
+from DeepRegistrationLib.transforms import (
+    Affine,
+    Composite,
+    Transform,
+    read_transform,
+    write_transform,
+)
+
+_PROGRAM = """
+import sys
+import ants
+mask, start, seed = sys.argv[1:]
+ants.registration(
+    ants.image_read("fixed.nii"),
+    ants.image_read("moving.nii"),
+    "SyNOnly" if start else "SyN",
+    initial_transform=[start] if start else None,
+    outprefix="found",
+    mask=ants.image_read(mask) if mask else None,
+    syn_metric="CC",
+    syn_sampling=2,
+    reg_iterations=(100, 100, 50),
+    random_seed=int(seed) + 1,
+)
+"""
+
+
+@register_method
+class AntsSyn(Peer):
+    """Affine by mutual information, then SyN with CC of radius 2; the fixed mask counts in SyN.
+
+    100, 100 and 50 iterations at a quarter, half and full resolution, as greedy has them. With an
+    initial transform, that is the start and there is no affine.
+    """
+
+    name = "ants-syn"
+    title = "ANTs SyN"
+    card = peer_card("Symmetric diffeomorphic, CC.", "Avants et al. 2008", "Apache-2.0", masks=True)
+    package, distribution = "ants", "antspyx"
+
+    def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
+        if context.initial is not None and not isinstance(context.initial, Affine):
+            raise RegistrationError("ANTs SyN starts from an affine transform; give it no other.")
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for image, file in ((fixed, "fixed.nii"), (moving, "moving.nii")):
+                clamped = image.data.clamp(*HOUNSFIELD) if image.data.min() < -500 else image.data
+                write_image(Image(clamped, image.grid, image.name), folder / file)
+            mask = start = ""
+            if context.fixed_mask is not None:
+                mask = "mask.nii"
+                write_image(context.fixed_mask, folder / mask)
+            if context.initial is not None:
+                start = "start.tfm"
+                write_transform(context.initial, folder / start)
+            context.progress(0.0, "Running ANTs")
+            done = subprocess.run(
+                [sys.executable, "-c", _PROGRAM, mask, start, str(context.seed)],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                env={
+                    **os.environ,
+                    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(torch.get_num_threads()),
+                },
+            )
+            if done.returncode:
+                last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+                raise RegistrationError(f"ANTs failed: {last[0]}")
+            (warp,) = folder.glob("found*[0-9]Warp.nii.gz")
+            affine = next(iter(folder.glob("found*GenericAffine.mat")), None)
+            # The warp acts first: T(x) = A(x + w(x)).
+            parts = [read_transform(warp), context.initial or Affine()]
+            if affine is not None:
+                parts[1] = read_transform(affine)
+            return Composite(parts)
