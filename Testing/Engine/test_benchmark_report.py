@@ -259,6 +259,13 @@ def test_logarithmic_ticks_reach_round_the_values(low, high):
     assert found[0] <= low and found[-1] >= high and 2 <= len(found) <= 8
 
 
+@pytest.mark.parametrize("decade", [1e-3, 0.01, 0.1, 100.0, 1000.0])
+def test_a_last_bit_below_a_decade_has_ticks(decade):
+    seconds = np.nextafter(decade, 0)  # as a mean of times may be
+    found = log_ticks(seconds, seconds)
+    assert found[0] == pytest.approx(decade, rel=1e-12) and found[-1] > seconds
+
+
 def test_a_plot_of_a_thousand_pairs_stays_small():
     values = np.random.default_rng(0).normal(5, 1, 1332)
     assert len(thinned(np.sort(values))) == 300

@@ -123,8 +123,9 @@ def log_ticks(low: float, high: float) -> np.ndarray:
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 2)
     fine = np.array([1.0, 2.0, 5.0]) if high / low < 100 else np.array([1.0])
     values = np.round((decades[:, None] * fine).ravel(), 12)
-    first = np.searchsorted(values, low, side="right") - 1
-    last = max(np.searchsorted(values, high), first + 1)
+    # The logarithm of a last bit below a decade is rounded to the decade: then all is above it.
+    first = max(int(np.searchsorted(values, low, side="right")) - 1, 0)
+    last = max(int(np.searchsorted(values, high)), first + 1)
     return values[first : last + 1]
 
 
