@@ -11,6 +11,7 @@ SUBJECT = (
     "movingMask",
     "fixedSegmentation",
     "movingSegmentation",
+    "segmentHearts",
 )
 """Names of the parameters that a measurement depends on."""
 
@@ -23,6 +24,7 @@ def measuredWith(parameters, transform):
         "moving_mask": parameters.movingMask,
         "fixed_segments": parameters.fixedSegmentation,
         "moving_segments": parameters.movingSegmentation,
+        "segment_hearts": parameters.segmentHearts,
         "inverse": outputs.get("inverse"),
         "error_maps": {kind: outputs[kind] for kind in ERROR_MAPS if kind in outputs},
     }
@@ -42,9 +44,9 @@ class Measurement:
     def subject(self):
         """What a measurement depends on."""
         p = self._panel.parameters
-        nodes = [getattr(p, name) for name in SUBJECT]
+        values = [getattr(p, name) for name in SUBJECT]
         time = None if p.transform is None else p.transform.GetTransformToWorldMTime()
-        return (*(None if node is None else node.GetID() for node in nodes), time)
+        return (*(v.GetID() if hasattr(v, "GetID") else v for v in values), time)
 
     def keep(self, measures, subject):
         """Take note of measures of a subject."""

@@ -48,6 +48,7 @@ class DeepRegistrationParameterNode:
         driven: Whether they drive whole registrations, too.
         fixedSegmentation, movingSegmentation: Compared after registration (Dice and distances).
         drivenSegments: Whether structures that both have drive the registration.
+        segmentHearts: Whether a network segments the ventricles, to compare them.
         sequence, fixedFrame: What is registered in 4D, and its frame that stays, from 0.
         sequenceTransforms: The result of that, or any other sequence of transforms.
         landmarkSequence: Point lists of the frames; the fixed one's are ``fixedLandmarks``.
@@ -81,6 +82,7 @@ class DeepRegistrationParameterNode:
     fixedSegmentation: LabelNode
     movingSegmentation: LabelNode
     drivenSegments: bool = False
+    segmentHearts: bool = False
     sequence: vtkMRMLSequenceNode
     fixedFrame: Annotated[int, Minimum(0)] = 0
     sequenceTransforms: vtkMRMLSequenceNode

@@ -111,8 +111,14 @@ def _errors(quality):
 
 
 def _overlap(quality):
+    network = (quality.get("hearts") or {}).get("overlap")
+    title = _("Ventricles, segmented by HeartSegNet (a network)")
+    return _overlaps(_("Overlap"), quality["overlap"]) + _overlaps(title, network)
+
+
+def _overlaps(title, overlap):
     rows = []
-    for name, values in (quality["overlap"] or {}).items():
+    for name, values in (overlap or {}).items():
         before, after = values["before"] or {}, values["after"] or {}
         rows.append(
             [
@@ -122,7 +128,7 @@ def _overlap(quality):
                 _change(before.get("mean_surface_distance"), after.get("mean_surface_distance"), 1),
             ]
         )
-    return _table(_("Overlap"), (_("Dice"), _("HD95, mm"), _("surface, mm")), rows, wide=True)
+    return _table(title, (_("Dice"), _("HD95, mm"), _("surface, mm")), rows, wide=True)
 
 
 def _images(quality):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from DeepRegistrationLib.evaluation.quality import quality_in_parts
+from DeepRegistrationLib.function.heart_overlap import heart_overlap
 from DeepRegistrationLib.function.phases import phase_volumes
 from DeepRegistrationLib.function.strain import strain
 from DeepRegistrationLib.function.strain_result import Strain, shown_directions
@@ -19,6 +21,43 @@ from DeepRegistrationLib.options import RegistrationOptions
 from DeepRegistrationLib.progress import Progress, part
 from DeepRegistrationLib.registration.engine import register
 from DeepRegistrationLib.transforms.tensors import image_of, mask_of, transform_of, volume_of
+
+HEARTS = "overlap of the ventricles"
+"""As :func:`quality_of` names it while it is ``pending``."""
+
+
+def quality_of(
+    *,
+    segment_hearts: bool = False,
+    made: Mapping[str, Any] | None = None,
+    progress: Progress,
+    **given: Any,
+) -> Generator[dict[str, Any], None, dict[str, Any]]:
+    """:func:`quality_in_parts`, and the overlap of ventricles that a network segments.
+
+    Args:
+        segment_hearts: Whether that is wanted.
+        made: As for :func:`heart_overlap`.
+        **given: As for :func:`quality_in_parts`.
+
+    Yields, returns:
+        The same, and ``hearts``: what :func:`heart_overlap` gives, None where it is not wanted.
+    """
+    if not segment_hearts:
+        return {**(yield from quality_in_parts(**given, progress=progress)), "hearts": None}
+    parts = quality_in_parts(**given, progress=part(progress, 0.0, 0.7))
+    while True:
+        try:
+            some = next(parts)
+        except StopIteration as end:
+            measures = end.value
+            break
+        yield {**some, "hearts": None, "pending": [*some["pending"], HEARTS]}
+    progress(0.7, "Segmenting the hearts")
+    with torch.no_grad():
+        images = image_of(given["fixed"]), image_of(given["moving"])
+        hearts = heart_overlap(*images, transform_of(given["transform"]), made=made)
+    return {**measures, "hearts": hearts}
 
 
 def ventilation_of(

@@ -106,13 +106,13 @@ def derive(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 def quality(
     request: dict[str, Any], progress: Progress
 ) -> Generator[dict[str, Any], None, dict[str, Any]]:
-    """All measures that the verdict rests on; see ``evaluation.quality.quality_in_parts``.
+    """All measures that the verdict rests on; see ``function.numpy_interface.quality_of``.
 
-    The request holds its arguments, as ``scene.quality.quality_request`` makes them.
+    The request holds its arguments, as ``scene.runs.quality.quality_request`` makes them.
     """
-    from DeepRegistrationLib.evaluation.quality import quality_in_parts
+    from DeepRegistrationLib.function.numpy_interface import quality_of
 
-    return (yield from quality_in_parts(**request, progress=progress))
+    return (yield from quality_of(**request, progress=progress))
 
 
 @command

@@ -13,9 +13,13 @@ from PySide6 import QtWidgets
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from SlicerHost.arguments import unwrap
+from SlicerHost.hands import click
 from test_panel_width import MEASURES, UNBROKEN
 
+from DeepRegistrationLib.data.phantoms import cine
+from DeepRegistrationLib.function.heart_overlap import heart_overlap
 from DeepRegistrationLib.scene.nodes.volumes import volume_node_from_image
+from DeepRegistrationLib.transforms import Affine
 from DeepRegistrationLib.worker import Job, State
 
 
@@ -88,6 +92,36 @@ def test_measure_says_what_was_found_and_on_what_it_rests(slicer_host, panel, se
     assert f"{expected['mean']:.2f} {expected['min']:.2f}" in tables
     assert "segmentations" not in section.ui.missingText.text
     assert "mask" not in section.ui.missingText.text  # the lungs were found
+
+
+def test_hearts_that_nobody_segmented_are_compared_by_a_network_when_it_is_wanted(
+    slicer_host, panel, section
+):
+    beat = cine(2, (80, 76, 11), (2.5, 2.5, 8.0), seed=3)
+    p = panel.parameters
+    p.fixedVolume, p.movingVolume = (
+        volume_node_from_image(frame, slicer.mrmlScene, "frame") for frame in beat.frames
+    )
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 8.0)  # to the right
+    node.SetMatrixTransformFromParent(matrix)
+    p.transform = node
+    click(section.ui.segmentHeartsBox, at=(8, 8))  # its text is short
+    measure(slicer_host, section)
+    hearts = panel.measurement.measures["hearts"]
+    tables = words(section.ui.tablesText.text)
+    assert "Ventricles, segmented by HeartSegNet (a network)" in tables
+    expected = heart_overlap(*beat.frames, Affine(translation=(-8.0, 0.0, 0.0)))["overlap"]
+    for name in ("RV", "myocardium", "LV"):
+        before, after = (expected[name][when]["dice"] for when in ("before", "after"))
+        assert hearts["overlap"][name]["after"]["dice"] == pytest.approx(after, abs=1e-3)
+        assert abs(after - before) > 0.01
+        assert f"{name} {before:.2f} → {after:.2f}" in tables
+    said = words(section.ui.verdictText.text)
+    assert "segmented by HeartSegNet (a network), not by a person" in said
+    click(section.ui.segmentHeartsBox, at=(8, 8))
+    assert panel.measurement.measures is None  # they are of another choice
 
 
 def test_measures_are_those_of_the_transform_that_is_chosen(slicer_host, panel, section):

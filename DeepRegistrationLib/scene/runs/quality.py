@@ -75,8 +75,9 @@ def quality_request(
     moving_segments=None,
     inverse=None,
     error_maps=None,
+    segment_hearts=False,
 ) -> dict[str, Any]:
-    """The arguments of ``evaluation.quality.measure_quality``, as plain data.
+    """The arguments of ``function.numpy_interface.quality_of``, as plain data.
 
     Args:
         fixed, moving: Scalar volume nodes.
@@ -89,6 +90,7 @@ def quality_request(
         inverse: Transform node of the inverse, or None.
         error_maps: Volume nodes by the keys of ``results.ERROR_MAPS``, all that the registration
             made; or None.
+        segment_hearts: Whether a network segments the ventricles in both images, to compare them.
 
     Raises:
         RegistrationError: A wrong or empty node.
@@ -117,6 +119,8 @@ def quality_request(
         request["error_maps"] = {
             key: volume_from_node(node, "the error map") for key, node in error_maps.items()
         }
+    if segment_hearts:
+        request |= {"segment_hearts": True, "made": made_of(transform)}
     names: dict[int, str] = {}
     if fixed_segments is not None:
         labels, names = labels_from_node(fixed_segments, "the fixed segmentation")
