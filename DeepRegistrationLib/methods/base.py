@@ -122,8 +122,9 @@ def method_class(name: str) -> type[Method]:
     if name in _METHODS:
         return _METHODS[name]
     if name not in _folders():
+        known = dict.fromkeys([*method_names(), *sorted(_METHODS)])  # also what is in no list
         raise RegistrationError(
-            f"There is no method called {name!r}; choose one of {', '.join(method_names())}."
+            f"There is no method called {name!r}; choose one of {', '.join(known)}."
         )
     module = import_module(f"{__package__}.{_folders()[name]}.method")
     (found,) = (
@@ -168,8 +169,9 @@ def make_parameters(method: type[Method], values: dict[str, Any]) -> Any:
     checked = {}
     for name, value in with_present_names(method.Parameters, values).items():
         if name not in fields:
+            known = ", ".join(fields) or "none"
             raise RegistrationError(
-                f"Method {method.name} has no parameter {name!r}; it has {', '.join(fields)}."
+                f"Method {method.name} has no parameter {name!r}; it has {known}."
             )
         checked[name] = checked_value(method.name, fields[name], value)
     return method.Parameters(**checked)

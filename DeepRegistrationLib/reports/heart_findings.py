@@ -23,9 +23,8 @@ def heart_findings(hearts: dict[str, Any] | None) -> list[Finding]:
     each = ", ".join(
         f"of {name} {first:.2f} before and {last:.2f} after" for name, (first, last) in dice.items()
     )
-    text = f"Dice {each}, {BY_NETWORK}{'; ' + _NO_PROOF if hearts['aligned'] else ''}."
     before, after = (round(sum(pair[k] for pair in dice.values()) / len(dice), 2) for k in (0, 1))
-    if after < before:
-        text = f"{text[:-1]}: the ventricles agree less than before."
+    less = ": the ventricles agree less than before" if after < before else ""
+    text = f"Dice {each}, {BY_NETWORK}{less}{'; ' + _NO_PROOF if hearts['aligned'] else ''}."
     basis = f"the mean of the structures no lower than before: {OWN}"
     return [Finding("caution" if after < before else "ok", text, basis)]

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from pretend_device import PretendedGPU
 
 from DeepRegistrationLib.data.cases import read_cases
 from DeepRegistrationLib.errors import RegistrationError
@@ -14,6 +15,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods import method_class, method_names
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.studies.benchmark import peers
+from DeepRegistrationLib.studies.benchmark.peers.peer import run_program
 from DeepRegistrationLib.studies.benchmark.protocol import same_patient
 from DeepRegistrationLib.studies.benchmark.published import PUBLISHED
 from DeepRegistrationLib.studies.benchmark.results import markdown
@@ -72,6 +74,38 @@ def test_the_tools_of_others_are_found_by_name_and_offered_in_no_list(monkeypatc
     monkeypatch.setattr(peers.Greedy, "package", "no_such_package")
     with pytest.raises(RegistrationError, match="pip install no_such_package"):
         check_available(found[1:2])
+
+
+def test_a_wrong_name_or_setting_is_answered_with_all_that_there_are():
+    for tool in ("ants", "Greedy"):
+        with pytest.raises(
+            RegistrationError, match=r"choose one of auto, .*affine, ants-syn, .*gre"
+        ):
+            variants_of([tool], ["default"], ["auto"])
+    with pytest.raises(RegistrationError, match="no parameter 'smoothing'; it has none"):
+        variants_of(["greedy:smoothing=2"], ["default"], ["auto"])
+
+
+@pytest.mark.filterwarnings("ignore:Default grid_sample")
+@pytest.mark.parametrize("method", [peers.ConvexAdam, peers.SymmetricDemons])
+def test_images_on_a_gpu_are_brought_to_the_tools(method):
+    if method.package and importlib.util.find_spec(method.package) is None:
+        pytest.skip(f"{method.package} is not installed")
+    pair = blobs(0 * SHIFT), blobs(SHIFT)
+    points = torch.from_numpy(GRID.center())[None]
+    with torch.no_grad():
+        expected = method().register(*pair, Context())(points)
+        with PretendedGPU():
+            there = [image.to("cuda") for image in pair]
+            found = method().register(*there, Context(device=torch.device("cuda"))).to("cpu")
+            assert torch.allclose(found(points), expected, atol=1e-2)
+
+
+def test_a_program_that_fails_says_why_in_its_last_line(tmp_path):
+    with pytest.raises(RegistrationError, match=r"^abacus failed: ValueError: no beads$"):
+        run_program("abacus", "raise ValueError('no beads')", [], tmp_path)
+    with pytest.raises(RegistrationError, match=r"^abacus failed: exit code 4$"):
+        run_program("abacus", "import sys; sys.exit(4)", [], tmp_path)
 
 
 def test_the_lists_of_real_pairs_are_what_the_command_reads(tmp_path):

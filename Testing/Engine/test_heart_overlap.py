@@ -73,6 +73,16 @@ def test_segmentations_that_the_registration_aligned_are_no_independent_proof(he
         assert ("no independent proof" in heart_findings(found)[0].text) is aligned
 
 
+def test_that_ventricles_agree_less_is_said_of_them_and_not_of_the_proof(hearts):
+    images, _ = hearts
+    card = find_weights(segmentation.METHOD)
+    apart = Affine(translation=tuple(-mm for mm in SHIFT))
+    found = heart_overlap(*images, apart, made={"weights": {card.name: card.sha256}})
+    (finding,) = heart_findings(found)
+    assert f"{BY_NETWORK}: the ventricles agree less than before; the regis" in finding.text
+    assert finding.text.endswith("so they are no independent proof.")
+
+
 def test_images_without_a_heart_for_sure_give_a_reason(hearts, monkeypatch):
     images, labels = hearts
     monkeypatch.setattr(

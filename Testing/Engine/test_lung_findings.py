@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,6 +66,18 @@ def abdomen(image, lungs, keep=20.0):
     return replace(image, data=torch.where(gone, torch.tensor(40.0), image.data))
 
 
+def longer(image, slices):
+    """With more slices of what the lowest one shows."""
+    more = image.data[:1].expand(slices, *image.data.shape[1:])
+    x, y, z = image.grid.size
+    grid = replace(
+        image.grid,
+        size=(x, y, z + slices),
+        origin=tuple(image.grid.to_physical(np.array([0.0, 0.0, -slices]))),
+    )
+    return Image(torch.cat([more, image.data]), grid, image.name)
+
+
 def said(*images):
     return lung_findings(region_of(*images).lungs)
 
@@ -87,6 +100,15 @@ def test_a_whole_lung_that_is_missing_in_both_images_is_a_caution(chest):
     assert finding.level == "caution"
     found = "In both images one lung was found where the body has room for two"
     assert finding.text == f"{found}: {LACKING}"
+
+
+def test_a_lung_that_is_missing_from_a_scan_of_the_whole_body_is_a_caution(chest):
+    """Both lungs are 0.08 of the body in the scan, one alone is 0.04."""
+    pair = [longer(image, 130) for image in (chest.fixed, chest.moving)]
+    lungs = [longer(mask, 130) for mask in (chest.fixed_lungs, chest.moving_lungs)]
+    assert said(*pair) == []
+    (finding,) = said(*(filled(*each) for each in zip(pair, lungs, strict=True)))
+    assert finding.level == "caution" and "room for two" in finding.text
 
 
 def test_that_one_lung_is_much_smaller_is_said_and_no_fault(chest):

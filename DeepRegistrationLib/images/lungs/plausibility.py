@@ -15,8 +15,9 @@ from DeepRegistrationLib.images.lungs.cores import Cores
 _SMALLEST, _LARGEST = 0.1, 10.0  # liters, both lungs
 _OF_SLICES = (0.05, 0.75)  # of the body at the lungs' height
 _OF_SCAN = 0.03  # of the body in the scan at least
-# Of the body in the scan, with all air as dense as lung, at least: a scan of the chest. 4 l in a
-# whole body of 70 l are 0.06; 1 l of the lungs' bases in 25 l of abdomen is 0.04.
+# Of the body in the scan, with all air as dense as lung, and as much again for a whole lung that is
+# missing, at least: a scan of the chest. 4 l in a whole body of 70 l are 0.06; 1 l of the lungs'
+# bases in 25 l of abdomen is 0.04.
 _CHEST = 0.05
 _DENSITY = (-970.0, -350.0)  # HU, median
 _PURE_AIR, _AIR = 0.4, (20.0, -1024.0, -970.0)  # share at most; HU above air, which lies between
@@ -120,7 +121,6 @@ def evidence_of(
     liters = float(whole.sum()) * ml / 1000
     missed = _missed(blocks, cores, whole, air) * ml / 1000
     of_slices, of_scan = whole.sum() / slices.sum(), whole.sum() / body.sum()
-    chest = of_scan * (1 + missed / liters) >= _CHEST
     checks = (
         (liters < _SMALLEST, f"only {liters:.2f} l of lung was found"),
         (liters > _LARGEST, f"{liters:.1f} l is more than two lungs hold"),
@@ -145,6 +145,7 @@ def evidence_of(
     )
     failed_checks = tuple(text for failed, text in checks if failed)
     alone = len(found) == 1 and _width(found_in=slices, of=whole)
+    chest = of_scan * (1 + alone + missed / liters) >= _CHEST
     return LungFindings(found, failed_checks, alone, density, bool(chest))
 
 

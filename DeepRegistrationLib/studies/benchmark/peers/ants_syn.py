@@ -5,19 +5,19 @@ In a process of its own: package antspyx, whose ITK need not get along with Simp
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-
-import torch
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods import register_method
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.studies.benchmark.peers.peer import HOUNSFIELD, Peer, peer_card
+from DeepRegistrationLib.studies.benchmark.peers.peer import (
+    Peer,
+    peer_card,
+    run_program,
+    write_pair,
+)
 from DeepRegistrationLib.transforms import (
     Affine,
     Composite,
@@ -63,9 +63,7 @@ class AntsSyn(Peer):
             raise RegistrationError("ANTs SyN starts from an affine transform; give it no other.")
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for image, file in ((fixed, "fixed.nii"), (moving, "moving.nii")):
-                clamped = image.data.clamp(*HOUNSFIELD) if image.data.min() < -500 else image.data
-                write_image(Image(clamped, image.grid, image.name), folder / file)
+            write_pair(fixed, moving, folder)
             mask = start = ""
             if context.fixed_mask is not None:
                 mask = "mask.nii"
@@ -74,19 +72,7 @@ class AntsSyn(Peer):
                 start = "start.tfm"
                 write_transform(context.initial, folder / start)
             context.progress(0.0, "Running ANTs")
-            done = subprocess.run(
-                [sys.executable, "-c", _PROGRAM, mask, start, str(context.seed)],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                env={
-                    **os.environ,
-                    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(torch.get_num_threads()),
-                },
-            )
-            if done.returncode:
-                last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-                raise RegistrationError(f"ANTs failed: {last[0]}")
+            run_program(self.title, _PROGRAM, [mask, start, str(context.seed)], folder)
             (warp,) = folder.glob("found*[0-9]Warp.nii.gz")
             affine = next(iter(folder.glob("found*GenericAffine.mat")), None)
             # The warp acts first: T(x) = A(x + w(x)).

@@ -85,7 +85,7 @@ def _padded(image: Image) -> np.ndarray:
     remainder.
     """
     padding = [(0, max(3 * _STRIDE - n, -n % _STRIDE)) for n in image.grid.shape]
-    return np.pad(image.data.numpy().astype(np.float32), padding, mode="edge")
+    return np.pad(image.data.cpu().numpy().astype(np.float32), padding, mode="edge")
 
 
 def _saved(mask: Image, path: Path) -> Path:

@@ -6,8 +6,6 @@ nothing here imports.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,7 +17,12 @@ from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods import register_method
 from DeepRegistrationLib.methods.affine.alignment import grown
 from DeepRegistrationLib.methods.context import Context
-from DeepRegistrationLib.studies.benchmark.peers.peer import HOUNSFIELD, Peer, peer_card
+from DeepRegistrationLib.studies.benchmark.peers.peer import (
+    Peer,
+    peer_card,
+    run_program,
+    write_pair,
+)
 from DeepRegistrationLib.transforms import Affine, Composite, Transform, read_transform
 
 _PROGRAM = (
@@ -47,9 +50,7 @@ class Greedy(Peer):
             raise RegistrationError("greedy starts from an affine transform; give it no other.")
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for image, file in ((fixed, "fixed.nii"), (moving, "moving.nii")):
-                clamped = image.data.clamp(*HOUNSFIELD) if image.data.min() < -500 else image.data
-                write_image(Image(clamped, image.grid, image.name), folder / file)
+            write_pair(fixed, moving, folder)
             common = ["-d", "3", "-threads", str(torch.get_num_threads())]
             common += ["-i", "fixed.nii", "moving.nii"]
             if context.fixed_mask is not None:
@@ -60,21 +61,13 @@ class Greedy(Peer):
             else:
                 context.progress(0.0, "Running greedy, affine")
                 affine = ["-a", "-m", "NCC", "4x4x4", "-ia-identity", "-n", "100x50x10"]
-                _run(folder, *common, *affine, "-o", "affine.mat")
+                run_program(self.title, _PROGRAM, [*common, *affine, "-o", "affine.mat"], folder)
             context.progress(0.3, "Running greedy, deformable")
             deformable = ["-m", "NCC", "2x2x2", "-n", "100x100x50", "-it", "affine.mat"]
-            _run(folder, *common, *deformable, "-o", "warp.nii.gz")
+            run_program(self.title, _PROGRAM, [*common, *deformable, "-o", "warp.nii.gz"], folder)
             # As with ANTs, the warp acts first: T(x) = A(x + w(x)).
             warp = read_transform(folder / "warp.nii.gz")
             return Composite([warp, _from_ras(np.loadtxt(folder / "affine.mat"))])
-
-
-def _run(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-c", _PROGRAM, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise RegistrationError(f"greedy failed: {last[0]}")
 
 
 def _in_ras(affine: Affine) -> np.ndarray:

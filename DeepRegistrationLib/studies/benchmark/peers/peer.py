@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+import torch
+
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods import Card, Method
 
 HOUNSFIELD = (-1000.0, 400.0)  # padding outside the scanner's circle would steer the metric
@@ -57,3 +64,25 @@ def peer_card(description: str, citation: str, licence: str, *, masks: bool) -> 
         "see the benchmark",
         masks,
     )
+
+
+def write_pair(fixed: Image, moving: Image, folder: Path) -> None:
+    """``fixed.nii`` and ``moving.nii``, as a tool reads them."""
+    for image, file in ((fixed, "fixed.nii"), (moving, "moving.nii")):
+        clamped = image.data.clamp(*HOUNSFIELD) if image.data.min() < -500 else image.data
+        write_image(Image(clamped, image.grid, image.name), folder / file)
+
+
+def run_program(title: str, program: str, arguments: list[str], folder: Path) -> None:
+    """Run Python code in a process of its own, with PyTorch's number of threads for ITK.
+
+    Raises:
+        RegistrationError: It failed, with the last line that it said.
+    """
+    threads = {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-c", program, *arguments]
+    environment = {**os.environ, **threads}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise RegistrationError(f"{title} failed: {last[0]}")
