@@ -54,6 +54,7 @@ def line(method: str, title: str = "", **settings: Any) -> Line:
 BEFORE = line("before", "before registration")
 OPTIMIZE = line("optimize", "**`optimize`** (default)")
 IMAGES_ALONE = line("optimize", "`optimize`, `segmentation=false`", options="segmentation=false")
+NO_MASK = line("optimize", "`optimize`, without masks (`masks=none`)", options="no mask")
 CONVEXADAM = line("convexadam", "convexAdam 0.2.0")
 GREEDY = line("greedy", "greedy 1.4, lung mask")
 ELASTIX = line("elastix", "elastix Par0011, lung mask", options="Par0011, lung mask")
@@ -167,7 +168,17 @@ def _lungs(content: Content, networks: Sequence[Line]) -> str:
         name = each.of["method"]
         finer = [line(name, quality="best")] if name == "corrnet" else []
         variants += [each, *finer, line(name, refine=True)]
-    lines = [BEFORE, line("affine"), *own, *variants, GREEDY, CONVEXADAM, ELASTIX, ELASTIX_PLAIN]
+    lines = [
+        BEFORE,
+        line("affine"),
+        *own,
+        NO_MASK,
+        *variants,
+        GREEDY,
+        CONVEXADAM,
+        ELASTIX,
+        ELASTIX_PLAIN,
+    ]
     heads = [_head(content, data, "TRE, mm, mean (median)") for data in LUNGS]
     rows = []
     for each in lines:
