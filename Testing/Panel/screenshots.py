@@ -109,6 +109,7 @@ def lung(tour: Tour) -> None:
     click(inspection.edgesButton)
     tour.shoot("5-edges")
     click(inspection.jacobianButton)
+    tour.wait(lambda: not tour.panel.runner.running)
     inspection.gridBox.checked = True
     tour.shoot("6-jacobian")
     inspection.gridBox.checked = False
