@@ -57,6 +57,7 @@ IMAGES_ALONE = line("optimize", "`optimize`, `segmentation=false`", options="seg
 NO_MASK = line("optimize", "`optimize`, without masks (`masks=none`)", options="no mask")
 CONVEXADAM = line("convexadam", "convexAdam 0.2.0")
 GREEDY = line("greedy", "greedy 1.4, lung mask")
+ANTS = line("ants-syn", "ANTs SyN (antspyx 0.6), lung mask")
 ELASTIX = line("elastix", "elastix Par0011, lung mask", options="Par0011, lung mask")
 ELASTIX_PLAIN = line("elastix", "elastix Par0011, no mask", options="Par0011, no mask")
 DEMONS = line("lcc-demons", "LCC log-Demons (ours)")
@@ -176,6 +177,7 @@ def _lungs(content: Content, networks: Sequence[Line]) -> str:
         *variants,
         GREEDY,
         CONVEXADAM,
+        ANTS,
         ELASTIX,
         ELASTIX_PLAIN,
     ]
