@@ -52,6 +52,7 @@ class Greedy(Peer):
             folder = Path(name)
             write_pair(fixed, moving, folder)
             common = ["-d", "3", "-threads", str(torch.get_num_threads())]
+            common += ["-seed", str(context.seed + 1)]  # 0: another result each time
             common += ["-i", "fixed.nii", "moving.nii"]
             if context.fixed_mask is not None:
                 write_image(grown(context.fixed_mask, _MARGIN), folder / "mask.nii")
