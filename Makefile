@@ -36,8 +36,9 @@ figures: $(VENV)/test
 	$(PY) Testing/Scene/architecture_picture.py
 
 # Damage and attack (about 1,100 bad inputs, 5,000 mutated files, 114 injected faults; some minutes;
-# it prints how many were answered wrongly), accuracy on real data, then time and memory. The scaling alone takes about 40 minutes on 2 cores
-# and up to 13 GB (convexAdam at 512 x 512 x 141; a row that leaves less than 2 GB free is ended);
+# it prints how many were answered wrongly), accuracy on real data, then time and memory. Of the
+# accuracy, elastix with EMPIRE10's parameters and ANTs take an hour each or more (--only runs
+# others). The scaling alone takes about 40 minutes on 2 cores and up to 13 GB (convexAdam at 512 x 512 x 141; a row that leaves less than 2 GB free is ended);
 # its --help says how to measure it in pieces.
 bench: $(VENV)/bench
 	$(PY) -m Testing.Benchmarks.damage

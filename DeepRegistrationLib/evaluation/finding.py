@@ -11,6 +11,8 @@ import numpy as np
 TG132 = "AAPM TG-132, table III"
 OWN = "this program's choice"
 
+_ROUNDING = 1e-9  # mm, or percent: a hundredth of what one voxel of a large image is
+
 LEVELS = ("ok", "unknown", "caution", "problem")
 """From best to worst; ``ok`` means that a limit was kept, ``unknown`` that evidence is missing."""
 
@@ -36,7 +38,12 @@ def percent(value: float) -> str:
 
 
 def figure(value: float, digits: int = 2) -> str:
-    """A number with so many significant digits, or as an integer; never with an exponent."""
+    """A number with so many significant digits, or as an integer; never with an exponent.
+
+    What is but the rounding of a computation is 0.
+    """
+    if abs(value) < _ROUNDING:
+        return "0"
     if abs(value) >= 10**digits:
         return f"{value:.0f}"
     return np.format_float_positional(value, digits, fractional=False, trim="-")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from quality_made import CLEAN, landmarks, measured
 
+from DeepRegistrationLib.evaluation.finding import figure
 from DeepRegistrationLib.images.geometry import largest_voxel
 from DeepRegistrationLib.reports.verdict import LEVELS, verdict
 
@@ -156,6 +157,13 @@ def test_large_and_small_figures_are_written_without_an_exponent():
     assert "liver changes its volume from 1512 ml to 20.5 ml" in found.text()
     assert "Folding 0.000031 % of liver" in found.text()
     assert "return within 100 mm (largest 115 mm)" in found.text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(8.9e-16, "0"), (-3e-15, "0"), (0.0, "0"), (2.7e-6, "0.0000027")]
+)
+def test_what_rounding_leaves_is_zero(value, text):
+    assert figure(value) == text
 
 
 def test_inconsistency_and_lost_similarity_are_found():
