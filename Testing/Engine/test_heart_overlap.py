@@ -114,8 +114,8 @@ def test_evaluate_says_it_in_report_page_verdict_and_terminal(hearts, tmp_path, 
         (finding,) = heart_findings(report["hearts"])
         said = {found["text"]: found["level"] for found in report["verdict"]["findings"]}
         assert said[finding.text] == level
-        assert f"Overlap of ventricles, {BY_NETWORK}" in page.read_text()
-        assert finding.text in page.read_text()
+        assert f"Overlap of ventricles, {BY_NETWORK}" in page.read_text("utf-8")
+        assert finding.text in page.read_text("utf-8")
     assert main([*ordered[:-2], "--strict", "--output", str(tmp_path / "report.json")]) == 3
     assert finding.text in capsys.readouterr().out
 

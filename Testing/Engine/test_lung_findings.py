@@ -158,9 +158,9 @@ def test_the_sentence_is_the_same_in_every_report_and_strict_heeds_it(
     assert main([*made, "--report", "--strict"]) == 3
     text = f"In both images one lung was found where the body has room for two: {LACKING}"
     assert text[:-1] in capsys.readouterr().err
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert text in [finding["text"] for finding in report["verdict"]["findings"]]
-    assert text in (tmp_path / "out" / "report.html").read_text()
+    assert text in (tmp_path / "out" / "report.html").read_text("utf-8")
     kept, alone = tmp_path / "out" / "transform.h5", tmp_path / "alone.h5"
     shutil.copy(kept, alone)
     for transform in (kept, alone):  # with the report beside it, and without

@@ -100,7 +100,7 @@ def engine(volumes):
                 "notes": [],
                 "drove": Drove(labels=("Liver",)).text(),
             },
-            "lungs": {"mask": mask, "failed_checks": []},
+            "lungs": {"mask": mask, "failed_checks": [], "missing": ""},
             "phantom": {**pair, "fixed_landmarks": points, "moving_landmarks": points},
             "quality": {"pending": []},
             "ventilation": {"map": ones, "rows": [REGION], "notes": []},

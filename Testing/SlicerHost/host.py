@@ -206,6 +206,10 @@ class Host(contextlib.AbstractContextManager):
         native = unwrap(widget)
         name = native.objectName() or type(native).__name__
         assert native.isVisible() and native.isEnabled(), f"{name} cannot be clicked"
+        for _ in range(_ROUNDS):  # what has just been shown is laid out before a user sees it
+            if native.rect().isEmpty():
+                self.process_events()
+        assert not native.rect().isEmpty(), f"{name} has no room"
         where = native.rect().center() if x is None else QtCore.QPoint(x, y)
         QtTest.QTest.mouseClick(native, _LEFT, _NO_KEY, where)
         self.process_events()
