@@ -21,7 +21,7 @@ from DeepRegistrationLib.studies.benchmark.published import PUBLISHED
 from DeepRegistrationLib.studies.benchmark.results import markdown
 from DeepRegistrationLib.studies.benchmark.table_parts import Table
 from DeepRegistrationLib.studies.benchmark.variants import check_available, variants_of
-from DeepRegistrationLib.transforms import Affine
+from DeepRegistrationLib.transforms import Affine, DisplacementField
 from Testing.Benchmarks import cases, results
 
 ANGLE = np.deg2rad(20)
@@ -61,6 +61,13 @@ def test_a_known_shift_is_found_on_an_oblique_grid(method, given):
     points = torch.from_numpy(GRID.center() + np.array([[0.0, 0, 0], [8, 4, 3], [-8, 4, -5]]))
     error = np.linalg.norm(found(points).numpy() - points.numpy() - SHIFT, axis=1)
     assert error.max() < 0.5 * np.linalg.norm(SHIFT)  # an exchanged or flipped axis leaves more
+
+
+@pytest.mark.parametrize("method", [peers.Greedy, peers.AntsSyn])
+def test_a_start_that_is_not_affine_is_refused_in_a_sentence(method):
+    start = DisplacementField.identity(GRID)
+    with pytest.raises(RegistrationError, match=f"{method.title} starts from an affine"):
+        method().register(blobs(0 * SHIFT), blobs(SHIFT), Context(initial=start))
 
 
 def test_the_tools_of_others_are_found_by_name_and_offered_in_no_list(monkeypatch):

@@ -8,12 +8,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods import register_method
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.studies.benchmark.peers.peer import (
     Peer,
+    affine_start,
     peer_card,
     run_program,
     write_pair,
@@ -59,24 +59,21 @@ class AntsSyn(Peer):
     package, distribution = "ants", "antspyx"
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        if context.initial is not None and not isinstance(context.initial, Affine):
-            raise RegistrationError("ANTs SyN starts from an affine transform; give it no other.")
+        start = affine_start(self.title, context)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_pair(fixed, moving, folder)
-            mask = start = ""
+            mask = given = ""
             if context.fixed_mask is not None:
                 mask = "mask.nii"
                 write_image(context.fixed_mask, folder / mask)
-            if context.initial is not None:
-                start = "start.tfm"
-                write_transform(context.initial, folder / start)
+            if start is not None:
+                given = "start.tfm"
+                write_transform(start, folder / given)
             context.progress(0.0, "Running ANTs")
-            run_program(self.title, _PROGRAM, [mask, start, str(context.seed)], folder)
+            run_program(self.title, _PROGRAM, [mask, given, str(context.seed)], folder)
             (warp,) = folder.glob("found*[0-9]Warp.nii.gz")
             affine = next(iter(folder.glob("found*GenericAffine.mat")), None)
-            # The warp acts first: T(x) = A(x + w(x)).
-            parts = [read_transform(warp), context.initial or Affine()]
-            if affine is not None:
-                parts[1] = read_transform(affine)
-            return Composite(parts)
+            # The warp acts first: T(x) = A(x + w(x)); a given start may be kept as the affine.
+            last = start or Affine() if affine is None else read_transform(affine)
+            return Composite([read_transform(warp), last])

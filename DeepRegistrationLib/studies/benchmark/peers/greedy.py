@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods import register_method
 from DeepRegistrationLib.methods.affine.alignment import grown
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.studies.benchmark.peers.peer import (
     Peer,
+    affine_start,
     peer_card,
     run_program,
     write_pair,
@@ -46,8 +46,7 @@ class Greedy(Peer):
     package = "picsl_greedy"
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
-        if context.initial is not None and not isinstance(context.initial, Affine):
-            raise RegistrationError("greedy starts from an affine transform; give it no other.")
+        start = affine_start(self.title, context)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_pair(fixed, moving, folder)
@@ -57,8 +56,8 @@ class Greedy(Peer):
             if context.fixed_mask is not None:
                 write_image(grown(context.fixed_mask, _MARGIN), folder / "mask.nii")
                 common += ["-gm", "mask.nii"]
-            if context.initial is not None:
-                np.savetxt(folder / "affine.mat", _in_ras(context.initial))
+            if start is not None:
+                np.savetxt(folder / "affine.mat", _in_ras(start))
             else:
                 context.progress(0.0, "Running greedy, affine")
                 affine = ["-a", "-m", "NCC", "4x4x4", "-ia-identity", "-n", "100x50x10"]

@@ -15,6 +15,8 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.image import Image, write_image
 from DeepRegistrationLib.methods import Card, Method
+from DeepRegistrationLib.methods.context import Context
+from DeepRegistrationLib.transforms import Affine
 
 HOUNSFIELD = (-1000.0, 400.0)  # padding outside the scanner's circle would steer the metric
 
@@ -64,6 +66,18 @@ def peer_card(description: str, citation: str, licence: str, *, masks: bool) -> 
         "see the benchmark",
         masks,
     )
+
+
+def affine_start(title: str, context: Context) -> Affine | None:
+    """The initial transform of tools that take no other than an affine one.
+
+    Raises:
+        RegistrationError: It is not affine.
+    """
+    start = context.initial
+    if start is not None and not isinstance(start, Affine):
+        raise RegistrationError(f"{title} starts from an affine transform; give it no other.")
+    return start
 
 
 def write_pair(fixed: Image, moving: Image, folder: Path) -> None:
