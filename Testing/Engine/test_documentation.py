@@ -155,7 +155,8 @@ def test_the_lung_phantoms_of_the_training_page_train_as_printed(tmp_path, monke
 def test_training_comes_first_on_a_gpu_and_gets_its_start_and_values():
     page = (ROOT / "Testing" / "Benchmarks" / "GPU.md").read_text("utf-8")
     printed = re.search(r"`make (gpu TRAIN_DATA=[^`]*)`", page)[1]
-    call = ["make", "-n", *shlex.split(printed), "PYTHON=python3"]
+    # Below `make test`, make would first print which folder it enters.
+    call = ["make", "-n", "--no-print-directory", *shlex.split(printed), "PYTHON=python3"]
     shown = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     first = shlex.split(shown.replace("\\\n", " ").splitlines()[0])
     assert first[:3] == ["python3", "-m", "DeepRegistrationLib"]
