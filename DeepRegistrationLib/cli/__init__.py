@@ -1,8 +1,8 @@
 """The command ``deepreg``: exit codes and signals. Only a command's own module imports PyTorch.
 
 Exit codes: 0 done; 2 something the user can correct, or an interruption, said in one sentence on
-stderr with nothing written; 3 done, but the verdict finds fault and ``--strict`` was given; 1 a
-defect of the software.
+stderr with nothing written; 3 done, but the verdict finds fault (or a pair of a cohort failed) and
+``--strict`` was given; 1 a defect of the software.
 """
 
 from __future__ import annotations

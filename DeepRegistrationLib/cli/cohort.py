@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from DeepRegistrationLib import __version__
 from DeepRegistrationLib.cli.inputs import registration_options
+from DeepRegistrationLib.cli.terminal import FOUND_FAULT
 from DeepRegistrationLib.data.cases import cases_of, read_cases
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.guard.itk_warnings import native_silence
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from DeepRegistrationLib.studies.cohort.run import Standing
 
 _LOG_EVERY = 30.0  # seconds between lines where stderr is no terminal
-_SHOWN_FAILURES = 5
+_SHOWN = 5  # pairs of a kind
 
 
-def run_list(arguments: argparse.Namespace) -> None:
-    """``deepreg cohort``: the pairs of a list over the workers of a Dask cluster."""
+def run_list(arguments: argparse.Namespace) -> int:
+    """``deepreg cohort``: the pairs of a list over the workers of a Dask cluster; the exit code."""
     _check_packages()
     from DeepRegistrationLib.studies.cohort.cluster import dashboard_sentence
     from DeepRegistrationLib.studies.cohort.pairs import choose_pairs
@@ -61,8 +62,8 @@ def run_list(arguments: argparse.Namespace) -> None:
     store = Store(Path(arguments.output), path.parent, settings, resume=arguments.resume)
     if all(store.is_finished(pair) for pair in pairs):
         store.sweep()
-        _tell(store.write_table(pairs), store.folder / TABLE, arguments.quiet)
-        return  # workers would take seconds to start, for nothing
+        # Workers would take seconds to start, for nothing.
+        return _told(store.write_table(pairs), store.folder / TABLE, arguments)
     try:
         with workers as client, _shown(arguments.quiet) as report:
             if not arguments.quiet:
@@ -75,7 +76,7 @@ def run_list(arguments: argparse.Namespace) -> None:
         ) from None
     finally:
         store.sweep()
-    _tell(rows, store.folder / TABLE, arguments.quiet)
+    return _told(rows, store.folder / TABLE, arguments)
 
 
 def _check_packages() -> None:
@@ -135,8 +136,8 @@ def _shown(quiet: bool) -> Iterator[Callable[[Standing], None]]:
         yield report
 
 
-def _tell(rows: list[dict[str, Any]], table: Path, quiet: bool) -> None:
-    """Say what came of it.
+def _told(rows: list[dict[str, Any]], table: Path, arguments: argparse.Namespace) -> int:
+    """Say what came of it, and return the exit code.
 
     Raises:
         RegistrationError: Every pair failed.
@@ -146,17 +147,19 @@ def _tell(rows: list[dict[str, Any]], table: Path, quiet: bool) -> None:
         raise RegistrationError(
             f"All {len(rows)} pairs failed; the first error: {failures[0]['error']}"
         )
-    if quiet:
-        return
-    for row in failures[:_SHOWN_FAILURES]:
-        print(f"Failed: {row['pair']}: {row['error']}")
-    if len(failures) > _SHOWN_FAILURES:
-        print(f"... and {len(failures) - _SHOWN_FAILURES} more, in the table")
-    if failures:
-        print("--resume retries the failed pairs.")
-    faulty_rows = [row for row in rows if faulty(row.get("verdict") or "")]
-    for row in faulty_rows[:_SHOWN_FAILURES]:
-        print(f"Warning: {row['pair']}: {row['verdict_text']}")
-    if len(faulty_rows) > _SHOWN_FAILURES:
-        print(f"... and {len(faulty_rows) - _SHOWN_FAILURES} more, in the table (verdict)")
-    print(f"{len(rows) - len(failures)} pairs done, {len(failures)} failed; wrote {table}")
+    faulted = [row for row in rows if faulty(row.get("verdict") or "")]
+    if not arguments.quiet:
+        _list(f"Failed: {row['pair']}: {row['error']}" for row in failures)
+        if failures:
+            print("--resume retries the failed pairs.")
+        _list(f"Warning: {row['pair']}: {row['verdict_text']}" for row in faulted)
+        print(f"{len(rows) - len(failures)} pairs done, {len(failures)} failed; wrote {table}")
+    return FOUND_FAULT if arguments.strict and (failures or faulted) else 0
+
+
+def _list(lines: Iterable[str]) -> None:
+    """The first few, and how many more there are."""
+    found = list(lines)
+    print(*found[:_SHOWN], sep="\n", end="\n" if found else "")
+    if len(found) > _SHOWN:
+        print(f"... and {len(found) - _SHOWN} more, in the table")

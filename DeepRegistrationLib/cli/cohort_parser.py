@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from DeepRegistrationLib.cli.shared_options import add_method_options
+from DeepRegistrationLib.cli.shared_options import add_method_options, add_strict_option
 
 
 def add_cohort(commands: Any) -> None:
@@ -67,5 +67,6 @@ def add_cohort(commands: Any) -> None:
     parser.add_argument(
         "--images", action="store_true", help="also write warped images and Jacobian maps"
     )
+    add_strict_option(parser, "where a pair failed or the verdict finds fault with its result")
     add_method_options(parser)
     parser.set_defaults(command="cohort:run_list")

@@ -108,10 +108,9 @@ def add_landmark_options(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def add_strict_option(parser: argparse.ArgumentParser) -> None:
+def add_strict_option(
+    parser: argparse.ArgumentParser,
+    where: str = "where the verdict finds fault with the result (it is written)",
+) -> None:
     """``--strict``."""
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="end with exit code 3 where the verdict finds fault with the result (it is written)",
-    )
+    parser.add_argument("--strict", action="store_true", help=f"end with exit code 3 {where}")

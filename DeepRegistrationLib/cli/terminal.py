@@ -53,7 +53,7 @@ def give_up_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-DOUBTED = 3
+FOUND_FAULT = 3
 """Exit code of ``--strict`` where the verdict finds fault."""
 
 
@@ -72,4 +72,4 @@ def warned(strict: bool, *reports: dict[str, Any]) -> int:
     for name, headline in faults.items():
         which = "" if len(reports) == 1 else f"{name}: "
         print(printable(f"Warning: {which}{headline}"), file=sys.stderr, flush=True)
-    return DOUBTED if strict and faults else 0
+    return FOUND_FAULT if strict and faults else 0

@@ -188,6 +188,29 @@ def test_a_killed_command_resumes_to_what_single_registrations_give(tmp_path, ca
     assert "2 pairs done, 0 failed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("status", "verdict", "strictly"),
+    [("ok", "good", 0), ("ok", "caution", 3), ("ok", "problem", 3), ("failed", None, 3)],
+)
+def test_strict_tells_by_the_exit_code_that_a_pair_failed_or_is_faulted(
+    tmp_path, monkeypatch, capsys, status, verdict, strictly
+):
+    """The cohort itself is finished, so that its rows are only read."""
+    for name in ("a", "b"):
+        image(tmp_path / f"{name}.nii.gz", ord(name))
+    (tmp_path / "list.csv").write_text("image,patient,split\na.nii.gz,p,test\nb.nii.gz,p,test\n")
+    row = {"pair": "a < b", "status": status, "verdict": verdict, "verdict_text": "It says why."}
+    rows = [{"pair": "b < a", "status": "ok"}, {**row, "error": "It could not be read."}]
+    monkeypatch.setattr(Store, "is_finished", lambda self, pair: True)
+    monkeypatch.setattr(Store, "write_table", lambda self, pairs: rows)
+    command = ["cohort", str(tmp_path / "list.csv"), "-o", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert main([*command, "--resume", "--strict"]) == strictly
+    said = capsys.readouterr().out
+    why = "It could not be read." if status == "failed" else "It says why."
+    assert (why in said) == bool(strictly)
+
+
 def test_a_worker_whose_guardian_has_given_up_is_started_anew(client):
     cluster = client.cluster
     name, nanny = next(iter(cluster.workers.items()))
