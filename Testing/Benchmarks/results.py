@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 RUNS = HERE.parent.parent / "build" / "benchmarks"
 _OPTIMIZE = ("optimize", "optimize:quality=fast", "optimize:quality=best")
 _ELASTIX = ("bspline-1r2000", "bspline-3r500", "par0011-mask", "par0011")
+_MARK = "<!-- run: {} -->"  # finds a run's part again when its title has changed
 _PATIENTS = "patient061..patient080"  # of ACDC: held out by all trainings
 
 
@@ -125,11 +126,11 @@ def command(name: str, run: Run, data: Path, limit: int | None) -> list[str] | N
     return ["benchmark", source, *run.options, *limits, "-o", str(output), "--resume"]
 
 
-def section(title: str, result: dict[str, Any]) -> str:
-    """A run's part of RESULTS.md, from its results.json."""
+def section(name: str, result: dict[str, Any]) -> str:
+    """A run's part of RESULTS.md below its heading, from its results.json."""
     about = result["about"]
     lines = [
-        f"## {title}",
+        _MARK.format(name),
         "",
         f"{about['pairs']} pairs. Machine: {about['machine']}. PyTorch {about['torch']}, "
         f"deepregistration {about['deepregistration']}.",
@@ -144,9 +145,13 @@ def section(title: str, result: dict[str, Any]) -> str:
 
 
 def sections_of(page: str) -> dict[str, str]:
-    """The parts of a RESULTS.md by their headings."""
-    parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]
-    return {part.split("\n", 1)[0].removeprefix("## "): part.rstrip() + "\n" for part in parts}
+    """The parts of a RESULTS.md below their headings, by the names of the runs."""
+    parts = re.split(_MARK.format("(.*)"), page)[1:]
+    below = (re.split(r"^## ", part, flags=re.MULTILINE)[0] for part in parts[1::2])
+    return {
+        name: f"{_MARK.format(name)}{part}".rstrip() + "\n"
+        for name, part in zip(parts[::2], below, strict=True)
+    }
 
 
 def write(output: Path, note: str) -> None:
@@ -171,10 +176,10 @@ def write(output: Path, note: str) -> None:
     (output / "rows").mkdir(exist_ok=True)
     for name, run in runs().items():
         if (RUNS / name / JSON).is_file():
-            parts.append(section(run.title, json.loads((RUNS / name / JSON).read_text())))
+            before[name] = section(name, json.loads((RUNS / name / JSON).read_text()))
             shutil.copyfile(RUNS / name / CSV, output / "rows" / f"{name}.csv")
-        elif run.title in before:
-            parts.append(before[run.title])
+        if name in before:
+            parts.append(f"## {run.title}\n\n{before[name]}")
     page.write_text("\n".join(parts), encoding="utf-8")
 
 

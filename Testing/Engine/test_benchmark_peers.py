@@ -186,6 +186,11 @@ def test_the_tables_of_all_runs_are_one_page_with_their_failures(tmp_path, monke
     assert page.split("\n## ")[1] in longer and "slide rule" in longer
     assert longer.index("## Lungs") < longer.index("## Hearts")
 
+    former = longer.replace("## Hearts, cine MRI", "## Hearts, as they were called")
+    (tmp_path / "RESULTS.md").write_text(former)  # a run's part stays under another title, too
+    results.write(tmp_path, "On a busy machine.")
+    assert (tmp_path / "RESULTS.md").read_text() == longer
+
 
 def test_without_a_run_the_page_stays_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RUNS", tmp_path / "build")

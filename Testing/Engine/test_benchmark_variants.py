@@ -10,6 +10,7 @@ import trivial
 from DeepRegistrationLib.cli.benchmark import chosen_patients
 from DeepRegistrationLib.data.cases import Case, read_cases
 from DeepRegistrationLib.errors import RegistrationError
+from DeepRegistrationLib.studies.benchmark import peers
 from DeepRegistrationLib.studies.benchmark import run as running
 from DeepRegistrationLib.studies.benchmark.protocol import PROTOCOLS, pairs_for
 from DeepRegistrationLib.studies.benchmark.run import Options
@@ -55,6 +56,7 @@ def test_a_method_that_says_its_own_settings_has_one_variant(shift):
         ("shift:refine=maybe", "refine is 'maybe'; choose one of"),
         ("shift:masks=some", "masks is 'some'; choose one of"),
         ("shift:scale=1,scale=2", "sets scale twice"),
+        ("greedy:quality=best", "knows no quality; name it as greedy:quality=default"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(shift, text, sentence):
@@ -89,6 +91,7 @@ def test_a_refined_variant_is_refined(tmp_path, shift, monkeypatch):
         ("svfnet", "There are no weights for svfnet; train them"),
         ("mlvirnet:weights=mine", "There are no weights called 'mine'"),
         ("elastix", "elastix is not installed; run"),
+        ("convexadam", "elastix is not installed; run"),
     ],
 )
 def test_a_method_that_cannot_run_is_refused_before_the_first_pair(
@@ -99,6 +102,7 @@ def test_a_method_that_cannot_run_is_refused_before_the_first_pair(
 
     monkeypatch.setattr("DeepRegistrationLib.methods.weights.folders", lambda: [])
     monkeypatch.setattr("DeepRegistrationLib.methods.elastix.process.version", missing)
+    monkeypatch.setattr(peers.ConvexAdam, "package", "torch")  # as if it were there
     path = benchmarks.small_list(tmp_path)
     told = refuse("benchmark", path, "--methods", "affine", method, "-o", tmp_path / "out")
     trivial.assert_says(told, sentence)

@@ -45,7 +45,8 @@ def variants_of(
             methods that do not say their own.
 
     Raises:
-        RegistrationError: Unknown method, setting, quality or mask word, or one given twice.
+        RegistrationError: Unknown method, setting, quality or mask word, one given twice, or a
+            quality for a tool that has none.
     """
     found = []
     for text in specifications:
@@ -63,10 +64,25 @@ def variants_of(
                 found.append(Variant(label, options, _known("masks", mask, MASKS) == "auto"))
     if not found:
         raise RegistrationError("No method was given; name one or more after --methods.")
+    for variant in found:
+        _check_quality(variant.options)
     twice = [label for label, n in Counter(v.label for v in found).items() if n > 1]
     if twice:
         raise RegistrationError(f"The method {twice[0]} is given twice; name each once.")
     return found
+
+
+def _check_quality(options: RegistrationOptions) -> None:
+    """Refuse a quality that changes nothing: its rows would be those of another.
+
+    Raises:
+        RegistrationError: The method is a tool of others, which has its own settings.
+    """
+    if options.quality != "default" and issubclass(method_class(options.method), Peer):
+        raise RegistrationError(
+            f"{options.method} runs with its own settings and knows no quality; name it as "
+            f"{options.method}:quality=default."
+        )
 
 
 def check_available(variants: Sequence[Variant]) -> None:

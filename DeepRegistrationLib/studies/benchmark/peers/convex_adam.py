@@ -17,7 +17,7 @@ from DeepRegistrationLib.images.intensity import background, is_ct
 from DeepRegistrationLib.methods import register_method
 from DeepRegistrationLib.methods.context import Context
 from DeepRegistrationLib.methods.elastix.parameter_sets import RECIPES
-from DeepRegistrationLib.methods.elastix.process import run_elastix
+from DeepRegistrationLib.methods.elastix.process import require_elastix, run_elastix
 from DeepRegistrationLib.progress import part
 from DeepRegistrationLib.studies.benchmark.peers.peer import HOUNSFIELD, Peer, peer_card
 from DeepRegistrationLib.transforms import Affine, Composite, DisplacementField, Transform, warp
@@ -37,6 +37,11 @@ class ConvexAdam(Peer):
     title = "convexAdam"
     card = peer_card("Coupled convex, then Adam.", "Siebert et al. 2022", "Apache-2.0", masks=True)
     package = "convexAdam"
+
+    @classmethod
+    def require(cls) -> None:
+        super().require()
+        require_elastix()  # for the affine in CT
 
     def register(self, fixed: Image, moving: Image, context: Context) -> Transform:
         from convexAdam.convex_adam_MIND import convex_adam_pt
