@@ -271,6 +271,15 @@ def heartnet(content: Content) -> str:
     return table(["measured", "value"], rows, notes).replace("\n\n<sup>a</sup> ", "\n\n")
 
 
+def heartsegnet(content: Content) -> str:
+    """How well HeartSegNet segments the ventricles."""
+    of = {"method": "heartsegnet", "weights": "heartsegnet", "data": HEARTS}
+    heads = ["Dice", *(f"Dice, {name}" for name in STRUCTURES)]
+    figures = [find(content, **of, metric=metric) for metric in heads]
+    values = [number(figure) if figure else "" for figure in figures]
+    return table(["mean Dice", *heads[1:]], [values])
+
+
 def phantom(content: Content) -> str:
     """The demo's pair."""
     values = [cell(Notes(content), each, PHANTOM, "TRE") for each in (BEFORE, OPTIMIZE)]
@@ -286,5 +295,6 @@ BLOCKS: dict[str, Callable[[Content], str]] = {
     "patients": patients,
     "images-alone": images_alone,
     "heartnet": heartnet,
+    "heartsegnet": heartsegnet,
     "phantom": phantom,
 }

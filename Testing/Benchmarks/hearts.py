@@ -113,7 +113,7 @@ class Result(NamedTuple):
     upright: bool  # base and apex are not exchanged
     inside: float  # share of the ventricles in the region
     size: float  # of the region, in volumes of the ventricles
-    dice: float | None  # of the segmentation, mean of the structures; None without one
+    dice: dict[int, float] | None  # of the segmentation, by label; None without one
     found: FoundHeart
 
 
@@ -147,15 +147,15 @@ def compared(image: Image, labels: Image) -> Result:
     )
 
 
-def segmentation_dice(image: Image, labels: Image) -> float | None:
-    """Mean Dice of the structures; None where the segmentation is not relied on."""
+def segmentation_dice(image: Image, labels: Image) -> dict[int, float] | None:
+    """Dice of each structure that is there; None where the segmentation is not relied on."""
     shares = [share.data for share in segment_ventricles(image).shares]
     if not shares:
         return None
     classes = torch.stack([1 - sum(shares), *shares])
     found = Image(classes.argmax(0).to(torch.uint8), image.grid, "segmentation")
     overlap = label_overlap(labels, found)
-    return float(np.mean([overlap[k]["dice"] for k in LABEL_NAMES if k in overlap]))
+    return {k: overlap[k]["dice"] for k in LABEL_NAMES if k in overlap}
 
 
 def main() -> None:
@@ -218,9 +218,19 @@ def summarize(title: str, rows: list[Result], seconds: float) -> None:
 
 def segmented(rows: list[Result]) -> str:
     """In how many images the ventricles were segmented, and how well."""
-    dice = [row.dice for row in rows if row.dice is not None]
-    how = f" (Dice {np.mean(dice):.3f}, least {min(dice):.3f})" if dice else ""
-    return f"ventricles segmented in {len(dice)}{how}"
+    found = [row.dice for row in rows if row.dice]
+    if not found:
+        return "ventricles segmented in none"
+    means = [np.mean(list(dice.values())) for dice in found]
+    each = (
+        f"{name} {np.mean([dice[k] for dice in found if k in dice]):.3f}"
+        for k, name in LABEL_NAMES.items()
+        if any(k in dice for dice in found)
+    )
+    return (
+        f"ventricles segmented in {len(found)} (Dice {np.mean(means):.3f}, least "
+        f"{min(means):.3f}; {', '.join(each)})"
+    )
 
 
 def show(folder: Path | None, name: str, image: Image, found: FoundHeart) -> None:

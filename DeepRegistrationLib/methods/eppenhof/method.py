@@ -29,7 +29,7 @@ class EppenhofRegistration(Method):
         modality="CT, both images, Hounsfield units",
         citation="Eppenhof & Pluim, IEEE Trans Med Imaging 38, 2019.",
         licence="see the weights' model card",
-        expected_time="2 s for a chest CT at 2 mm (1 CPU core)",
+        expected_time="5 s for a chest CT at 2 mm (1 CPU core)",
         expected_error=stated_error("eppenhof", "its paper: 2.2 mm on DIR-Lab 4D-CT"),
         uses_masks=True,
     )
