@@ -33,6 +33,7 @@ TITLES = {
 }
 
 _LUNG_DENSITY = -500.0  # HU
+_WHOLE = 0.9  # of an image: a mask of more is of everything, also of the air around a chest
 _MOST_SLICES = 30
 _THICK = 2.5  # times the voxel's other edges
 _SHORT_AXIS = (0.9, 5.0)  # mm in plane and between slices, at least: brains and prostates are finer
@@ -62,9 +63,9 @@ def anatomy_of(
 ) -> Anatomy:
     """The rule, from a few facts.
 
-    CT with a mask of lung density: lungs. Stacks of few thick slices that are not CT: alike voxel
-    by voxel, frames of a cine series; else, with the voxels of short-axis MRI, hearts of two
-    patients. Everything else: general.
+    CT with a mask of lung density: lungs; a mask of the whole image tells nothing. Stacks of few
+    thick slices that are not CT: alike voxel by voxel, frames of a cine series; else, with the
+    voxels of short-axis MRI, hearts of two patients. Everything else: general.
 
     Args:
         ct: Both are CT.
@@ -97,13 +98,19 @@ def look_at(fixed: Volume, moving: Volume, fixed_mask: Volume | None = None) -> 
     offset = hounsfield_offset(fixed.data)
     ct = offset is not None and hounsfield_offset(moving.data) is not None
     density = None
-    if ct and fixed_mask is not None:
+    if ct and fixed_mask is not None and selects(fixed_mask):
         density = _density_inside(fixed, fixed_mask)
         density = None if density is None else density + (offset or 0.0)
-    elif ct and examine(moving).sure:
+    elif ct and fixed_mask is None and examine(moving).sure:
         lungs = examine(fixed)
         density = lungs.density if lungs.sure else None
     return anatomy_of(fixed, moving, ct=ct, density=density)
+
+
+def selects(mask: Volume | Image) -> bool:
+    """Whether a mask leaves anything out that matters."""
+    inside = (mask.data != 0).sum()
+    return int(inside) <= _WHOLE * float(np.prod(mask.grid.size))
 
 
 def _density_inside(image: Volume, mask: Volume) -> float | None:

@@ -7,8 +7,10 @@ from small_lung import Pair, cropped, lung_of, phantom, run
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.methods.anatomy import look_at
 from DeepRegistrationLib.methods.anatomy_recognition import recognize
 from DeepRegistrationLib.methods.optimize.presets import PRESETS
+from DeepRegistrationLib.transforms.tensors import volume_of
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,21 @@ def test_a_mask_of_lung_density_in_ct_chooses_the_lungs_settings(lung):
 def test_a_mask_of_soft_tissue_in_ct_does_not(lung):
     tissue = Image((lung.fixed.data > 0).to(torch.uint8), lung.fixed.grid)
     assert recognize(lung.fixed, lung.moving, tissue).name == "general"
+
+
+def test_a_mask_of_everything_in_a_chest_ct_does_not_either(lung):
+    """As of a benchmark with masks=none: most of the image is the air around the patient."""
+    air = (16, 16, 16, 16, 8, 8)
+    inner = lung.fixed.grid
+    grid = Grid(tuple(np.array(inner.size) + (32, 32, 16)), inner.spacing)
+    fixed, moving = (
+        Image(torch.nn.functional.pad(image.data, air, value=-950.0), grid)
+        for image in (lung.fixed, lung.moving)
+    )
+    whole = Image(torch.ones(grid.shape, dtype=torch.uint8), grid)
+    assert fixed.data.median() < -900
+    assert recognize(fixed, moving, whole).name == "general"
+    assert look_at(*(volume_of(image) for image in (fixed, moving, whole))).name == "general"
 
 
 def test_the_note_names_the_settings_and_an_anatomy_that_was_asked_for_is_not_noted(lung):
