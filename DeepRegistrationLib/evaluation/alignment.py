@@ -21,7 +21,7 @@ from DeepRegistrationLib.evaluation.block_matching import (
 )
 from DeepRegistrationLib.evaluation.region import Region
 from DeepRegistrationLib.evaluation.segment_statistics import box_of, place_in_words
-from DeepRegistrationLib.images.extents import dilated, mask_slices
+from DeepRegistrationLib.images.extents import dilated, mask_slices, values_inside
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import finite, is_ct, without_padding
@@ -166,8 +166,7 @@ def is_lung(fixed: Image, mask: Image) -> bool:
     """Whether what a mask covers is lung: its median in a CT is well below that of tissue."""
     if not is_ct(fixed):
         return False
-    box = mask_slices(mask.data)
-    values = without_padding(fixed).data[box][mask.data[box] != 0]
+    values = values_inside(without_padding(fixed).data, mask.data)
     return float(values[:: max(1, len(values) // _SAMPLES)].median()) < _LUNG
 
 
@@ -207,6 +206,5 @@ def _percent_covered(fixed: Image, region: Region) -> float | None:
     lungs = look_for_lungs(fixed)
     if lungs.mask is None or not lungs.evidence.sure:
         return None
-    shown = lungs.mask.data != 0
-    share = float((region.mask.data[shown] != 0).float().mean())
+    share = float((values_inside(region.mask.data, lungs.mask.data) != 0).float().mean())
     return 100.0 * share if share >= _TOUCHED else None

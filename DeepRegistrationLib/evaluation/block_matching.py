@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from scipy.spatial import cKDTree
 
-from DeepRegistrationLib.images.gaussian import gaussian_mean
+from DeepRegistrationLib.images.gaussian import gaussian_mean, window_means
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 
@@ -115,7 +115,8 @@ def _correlations(
     around = _gathered(second, index, [h + r for h, r in zip(half, reach, strict=True)])
     around = around - around.flatten(1).mean(1)[:, None, None, None]
     covariance = F.conv3d(around[None], block[:, None], groups=len(index))[0] / block[0].numel()
-    mean, square = _window_means(torch.stack([around, around * around]), block.shape[1:])
+    _, depth, height, width = block.shape
+    mean, square = window_means(torch.stack([around, around * around]), (depth, height, width))
     variance = (square - mean * mean).clamp(min=0)
     own = block.flatten(1).square().mean(1)[:, None, None, None]
     return covariance / ((own + noise) * (variance + noise)).sqrt()
@@ -132,18 +133,10 @@ def _unraveled(flat: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
 
 def _gathered(values: torch.Tensor, index: torch.Tensor, half: list[int]) -> torch.Tensor:
     """The blocks around voxels: [n, 2 half + 1 along each axis]."""
-    z, y, x = (index[:, k, None] + torch.arange(-h, h + 1) for k, h in enumerate(half))
-    return values[z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]
-
-
-def _window_means(values: torch.Tensor, window: torch.Size) -> torch.Tensor:
-    """Means over all whole windows of [..., z, y, x], as products with banded matrices."""
-    for axis, length in zip((-3, -2, -1), window, strict=True):
-        count = values.shape[axis] - length + 1
-        offset = torch.arange(values.shape[axis]) - torch.arange(count)[:, None]
-        matrix = ((offset >= 0) & (offset < length)).to(values.dtype) / length
-        values = (values.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
-    return values
+    for axis, h in enumerate(half):
+        values = values.unfold(axis, 2 * h + 1, 1)  # views: a block is copied row by row
+    z, y, x = (index - torch.tensor(half)).T
+    return values[z, y, x]
 
 
 def _with_neighbors(points: np.ndarray, scores: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.extents import mask_slices
+from DeepRegistrationLib.images.gaussian import window_means
 from DeepRegistrationLib.images.image import Image
 
 WINDOW = 9  # voxels along each axis of a local window
@@ -18,6 +18,7 @@ _FLAT = 1e-4  # windows with less than this part of the image's variance have no
 _BLOCK = 16  # planes of windows worked on at once
 
 Box = tuple[slice, slice, slice]
+Window = tuple[int, int, int]  # voxels along z, y, x
 
 
 def similarity(first: Image, second: Image, mask: Image | None = None) -> dict[str, float | None]:
@@ -124,7 +125,8 @@ def _local(
     known: list[_Means],
 ) -> float | None:
     """``known``: the first image's windows, found at the first call."""
-    window = [min(WINDOW, n) for n in first.grid.shape]
+    z, y, x = (min(WINDOW, n) for n in first.grid.shape)
+    window = z, y, x
     depth, *inner = _windows(window, first.grid.shape, None if inside is None else box)
     a, b = _standardization(first), _standardization(second)
     total, count = 0.0, 0
@@ -143,7 +145,7 @@ def _local(
 
 
 def _centers(
-    inside: torch.Tensor, box: Box, block: Sequence[slice], window: list[int], shape: torch.Size
+    inside: torch.Tensor, box: Box, block: Sequence[slice], window: Window, shape: torch.Size
 ) -> torch.Tensor:
     """Which windows of a block have their central voxel in the mask."""
     index = []
@@ -157,7 +159,7 @@ def _centers(
 
 
 def _windows(
-    window: list[int], shape: tuple[int, int, int], box: Box | None
+    window: Window, shape: tuple[int, int, int], box: Box | None
 ) -> tuple[slice, slice, slice]:
     """The box of all windows whose center may lie in the mask; it begins at one of them."""
     if box is None:
@@ -176,31 +178,21 @@ class _Means(NamedTuple):
     variance: torch.Tensor
 
     @classmethod
-    def of(cls, values: torch.Tensor, window: list[int]) -> _Means:
-        mean = _window_means(values, window)
-        return cls(mean, _window_means(values * values, window) - mean**2)
+    def of(cls, values: torch.Tensor, window: Window) -> _Means:
+        mean = window_means(values, window, STRIDE)
+        return cls(mean, window_means(values * values, window, STRIDE) - mean**2)
 
 
 def _window_correlation(
-    a: torch.Tensor, b: torch.Tensor, ours: _Means, window: list[int]
+    a: torch.Tensor, b: torch.Tensor, ours: _Means, window: Window
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Correlation in each window of [z, y, x] arrays, and whether the window has structure."""
     theirs = _Means.of(b, window)
-    covariance = _window_means(a * b, window) - ours.mean * theirs.mean
+    covariance = window_means(a * b, window, STRIDE) - ours.mean * theirs.mean
     both = (ours.variance > _FLAT) & (theirs.variance > _FLAT)
     product = torch.where(both, ours.variance * theirs.variance, torch.ones_like(covariance))
     values = torch.where(both, covariance / product.sqrt(), torch.zeros_like(covariance))
     return values.clamp(-1, 1), (ours.variance > _FLAT) | (theirs.variance > _FLAT)
-
-
-def _window_means(values: torch.Tensor, window: list[int]) -> torch.Tensor:
-    """Means over windows, one axis at a time; threads divide planes among them, but no volume."""
-    depth, height, width = window
-    values = F.avg_pool2d(values, (1, width), (1, STRIDE))
-    values = F.avg_pool2d(values, (height, 1), (STRIDE, 1))
-    count, *plane = (values.shape[0] - depth) // STRIDE + 1, *values.shape[1:]
-    found = F.avg_pool2d(values.flatten(1)[None], (depth, 1), (STRIDE, 1))
-    return found.reshape(count, *plane)
 
 
 def _standardization(image: Image) -> Callable[[tuple[slice, ...]], torch.Tensor]:

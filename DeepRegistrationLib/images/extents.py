@@ -28,6 +28,18 @@ def mask_slices(mask: torch.Tensor) -> tuple[slice, slice, slice]:
     return z, y, x
 
 
+def values_inside(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The values, [z, y, x], where a mask of this shape is not zero: [n].
+
+    Args:
+        mask: Not all zero.
+    """
+    if mask.device.type == "cpu":  # a GPU takes longer to say where the box lies
+        box = mask_slices(mask)
+        values, mask = values[box], mask[box]
+    return values[mask != 0]
+
+
 def centroid_index(mask: torch.Tensor) -> np.ndarray:
     """Mean index (x, y, z) of the voxels that are not zero: float64 [3].
 

@@ -1,4 +1,4 @@
-"""Gaussian means along the axes of an array.
+"""Means in Gaussian and in even windows along the axes of an array.
 
 Windowed means are products with small banded matrices along each axis: on CPUs that is about ten
 times faster than pooling or convolution, and it is exact at the border (weights renormalized).
@@ -120,3 +120,31 @@ def gaussian_mean(
     """
     matrices = window_matrices(values.shape, sigma, values.device)
     return along_axes(values, matrices, adjoint=adjoint)
+
+
+def window_means(
+    values: torch.Tensor, window: tuple[int, int, int], stride: int = 1
+) -> torch.Tensor:
+    """Means over all windows that lie wholly inside.
+
+    Args:
+        values: [..., z, y, x].
+        window: Voxels along z, y, x, no more than there are.
+        stride: Voxels between neighboring windows; the first begins at the first voxel.
+
+    Returns:
+        [..., z, y, x], as many as there are windows.
+    """
+    z, y, x = (
+        _even_matrix(n, length, stride, str(values.device))
+        for n, length in zip(values.shape[-3:], window, strict=True)
+    )
+    return along_axes(values, (x, y, z))
+
+
+@lru_cache(maxsize=64)
+def _even_matrix(n: int, length: int, stride: int, device: str) -> AxisMatrix:
+    """Even weights of the samples of an axis in each window."""
+    count = (n - length) // stride + 1
+    offset = torch.arange(n) - stride * torch.arange(count)[:, None]
+    return AxisMatrix((((offset >= 0) & (offset < length)).float() / length).to(device))

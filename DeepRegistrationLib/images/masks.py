@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from DeepRegistrationLib.images.extents import mask_slices
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import is_ct
 from DeepRegistrationLib.images.lungs import FoundLungs, LungFindings, look_for_lungs
@@ -159,8 +160,11 @@ def _size(mask: Image) -> tuple[float, np.ndarray]:
 
 def extent_of(mask: Image) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest physical position of the mask, without its outermost percent: [3]."""
-    flat = torch.nonzero((mask.data != 0).flatten())[:, 0]
+    box = mask_slices(mask.data)
+    inside = mask.data[box] != 0
+    flat = torch.nonzero(inside.flatten())[:, 0]
     some = flat[:: max(1, len(flat) // 100_000)].cpu().numpy()
-    index = np.stack(np.unravel_index(some, mask.grid.shape)[::-1], axis=-1)
+    first = [side.start for side in box[::-1]]
+    index = np.stack(np.unravel_index(some, inside.shape)[::-1], axis=-1) + first
     low, high = np.percentile(mask.grid.to_physical(index), [1, 99], axis=0)
     return low, high

@@ -150,7 +150,8 @@ def _resampled(image: Image, grid: Grid, sigma: np.ndarray, interpolation: Inter
         rows = image.data[slab].float()
         turned = [(rows[..., b.old], b.weights.T.expand(len(rows), -1, -1)) for b in x]
         rows = torch.cat([torch.bmm(old, weights) for old, weights in turned], dim=2)
-        planes[slab] = torch.cat([band.weights @ rows[:, band.old] for band in y], dim=1)
+        parts = [band.weights @ rows[:, band.old] for band in y]
+        torch.cat(parts, dim=1, out=planes[slab])
     if len(planes) == grid.size[2] and not sigma[2]:  # the planes are where they were
         return Image(planes, grid, image.name)
     columns = planes.movedim(0, 1)

@@ -34,10 +34,17 @@ def map_points(points: torch.Tensor, matrix: np.ndarray, offset: np.ndarray) -> 
     The result has its components in separate planes in memory (a view [..., 3] of [3, ...]),
     which elementwise arithmetic and ``grid_sample`` read faster.
     """
-    x, y, z = checked_points(points).unbind(-1)
+    axes = checked_points(points).unbind(-1)
     rows = []
-    for (a, b, c), d in zip(np.asarray(matrix).tolist(), np.asarray(offset).tolist(), strict=True):
-        rows.append((x * a).add(y, alpha=b).add(z, alpha=c).add(d))
+    for weights, shift in zip(
+        np.asarray(matrix).tolist(), np.asarray(offset).tolist(), strict=True
+    ):
+        # Most grids lie along the axes: two of three products would be with 0.
+        (first, weight), *others = [(k, w) for k, w in enumerate(weights) if w] or [(0, 0.0)]
+        row = axes[first] * weight
+        for k, w in others:
+            row.add_(axes[k], alpha=w)
+        rows.append(row.add_(shift))
     return torch.stack(rows).movedim(0, -1)
 
 

@@ -69,10 +69,13 @@ def sample_parallel(
         result = result.float()
     inner = (places[0] - first, *places[1:])
     if nearest:
-        for axis in (3, 2, 1):  # halves go up, also when rounding left them just below
+        # Axes go first along which voxels become fewer.
+        for axis in sorted((1, 2, 3), key=lambda k: len(inner[k - 1]) / result.shape[k]):
+            # Halves go up, also when rounding left them just below.
             near = np.clip(np.floor(inner[axis - 1] + 0.5 + 1e-6), 0, result.shape[axis] - 1)
-            index = torch.as_tensor(near.astype(np.int64), device=values.device)
-            result = result.index_select(axis, index)
+            if not np.array_equal(near, np.arange(result.shape[axis])):
+                index = torch.as_tensor(near.astype(np.int64), device=values.device)
+                result = result.index_select(axis, index)
     else:
         blend = _multiplied if field else _blend
         # Rows go first where they become fewer: columns take longest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from DeepRegistrationLib.images.extents import values_inside
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import is_ct
 from DeepRegistrationLib.methods.anatomy import GENERAL, HEARTS, Anatomy, anatomy_of, selects
@@ -16,7 +17,7 @@ def recognize(fixed: Image, moving: Image, fixed_mask: Image | None) -> Anatomy:
     ct = is_ct(fixed) and is_ct(moving)
     density = None
     if ct and fixed_mask is not None and selects(fixed_mask):
-        density = float(fixed.data[fixed_mask.data != 0].float().median())
+        density = float(values_inside(fixed.data, fixed_mask.data).float().median())
     found = anatomy_of(fixed, moving, ct=ct, density=density)
     if found.name in HEARTS and fixed_mask is None and not show_hearts(fixed, moving):
         return Anatomy(GENERAL, f"{found.why}, but no heart was found in them")

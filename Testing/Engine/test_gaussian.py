@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from DeepRegistrationLib.images.bands import bands_of
-from DeepRegistrationLib.images.gaussian import along_axes, gaussian_mean, window_matrices
+from DeepRegistrationLib.images.gaussian import (
+    along_axes,
+    gaussian_mean,
+    window_matrices,
+    window_means,
+)
 
 SHAPE = torch.Size((55, 60, 131))  # several bands along each axis
 
@@ -49,3 +54,14 @@ def test_bands_hold_every_entry_of_a_matrix_once():
     assert first == 100
     assert torch.equal(whole, matrix)
     assert sum(weights.numel() for _, weights in bands) < 0.4 * matrix.numel()
+
+
+@pytest.mark.parametrize("window, stride", [((9, 9, 9), 4), ((7, 5, 3), 1), ((55, 60, 9), 2)])
+def test_means_of_even_windows_are_those_of_their_voxels(window, stride):
+    values = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(3))
+    found = window_means(values, window, stride)
+    expected = values.double()
+    for axis, length in enumerate(window, start=1):
+        expected = expected.unfold(axis, length, stride).mean(-1)
+    assert found.shape == expected.shape
+    assert float((found - expected).abs().max()) < 1e-6

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.methods.optimize.joining import covering, slid
+from DeepRegistrationLib.methods.optimize.joining import _outside, covering, slid
 from DeepRegistrationLib.methods.optimize.unfolding import (
     LEAST,
     _folds,
@@ -109,3 +109,9 @@ def test_folds_are_found_where_every_corner_was_looked_at(size, roughness):
     box = (slice(depth // 3, max(depth // 2, 1)), slice(0, 9), slice(0, size[0]))
     least, before = (smallest_jacobian(v, grid)[box] for v in (vectors, base))
     assert torch.equal(_folds(vectors, base, grid, box), (least < LEAST) & (least < before - 1e-4))
+
+
+def test_the_distance_from_a_mask_is_that_to_its_nearest_voxel():
+    mask = torch.rand(GRID.shape, generator=torch.Generator().manual_seed(4)) > 0.999
+    exact = ndimage.distance_transform_edt(~mask.numpy(), sampling=GRID.spacing[::-1])
+    assert np.abs(_outside(mask, GRID).numpy() - exact).max() < 1e-4

@@ -8,11 +8,15 @@ The idea is that of convexity in J. Pu et al., Comput. Med. Imaging Graph. 32 (2
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from scipy import ndimage
 
 from DeepRegistrationLib.images.lungs.blocks import BlockMeans
 from DeepRegistrationLib.images.lungs.cores import Cores, box_around
+
+Chord = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _WIDEST = 65.0  # mm, of a lesion at the pleura, and along the body
 _WALL = 100.0  # mm of chest wall at most
@@ -32,12 +36,11 @@ def pleural_lesions(lungs: list[np.ndarray], blocks: BlockMeans, cores: Cores) -
         likely = tissue[box] & _between(lung[box], round(_WIDEST / blocks.step[0]))
         for k in np.flatnonzero(likely.any(axis=(1, 2))):
             z = box[0].start + int(k)
-            for start, end, outward in _chords(lung[z], step):
-                if _leads_out(0.5 * (start + end), outward, every[z], outside[z], step):
-                    corner = np.array([box[1].start, box[2].start]) * step
-                    lesions[box][k] |= _behind(
-                        likely[k], start - corner, end - corner, outward, step
-                    )
+            corner = np.array([box[1].start, box[2].start]) * step
+            chords = _chords(lung[z], step)
+            open_ = _lead_out(chords, every[z], outside[z], step)
+            for start, end, outward in itertools.compress(chords, open_):
+                lesions[box][k] |= _behind(likely[k], start - corner, end - corner, outward, step)
         found.append(lesions)
     return found
 
@@ -51,7 +54,7 @@ def _between(lung: np.ndarray, most: int) -> np.ndarray:
     return np.asarray(above - below - 1 <= most)
 
 
-def _chords(lung: np.ndarray, step: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _chords(lung: np.ndarray, step: np.ndarray) -> list[Chord]:
     """Edges of a slice's convex hull that may span a lesion: start, end, outward normal; mm."""
     from scipy.spatial import ConvexHull, QhullError
 
@@ -71,17 +74,24 @@ def _chords(lung: np.ndarray, step: np.ndarray) -> list[tuple[np.ndarray, np.nda
     return chords
 
 
-def _leads_out(
-    start: np.ndarray, way: np.ndarray, lungs: np.ndarray, outside: np.ndarray, step: np.ndarray
-) -> bool:
-    """Whether a ray leaves the body, through no lung, before the scan ends."""
+def _lead_out(
+    chords: list[Chord], lungs: np.ndarray, outside: np.ndarray, step: np.ndarray
+) -> np.ndarray:
+    """Whether the ray from the middle of each chord leaves the body, through no lung: bool [n].
+
+    The scan ends no body: a ray that reaches its border first does not leave it.
+    """
+    if not chords:
+        return np.zeros(0, dtype=bool)
+    start, end, outward = (np.stack(ends) for ends in zip(*chords, strict=True))
     far = np.arange(step.max(), _WALL, 0.5 * step.min())[:, None]
-    index = np.rint((start + far * way) / step).astype(int)
-    held = np.all((index >= 0) & (index < lungs.shape), axis=1)
-    index = index[: len(held) if held.all() else int(held.argmin())]
-    y, x = index.T
-    met = np.flatnonzero(lungs[y, x] | outside[y, x])
-    return bool(len(met)) and bool(outside[y[met[0]], x[met[0]]])
+    places = 0.5 * (start + end)[:, None] + far * outward[:, None]
+    index = np.rint(places / step).astype(int)
+    held = np.all((index >= 0) & (index < lungs.shape), axis=2)
+    y, x = np.where(held[..., None], index, 0).transpose(2, 0, 1)
+    left = outside[y, x] & held
+    first = np.argmax(left | lungs[y, x] | ~held, axis=1)  # what ends the ray
+    return np.asarray(left[np.arange(len(left)), first])
 
 
 def _behind(
