@@ -36,7 +36,7 @@ def hounsfield_offset(values: np.ndarray) -> float | None:
     """
     flat = values.reshape(-1)
     some = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float32, copy=False)
-    if not some.size:
+    if not some.size or _only_padded(some):
         return None
     for k, offset in enumerate((0.0, _INTERCEPT)):
         if k and _share(some < _STORED[0], some.size) > _STORED[1]:
@@ -50,6 +50,18 @@ def hounsfield_offset(values: np.ndarray) -> float | None:
         if cold <= _COLD_SHARE and air >= _AIR_SHARE[k] and water >= _WATER_SHARE[k] and enough:
             return offset
     return None
+
+
+def _only_padded(some: np.ndarray) -> bool:
+    """Whether all that is as cold as air is one value, put around an image of another modality.
+
+    Between air and tissue CT has values of its lungs or of its skin, and its fat is below 0.
+    """
+    lowest = some.min()
+    if lowest > CT_MINIMUM:
+        return False
+    rest = some[some != lowest]
+    return bool(rest.size and 0.0 <= rest.min() < rest.max())
 
 
 def _share(which: np.ndarray, of: int) -> float:

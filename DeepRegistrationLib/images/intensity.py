@@ -11,6 +11,7 @@ from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.plain_data import AIR
 
 _NO_FAT = -20.0  # HU: in CT of a person something is lower
+_PADDING = 0.01  # share of the voxels that makes the value of all corners padding
 _VOXELS = 500_000  # at which it is looked whether an image is CT
 
 
@@ -52,17 +53,18 @@ def offset_of(image: Image) -> float | None:
 
 
 def finite(image: Image) -> Image:
-    """The image as float32, CT in Hounsfield units, its padding (below -1000 HU) clamped to air.
+    """The image as float32, CT in Hounsfield units, its padding clamped to air or the least value.
 
-    Scanners and converters fill outside the reconstruction circle with -1024, -2048 or -3024; as
-    contrast it would outweigh the anatomy.
+    Scanners and converters fill outside the reconstruction circle, or around an image, with -1024,
+    -2048 or -3024; as contrast it would outweigh the anatomy. In CT all below -1000 HU is clamped,
+    elsewhere a constant around the image that lies outside the range of the rest.
 
     Returns:
         The same voxels, not a copy, where they are so already.
     """
     offset = offset_of(image)
     if offset is None:
-        return replace(image, data=image.data.float())
+        return replace(image, data=_within_range(image.data.float()))
     if not offset and image.data.dtype == torch.float32 and bool(image.data.amin() >= AIR):
         return image
     data = image.data.to(torch.float32, copy=True)
@@ -79,3 +81,23 @@ def without_padding(image: Image) -> Image:
     if image.data.dtype.is_floating_point or offset_of(image) != 0:
         return finite(image)
     return replace(image, data=image.data.clamp(min=int(AIR)))
+
+
+def _within_range(data: torch.Tensor) -> torch.Tensor:
+    """Values with the constant around them, where it is beyond the rest, replaced by the least."""
+    padding = padding_of(data)
+    if padding is None:
+        return data
+    value, low, high = torch.stack([data.flatten()[0], *data[~padding].aminmax()]).tolist()
+    return data if low <= value <= high else data.masked_fill(padding, low)
+
+
+def padding_of(data: torch.Tensor) -> torch.Tensor | None:
+    """Where a constant was put around the image; None without one, or of nothing else."""
+    corners = data[:: max(1, data.shape[0] - 1), :: data.shape[1] - 1, :: data.shape[2] - 1]
+    value = corners.flatten()[0]
+    if not bool((corners == value).all()):
+        return None
+    found = data == value
+    share = float(found.float().mean())
+    return found if _PADDING < share < 1.0 else None

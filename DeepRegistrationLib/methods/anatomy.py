@@ -98,7 +98,11 @@ def look_at(fixed: Volume, moving: Volume, fixed_mask: Volume | None = None) -> 
     offset = hounsfield_offset(fixed.data)
     ct = offset is not None and hounsfield_offset(moving.data) is not None
     density = None
-    if ct and fixed_mask is not None and selects(fixed_mask):
+    if (
+        ct
+        and fixed_mask is not None
+        and selects(int(np.count_nonzero(fixed_mask.data)), fixed_mask.data.size)
+    ):
         density = _density_inside(fixed, fixed_mask)
         density = None if density is None else density + (offset or 0.0)
     elif ct and fixed_mask is None and examine(moving).sure:
@@ -107,11 +111,9 @@ def look_at(fixed: Volume, moving: Volume, fixed_mask: Volume | None = None) -> 
     return anatomy_of(fixed, moving, ct=ct, density=density)
 
 
-def selects(mask: Volume | Image) -> bool:
-    """Whether a mask leaves anything out that matters."""
-    data = mask.data  # of a tensor, a sum of integers takes many times as long
-    inside = np.count_nonzero(data) if isinstance(data, np.ndarray) else data.count_nonzero()
-    return int(inside) <= _WHOLE * float(np.prod(mask.grid.size))
+def selects(inside: int, voxels: int) -> bool:
+    """Whether a mask of ``inside`` of an image's voxels leaves anything out that matters."""
+    return inside <= _WHOLE * voxels
 
 
 def _density_inside(image: Volume, mask: Volume) -> float | None:

@@ -16,8 +16,10 @@ def recognize(fixed: Image, moving: Image, fixed_mask: Image | None) -> Anatomy:
     """
     ct = is_ct(fixed) and is_ct(moving)
     density = None
-    if ct and fixed_mask is not None and selects(fixed_mask):
-        density = float(values_inside(fixed.data, fixed_mask.data).float().median())
+    if ct and fixed_mask is not None:
+        inside = values_inside(fixed.data, fixed_mask.data)
+        if selects(inside.numel(), fixed.data.numel()):
+            density = float(inside.float().median())
     found = anatomy_of(fixed, moving, ct=ct, density=density)
     if found.name in HEARTS and fixed_mask is None and not show_hearts(fixed, moving):
         return Anatomy(GENERAL, f"{found.why}, but no heart was found in them")

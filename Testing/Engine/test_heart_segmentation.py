@@ -1,6 +1,7 @@
 """The segmentation of the ventricles: where it lies, when it is used, and what it changes."""
 
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,33 @@ def test_the_segmentation_lies_where_the_heart_is_however_the_array_is_stored(mo
     assert [share.grid for share in found.shares] == [labels.grid] * 3
     overlap = label_overlap(labels, as_labels(found, labels.grid))
     assert min(overlap[k]["dice"] for k in (1, 2, 3)) > 0.9
+
+
+def with_empty_slices(image: Image, count: int, value: float = 0.0) -> Image:
+    """Slices of one value below and above, as archives put them around a stack."""
+    layer = torch.full((count, *image.data.shape[1:]), value).to(image.data)
+    origin = image.grid.to_physical((0, 0, -count))
+    size = (*image.grid.size[:2], image.grid.size[2] + 2 * count)
+    grid = replace(image.grid, size=size, origin=tuple(origin))
+    return Image(torch.cat([layer, image.data, layer]), grid, image.name)
+
+
+def test_the_network_sees_no_slices_of_padding(monkeypatch):
+    labels = heart_labels(stack_grid())
+    image = legible(labels)
+    padded, where = (with_empty_slices(each, 3) for each in (image, labels))
+    place(monkeypatch, {image: known(image, labels), padded: known(padded, where)})
+    seen = []
+    monkeypatch.setattr(Reader, "forward", partialmethod(spied, Reader.forward, seen))
+    shares = [torch.stack([s.data for s in segment_ventricles(i).shares]) for i in (image, padded)]
+    assert seen == [int((labels.data != 0).flatten(1).any(1).sum())] * 2
+    assert shares[1].shape[1] == shares[0].shape[1] + 6
+    assert not shares[1][:, [0, 1, 2, -3, -2, -1]].any()
+
+
+def spied(self, forward, seen, slices):
+    seen.append(len(slices))
+    return forward(self, slices)
 
 
 def test_slices_are_the_images_own_in_the_hearts_frame():

@@ -145,6 +145,16 @@ def test_mr_keeps_its_values():
     assert torch.equal(finite(image).data, image.data.float())
 
 
+@pytest.mark.parametrize("value", [-3024.0, -1024.0, -1000.0, 5000.0])
+def test_what_archives_put_around_mr_is_no_contrast_and_makes_no_ct_of_it(value):
+    inside = torch.rand(GRID.shape, generator=torch.Generator().manual_seed(0))[1:-1, 1:-1, 1:-1]
+    inside = 20 + 900 * inside
+    around = [torch.nn.functional.pad(inside, (1,) * 6, value=v) for v in (value, inside.min())]
+    image, expected = (Image(data, GRID, "mr") for data in around)
+    assert not is_ct(image)
+    torch.testing.assert_close(finite(image).data, expected.data)
+
+
 @pytest.mark.parametrize("offset", [0, 1024])
 @pytest.mark.parametrize("kind", [torch.int16, torch.int32, torch.float32])
 def test_without_padding_has_the_same_values_in_whole_numbers_where_these_are_hu(kind, offset):

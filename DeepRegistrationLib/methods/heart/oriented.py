@@ -9,9 +9,10 @@ import torch
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import padding_of
 from DeepRegistrationLib.images.pyramid import antialiased
 from DeepRegistrationLib.methods.heart.preparation import slice_axis
-from DeepRegistrationLib.methods.heart.slices import padding_of, scaled_to_range
+from DeepRegistrationLib.methods.heart.slices import scaled_to_range
 
 PIXEL = 2.0
 """mm."""

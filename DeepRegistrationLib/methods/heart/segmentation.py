@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.methods.heart.heartnet import find_heart
 from DeepRegistrationLib.methods.heart.network import HeartNet
@@ -88,14 +89,14 @@ def _segmented(image: Image, network: HeartNet) -> Segmentation:
     local = image.to("cpu")
     found = find_heart(image)
     grid = oriented_grid(image.grid, found.frame, PIXELS)
+    slices, grid = _without_padding(oriented_slices(local, grid), grid)
     if grid.size[2] < _FEWEST:
         return Segmentation((), f"has only {grid.size[2]} slices")
     if grid.spacing[2] > _THICKEST:
         return Segmentation((), f"has slices of {grid.spacing[2]:.0f} mm")
     if not found.sure:
         return Segmentation((), "shows no heart for sure")
-    slices = with_neighbors(oriented_slices(local, grid), grid.spacing[2])
-    shares = _shares(slices, network).numpy()
+    shares = _shares(with_neighbors(slices, grid.spacing[2]), network).numpy()
     heart = largest_part(shares)
     labels = np.where(heart, shares.argmax(1), 0)
     clear, problem = clearness(shares, labels), implausibility(labels, grid)
@@ -111,6 +112,16 @@ def _segmented(image: Image, network: HeartNet) -> Segmentation:
             for share in counted.unbind(1)
         )
     )
+
+
+def _without_padding(slices: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
+    """The slices without those of padding alone above and below: beside ventricles it sees more."""
+    shown = torch.nonzero(slices.flatten(1).any(1))
+    if not len(shown):
+        return slices, grid
+    first, last = int(shown[0]), int(shown[-1]) + 1
+    across = grid.size[:2]
+    return slices[first:last], grid.cropped((0, 0, first), (*across, last))
 
 
 def _shares(slices: Tensor, network: HeartNet) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
+from DeepRegistrationLib.images.intensity import padding_of
 from DeepRegistrationLib.images.pyramid import smoothed
 from DeepRegistrationLib.methods.heart.preparation import slice_axis
 
@@ -15,7 +16,6 @@ PIXEL = 4.0
 """mm; thinner slices are resampled to it, too."""
 
 _BRIGHTEST = 1.5
-_PADDING = 0.01  # share of the voxels that makes the value of all corners padding
 _SAMPLES = 1_000_000  # voxels by which the range of the values is found
 
 
@@ -57,14 +57,3 @@ def in_slices(values: torch.Tensor, grid: Grid) -> torch.Tensor:
 def from_slices(values: torch.Tensor, grid: Grid) -> torch.Tensor:
     """The inverse of :func:`in_slices`."""
     return values.movedim(0, 2 - slice_axis(grid))
-
-
-def padding_of(data: torch.Tensor) -> torch.Tensor | None:
-    """Where a constant was put around the image; None without one, or of nothing else."""
-    corners = data[:: max(1, data.shape[0] - 1), :: data.shape[1] - 1, :: data.shape[2] - 1]
-    value = corners.flatten()[0]
-    if not bool((corners == value).all()):
-        return None
-    found = data == value
-    share = float(found.float().mean())
-    return found if _PADDING < share < 1.0 else None
