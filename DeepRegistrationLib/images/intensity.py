@@ -53,11 +53,11 @@ def offset_of(image: Image) -> float | None:
 
 
 def finite(image: Image) -> Image:
-    """The image as float32, CT in Hounsfield units, its padding clamped to air or the least value.
+    """The image as float32, CT in Hounsfield units, its padding clamped to what the rest holds.
 
     Scanners and converters fill outside the reconstruction circle, or around an image, with -1024,
     -2048 or -3024; as contrast it would outweigh the anatomy. In CT all below -1000 HU is clamped,
-    elsewhere a constant around the image that lies outside the range of the rest.
+    elsewhere a constant around the image to the range of the rest.
 
     Returns:
         The same voxels, not a copy, where they are so already.
@@ -84,12 +84,12 @@ def without_padding(image: Image) -> Image:
 
 
 def _within_range(data: torch.Tensor) -> torch.Tensor:
-    """Values with the constant around them, where it is beyond the rest, replaced by the least."""
+    """Values with the constant around them clamped to the range of the rest."""
     padding = padding_of(data)
     if padding is None:
         return data
     value, low, high = torch.stack([data.flatten()[0], *data[~padding].aminmax()]).tolist()
-    return data if low <= value <= high else data.masked_fill(padding, low)
+    return data if low <= value <= high else data.clamp(low, high)
 
 
 def padding_of(data: torch.Tensor) -> torch.Tensor | None:
