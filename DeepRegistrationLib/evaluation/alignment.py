@@ -24,7 +24,7 @@ from DeepRegistrationLib.evaluation.segment_statistics import box_of, place_in_w
 from DeepRegistrationLib.images.extents import dilated, mask_slices, values_inside
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.intensity import finite, is_ct, without_padding
+from DeepRegistrationLib.images.intensity import finite_warped, is_ct, without_padding
 from DeepRegistrationLib.images.lungs import look_for_lungs
 from DeepRegistrationLib.images.plain_data import GIVEN
 from DeepRegistrationLib.images.pyramid import smoothed
@@ -66,7 +66,7 @@ def alignment(
         the region has too few places with structure.
     """
     covered = _percent_covered(fixed, region)
-    fixed, warped = without_padding(fixed), finite(warped)
+    fixed, warped = without_padding(fixed), finite_warped(warped, moving)
     box = box_around(region, fixed.grid)
     first, second, noise = comparable(fixed, warped, box)
     inside = torch.ones(first.grid.shape, dtype=torch.bool)

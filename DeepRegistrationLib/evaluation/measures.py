@@ -25,8 +25,7 @@ from DeepRegistrationLib.images.geometry import Grid, largest_voxel
 from DeepRegistrationLib.images.image import Image
 from DeepRegistrationLib.images.intensity import (
     background,
-    finite,
-    is_ct,
+    finite_warped,
     other_modality,
     without_padding,
 )
@@ -158,7 +157,7 @@ def _similarity(
         clamped = without_padding(moving)
         yield clamped.resampled(grid, fill=background(clamped))
         del clamped
-        yield finite(warped) if is_ct(moving) else warped
+        yield finite_warped(warped, moving)
 
     before, after = similarities(fixed, compared(fixed.grid), mask)
     return {"before": before, "after": after}

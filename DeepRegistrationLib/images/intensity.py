@@ -83,6 +83,14 @@ def without_padding(image: Image) -> Image:
     return replace(image, data=image.data.clamp(min=int(AIR)))
 
 
+def finite_warped(warped: Image, moving: Image) -> Image:
+    """As :func:`finite`, of ``moving`` warped: interpolation mixed its padding with the rest."""
+    if is_ct(moving):
+        return finite(warped)
+    low, high = (float(end) for end in finite(moving).data.aminmax())
+    return replace(warped, data=warped.data.float().clamp(low, high))
+
+
 def _within_range(data: torch.Tensor) -> torch.Tensor:
     """Values with the constant around them clamped to the range of the rest."""
     padding = padding_of(data)

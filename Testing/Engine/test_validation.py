@@ -9,7 +9,13 @@ import torch
 from DeepRegistrationLib.errors import RegistrationError
 from DeepRegistrationLib.images.geometry import Grid
 from DeepRegistrationLib.images.image import Image
-from DeepRegistrationLib.images.intensity import background, finite, is_ct, without_padding
+from DeepRegistrationLib.images.intensity import (
+    background,
+    finite,
+    finite_warped,
+    is_ct,
+    without_padding,
+)
 from DeepRegistrationLib.registration.validation import check_pair, note_on_size, overlap
 from DeepRegistrationLib.transforms import Affine, DisplacementField
 
@@ -154,6 +160,10 @@ def test_what_archives_put_around_mr_is_no_contrast_and_makes_no_ct_of_it(value)
     image, expected = (Image(data, GRID, "mr") for data in around)
     assert not is_ct(image)
     torch.testing.assert_close(finite(image).data, expected.data)
+    mixed = Image(0.5 * (image.data + image.data.roll(1, 0)), GRID, "warped by half a voxel")
+    low, high = inside.aminmax()
+    assert low <= finite_warped(mixed, image).data.min()
+    assert finite_warped(mixed, image).data.max() <= high
 
 
 @pytest.mark.parametrize("offset", [0, 1024])
