@@ -102,7 +102,8 @@ def _within_range(data: torch.Tensor) -> torch.Tensor:
 
 def padding_of(data: torch.Tensor) -> torch.Tensor | None:
     """Where a constant was put around the image; None without one, or of nothing else."""
-    corners = data[:: max(1, data.shape[0] - 1), :: data.shape[1] - 1, :: data.shape[2] - 1]
+    z, y, x = (max(1, n - 1) for n in data.shape)
+    corners = data[::z, ::y, ::x]
     value = corners.flatten()[0]
     if not bool((corners == value).all()):
         return None

@@ -146,8 +146,10 @@ def test_ct_padding_is_clamped_to_air_and_nothing_else_is_changed():
     assert (image.data[0] == -3024).all()
 
 
-def test_mr_keeps_its_values():
-    image = Image(torch.arange(960).reshape(GRID.shape) - 200, GRID)
+@pytest.mark.parametrize("size", [GRID.size, (1, 96, 10), (96, 1, 10), (96, 10, 1)])
+def test_mr_keeps_its_values(size):
+    grid = Grid(size, GRID.spacing, GRID.origin)
+    image = Image(torch.arange(960).reshape(grid.shape) - 200, grid)
     assert torch.equal(finite(image).data, image.data.float())
 
 
